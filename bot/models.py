@@ -1,0 +1,158 @@
+"""The words of this project (what they mean to people is in the README). No I/O, no rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, NewType
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+ChatId = NewType("ChatId", int)  # as Bot API counts: > 0 a user, < 0 a group, -100… a channel
+MessageId = NewType("MessageId", int)  # unique within one chat only
+AuthorId = NewType("AuthorId", int)  # > 0 a user, < 0 a chat that speaks for itself
+SignalId = NewType("SignalId", int)  # our own: the row of the `signals` table
+UnixTime = NewType("UnixTime", int)  # seconds, Telegram server time
+
+
+class Outcome(StrEnum):
+    """What became of a source message."""
+
+    SIGNAL = "signal"  # accepted: it opens a flow
+    UPDATE = "update"  # accepted: it continues a flow
+    REJECTED = "rejected"  # answered into a flow its author may not continue
+    IGNORED = "ignored"  # nothing the relay is for
+    DUPLICATE = "duplicate"  # decided before; nothing was written this time
+
+
+class Reason(StrEnum):
+    """Why. Each is one row of the rule in `policy`."""
+
+    NOT_A_SIGNAL = "not_a_signal"
+    FORWARDED = "forwarded"
+    UNKNOWN_AUTHOR = "unknown_author"
+    NOT_PERMITTED = "not_permitted"
+    NEW_SIGNAL = "new_signal"
+    UNKNOWN_PARENT = "unknown_parent"
+    OWNER = "owner"
+    NOT_THE_OWNER = "not_the_owner"
+    RELEASED = "released"
+    ALREADY_RECORDED = "already_recorded"
+
+
+class Tier(StrEnum):
+    """Which store knew the flow, the fastest first."""
+
+    MEMORY = "memory"
+    DISK = "disk"
+    TABLE = "table"
+
+
+class AfterTtl(StrEnum):
+    """Who may continue a flow that has been quiet for longer than the TTL."""
+
+    RELEASE = "release"  # every permitted author
+    OWNER = "owner"  # still nobody but its owner
+
+
+class Direction(StrEnum):
+    LONG = "LONG"
+    SHORT = "SHORT"
+
+
+class MessageRef(NamedTuple):
+    """A message of one chat: what a reply points at and what an id map is keyed by."""
+
+    chat_id: ChatId
+    message_id: MessageId
+
+
+class Flow(NamedTuple):
+    """The two facts that decide who may continue a signal. Every tier holds exactly these.
+
+    A tuple and not a dataclass: a million of them fit in memory.
+    """
+
+    owner: AuthorId
+    last_owner_activity: UnixTime | None  # None: missing, so nobody but the owner may continue
+
+
+class Decision(NamedTuple):
+    """What was decided for one source message, why, and which tier knew."""
+
+    outcome: Outcome
+    reason: Reason
+    tier: Tier | None = None  # None: no flow was found, or none was needed
+    signal_id: SignalId | None = None  # None: the message belongs to no flow
+
+    @property
+    def accepted(self) -> bool:
+        return self.outcome is Outcome.SIGNAL or self.outcome is Outcome.UPDATE
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A run of formatted text. Offsets count UTF-16 code units, as Telegram does.
+
+    `type` is the Bot API's name for it ("bold", "text_link", "custom_emoji", …).
+    https://core.telegram.org/bots/api#messageentity
+    """
+
+    type: str
+    offset: int
+    length: int
+    url: str | None = None  # of a "text_link"
+    user_id: int | None = None  # of a "text_mention"
+    language: str | None = None  # of a "pre"
+    custom_emoji_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """What a message carries besides text."""
+
+    kind: str  # the Bot API's name: "photo", "video", "document", "voice", "poll", …
+    file_id: str | None = None  # None: known to exist, not at hand (an export)
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingMessage:
+    """One message of a source chat; live, caught up and replayed messages look alike."""
+
+    chat_id: ChatId
+    id: MessageId
+    author: AuthorId | None  # None: cannot be told, and is never authorised for anything
+    at: UnixTime  # the message's own date, never the local clock
+    text: str = ""  # the text, or the caption of media
+    entities: tuple[Entity, ...] = ()
+    reply_to: MessageRef | None = None  # None: not a reply
+    forwarded: bool = False  # by a person; a linked channel's automatic forward is not
+    service: bool = False  # "X joined", "Y pinned …": nobody's words
+    media: Media | None = None
+    album_id: int | None = None  # shared by the parts of one album
+    author_name: str | None = None  # as people see it; decides nothing
+
+    @property
+    def ref(self) -> MessageRef:
+        return MessageRef(self.chat_id, self.id)
+
+
+class Span(NamedTuple):
+    """A price range, low end first; a single price has equal ends."""
+
+    low: Decimal
+    high: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class SignalFields:
+    """What a signal says, as far as it could be read. Reading never fails: a field is just absent."""
+
+    pair: str | None = None  # "BTC/USDT", or a bare ticker "BTC"
+    direction: Direction | None = None
+    timeframe: str | None = None  # Latin, upper case: "15M", "4H", "1D", "1W"
+    entry: Span | None = None
+    take_profits: tuple[Decimal, ...] = ()  # in the order they are named
+    stop: Decimal | None = None
+    risk: Decimal | None = None  # per cent of the deposit
