@@ -21,7 +21,7 @@ from bot.errors import SettingsError
 from bot.models import AfterTtl, AuthorId, ChatId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -98,7 +98,7 @@ class Settings(BaseSettings):
         env_file_encoding="utf-8", extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    api_id: Annotated[int | None, _from(parse_id), Field(gt=0)] = None
+    api_id: Annotated[Annotated[int, Field(gt=0)] | None, _from(parse_id)] = None
     api_hash: SecretStr | None = None
     bot_token: SecretStr | None = None
     session_string: SecretStr | None = None
@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     database_url: Annotated[Path | None, _from(_database)] = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "console", "json"] = "auto"
-    health_port: Annotated[int | None, Field(ge=1, le=65535)] = None
+    health_port: Annotated[int, Field(ge=1, le=65535)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -133,14 +133,14 @@ class Settings(BaseSettings):
         }
 
     @classmethod
-    def load(cls, env_file: Path = Path(".env"), **overrides: object) -> Self:
+    def load(cls, overrides: Mapping[str, Any], *, env_file: Path = Path(".env")) -> Self:
         """The settings of the environment, over those of the file, under `overrides`.
 
         Raises `SettingsError` with a line per wrong value. The values of secrets are not in it.
         """
         _refuse_misspelt(env_file, known=set(cls.model_fields))
         try:
-            return cls(_env_file=env_file, **overrides)  # type: ignore[arg-type]
+            return cls(_env_file=env_file, **overrides)
         except ValidationError as exc:
             raise SettingsError("\n".join(map(_line, exc.errors(include_url=False)))) from None
 

@@ -172,12 +172,20 @@ class DiskTier:
     """Threads and flows on disk. Reads see a write at once; the disk sees it a moment later.
 
     A read that fails is a miss. A write that fails is tried again until it goes through.
-    `clock` (unix seconds) tells how much of a fact's time is left when it is written.
+    `clock` (unix seconds) tells how much of a fact's time is left when it is written. Expired rows
+    are removed when it is quiet, or after every `expire_every` batches.
     """
 
-    def __init__(self, cache: diskcache.Cache, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        cache: diskcache.Cache,
+        *,
+        clock: Callable[[], float] = time.time,
+        expire_every: int = EXPIRE_EVERY,
+    ) -> None:
         self._cache = cache
         self._clock = clock
+        self._expire_every = expire_every
         self._lock = threading.Lock()  # held while the two dicts change places
         self._unwritten: dict[Key, _Row | None] = {}  # None: to be deleted
         self._in_hand: dict[Key, _Row | None] = {}
@@ -264,7 +272,7 @@ class DiskTier:
             if not self._write_waiting():
                 self._closing.wait(RETRY_AFTER)
             batches += 1
-            if batches % EXPIRE_EVERY == 0:
+            if batches % self._expire_every == 0:
                 self._expire()
         self._drain()
         self._cache.close()  # this thread's connection

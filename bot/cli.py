@@ -1,0 +1,177 @@
+"""The command line. Exit codes: 0 done, 1 failed at run time, 2 wrong usage or settings.
+
+Commands import what they need when they run: `--help` must not wait for a database library.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from bot.errors import BotError
+from bot.models import AfterTtl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from rich.console import Console
+
+    from bot.config import Settings
+    from bot.export import Export
+    from bot.models import IncomingMessage
+    from bot.replay import Report
+
+app = typer.Typer(
+    name="bot",
+    help="Relays trading signals and their authors' follow-ups between Telegram groups.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+)
+
+# What typer raises for a wrong command line; it exports the subclass only.
+_WrongUsage: type[Any] = typer.BadParameter.__mro__[1]
+
+File = Annotated[Path, typer.Argument(help="result.json of Telegram Desktop's chat export.")]
+Chat = Annotated[
+    str | None,
+    typer.Option(help="Which chat of a full-account export: its id or exact name."),
+]
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run a command. Whatever is the user's to mend is one line on stderr, never a traceback."""
+    os.umask(0o077)  # what the bot writes is nobody else's to read
+    try:
+        code = app(args=args, prog_name="python -m bot", standalone_mode=False)
+    except _WrongUsage as exc:
+        code = _complain(exc.format_message().replace("\n", " "), exc.exit_code)
+    except BotError as exc:
+        code = _complain(str(exc), exc.exit_code)
+    except KeyboardInterrupt:
+        code = 130  # as a shell counts a process ended by SIGINT
+    except BrokenPipeError:
+        # The reader of our output has seen enough. Python would complain of the flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)
+
+
+def _option(parse: str) -> Callable[[str], Any]:
+    """An option read as the setting of the same meaning is, by a function of `bot.config`."""
+
+    def parsed(text: str) -> Any:
+        from bot import config
+
+        try:
+            return getattr(config, parse)(text)
+        except ValueError as exc:
+            raise typer.BadParameter(str(exc)) from exc
+
+    return parsed
+
+
+@app.command()
+def replay(
+    file: File,
+    *,
+    chat: Chat = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    ttl_hours: Annotated[
+        Any, typer.Option(parser=_option("parse_ttl"), help="Instead of FLOW_TTL_HOURS.")
+    ] = None,
+    after_ttl: Annotated[AfterTtl | None, typer.Option(help="Instead of FLOW_AFTER_TTL.")] = None,
+    allowed_users: Annotated[
+        Any, typer.Option(parser=_option("parse_ids"), help="Instead of SOURCE_ALLOWED_USERS.")
+    ] = None,
+    restart_every: Annotated[
+        int | None,
+        typer.Option(min=1, help="Reopen all tiers every so many messages: same decisions."),
+    ] = None,
+) -> None:
+    """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
+    from bot.export import Export
+    from bot.replay import JsonReport, TableReport, Trial
+
+    overrides = {
+        "flow_ttl_hours": ttl_hours,
+        "flow_after_ttl": after_ttl,
+        "source_allowed_users": allowed_users,
+    }
+    settings = _settings({name: value for name, value in overrides.items() if value is not None})
+    export = Export(file, chat=chat)
+    report: Report = JsonReport(sys.stdout) if as_json else TableReport(_console())
+    trial = Trial(settings, restart_every=restart_every)
+    asyncio.run(trial.run(_watched(export), report))
+    _mention_malformed(export)
+
+
+@app.command(name="import")
+def import_(file: File, *, chat: Chat = None) -> None:
+    """Write an exported chat's signals, updates and flows into DATA_DIR. Posts nothing.
+
+    May be run again, and with a longer export: only what is new is added.
+    """
+    from bot.export import Export
+    from bot.replay import SummaryReport, import_history
+
+    settings = _settings({})
+    export = Export(file, chat=chat)
+    asyncio.run(import_history(settings, export.chat, _watched(export), SummaryReport(_console())))
+    _mention_malformed(export)
+
+
+def _settings(overrides: Mapping[str, Any]) -> Settings:
+    from bot import logs
+    from bot.config import Settings
+
+    # An export has thousands of decisions, and the report shows them: the log is for trouble.
+    logs.configure("WARNING")
+    return Settings.load(overrides)
+
+
+def _console() -> Console:
+    """Standard output; what is not a terminal has 100 columns."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+
+
+def _watched(export: Export) -> Iterator[IncomingMessage]:
+    """The export's messages, with a bar on a terminal of how much of the file has been read."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    if not sys.stderr.isatty():
+        yield from export.messages()
+        return
+    progress = Progress(
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        # What is printed meanwhile belongs on standard output, wherever that leads.
+        redirect_stdout=sys.stdout.isatty(),
+    )
+    with progress:
+        task = progress.add_task("", total=export.size)
+        for message in export.messages():
+            yield message
+            progress.update(task, completed=export.position)
+
+
+def _mention_malformed(export: Export) -> None:
+    if export.malformed:
+        typer.echo(f"{export.malformed} messages without id or date were passed over", err=True)
+
+
+def _complain(line: str, code: int) -> int:
+    typer.echo(f"error: {line}", err=True)
+    return code

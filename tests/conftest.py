@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import diskcache
+import pytest
+from hypothesis import settings
+
+from bot.state.flow_disk import open_flow_cache
+from bot.storage.store import SignalStore, connect
+
+# Examples vary in how much disk they touch; their time says nothing.
+settings.register_profile("default", deadline=None, print_blob=True)
+settings.load_profile("default")
+
+SECRET = bytes(range(32))
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SignalStore]:
+    store = SignalStore(connect(tmp_path / "signals.db", in_loop=True))
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[diskcache.Cache]:
+    cache = open_flow_cache(tmp_path / "flows", SECRET)
+    assert cache is not None
+    yield cache
+    cache.close()

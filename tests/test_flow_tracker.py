@@ -1,0 +1,369 @@
+"""Who may continue a signal: the three tiers behind the one tracker."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import pytest
+
+from bot.models import AfterTtl, Flow, MessageId, Reason, Tier
+from bot.state.flow_disk import open_flow_cache
+from bot.state.flow_tracker import CLEANUP_EVERY, FlowTracker
+from tests.conftest import SECRET
+from tests.people import ALICE, BOB, CAROL, GROUP, TTL, at, signal_id
+
+FIRST, SECOND, THIRD = map(signal_id, (1, 2, 3))
+
+
+class FakeTable:
+    """The `signals` table as the tracker knows it, counting what it is asked."""
+
+    def __init__(self, flows=None, threads=None):
+        self.flows = flows or {}
+        self.threads = threads or {}
+        self.asked = []
+
+    async def flow(self, signal_id):
+        self.asked.append(signal_id)
+        return self.flows.get(signal_id)
+
+    async def signal_at(self, chat_id, message_id):
+        self.asked.append((chat_id, message_id))
+        return self.threads.get((chat_id, message_id))
+
+
+@pytest.fixture
+def table():
+    return FakeTable()
+
+
+@pytest.fixture
+async def make(cache, table):
+    """Make trackers over one cache; dates are the story's, so the story's clock ages the rows."""
+    made = []
+
+    def make(*, disk=cache, **options):
+        made.append(FlowTracker(table, disk, clock=lambda: at(0), **options))
+        return made[-1]
+
+    yield make
+    for tracker in made:
+        await tracker.close()
+
+
+@pytest.fixture
+def tracker(make):
+    return make()
+
+
+async def test_a_started_flow_is_registered(tracker):
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+
+    assert await tracker.get_flow_owner(FIRST, at=at(1)) == ALICE
+
+
+async def test_the_owner_passes(tracker):
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+
+    assert await tracker.is_allowed(FIRST, ALICE, at=at(71))
+    assert await tracker.is_allowed(FIRST, ALICE, at=at(500))
+
+
+async def test_another_does_not_pass(tracker):
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+
+    assert not await tracker.is_allowed(FIRST, BOB, at=at(0))
+    assert not await tracker.is_allowed(FIRST, BOB, at=at(72))
+
+
+async def test_another_passes_after_the_ttl(tracker):
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+
+    assert await tracker.is_allowed(FIRST, BOB, at=at(0) + TTL + 1)
+    assert await tracker.get_flow_owner(FIRST, at=at(0) + TTL + 1) is None
+
+
+async def test_nobody_else_ever_passes_where_flows_stay_with_their_owner(make):
+    tracker = make(after_ttl=AfterTtl.OWNER)
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+
+    assert not await tracker.is_allowed(FIRST, BOB, at=at(10_000))
+    assert await tracker.get_flow_owner(FIRST, at=at(10_000)) == ALICE
+
+
+async def test_the_ttl_is_a_setting(make):
+    tracker = make(ttl=timedelta(hours=1))
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+
+    assert not await tracker.is_allowed(FIRST, BOB, at=at(1))
+    assert await tracker.is_allowed(FIRST, BOB, at=at(1.01))
+
+
+async def test_the_ttl_counts_from_the_owners_latest_activity(tracker):
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+    tracker.start_flow(FIRST, ALICE, at=at(50))
+
+    assert not await tracker.is_allowed(FIRST, BOB, at=at(122))
+    assert await tracker.is_allowed(FIRST, BOB, at=at(122.01))
+
+
+async def test_activity_told_late_never_shortens_a_flow(tracker, make):
+    tracker.start_flow(FIRST, ALICE, at=at(50))
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+
+    assert not await tracker.is_allowed(FIRST, BOB, at=at(122))
+    await tracker.close()
+    assert (await make().decide(FIRST, BOB, at=at(122))).reason is Reason.NOT_THE_OWNER
+
+
+async def test_somebody_unknown_never_passes(tracker):
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+
+    decision = await tracker.decide(FIRST, None, at=at(1000))
+
+    assert decision.reason is Reason.UNKNOWN_AUTHOR
+    assert not decision.accepted
+
+
+async def test_nobody_owns_or_continues_a_flow_no_tier_has(tracker):
+    assert await tracker.get_flow_owner(FIRST, at=at(0)) is None
+    assert not await tracker.is_allowed(FIRST, ALICE, at=at(0))
+    assert (await tracker.decide(FIRST, ALICE, at=at(0))).reason is Reason.UNKNOWN_PARENT
+
+
+async def test_ending_a_flow_makes_both_caches_forget_it(tracker, make, table):
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+    tracker.add_to_thread(FIRST, GROUP, MessageId(10))
+    tracker.end_flow(FIRST)
+
+    assert await tracker.get_flow_owner(FIRST, at=at(1)) is None
+    await tracker.close()
+    assert await make().get_flow_owner(FIRST, at=at(1)) is None
+    assert table.asked == [FIRST, FIRST]
+
+
+async def test_ending_a_flow_counts_before_the_disk_has_heard_of_it(tracker, table):
+    """An operator's release holds from this moment on, whatever the writer is doing."""
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+    table.flows[FIRST] = Flow(ALICE, at(-1000))
+    tracker.end_flow(FIRST)
+
+    assert await tracker.is_allowed(FIRST, BOB, at=at(1))
+
+
+async def test_cleanup_counts_what_it_removed(tracker):
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+    tracker.start_flow(SECOND, BOB, at=at(10))
+    tracker.start_flow(THIRD, CAROL, at=at(20))
+
+    assert tracker.cleanup_expired(now=at(82)) == 1
+    assert tracker.cleanup_expired(now=at(82)) == 0
+    assert tracker.cleanup_expired(now=at(200)) == 2
+
+
+async def test_cleanup_changes_no_answer(tracker):
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+    tracker.cleanup_expired(now=at(1000))
+
+    assert (await tracker.decide(FIRST, BOB, at=at(1))).reason is Reason.NOT_THE_OWNER
+    assert (await tracker.decide(FIRST, ALICE, at=at(1))).reason is Reason.OWNER
+
+
+async def test_expired_flows_leave_memory_without_being_asked_for(make):
+    tracker = make(disk=None)
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+    tracker.start_flow(SECOND, BOB, at=at(100))
+    for _ in range(CLEANUP_EVERY):
+        await tracker.decide(SECOND, BOB, at=at(100))
+
+    assert tracker.cleanup_expired(now=at(100)) == 0
+    assert tracker.cleanup_expired(now=at(1000)) == 1
+
+
+async def test_memory_holds_no_more_flows_than_it_may(make):
+    tracker = make(max_in_memory=2)
+    for number in range(1, 11):
+        tracker.start_flow(signal_id(number), ALICE, at=at(number))
+
+    assert tracker.cleanup_expired(now=at(10_000)) == 2
+
+
+async def test_the_flow_quiet_for_longest_leaves_memory_first_and_the_disk_still_knows_it(make):
+    tracker = make(max_in_memory=2)
+    tracker.start_flow(FIRST, ALICE, at=at(1))
+    tracker.start_flow(SECOND, ALICE, at=at(2))
+    tracker.start_flow(FIRST, ALICE, at=at(3))
+    tracker.start_flow(THIRD, ALICE, at=at(4))
+
+    assert (await tracker.decide(FIRST, ALICE, at=at(5))).tier is Tier.MEMORY
+    assert (await tracker.decide(THIRD, ALICE, at=at(5))).tier is Tier.MEMORY
+    assert (await tracker.decide(SECOND, ALICE, at=at(5))).tier is Tier.DISK
+
+
+async def test_a_message_of_a_flow_leads_to_its_signal(tracker):
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+    for number in (10, 11, 12):
+        tracker.add_to_thread(FIRST, GROUP, MessageId(number))
+
+    assert [await tracker.signal_at(GROUP, MessageId(n)) for n in (10, 11, 12)] == [FIRST] * 3
+    assert await tracker.signal_at(GROUP, MessageId(13)) is None
+
+
+async def test_a_warm_flow_asks_no_table(tracker, table):
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+    tracker.add_to_thread(FIRST, GROUP, MessageId(10))
+
+    await tracker.signal_at(GROUP, MessageId(10))
+    await tracker.decide(FIRST, BOB, at=at(1))
+    await tracker.decide(FIRST, ALICE, at=at(1))
+
+    assert table.asked == []
+
+
+async def test_after_a_restart_the_disk_answers_first_and_memory_from_then_on(make, table):
+    before = make()
+    before.start_flow(FIRST, ALICE, at=at(0))
+    before.add_to_thread(FIRST, GROUP, MessageId(10))
+    await before.close()
+    after = make()
+
+    tiers = []
+    for _ in range(2):
+        assert await after.signal_at(GROUP, MessageId(10)) == FIRST
+        tiers.append((await after.decide(FIRST, BOB, at=at(1))).tier)
+
+    assert tiers == [Tier.DISK, Tier.MEMORY]
+    assert table.asked == []
+
+
+async def test_when_both_caches_miss_the_table_answers_and_fills_them(make, table):
+    table.flows[FIRST] = Flow(ALICE, at(0))
+    table.threads[GROUP, 10] = FIRST
+    tracker = make()
+
+    async def ask(tracker):
+        assert await tracker.signal_at(GROUP, MessageId(10)) == FIRST
+        return (await tracker.decide(FIRST, BOB, at=at(1))).tier
+
+    assert [await ask(tracker), await ask(tracker)] == [Tier.TABLE, Tier.MEMORY]
+    assert table.asked == [(GROUP, 10), FIRST]
+    await tracker.close()
+    assert await ask(make()) is Tier.DISK
+    assert table.asked == [(GROUP, 10), FIRST]
+
+
+async def test_a_miss_is_not_remembered(tracker, table):
+    assert await tracker.signal_at(GROUP, MessageId(10)) is None
+    assert not await tracker.is_allowed(FIRST, ALICE, at=at(0))
+    table.threads[GROUP, 10] = FIRST
+    table.flows[FIRST] = Flow(ALICE, at(0))
+
+    assert await tracker.signal_at(GROUP, MessageId(10)) == FIRST
+    assert await tracker.is_allowed(FIRST, ALICE, at=at(0))
+
+
+async def test_a_flow_gone_quiet_is_answered_from_the_table_and_kept_nowhere(make, table):
+    table.flows[FIRST] = Flow(ALICE, at(-100))
+    tracker = make()
+
+    decision = await tracker.decide(FIRST, BOB, at=at(0))
+
+    assert (decision.reason, decision.tier) == (Reason.RELEASED, Tier.TABLE)
+    assert tracker.cleanup_expired(now=at(1000)) == 0
+    tracker.add_to_thread(FIRST, GROUP, MessageId(10))
+    assert await tracker.signal_at(GROUP, MessageId(10)) is None
+
+
+async def test_a_flow_whose_activity_is_missing_is_its_owners_alone(make, table):
+    table.flows[FIRST] = Flow(ALICE, None)
+    tracker = make()
+
+    assert not await tracker.is_allowed(FIRST, BOB, at=at(1000))
+    assert await tracker.is_allowed(FIRST, ALICE, at=at(1000))
+    assert await tracker.get_flow_owner(FIRST, at=at(1000)) == ALICE
+
+
+async def test_an_old_copy_of_the_cache_releases_nothing_early(make, table):
+    """The process may die after the table's commit and before the cache's."""
+    crashed = make()
+    crashed.start_flow(FIRST, ALICE, at=at(0))
+    await crashed.close()
+    table.flows[FIRST] = Flow(ALICE, at(60))
+    tracker = make()
+
+    decision = await tracker.decide(FIRST, BOB, at=at(80))
+
+    assert (decision.reason, decision.tier) == (Reason.NOT_THE_OWNER, Tier.TABLE)
+    assert (await tracker.decide(FIRST, BOB, at=at(81))).tier is Tier.MEMORY
+    await tracker.close()
+    assert (await make().decide(FIRST, BOB, at=at(81))).tier is Tier.DISK
+
+
+async def test_a_release_that_the_table_confirms_is_the_finding_tiers(make, table):
+    before = make()
+    before.start_flow(FIRST, ALICE, at=at(0))
+    table.flows[FIRST] = Flow(ALICE, at(0))
+
+    assert (await before.decide(FIRST, BOB, at=at(80))).tier is Tier.MEMORY
+    await before.close()
+    assert (await make().decide(FIRST, BOB, at=at(80))).tier is Tier.DISK
+    assert table.asked == [FIRST, FIRST]
+
+
+async def test_the_disk_keeps_a_flow_no_longer_than_it_lives(make, cache):
+    tracker = make()
+    tracker.start_flow(FIRST, ALICE, at=at(-73))
+    tracker.start_flow(SECOND, ALICE, at=at(-71))
+    await tracker.close()
+
+    assert cache.get(int(FIRST)) is None
+    _, expires_at = cache.get(int(SECOND), expire_time=True)
+    assert 0 < expires_at - time.time() <= 3600
+    assert len(cache) == 1
+
+
+async def test_without_a_disk_the_table_takes_its_place(make, table):
+    tracker = make(disk=None, max_in_memory=1)
+    table.flows |= {FIRST: Flow(ALICE, at(0)), SECOND: Flow(BOB, at(0))}
+
+    tiers = [
+        (await tracker.decide(signal, CAROL, at=at(1))).tier
+        for signal in (FIRST, FIRST, SECOND, FIRST)
+    ]
+
+    assert tiers == [Tier.TABLE, Tier.MEMORY, Tier.TABLE, Tier.TABLE]
+
+
+async def test_threads_leave_memory_with_their_flow(make, table):
+    tracker = make(disk=None, max_in_memory=1)
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+    tracker.add_to_thread(FIRST, GROUP, MessageId(10))
+    tracker.add_to_thread(FIRST, GROUP, MessageId(11))
+    tracker.start_flow(SECOND, ALICE, at=at(1))
+
+    assert [await tracker.signal_at(GROUP, MessageId(n)) for n in (10, 11)] == [None, None]
+    assert table.asked == [(GROUP, 10), (GROUP, 11)]
+
+
+async def test_everything_is_on_disk_when_close_returns(make, tmp_path, table):
+    tracker = make(max_in_memory=5_000)
+    for number in range(1, 2_001):
+        tracker.start_flow(signal_id(number), ALICE, at=at(1))
+        tracker.add_to_thread(signal_id(number), GROUP, MessageId(number))
+    await tracker.close()
+
+    reopened = FlowTracker(table, open_flow_cache(tmp_path / "flows", SECRET), clock=lambda: at(0))
+    for number in range(1, 2_001):
+        assert await reopened.signal_at(GROUP, MessageId(number)) == number
+        assert (await reopened.decide(signal_id(number), ALICE, at=at(1))).tier is Tier.DISK
+    await reopened.close()
+    assert table.asked == []
+
+
+async def test_what_waits_to_be_written_is_read_at_once(make):
+    tracker = make(max_in_memory=1)
+    for number in range(1, 101):
+        tracker.start_flow(signal_id(number), ALICE, at=at(1))
+
+    assert (await tracker.decide(FIRST, ALICE, at=at(1))).tier is Tier.DISK

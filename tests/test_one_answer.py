@@ -1,0 +1,272 @@
+"""The promise everything rests on: caches never change an answer.
+
+After any mix of messages, waiting, restarts, crashes, wiped, damaged and outdated caches and
+eviction from memory, every decision equals the rule applied to the table. The rule is written
+once more here, from its table in `bot.policy` and by other means: plain SQL and plain Python.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    rule,
+)
+
+from bot.handlers.signal_handler import SignalHandler
+from bot.handlers.update_handler import UpdateHandler
+from bot.intake import Intake
+from bot.models import AfterTtl, IncomingMessage, MessageId, MessageRef
+from bot.signals import Markers
+from bot.state.flow_disk import open_flow_cache
+from bot.state.flow_tracker import FlowTracker
+from bot.storage.store import SignalStore, connect
+from tests.people import ALICE, BOB, CAROL, GROUP, HOUR, NOON, TARGET, TTL
+
+PERMITTED = frozenset({ALICE, BOB})
+AUTHORS = st.sampled_from([ALICE, BOB, CAROL, None])
+WAITS = st.sampled_from([0, 1, HOUR, TTL - 1, TTL, TTL + 1, 3 * TTL])
+
+
+DISTURBANCES = [
+    "restart",
+    "restart",
+    "crash",
+    "crash",
+    "wipe",
+    "clean up",
+    "UPDATE Cache SET value = zeroblob(41)",
+    "UPDATE Cache SET value = (SELECT value FROM Cache ORDER BY rowid DESC LIMIT 1)",
+    "UPDATE Cache SET mode = 4",
+    "DELETE FROM Cache WHERE rowid % 2",
+    "DROP TABLE Cache",
+]
+
+
+class Bot(NamedTuple):
+    store: SignalStore
+    flows: FlowTracker
+    intake: Intake
+
+
+async def start(directory: Path, after_ttl: AfterTtl, max_in_memory: int, clock) -> Bot:
+    store = SignalStore(connect(directory / "signals.db", in_loop=True))
+    await store.open()
+    cache = open_flow_cache(directory / "flows", await store.cache_key())
+    flows = FlowTracker(store, cache, after_ttl=after_ttl, max_in_memory=max_in_memory, clock=clock)
+    handlers = (
+        handler(store, flows, permitted=PERMITTED) for handler in (SignalHandler, UpdateHandler)
+    )
+    return Bot(store, flows, Intake(Markers(["#idea"]), *handlers))
+
+
+def expected(db: sqlite3.Connection, message: IncomingMessage, after_ttl: AfterTtl) -> str:
+    """What the rule says to the table as it is before the message."""
+    here = (message.chat_id, message.id)
+    marked = "#idea" in message.text
+    if message.service or not (marked or message.reply_to):
+        return "ignored not_a_signal"
+    flow = None
+    if message.reply_to and message.reply_to.chat_id == message.chat_id:
+        flow = db.execute(
+            """
+            SELECT source_user_id, last_owner_activity FROM signals WHERE id IN (
+                SELECT id FROM signals WHERE (source_chat_id, source_message_id) = (?1, ?2)
+                UNION SELECT signal_id FROM signal_updates
+                WHERE (source_chat_id, source_message_id) = (?1, ?2))
+            """,
+            message.reply_to,
+        ).fetchone()
+    answer = judged(message, flow, marked, after_ttl)
+    recorded = any(
+        db.execute(
+            f"SELECT 1 FROM {table} WHERE (source_chat_id, source_message_id) = (?, ?)", here
+        ).fetchone()
+        for table in ("signals", "signal_updates", "decisions")
+    )
+    # An ignored message leaves no record, unless it was marked or answered into a flow.
+    return "duplicate already_recorded" if recorded and (flow or marked) else answer
+
+
+def judged(message: IncomingMessage, flow, marked: bool, after_ttl: AfterTtl) -> str:
+    if message.author is None:
+        why_not = "unknown_author"
+    else:
+        why_not = None if message.author in PERMITTED else "not_permitted"
+    if flow is not None:
+        owner, activity = flow
+        quiet = activity is not None and message.at > activity + TTL
+        if not why_not and message.author == owner:
+            return "update owner"
+        if not why_not and quiet and after_ttl is AfterTtl.RELEASE:
+            return "update released"
+        if not marked:
+            return f"rejected {why_not or 'not_the_owner'}"
+    if not marked:
+        return "ignored unknown_parent"
+    if message.forwarded:
+        return "ignored forwarded"
+    return f"ignored {why_not}" if why_not else "signal new_signal"
+
+
+class OneAnswer(RuleBasedStateMachine):
+    @initialize(after_ttl=st.sampled_from(AfterTtl), max_in_memory=st.integers(1, 3))
+    def begin(self, after_ttl, max_in_memory):
+        self.runner = asyncio.Runner()
+        self.directory = Path(tempfile.mkdtemp(prefix="one-answer-"))
+        self.after_ttl, self.max_in_memory = after_ttl, max_in_memory
+        self.now = NOON
+        self.said: list[IncomingMessage] = []
+        self.accepted: list[IncomingMessage] = []
+        self.start()
+        self.somebody_posts_a_signal(ALICE)
+
+    @property
+    def flows_directory(self) -> Path:
+        return self.directory / "flows"
+
+    @property
+    def copy(self) -> Path:
+        """The cache as it was at the last start."""
+        return self.directory / "flows-copy"
+
+    def start(self):
+        self.bot = self.runner.run(
+            start(self.directory, self.after_ttl, self.max_in_memory, lambda: self.now)
+        )
+        shutil.rmtree(self.copy, ignore_errors=True)
+        shutil.copytree(self.flows_directory, self.copy)
+
+    def stop(self):
+        self.runner.run(self.bot.flows.close())
+        self.runner.run(self.bot.store.close())
+
+    def query(self, sql, *parameters):
+        with closing(sqlite3.connect(self.directory / "signals.db")) as db:
+            return db.execute(sql, parameters).fetchone()
+
+    def hear(self, message: IncomingMessage):
+        with closing(sqlite3.connect(self.directory / "signals.db")) as db:
+            answer = expected(db, message, self.after_ttl)
+        decision = self.runner.run(self.bot.intake.handle(message))
+        assert f"{decision.outcome} {decision.reason}" == answer
+        if decision.accepted:
+            self.accepted.append(message)
+
+    def say(self, author, at, **more):
+        self.now = max(self.now, at)
+        message = IncomingMessage(GROUP, MessageId(len(self.said) + 1), author, at, **more)
+        self.said.append(message)
+        self.hear(message)
+
+    def somebody_posts_a_signal(self, author):
+        self.say(author, self.now, text="#idea ETH short")
+
+    @rule(
+        data=st.data(),
+        author=st.sampled_from(["the owner", "the owner", ALICE, BOB, CAROL, None]),
+        quiet_for=st.sampled_from([1, HOUR, TTL - HOUR, TTL, TTL + 1, TTL + HOUR, 3 * TTL]),
+        marked=st.sampled_from([False, False, False, True]),
+        forwarded=st.sampled_from([False, False, False, True]),
+    )
+    def somebody_answers_into_a_flow(self, data, author, quiet_for, marked, forwarded):
+        parent = data.draw(st.sampled_from(self.accepted), label="parent")
+        owner, activity = self.query(
+            """
+            SELECT source_user_id, last_owner_activity FROM signals
+            WHERE source_message_id = ?1
+            OR id = (SELECT signal_id FROM signal_updates WHERE source_message_id = ?1)
+            """,
+            parent.id,
+        )
+        self.say(
+            owner if author == "the owner" else author,
+            activity + quiet_for,
+            text="#idea BTC long" if marked else "thanks",
+            reply_to=parent.ref,
+            forwarded=forwarded,
+        )
+
+    @rule(
+        data=st.data(),
+        author=AUTHORS,
+        wait=WAITS,
+        marked=st.booleans(),
+        forwarded=st.booleans(),
+        service=st.sampled_from([False, False, False, True]),
+    )
+    def somebody_says_anything(self, data, author, wait, marked, forwarded, service):
+        chat = data.draw(st.sampled_from([GROUP, GROUP, GROUP, TARGET]), label="answers in")
+        number = data.draw(st.integers(0, len(self.said) + 1), label="answers to")
+        self.say(
+            author,
+            self.now + wait,
+            text="#idea BTC long" if marked else "thanks",
+            reply_to=MessageRef(chat, MessageId(number)) if number else None,
+            forwarded=forwarded,
+            service=service,
+        )
+
+    @rule(data=st.data())
+    def telegram_delivers_a_message_again(self, data):
+        self.hear(data.draw(st.sampled_from(self.said), label="again"))
+
+    @rule(data=st.data(), quiet_for=st.sampled_from([HOUR, TTL - HOUR, TTL + 1]))
+    def the_process_dies_before_the_disk_hears_of_an_update(self, data, quiet_for):
+        self.something_happens_to_the_cache("restart")
+        self.somebody_answers_into_a_flow(data, "the owner", quiet_for, False, False)
+        self.something_happens_to_the_cache("crash")
+
+    @rule(what=st.sampled_from(DISTURBANCES))
+    def something_happens_to_the_cache(self, what):
+        if what == "clean up":
+            self.bot.flows.cleanup_expired(now=self.now)
+            return
+        self.stop()
+        if what == "crash":
+            # The table is where it was, but the cache falls back to what it was at the start.
+            shutil.rmtree(self.flows_directory)
+            shutil.copytree(self.copy, self.flows_directory)
+        elif what == "wipe":
+            shutil.rmtree(self.flows_directory)
+        elif what != "restart":
+            with closing(sqlite3.connect(self.flows_directory / "cache.db")) as db, db:
+                db.execute(what)
+        self.start()
+
+    @rule(data=st.data(), author=st.sampled_from([ALICE, BOB, CAROL]), wait=WAITS)
+    def ask(self, data, author, wait):
+        """The tracker's short answers agree with the table as well, and change nothing."""
+        number = data.draw(st.integers(1, len(self.said)), label="signal id")
+        moment = self.now + wait
+        flow = self.query(
+            "SELECT source_user_id, last_owner_activity FROM signals WHERE id = ?", number
+        )
+        released = bool(flow and self.after_ttl is AfterTtl.RELEASE and moment > flow[1] + TTL)
+        allowed = bool(flow and (author == flow[0] or released))
+        flows = self.bot.flows
+        assert self.runner.run(flows.is_allowed(number, author, at=moment)) == allowed
+        owner = self.runner.run(flows.get_flow_owner(number, at=moment))
+        assert owner == (flow[0] if flow and not released else None)
+
+    def teardown(self):
+        if hasattr(self, "bot"):
+            self.stop()
+            self.runner.close()
+            shutil.rmtree(self.directory)
+
+
+OneAnswer.TestCase.settings = settings(
+    max_examples=80, stateful_step_count=30, deadline=None, print_blob=True
+)
+TestOneAnswer = OneAnswer.TestCase
