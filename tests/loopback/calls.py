@@ -9,7 +9,7 @@ from tests.loopback.transport import Session
 from tests.loopback.world import Account
 
 
-class RpcFailure(Exception):  # noqa: N818 - it is an answer, not an error of ours
+class RpcFailure(Exception):
     """An rpc_error on its way to the client. https://core.telegram.org/api/errors."""
 
     def __init__(self, code: int, text: str) -> None:

@@ -29,7 +29,7 @@ class Fault(Protocol):
     async def answer(self, call: Call, execute: Execute) -> bytes | None: ...
 
 
-@dataclass
+@dataclass(frozen=True)
 class RpcError:
     """Refuse the call: nothing is executed."""
 
@@ -69,12 +69,15 @@ class CutBefore:
 
 
 class CutAfter:
-    """The call is executed, and the connection ends before the answer leaves."""
+    """The call is executed, and the connection ends before the answer leaves.
+
+    Where the rules want it resent (`Rules.resend_unacked`), it comes on the next connection.
+    """
 
     async def answer(self, call: Call, execute: Execute) -> bytes | None:
-        await execute()
+        answer = await execute()
         _cut(call.session)
-        return None
+        return answer
 
 
 class Hold:
@@ -93,7 +96,7 @@ class Hold:
         return answer
 
 
-@dataclass
+@dataclass(frozen=True)
 class Delay:
     """Execute, and answer that many seconds later."""
 

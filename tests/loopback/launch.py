@@ -67,7 +67,13 @@ class Program:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def wait_output(self, text: str, *, timeout: float = 20, count: int = 1) -> None:
+    async def wait_output(
+        self,
+        text: str,
+        *,
+        timeout: float = 20,  # noqa: ASYNC109 - the failure must show the output
+        count: int = 1,
+    ) -> None:
         """Until `text` was printed `count` times; fails when the program ends without it."""
         try:
             async with asyncio.timeout(timeout):
@@ -87,7 +93,10 @@ class Program:
     def kill(self) -> None:
         self._process.kill()
 
-    async def wait(self, timeout: float = 20) -> int:
+    async def wait(
+        self,
+        timeout: float = 20,  # noqa: ASYNC109 - a hung program must not hang the suite
+    ) -> int:
         """Its exit code, once it has ended and all it printed was read."""
         async with asyncio.timeout(timeout):
             await self._process.wait()

@@ -17,7 +17,7 @@ from pyrogram import raw
 from tests.loopback.media import Media
 from tests.loopback.rpc import Desk, Question
 from tests.loopback.rpc_messages import forward_of
-from tests.loopback.snapshots import Entity
+from tests.loopback.snapshots import Entity, Seen
 from tests.loopback.views import View
 from tests.loopback.world import (
     Account,
@@ -33,6 +33,7 @@ from tests.loopback.world import (
 )
 
 Entities = Iterable[Any]  # plain `Entity` values, or raw message entities
+Sent = Message | Seen  # a message as an act returned it, or as `telegram.messages` lists it
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Person:
         text: str = "",
         *,
         entities: Entities = (),
-        reply_to: Message | int | None = None,
+        reply_to: Sent | int | None = None,
         reply_elsewhere: Chat | None = None,
         photo: Media | None = None,
         document: Media | None = None,
@@ -96,7 +97,7 @@ class Person:
         elif anonymous and isinstance(place, Chat):
             message.sender = place
         if reply_to is not None:
-            message.reply = Reply(reply_to, reply_elsewhere)
+            message.reply = Reply(_answered(reply_to), reply_elsewhere)
         message.topic = topic.id if topic else self._topic_of(reply_to)
         message.signature = signature
         message.silent = silent
@@ -109,7 +110,7 @@ class Person:
         *,
         caption: str = "",
         entities: Entities = (),
-        reply_to: Message | None = None,
+        reply_to: Sent | None = None,
         anonymous: bool = False,
     ) -> list[Message]:
         """Photos or documents that belong together; the caption is the first one's."""
@@ -120,17 +121,17 @@ class Person:
             first = not drafts
             draft = self._draft(place, caption if first else "", entities if first else (), medium)
             draft.album = album
-            draft.reply = Reply(reply_to) if reply_to else None
+            draft.reply = Reply(_answered(reply_to)) if reply_to else None
             draft.topic = self._topic_of(reply_to)
             if anonymous and isinstance(place, Chat):
                 draft.sender = place
             drafts.append(draft)
         return self._desk.world.post(*drafts)
 
-    async def forwards(self, *messages: Message, to: "Chat | Person") -> list[Message]:
+    async def forwards(self, *messages: Sent, to: "Chat | Person") -> list[Message]:
         place = self._place(to)
         drafts = []
-        for message in messages:
+        for message in map(_message, messages):
             draft = self._draft(place, message.text, message.entities, message.media)
             draft.forward = forward_of(message)
             drafts.append(draft)
@@ -138,7 +139,7 @@ class Person:
 
     async def edits(
         self,
-        message: Message,
+        message: Sent,
         text: str | None = None,
         *,
         entities: Entities = (),
@@ -149,11 +150,11 @@ class Person:
             changes |= {"text": text, "entities": _raw(entities)}
         if photo is not None:
             changes["media"] = photo
-        self._desk.world.edit(message, **changes)
+        self._desk.world.edit(_message(message), **changes)
 
-    async def deletes(self, *messages: Message) -> None:
+    async def deletes(self, *messages: Sent) -> None:
         """Messages of one chat, for everybody."""
-        self._desk.world.delete(messages)
+        self._desk.world.delete(map(_message, messages))
 
     # ── what leaves a service message ──
 
@@ -170,7 +171,8 @@ class Person:
         self._tell_membership(chat, [person])
         return note
 
-    async def pins(self, message: Message) -> Message:
+    async def pins(self, message: Sent) -> Message:
+        message = _message(message)
         message.pinned = True
         return self._service(message.place, "PinMessage", reply=Reply(message))
 
@@ -194,8 +196,15 @@ class Person:
 
     # ── talking to a bot ──
 
-    async def presses(self, message: Message, button: str, *, timeout: float = 10) -> Pressed:
+    async def presses(
+        self,
+        message: Sent,
+        button: str,
+        *,
+        timeout: float = 10,  # noqa: ASYNC109 - a bot that does not answer must not hang it
+    ) -> Pressed:
         """Press an inline button by its text, and wait (seconds) for the bot's answer."""
+        message = _message(message)
         bot = message.author
         data = _button_data(message, button)
         if bot is None or data is None:
@@ -243,8 +252,8 @@ class Person:
         )
 
     @staticmethod
-    def _topic_of(answered: Message | int | None) -> int | None:
-        return answered.topic if isinstance(answered, Message) else None
+    def _topic_of(answered: Sent | int | None) -> int | None:
+        return None if answered is None or isinstance(answered, int) else answered.topic
 
     def _service(
         self, place: Place, name: str, *, reply: Reply | None = None, **about: Any
@@ -263,6 +272,16 @@ class Person:
                 self._desk.push_to(person.account, view, update)
 
 
+def _message(sent: Sent) -> Message:
+    found = sent.message if isinstance(sent, Seen) else sent
+    assert found is not None
+    return found
+
+
+def _answered(sent: Sent | int) -> Message | int:
+    return sent if isinstance(sent, int) else _message(sent)
+
+
 def _raw(entities: Entities) -> tuple[Any, ...]:
     return tuple(e.raw() if isinstance(e, Entity) else e for e in entities)
 
@@ -270,4 +289,6 @@ def _raw(entities: Entities) -> tuple[Any, ...]:
 def _button_data(message: Message, text: str) -> bytes | None:
     rows = getattr(message.keyboard, "rows", None) or []
     buttons = [button for row in rows for button in row.buttons]
-    return next((b.data for b in buttons if b.text == text and hasattr(b, "data")), None)
+    named = next((button for button in buttons if button.text == text), None)
+    # Newer layers keep a button's data in its `type`.
+    return getattr(getattr(named, "type", named), "data", None)

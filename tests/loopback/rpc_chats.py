@@ -7,9 +7,9 @@ from pyrogram import raw
 from tests.loopback import peers
 from tests.loopback.calls import Call, RpcFailure
 from tests.loopback.rpc import Desk, handles
-from tests.loopback.tl import make
+from tests.loopback.tl import make, objects
 from tests.loopback.views import ALL_RIGHTS, View
-from tests.loopback.world import Account, Chat, Member, Message, Role
+from tests.loopback.world import Account, Chat, Member, Message, Role, Service
 
 types = raw.types
 
@@ -17,7 +17,7 @@ types = raw.types
 @handles("users.GetUsers")
 def get_users(desk: Desk, call: Call) -> Any:
     view = View(desk.world, call.account)
-    found = [peers.account(desk, call, peer) for peer in call.query.id]
+    found = [peers.account(desk, call, peer) for peer in objects(call.query.id)]
     return [view.user(account) for account in found if account is not None]
 
 
@@ -207,20 +207,23 @@ def set_bot_callback_answer(desk: Desk, call: Call) -> Any:
 
 @handles("messages.GetDialogs")
 def get_dialogs(desk: Desk, call: Call) -> Any:
+    """All of them at once: the first page is the only one, and the next is empty."""
     view = View(desk.world, call.account)
     chats = [c for c in desk.world.chats.values() if c.role(call.account).inside]
-    tops = {chat: _top(desk, chat) for chat in chats}
+    if call.query.offset_date:
+        chats = []
+    tops = {chat: _top(desk, chat) or _birth(chat, call.account) for chat in chats}
     dialogs = [
         make(
             types.Dialog,
             peer=view.peer(chat),
-            top_message=top.id_for(call.account) if top else 0,
+            top_message=top.id_for(call.account),
             notify_settings=make(types.PeerNotifySettings),
             pts=chat.box.pts if chat.has_own_box else None,
         )
         for chat, top in tops.items()
     ]
-    messages = [view.message(top) for top in tops.values() if top]
+    messages = [view.message(top) for top in tops.values()]
     return types.messages.Dialogs(
         dialogs=dialogs, messages=messages, chats=view.chats(), users=view.users()
     )
@@ -229,6 +232,14 @@ def get_dialogs(desk: Desk, call: Call) -> Any:
 def _top(desk: Desk, chat: Chat) -> Message | None:
     alive = [m for m in desk.world.messages(chat) if not m.deleted]
     return alive[-1] if alive else None
+
+
+def _birth(chat: Chat, reader: Account) -> Message:
+    """What stands first in every chat: that it was created. Kept nowhere, being the same always."""
+    name = "ChannelCreate" if chat.has_own_box else "ChatCreate"
+    note = Message(chat, None, None, chat.date, service=Service(name, title=chat.title))
+    note.ids[None if chat.has_own_box else reader] = 1
+    return note
 
 
 @handles("channels.GetForumTopicsByID", "messages.GetForumTopicsByID")

@@ -1,6 +1,7 @@
 """Sending, editing, deleting, forwarding, reading messages."""
 
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from pyrogram import raw
@@ -10,7 +11,7 @@ from tests.loopback.calls import Call, RpcFailure
 from tests.loopback.media import Document, Media, Photo
 from tests.loopback.rpc import Desk, handles
 from tests.loopback.rpc_login import check_reference
-from tests.loopback.tl import make, utf16_length
+from tests.loopback.tl import make, objects, utf16_length
 from tests.loopback.views import View
 from tests.loopback.world import (
     Account,
@@ -210,12 +211,13 @@ def _uploaded(desk: Desk, given: Any) -> Media:
     if isinstance(given, types.InputMediaUploadedPhoto):
         medium = Photo(world.number(), world.number(), world.now, content)
     else:
+        names = [a.file_name for a in given.attributes if hasattr(a, "file_name")]
         described = [a for a in given.attributes if not hasattr(a, "file_name")]
         medium = Document(
             world.number(),
             world.number(),
             world.now,
-            given.file.name,
+            PurePath(names[0] if names else given.file.name).name,
             given.mime_type,
             content,
             tuple(described),
@@ -439,7 +441,7 @@ def get_messages(desk: Desk, call: Call) -> Any:
 def _ids(call: Call) -> list[Any]:
     if not call.query.id:
         raise RpcFailure(400, "MESSAGE_IDS_EMPTY")
-    return list(call.query.id)
+    return objects(call.query.id)
 
 
 def _asked_for(view: View, call: Call, chat: Chat | None, wanted: Any) -> Any:

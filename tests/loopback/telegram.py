@@ -13,19 +13,14 @@ from typing import Any, Self
 
 from pyrogram import Client
 
-# Imported for their handlers, which register themselves.
-from tests.loopback import (  # noqa: F401
-    rpc_chats,
-    rpc_login,
-    rpc_messages,
-)
+from tests.loopback import rpc_chats, rpc_login, rpc_messages
 from tests.loopback.calls import CallLog
 from tests.loopback.faults import Faults
 from tests.loopback.handshake import RSA_EXPONENT, RSA_FINGERPRINT, RSA_MODULUS
 from tests.loopback.launch import REDIRECTION, Program, launch
 from tests.loopback.media import DATA_CENTRE, Document, Photo
 from tests.loopback.people import Person
-from tests.loopback.rpc import Desk
+from tests.loopback.rpc import HANDLERS, Desk
 from tests.loopback.snapshots import Seen, seen
 from tests.loopback.transport import HOST, MtprotoServer
 from tests.loopback.world import Account, Chat, Kind, Member, Place, Role, Rules, World
@@ -38,6 +33,9 @@ FIRST_GROUP_ID = 5_000_001
 FIRST_CHANNEL_ID = 1_500_000_001
 
 People = Iterable[Person]
+
+# Imported for their handlers, which register themselves.
+assert HANDLERS, (rpc_chats, rpc_login, rpc_messages)
 
 
 class LoopbackTelegram:
@@ -106,12 +104,12 @@ class LoopbackTelegram:
 
     # ── who and what there is ──
 
-    def user(self, name: str, *, id: int | None = None, username: str | None = None) -> Person:  # noqa: A002
+    def user(self, name: str, *, id: int | None = None, username: str | None = None) -> Person:  # noqa: A002 - ids are what the API is about
         return self._person(Account(id or FIRST_USER_ID + next(self._ids), name, username))
 
-    def bot(self, username: str, *, token: str = "42:loopback") -> Person:  # noqa: S107
+    def bot(self, username: str, *, token: str = "42:loopback") -> Person:
         """A bot's id is the number its token begins with."""
-        return self._person(Account(int(token.split(":")[0]), username, username, token))
+        return self._person(Account(int(token.split(":", 1)[0]), username, username, token))
 
     def _person(self, account: Account) -> Person:
         if account.id in self.world.accounts:
@@ -142,7 +140,7 @@ class LoopbackTelegram:
         first_id: int,
         title: str,
         *,
-        id: int | None = None,  # noqa: A002
+        id: int | None = None,  # noqa: A002 - ids are what the API is about
         members: People = (),
         admins: People = (),
         username: str | None = None,
@@ -189,7 +187,11 @@ class LoopbackTelegram:
         return [seen(m, viewer) for m in found if deleted or not m.deleted]
 
     async def wait_for(
-        self, condition: Callable[[], Any], *, timeout: float = 10, what: str | None = None
+        self,
+        condition: Callable[[], Any],
+        *,
+        timeout: float = 10,  # noqa: ASYNC109 - the failure must say what was waited for
+        what: str | None = None,
     ) -> None:
         """Until `condition()` holds, asked again whenever anything happened here.
 
@@ -224,7 +226,7 @@ class LoopbackTelegram:
             SESSION_STRING,
             DATA_CENTRE,
             API_ID,
-            False,  # noqa: FBT003 - struct takes it no other way
+            False,
             auth_key,
             person.id,
             person.account.bot,

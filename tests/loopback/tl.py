@@ -8,10 +8,11 @@ is unknown, so the world is described once.
 import functools
 import inspect
 from hashlib import sha1
+from io import BytesIO
 from typing import Any
 
 from pyrogram import raw
-from pyrogram.raw.core import Vector
+from pyrogram.raw.core import TLObject, Vector
 
 TRUE = (0x997275B5).to_bytes(4, "little")
 FALSE = (0xBC799737).to_bytes(4, "little")
@@ -67,6 +68,20 @@ def encode(answer: Any) -> bytes:
     if isinstance(answer, list):
         return Vector(answer)
     return answer.write()
+
+
+def objects(vector: list[Any]) -> list[Any]:
+    """A vector of objects at the end of a query, as it was sent.
+
+    Both libraries guess from the bytes left whether a vector is one of bare ints, and take
+    4 or 8 byte objects (inputUserSelf, inputMessageID) for numbers.
+    """
+    return [_from_number(item) if isinstance(item, int) else item for item in vector]
+
+
+def _from_number(number: int) -> Any:
+    size = 4 if -(2**31) <= number < 2**31 else 8
+    return TLObject.read(BytesIO(number.to_bytes(size, "little", signed=True)))
 
 
 def short_hash(data: bytes) -> int:

@@ -43,6 +43,9 @@ WRONG_SALT = 48  # error code of bad_server_salt
 UNKNOWN_KEY = 404  # transport error: no such auth key
 
 
+Packet = tuple[int, int, bytes]  # message id, sequence number, body
+
+
 @dataclass(eq=False)
 class AuthKey:
     """`account` is whoever logged in under this key; the transport only carries it."""
@@ -63,8 +66,8 @@ class Session:
     listening: bool = False
     announced: bool = False
     content_sent: int = 0
-    acked: set[int] = field(default_factory=set)  # ids of our messages the client confirmed
-    _queue: list[tuple[int, int, bytes]] = field(default_factory=list)
+    unacked: dict[int, Packet] = field(default_factory=dict)  # content not yet confirmed
+    _queue: list[Packet] = field(default_factory=list)
 
     @property
     def account(self) -> Any:
@@ -102,11 +105,26 @@ class Session:
         self.send(news.write(), message_id=new_message_id(1))
 
     def send(self, body: bytes, *, message_id: int, content: bool = True) -> None:
+        packet = (message_id, self._next_number(content=content), body)
+        if content:
+            self.unacked[message_id] = packet
+        self._enqueue(packet)
+
+    def resend(self) -> None:
+        """On a new connection: https://core.telegram.org/mtproto/service_messages_about_messages."""
+        for packet in self.unacked.values():
+            self._enqueue(packet)
+
+    def confirm(self, message_ids: list[int]) -> None:
+        for message_id in message_ids:
+            self.unacked.pop(message_id, None)
+
+    def _enqueue(self, packet: Packet) -> None:
         if self.connection is None:
             return
         if not self._queue:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._queue.append((message_id, self._next_number(content=content), body))
+        self._queue.append(packet)
 
     def _next_number(self, *, content: bool) -> int:
         """https://core.telegram.org/mtproto/description#message-sequence-number-msg-seqno."""
@@ -208,6 +226,8 @@ class Connection:
         session = self._server.session(key, session_id)
         if session.connection is not self:
             session.connection, self.session = self, session
+            if self._server.resends():
+                session.resend()
             self._server.changed()
         return session
 
@@ -223,7 +243,7 @@ class Connection:
 
     def _handle(self, session: Session, message_id: int, query: Any) -> None:
         if isinstance(query, raw.types.MsgsAck):
-            session.acked.update(query.msg_ids)
+            session.confirm(query.msg_ids)
         elif isinstance(query, (raw.functions.Ping, raw.functions.PingDelayDisconnect)):
             pong = raw.types.Pong(msg_id=message_id, ping_id=query.ping_id)
             session.send(pong.write(), message_id=new_message_id(1), content=False)
@@ -267,11 +287,18 @@ class Connection:
 
 
 class MtprotoServer:
-    """Listens on a free port of 127.0.0.1 and hands every query to `answer`."""
+    """Listens on a free port of 127.0.0.1 and hands every query to `answer`.
 
-    def __init__(self, answer: Answer, changed: Callable[[], None]) -> None:
+    `changed` is told when a client connects or leaves; `resends` says whether a session that
+    reconnects gets again what it did not confirm.
+    """
+
+    def __init__(
+        self, answer: Answer, changed: Callable[[], None], resends: Callable[[], bool]
+    ) -> None:
         self.answer = answer
         self.changed = changed
+        self.resends = resends
         self.keys: dict[int, AuthKey] = {}
         self.sessions: dict[tuple[int, int], Session] = {}
         self.connections: set[Connection] = set()

@@ -190,6 +190,7 @@ class View:
             post_author=message.signature,
             pinned=message.pinned or None,
             views=1 if message.post else None,
+            forwards=0 if message.post else None,  # one flag says that both are there
         )
 
     def _from(self, message: Message) -> Any:

@@ -63,6 +63,7 @@ class Rules:
     common_too_long_after: int = 1000
     too_long_holds: int = 10  # messages in a channelDifferenceTooLong
     difference_names_channels: bool = True  # getDifference says which channels have news
+    resend_unacked: bool = False  # a session that reconnects is sent again what it did not confirm
 
 
 @dataclass(frozen=True, slots=True, eq=False)
