@@ -8,10 +8,13 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from types import FrameType, SimpleNamespace
 from typing import Any, Self
 
 from pyrogram import Client
+from pyrogram.storage import sqlite_storage
 
 from tests.loopback import rpc_chats, rpc_login, rpc_messages
 from tests.loopback.calls import CallLog
@@ -36,6 +39,24 @@ People = Iterable[Person]
 
 # Imported for their handlers, which register themselves.
 assert HANDLERS, (rpc_chats, rpc_login, rpc_messages)
+
+
+class _CallersByName:
+    """`inspect` as Pyrogram's storage needs it: who called, without reading source files.
+
+    Pyrogram 2.0.106 asks `inspect.stack()` on every access to a session's fields; that reads
+    the source around every frame, and on pytest's deep stacks costs 30 ms a time, a second
+    for each login. The names it wants cost nothing.
+    """
+
+    @staticmethod
+    def stack() -> list[SimpleNamespace]:
+        frames: list[SimpleNamespace] = []
+        frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - what inspect.stack does
+        while frame is not None:
+            frames.append(SimpleNamespace(function=frame.f_code.co_name))
+            frame = frame.f_back
+        return frames
 
 
 class LoopbackTelegram:
@@ -99,6 +120,9 @@ class LoopbackTelegram:
             from loopback_redirection import redirect  # noqa: PLC0415 - it has no package
         finally:
             sys.path.remove(str(REDIRECTION))
+        if hasattr(sqlite_storage, "inspect"):
+            self._undo.append(partial(setattr, sqlite_storage, "inspect", sqlite_storage.inspect))
+            sqlite_storage.inspect = _CallersByName
         key = (RSA_FINGERPRINT, RSA_MODULUS, RSA_EXPONENT)
         self._undo += redirect((HOST, self.server.port), key)
 
