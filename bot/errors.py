@@ -36,6 +36,10 @@ class ExportError(BotError):
         self.offset = offset
 
 
+class UnknownFlow(BotError):
+    pass
+
+
 class DatabaseError(BotError):
     pass
 

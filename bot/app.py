@@ -1,0 +1,85 @@
+"""Builds every object from the settings, starts and stops them. No decisions."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from bot.errors import DatabaseUnavailable
+from bot.handlers.signal_handler import SignalHandler
+from bot.handlers.update_handler import UpdateHandler
+from bot.intake import Intake
+from bot.signals import Markers
+from bot.state.flow_disk import open_flow_cache
+from bot.state.flow_tracker import FlowTracker
+from bot.storage.store import SignalStore, connect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+
+    from bot.config import Settings
+    from bot.models import ChatId
+
+
+class Core(NamedTuple):
+    """What turns a message into a decision."""
+
+    store: SignalStore
+    flows: FlowTracker
+    intake: Intake
+
+
+@asynccontextmanager
+async def open_core(
+    settings: Settings,
+    *,
+    targets: Iterable[ChatId] = (),
+    clock: Callable[[], float] = time.time,
+    in_loop: bool = False,
+) -> AsyncIterator[Core]:
+    """Open the tables and the caches under `DATA_DIR`, and leave both complete on disk at exit.
+
+    `in_loop`: the tables answer in the event loop, for work that nothing else waits beside.
+    """
+    markers = Markers(settings.signal_markers, settings.signal_patterns)
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings.database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise DatabaseUnavailable(f"{exc.filename}: {exc.strerror}") from exc
+    store = SignalStore(connect(settings.database, in_loop=in_loop), clock=clock)
+    try:
+        await store.open()
+        cache_key = await store.cache_key()
+        cache = await asyncio.to_thread(open_flow_cache, settings.flow_cache, cache_key)
+        flows = FlowTracker(
+            store,
+            cache,
+            ttl=settings.flow_ttl_hours,
+            after_ttl=settings.flow_after_ttl,
+            clock=clock,
+        )
+        try:
+            yield Core(store, flows, _intake(settings, markers, store, flows, targets))
+        finally:
+            await flows.close()
+    finally:
+        await store.close()
+
+
+def _intake(
+    settings: Settings,
+    markers: Markers,
+    store: SignalStore,
+    flows: FlowTracker,
+    targets: Iterable[ChatId],
+) -> Intake:
+    users = settings.source_allowed_users
+    permitted = None if users is None else frozenset(users)
+    return Intake(
+        markers,
+        SignalHandler(store, flows, permitted=permitted, targets=targets),
+        UpdateHandler(store, flows, permitted=permitted, targets=targets),
+    )

@@ -1,0 +1,173 @@
+"""Settings: the one reader of the environment and of `.env`.
+
+Every value is checked once, here, and frozen. What only the live bot needs may be missing,
+because `replay` and `import` do without it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+
+from dotenv import dotenv_values
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bot.errors import SettingsError
+from bot.models import AfterTtl, AuthorId, ChatId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic_core import ErrorDetails
+
+DEFAULT_MARKERS: Final = ("#идея", "#idea")
+DEFAULT_TTL: Final = timedelta(hours=72)
+
+# Exactly what Telegram prints: no plus sign, underscore, leading zero or foreign digit, all of
+# which `int()` would take.
+_ID: Final = re.compile(r"-?[1-9][0-9]{0,18}")
+_MAX_ID: Final = 2**63 - 1
+_MAX_TTL_HOURS: Final = 24 * 3650
+
+
+def parse_id(text: str) -> int:
+    """A user or chat id. Raises `ValueError` with what is wrong."""
+    text = text.strip()
+    if not _ID.fullmatch(text) or abs(int(text)) > _MAX_ID:
+        raise ValueError(f"{text!r} is not a Telegram id (a whole number such as -1001234567890)")
+    return int(text)
+
+
+def parse_ids(text: str) -> tuple[int, ...]:
+    """Comma-separated ids in their order, each once. Raises `ValueError`, also if there is none."""
+    ids = tuple(dict.fromkeys(parse_id(part) for part in text.split(",") if part.strip()))
+    if not ids:
+        raise ValueError("is set but empty: name at least one id, or leave the setting out")
+    return ids
+
+
+def parse_ttl(text: str) -> timedelta:
+    """Hours, whole or with a decimal point. Raises `ValueError`."""
+    try:
+        hours = Decimal(text.strip())
+    except InvalidOperation:
+        hours = Decimal(0)
+    if not (hours.is_finite() and 0 < hours <= _MAX_TTL_HOURS):
+        raise ValueError(f"{text!r} is not a number of hours above 0 (72 is three days)")
+    return timedelta(hours=float(hours))
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    return _split(r"\n|;;", text)
+
+
+def _split(separators: str, text: str) -> tuple[str, ...]:
+    parts = (part.strip() for part in re.split(separators, text))
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def _markers(text: str) -> tuple[str, ...]:
+    markers = _split(",", text)
+    if not markers:
+        raise ValueError("is set but empty: name at least one marker, or leave the setting out")
+    return markers
+
+
+def _database(url: str) -> Path:
+    found = re.fullmatch(r"sqlite(?:\+aiosqlite)?:///(?P<path>.+)", url.strip())
+    if found is None or found["path"] == ":memory:":
+        # The value is not repeated: a URL for a database server holds a password.
+        raise ValueError("must be sqlite:///relative/path.db or sqlite:////absolute/path.db")
+    return Path(found["path"]).expanduser()
+
+
+def _from(parse: Callable[[str], object]) -> BeforeValidator:
+    """Parse text, and let through what code passes as the value itself."""
+    return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
+
+
+class Settings(BaseSettings):
+    """The settings of README's table, by the same names in lower case."""
+
+    model_config = SettingsConfigDict(
+        env_file_encoding="utf-8", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    api_id: Annotated[int | None, _from(parse_id), Field(gt=0)] = None
+    api_hash: SecretStr | None = None
+    bot_token: SecretStr | None = None
+    session_string: SecretStr | None = None
+
+    source_chat_id: Annotated[ChatId | None, _from(parse_id)] = None
+    target_chat_id: Annotated[tuple[ChatId, ...], NoDecode, _from(parse_ids)] = ()
+    # None: everyone whose identity can be told.
+    source_allowed_users: Annotated[tuple[AuthorId, ...] | None, NoDecode, _from(parse_ids)] = None
+    admin_users: Annotated[tuple[AuthorId, ...], NoDecode, _from(parse_ids)] = ()
+
+    signal_markers: Annotated[tuple[str, ...], NoDecode, _from(_markers)] = DEFAULT_MARKERS
+    signal_patterns: Annotated[tuple[str, ...], NoDecode, _from(_patterns)] = ()
+    flow_ttl_hours: Annotated[timedelta, _from(parse_ttl)] = DEFAULT_TTL
+    flow_after_ttl: AfterTtl = AfterTtl.RELEASE
+    relay_edits: bool = True
+    relay_deletes: bool = True
+
+    data_dir: Path = Path("data")
+    database_url: Annotated[Path | None, _from(_database)] = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["auto", "console", "json"] = "auto"
+    health_port: Annotated[int | None, Field(ge=1, le=65535)] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_unset(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """A line `NAME=` of `.env` sets nothing, except where that would mean "everyone"."""
+        return {
+            name: value
+            for name, value in values.items()
+            if value != "" or name in {"source_allowed_users", "signal_markers"}
+        }
+
+    @classmethod
+    def load(cls, env_file: Path = Path(".env"), **overrides: object) -> Self:
+        """The settings of the environment, over those of the file, under `overrides`.
+
+        Raises `SettingsError` with a line per wrong value. The values of secrets are not in it.
+        """
+        _refuse_misspelt(env_file, known=set(cls.model_fields))
+        try:
+            return cls(_env_file=env_file, **overrides)  # type: ignore[arg-type]
+        except ValidationError as exc:
+            raise SettingsError("\n".join(map(_line, exc.errors(include_url=False)))) from None
+
+    @property
+    def database(self) -> Path:
+        return self.database_url or self.data_dir / "signals.db"
+
+    @property
+    def flow_cache(self) -> Path:
+        return self.data_dir / "flows"
+
+
+def _line(error: ErrorDetails) -> str:
+    name = str(error["loc"][0]).upper() if error["loc"] else "settings"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{name}: {message[0].lower()}{message[1:]}"
+
+
+def _refuse_misspelt(env_file: Path, *, known: set[str]) -> None:
+    """A misspelt SOURCE_ALLOWED_USERS would silently permit everyone."""
+    try:
+        names = dotenv_values(env_file, interpolate=False).keys()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsError(f"{env_file}: cannot be read: {exc}") from exc
+    for name in names:
+        close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.85)
+        if close and name.lower() not in known:
+            raise SettingsError(
+                f"{name} in {env_file} is not a setting: did you mean {close[0].upper()}?"
+            )

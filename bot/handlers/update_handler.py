@@ -1,0 +1,91 @@
+"""A reply: does it continue a flow, and may its author do that?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from bot.errors import UnknownFlow
+from bot.models import Outcome, Reason
+from bot.policy import ALREADY_RECORDED, UNKNOWN_PARENT, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
+
+    from bot.models import AuthorId, ChatId, Decision, IncomingMessage
+    from bot.state.flow_tracker import FlowTracker
+
+
+class UpdateTable(Protocol):
+    async def add_update(
+        self,
+        message: IncomingMessage,
+        decision: Decision,
+        *,
+        author: AuthorId,
+        targets: Iterable[ChatId],
+    ) -> bool: ...
+
+    async def add_decision(self, message: IncomingMessage, decision: Decision) -> bool: ...
+
+
+class UpdateHandler:
+    """`permitted` None: everyone whose identity can be told. `targets`: where updates are posted."""
+
+    def __init__(
+        self,
+        table: UpdateTable,
+        flows: FlowTracker,
+        *,
+        permitted: AbstractSet[AuthorId] | None = None,
+        targets: Iterable[ChatId] = (),
+    ) -> None:
+        self._table = table
+        self._flows = flows
+        self._permitted = permitted
+        self._targets = tuple(targets)
+
+    async def handle(self, message: IncomingMessage, *, marked: bool = False) -> Decision:
+        """Judge rows 1 to 11 and record an update or a refusal in one transaction.
+
+        A marked message that answers into no flow, or may not continue the flow but is a signal
+        of its own, comes back without `signal_id` and unrecorded: it is the signal handler's.
+        """
+        in_flow = await self._in_flow(message)
+        decision = judge(message, marked=marked, permitted=self._permitted, in_flow=in_flow)
+        if decision.outcome is Outcome.UPDATE:
+            return await self._accept(message, decision)
+        if decision.signal_id is None or decision.outcome is Outcome.SIGNAL:
+            return decision
+        recorded = await self._table.add_decision(message, decision)
+        return decision if recorded else ALREADY_RECORDED
+
+    async def _in_flow(self, message: IncomingMessage) -> Decision | None:
+        parent = message.reply_to
+        # A reply into another chat quotes it; it continues nothing here, whatever it quotes.
+        if parent is None or parent.chat_id != message.chat_id:
+            return None
+        signal_id = await self._flows.signal_at(*parent)
+        if signal_id is None:
+            return None
+        decision = await self._flows.decide(signal_id, message.author, at=message.at)
+        return None if decision.signal_id is None else decision
+
+    async def _accept(self, message: IncomingMessage, decision: Decision) -> Decision:
+        author, signal_id = message.author, decision.signal_id
+        assert author is not None  # noqa: S101  # `judge` accepts nobody unknown
+        assert signal_id is not None  # noqa: S101  # `decide` names the flow it accepts into
+        try:
+            recorded = await self._table.add_update(
+                message, decision, author=author, targets=self._targets
+            )
+        except UnknownFlow:
+            # The caches come from another table, such as one before a restored backup.
+            self._flows.end_flow(signal_id)
+            return UNKNOWN_PARENT
+        if not recorded:
+            return ALREADY_RECORDED
+        if decision.reason is Reason.OWNER:
+            self._flows.start_flow(signal_id, author, at=message.at)
+        self._flows.add_to_thread(signal_id, message.chat_id, message.id)
+        return decision

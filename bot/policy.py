@@ -1,0 +1,121 @@
+"""The rule: who may post what. Pure: facts in, a decision out, whatever tier the facts came from.
+
+Every `at` is the message's own date (Telegram server time), never the local clock, so a message
+gets the same answer live, caught up after downtime and replayed. The first row that fits decides:
+
+    1   service message, or neither marker nor reply             ignored    not_a_signal
+    2   marker, but forwarded                                    ignored    forwarded
+    3   marker, author unknown | not permitted                   ignored    unknown_author | not_permitted
+    4   marker, not a reply into a known flow                    signal     new_signal
+    5   reply to nothing known                                   ignored    unknown_parent
+    6   reply into a flow, author unknown                        rejected   unknown_author
+    7   … author not permitted                                   rejected   not_permitted
+    8   … author is the owner                                    update     owner
+    9   … someone else, no longer than the TTL after the
+        owner's last activity, or that is missing or later       rejected   not_the_owner
+    10  … someone else, past the TTL, FLOW_AFTER_TTL=release     update     released
+    11  … the same with FLOW_AFTER_TTL=owner                     rejected   not_the_owner
+    12  recorded before (the store's unique keys decide this)    duplicate  already_recorded
+
+A reply that carries a marker is an update (8, 10) where it may be one, else it is judged as a
+signal of its own (2 to 4).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bot.models import AfterTtl, AuthorId, Decision, Outcome, Reason, UnixTime
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+    from bot.models import IncomingMessage
+
+NOT_A_SIGNAL = Decision(Outcome.IGNORED, Reason.NOT_A_SIGNAL)
+UNKNOWN_PARENT = Decision(Outcome.IGNORED, Reason.UNKNOWN_PARENT)
+NEW_SIGNAL = Decision(Outcome.SIGNAL, Reason.NEW_SIGNAL)
+ALREADY_RECORDED = Decision(Outcome.DUPLICATE, Reason.ALREADY_RECORDED)
+
+# What a reason of rows 6 to 11 means for a reply.
+REPLY_OUTCOMES = {
+    Reason.OWNER: Outcome.UPDATE,
+    Reason.RELEASED: Outcome.UPDATE,
+    Reason.UNKNOWN_AUTHOR: Outcome.REJECTED,
+    Reason.NOT_PERMITTED: Outcome.REJECTED,
+    Reason.NOT_THE_OWNER: Outcome.REJECTED,
+}
+
+
+def judge(
+    message: IncomingMessage,
+    *,
+    marked: bool,
+    permitted: AbstractSet[AuthorId] | None,
+    in_flow: Decision | None,
+) -> Decision:
+    """Rows 1 to 7, and the last word on all others.
+
+    `permitted` None: everyone whose identity can be told. `in_flow` is what `judge_reply` said
+    (rows 6 and 8 to 11); None: the message answers into no known flow.
+    """
+    if message.service or not (marked or message.reply_to is not None):
+        return NOT_A_SIGNAL
+    why_not = _refusal(message.author, permitted)
+    if in_flow is not None:
+        if why_not is not None:
+            in_flow = in_flow._replace(outcome=Outcome.REJECTED, reason=why_not)
+        if in_flow.accepted or not marked:
+            return in_flow
+    elif not marked:
+        return UNKNOWN_PARENT
+    if message.forwarded:
+        why_not = Reason.FORWARDED
+    if why_not is None:
+        return NEW_SIGNAL
+    # The flow it was refused in stays with the decision: that is how an operator finds it.
+    return (in_flow or NOT_A_SIGNAL)._replace(outcome=Outcome.IGNORED, reason=why_not)
+
+
+def judge_reply(
+    owner: AuthorId,
+    last_owner_activity: UnixTime | None,
+    author: AuthorId | None,
+    at: UnixTime,
+    *,
+    ttl: int,
+    after_ttl: AfterTtl,
+) -> Reason:
+    """Rows 6 and 8 to 11 for a reply into a known flow. `ttl` in seconds.
+
+    Facts come one by one and not as a `Flow`, and a bare reason goes out: this runs for every
+    reply, and a decision in a warm flow is held to a small multiple of a dictionary look-up.
+    """
+    if author is None:
+        return Reason.UNKNOWN_AUTHOR
+    if author == owner:
+        return Reason.OWNER
+    if is_released(last_owner_activity, at, ttl=ttl, after_ttl=after_ttl):
+        return Reason.RELEASED
+    return Reason.NOT_THE_OWNER
+
+
+def is_released(
+    last_owner_activity: UnixTime | None, at: UnixTime, *, ttl: int, after_ttl: AfterTtl
+) -> bool:
+    """May somebody else continue the flow? Not while its owner's activity is missing or in the
+    future, and not at the very second at which the TTL ends: quiet *for* 72 hours, then released.
+    """
+    return (
+        after_ttl is AfterTtl.RELEASE
+        and last_owner_activity is not None
+        and at - last_owner_activity > ttl
+    )
+
+
+def _refusal(author: AuthorId | None, permitted: AbstractSet[AuthorId] | None) -> Reason | None:
+    if author is None:
+        return Reason.UNKNOWN_AUTHOR
+    if permitted is not None and author not in permitted:
+        return Reason.NOT_PERMITTED
+    return None

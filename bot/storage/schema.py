@@ -1,0 +1,234 @@
+"""The tables, and the numbered steps that lead to them.
+
+A step is never changed once it has been released: it runs once per database, in one transaction
+with its number. A change is a new step at the end *and* the same change in the `Table` below; a
+test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+# Names a SQLite file as ours ("SGRL"). https://www.sqlite.org/pragma.html#pragma_application_id
+APPLICATION_ID: Final = 0x5347524C
+
+metadata = MetaData()
+
+# Prices are decimal text, exactly as they were read; JSON columns hold what `store` writes there.
+signals = Table(
+    "signals",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("source_chat_id", BigInteger, nullable=False),
+    Column("source_message_id", BigInteger, nullable=False),
+    Column("source_user_id", BigInteger, nullable=False),  # the flow's owner; < 0 is a chat
+    Column("at", BigInteger, nullable=False),  # the message's date, unix seconds
+    Column("last_owner_activity", BigInteger),  # NULL: missing, so only the owner continues
+    Column("marker", Text, nullable=False),  # the marker or pattern that matched
+    Column("text", Text, nullable=False),
+    Column("entities", Text, nullable=False),  # JSON
+    Column("media_kind", Text),
+    Column("media_file_id", Text),
+    Column("album_id", BigInteger),
+    Column("pair", Text),
+    Column("direction", Text),
+    Column("timeframe", Text),
+    Column("entry_low", Text),
+    Column("entry_high", Text),
+    Column("take_profits", Text, nullable=False),  # JSON list of decimal text
+    Column("stop", Text),
+    Column("risk", Text),
+    Column("recorded_at", BigInteger, nullable=False),  # local clock, unix seconds
+    UniqueConstraint("source_chat_id", "source_message_id"),
+    sqlite_autoincrement=True,  # a signal's id is never used again: caches are keyed by it
+)
+
+signal_updates = Table(
+    "signal_updates",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("signal_id", ForeignKey("signals.id"), nullable=False),
+    Column("source_chat_id", BigInteger, nullable=False),
+    Column("source_message_id", BigInteger, nullable=False),
+    Column("source_user_id", BigInteger, nullable=False),
+    Column("reply_to_message_id", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("entities", Text, nullable=False),
+    Column("media_kind", Text),
+    Column("media_file_id", Text),
+    Column("album_id", BigInteger),
+    Column("reason", Text, nullable=False),  # owner | released
+    Column("tier", Text),
+    Column("recorded_at", BigInteger, nullable=False),
+    UniqueConstraint("source_chat_id", "source_message_id"),
+    Index("signal_updates_of_signal", "signal_id"),
+)
+
+# The outbox and the id map in one: what is to be posted, and as which message it was.
+posts = Table(
+    "posts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("source_chat_id", BigInteger, nullable=False),
+    Column("source_message_id", BigInteger, nullable=False),
+    Column("part", Integer, nullable=False),  # of a text too long for one message, from 0
+    Column("target_chat_id", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),  # pending | sent | failed
+    Column("target_message_id", BigInteger),  # NULL until sent
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text),
+    Column("recorded_at", BigInteger, nullable=False),
+    UniqueConstraint("source_chat_id", "source_message_id", "part", "target_chat_id"),
+    Index("posts_by_state", "state", "target_chat_id", "id"),
+)
+
+# What was refused, for "why was my reply not relayed?". Kept for a while; see `prune_decisions`.
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("source_chat_id", BigInteger, nullable=False),
+    Column("source_message_id", BigInteger, nullable=False),
+    Column("source_user_id", BigInteger),  # NULL: the author cannot be told
+    Column("signal_id", BigInteger),  # NULL: not a reply into a flow
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("tier", Text),
+    Column("at", BigInteger, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    UniqueConstraint("source_chat_id", "source_message_id"),
+    Index("decisions_of_signal", "signal_id"),
+    Index("decisions_by_age", "at"),
+)
+
+# How far Telegram's updates are dealt with, per update box.
+# https://core.telegram.org/api/updates#update-handling
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("box", Text, primary_key=True),  # "account", or a channel's chat id
+    Column("pts", BigInteger, nullable=False),
+    Column("qts", BigInteger),
+    Column("date", BigInteger),
+    Column("recorded_at", BigInteger, nullable=False),
+)
+
+# Single values that belong to this database, such as the key of the cache's digests.
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
+_FIRST: Final = (
+    """
+    CREATE TABLE signals (
+        id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+        source_chat_id BIGINT NOT NULL,
+        source_message_id BIGINT NOT NULL,
+        source_user_id BIGINT NOT NULL,
+        at BIGINT NOT NULL,
+        last_owner_activity BIGINT,
+        marker TEXT NOT NULL,
+        text TEXT NOT NULL,
+        entities TEXT NOT NULL,
+        media_kind TEXT,
+        media_file_id TEXT,
+        album_id BIGINT,
+        pair TEXT,
+        direction TEXT,
+        timeframe TEXT,
+        entry_low TEXT,
+        entry_high TEXT,
+        take_profits TEXT NOT NULL,
+        stop TEXT,
+        risk TEXT,
+        recorded_at BIGINT NOT NULL,
+        UNIQUE (source_chat_id, source_message_id)
+    )
+    """,
+    """
+    CREATE TABLE signal_updates (
+        id INTEGER NOT NULL PRIMARY KEY,
+        signal_id INTEGER NOT NULL REFERENCES signals (id),
+        source_chat_id BIGINT NOT NULL,
+        source_message_id BIGINT NOT NULL,
+        source_user_id BIGINT NOT NULL,
+        reply_to_message_id BIGINT NOT NULL,
+        at BIGINT NOT NULL,
+        text TEXT NOT NULL,
+        entities TEXT NOT NULL,
+        media_kind TEXT,
+        media_file_id TEXT,
+        album_id BIGINT,
+        reason TEXT NOT NULL,
+        tier TEXT,
+        recorded_at BIGINT NOT NULL,
+        UNIQUE (source_chat_id, source_message_id)
+    )
+    """,
+    "CREATE INDEX signal_updates_of_signal ON signal_updates (signal_id)",
+    """
+    CREATE TABLE posts (
+        id INTEGER NOT NULL PRIMARY KEY,
+        source_chat_id BIGINT NOT NULL,
+        source_message_id BIGINT NOT NULL,
+        part INTEGER NOT NULL,
+        target_chat_id BIGINT NOT NULL,
+        state TEXT NOT NULL,
+        target_message_id BIGINT,
+        attempts INTEGER NOT NULL,
+        error TEXT,
+        recorded_at BIGINT NOT NULL,
+        UNIQUE (source_chat_id, source_message_id, part, target_chat_id)
+    )
+    """,
+    "CREATE INDEX posts_by_state ON posts (state, target_chat_id, id)",
+    """
+    CREATE TABLE decisions (
+        id INTEGER NOT NULL PRIMARY KEY,
+        source_chat_id BIGINT NOT NULL,
+        source_message_id BIGINT NOT NULL,
+        source_user_id BIGINT,
+        signal_id BIGINT,
+        outcome TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        tier TEXT,
+        at BIGINT NOT NULL,
+        recorded_at BIGINT NOT NULL,
+        UNIQUE (source_chat_id, source_message_id)
+    )
+    """,
+    "CREATE INDEX decisions_of_signal ON decisions (signal_id)",
+    "CREATE INDEX decisions_by_age ON decisions (at)",
+    """
+    CREATE TABLE cursors (
+        box TEXT NOT NULL PRIMARY KEY,
+        pts BIGINT NOT NULL,
+        qts BIGINT,
+        date BIGINT,
+        recorded_at BIGINT NOT NULL
+    )
+    """,
+    "CREATE TABLE meta (name TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL)",
+    # Outside what an attacker with the cache directory can read: a new database has a new key,
+    # so no cache outlives the table it was made from.
+    "INSERT INTO meta (name, value) VALUES ('cache_key', randomblob(32))",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST,)

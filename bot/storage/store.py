@@ -1,0 +1,400 @@
+"""Every query. One transaction per message; a message recorded anywhere is not recorded again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    and_,
+    bindparam,
+    event,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    union_all,
+    update,
+)
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from bot.errors import DatabaseUnavailable, DatabaseUnusable, UnknownFlow
+from bot.models import Flow, Reason, SignalId
+from bot.storage import in_loop as in_loop_driver
+from bot.storage.schema import (
+    APPLICATION_ID,
+    MIGRATIONS,
+    decisions,
+    meta,
+    posts,
+    signal_updates,
+    signals,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from sqlalchemy import ColumnElement, CompoundSelect, Connection, Insert, Table, Update
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from bot.models import (
+        AuthorId,
+        ChatId,
+        Decision,
+        Entity,
+        IncomingMessage,
+        MessageId,
+        SignalFields,
+        UnixTime,
+    )
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT: Final = 5.0  # seconds a statement waits for another process's lock
+RECORDS: Final = (signals, signal_updates, decisions)  # a message is in one of them at most
+
+
+def connect(database: Path, *, in_loop: bool = False) -> AsyncEngine:
+    """An engine on a SQLite file; nothing is opened yet. `in_loop`: see that module.
+
+    The driver's own transaction handling is off (`isolation_level` None): it would begin late and
+    deferred, so that two writers could both read first and then fail. `_transaction` begins.
+    """
+
+    async def open_in_loop() -> in_loop_driver.Connection:
+        return in_loop_driver.Connection(str(database), timeout=BUSY_TIMEOUT)
+
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(database)),
+        connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT},
+        **({"async_creator": open_in_loop} if in_loop else {}),
+    )
+    event.listen(engine.sync_engine, "connect", _prepare_connection)
+    return engine
+
+
+def _prepare_connection(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+class Counts(NamedTuple):
+    signals: int
+    updates: int
+    decisions: int
+
+
+class SignalStore:
+    """The tables, behind one connection. Raises `DatabaseError` and nothing of SQLAlchemy's.
+
+    `clock` (unix seconds) dates the rows and decides nothing.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, clock: Callable[[], float] = time.time) -> None:
+        self._engine = engine
+        self._clock = clock
+        # Built once: putting an expression together costs more than SQLite needs to run it.
+        self._insert = {table: _insert_once(table) for table in RECORDS}
+        self._move_activity = _move_activity()
+        self._signal_at = _signal_at()
+        self._flow = select(signals.c.source_user_id, signals.c.last_owner_activity).where(
+            signals.c.id == bindparam("signal_id")
+        )
+        self._connection: AsyncConnection | None = None
+        self._turn = asyncio.Lock()  # one transaction at a time on the one connection
+
+    async def open(self) -> None:
+        """Connect, and bring the database to the newest schema, one step at a time."""
+        with _errors_of(self._engine):
+            self._connection = await self._engine.connect()
+        version = await self._write(_schema_version)
+        for number in range(version + 1, len(MIGRATIONS) + 1):
+            await self._write(partial(_migrate_to, number=number))
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+        await self._engine.dispose()
+
+    # ── what a message becomes: one transaction each ──────────────────────────
+
+    async def add_signal(
+        self,
+        message: IncomingMessage,
+        *,
+        author: AuthorId,
+        marker: str,
+        fields: SignalFields,
+        targets: Iterable[ChatId] = (),
+    ) -> SignalId | None:
+        """Record a signal, its flow and its pending posts; None: recorded before."""
+        row = {
+            **self._message_row(message),
+            **_fields_row(fields),
+            "source_user_id": author,
+            "last_owner_activity": message.at,
+            "marker": marker,
+        }
+
+        def write(db: Connection) -> SignalId | None:
+            inserted = db.execute(self._insert[signals], row)
+            if inserted.rowcount == 0:
+                return None
+            self._add_posts(db, message, targets)
+            return SignalId(inserted.lastrowid)
+
+        return await self._write(write)
+
+    async def add_update(
+        self,
+        message: IncomingMessage,
+        decision: Decision,
+        *,
+        author: AuthorId,
+        targets: Iterable[ChatId] = (),
+    ) -> bool:
+        """Record an accepted reply and its pending posts; False: recorded before.
+
+        The owner's reply also moves his flow's `last_owner_activity`, never backwards. Raises
+        `UnknownFlow`, having written nothing, if the table holds no such flow of that owner.
+        """
+        row = {
+            **self._message_row(message),
+            "source_user_id": author,
+            "signal_id": decision.signal_id,
+            "reply_to_message_id": message.reply_to and message.reply_to.message_id,
+            "reason": decision.reason,
+            "tier": decision.tier,
+        }
+
+        def write(db: Connection) -> bool:
+            if db.execute(self._insert[signal_updates], row).rowcount == 0:
+                return False
+            if decision.reason is Reason.OWNER:
+                moved = db.execute(
+                    self._move_activity,
+                    {"flow": decision.signal_id, "owner": author, "activity": message.at},
+                )
+                if moved.rowcount == 0:
+                    raise UnknownFlow(f"signal {decision.signal_id} is not {author}'s in the table")
+            self._add_posts(db, message, targets)
+            return True
+
+        try:
+            return await self._write(write)
+        except IntegrityError as exc:
+            raise UnknownFlow(f"signal {decision.signal_id} is not in the table") from exc
+
+    async def add_decision(self, message: IncomingMessage, decision: Decision) -> bool:
+        """Record why a message was refused; False: the message was recorded before."""
+        row = {
+            "source_chat_id": message.chat_id,
+            "source_message_id": message.id,
+            "source_user_id": message.author,
+            "signal_id": decision.signal_id,
+            "outcome": decision.outcome,
+            "reason": decision.reason,
+            "tier": decision.tier,
+            "at": message.at,
+            "recorded_at": int(self._clock()),
+        }
+        inserted = await self._write(lambda db: db.execute(self._insert[decisions], row))
+        return inserted.rowcount > 0
+
+    async def prune_decisions(self, *, before: UnixTime) -> int:
+        """Delete the refusals of messages older than that; tell how many there were."""
+        query = decisions.delete().where(decisions.c.at < before)
+        return (await self._write(lambda db: db.execute(query))).rowcount
+
+    # ── what the tracker asks (see `FlowTable`) ───────────────────────────────
+
+    async def flow(self, signal_id: SignalId) -> Flow | None:
+        found = await self._read(
+            lambda db: db.execute(self._flow, {"signal_id": signal_id}).first()
+        )
+        return None if found is None else Flow(*found)
+
+    async def signal_at(self, chat_id: ChatId, message_id: MessageId) -> SignalId | None:
+        message = {"source_chat_id": chat_id, "source_message_id": message_id}
+        found = await self._read(lambda db: db.scalar(self._signal_at, message))
+        return None if found is None else SignalId(found)
+
+    # ── the rest ──────────────────────────────────────────────────────────────
+
+    async def cache_key(self) -> bytes:
+        """The key of the disk cache's digests: 32 bytes, made once with the database."""
+        query = select(meta.c.value).where(meta.c.name == "cache_key")
+        key = await self._read(lambda db: db.scalar(query))
+        if not isinstance(key, bytes):
+            raise DatabaseUnusable(f"{self._engine.url.database}: no cache_key in table meta")
+        return key
+
+    async def counts(self) -> Counts:
+        query = select(*(select(func.count()).select_from(t).scalar_subquery() for t in RECORDS))
+        return Counts(*await self._read(lambda db: db.execute(query).one()))
+
+    def _add_posts(
+        self, db: Connection, message: IncomingMessage, targets: Iterable[ChatId]
+    ) -> None:
+        rows = [
+            {
+                "source_chat_id": message.chat_id,
+                "source_message_id": message.id,
+                "part": 0,
+                "target_chat_id": target,
+                "state": "pending",
+                "attempts": 0,
+                "recorded_at": int(self._clock()),
+            }
+            for target in targets
+        ]
+        if rows:
+            db.execute(insert(posts), rows)
+
+    def _message_row(self, message: IncomingMessage) -> dict[str, Any]:
+        return {
+            "source_chat_id": message.chat_id,
+            "source_message_id": message.id,
+            "at": message.at,
+            "text": message.text,
+            "entities": _entities_json(message.entities),
+            "media_kind": message.media and message.media.kind,
+            "media_file_id": message.media and message.media.file_id,
+            "album_id": message.album_id,
+            "recorded_at": int(self._clock()),
+        }
+
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        return await self._read(partial(_in_transaction, work=work))
+
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        if self._connection is None:
+            raise DatabaseUnavailable(f"{self._engine.url.database}: not open")
+        async with self._turn:
+            with _errors_of(self._engine):
+                return await self._connection.run_sync(work)
+
+
+def _in_transaction(db: Connection, *, work: Callable[[Connection], T]) -> T:
+    # IMMEDIATE takes the write lock now: one who begins by reading may not get it later.
+    db.exec_driver_sql("BEGIN IMMEDIATE")
+    try:
+        result = work(db)
+    except BaseException:  # cancellation too: nothing half-done may stay open
+        db.rollback()
+        raise
+    db.commit()
+    return result
+
+
+def _schema_version(db: Connection) -> int:
+    """How many steps this database has taken. Raises `DatabaseUnusable` if it is not for us."""
+    name = db.engine.url.database
+    application = db.scalar(text("PRAGMA application_id"))
+    version = int(db.scalar(text("PRAGMA user_version")) or 0)
+    if application != APPLICATION_ID:
+        tables = db.scalar(text("SELECT count(*) FROM sqlite_master"))
+        if application or version or tables:
+            raise DatabaseUnusable(f"{name} is another program's database")
+    if version > len(MIGRATIONS):
+        raise DatabaseUnusable(
+            f"{name} has schema {version} and this program knows up to {len(MIGRATIONS)}: "
+            "run the newer version that wrote it"
+        )
+    return version
+
+
+def _migrate_to(db: Connection, *, number: int) -> None:
+    if _schema_version(db) >= number:
+        return  # another process took the step while this one waited for the lock
+    for statement in MIGRATIONS[number - 1]:
+        db.execute(text(statement))
+    db.execute(text(f"PRAGMA application_id = {APPLICATION_ID}"))
+    db.execute(text(f"PRAGMA user_version = {number}"))
+
+
+def _is_message(table: Table) -> ColumnElement[bool]:
+    return and_(
+        table.c.source_chat_id == bindparam("source_chat_id"),
+        table.c.source_message_id == bindparam("source_message_id"),
+    )
+
+
+def _insert_once(table: Table) -> Insert:
+    """An INSERT of named columns that does nothing if the message stands in any of `RECORDS`."""
+    columns = [column for column in table.c if column.name != "id"]
+    recorded = or_(*(exists().where(_is_message(record)) for record in RECORDS))
+    values = select(*(bindparam(column.name, type_=column.type) for column in columns))
+    return insert(table).from_select(columns, values.where(~recorded))
+
+
+def _signal_at() -> CompoundSelect[Any]:
+    return union_all(
+        select(signals.c.id).where(_is_message(signals)),
+        select(signal_updates.c.signal_id).where(_is_message(signal_updates)),
+    )
+
+
+def _move_activity() -> Update:
+    """Never backwards: replies may be recorded late, in an import for one."""
+    activity = bindparam("activity", type_=BigInteger)
+    latest = func.max(func.coalesce(signals.c.last_owner_activity, activity), activity)
+    is_flow = and_(
+        signals.c.id == bindparam("flow"), signals.c.source_user_id == bindparam("owner")
+    )
+    return update(signals).where(is_flow).values(last_owner_activity=latest)
+
+
+def _fields_row(fields: SignalFields) -> dict[str, str | None]:
+    return {
+        "pair": fields.pair,
+        "direction": fields.direction,
+        "timeframe": fields.timeframe,
+        "entry_low": fields.entry and str(fields.entry.low),
+        "entry_high": fields.entry and str(fields.entry.high),
+        "take_profits": json.dumps([str(price) for price in fields.take_profits]),
+        "stop": None if fields.stop is None else str(fields.stop),
+        "risk": None if fields.risk is None else str(fields.risk),
+    }
+
+
+def _entities_json(entities: tuple[Entity, ...]) -> str:
+    """A list of objects that name only what an entity has; `Entity(**item)` reads one back."""
+    return json.dumps(
+        [
+            {
+                name: value
+                for name in entity.__slots__
+                if (value := getattr(entity, name)) is not None
+            }
+            for entity in entities
+        ],
+        ensure_ascii=False,
+    )
+
+
+@contextmanager
+def _errors_of(engine: AsyncEngine) -> Iterator[None]:
+    """Raise ours for SQLite's, in SQLite's words but without the statement and its parameters."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DBAPIError as exc:
+        line = f"{engine.url.database}: {exc.orig}"
+        if any(sign in line for sign in ("malformed", "not a database", "no such")):
+            raise DatabaseUnusable(line) from exc
+        raise DatabaseUnavailable(line) from exc
