@@ -8,6 +8,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType, SimpleNamespace
@@ -30,6 +31,7 @@ from tests.loopback.world import Account, Chat, Kind, Member, Place, Role, Rules
 
 SESSION_STRING = ">BI?256sQ?"  # data centre, API id, test mode, auth key, user id, bot
 API_ID, API_HASH = 1, "loopback"
+RECONNECT_PATIENCE = 2  # seconds
 
 FIRST_USER_ID = 7_000_000_001
 FIRST_GROUP_ID = 5_000_001
@@ -109,10 +111,19 @@ class LoopbackTelegram:
     async def _close(self) -> None:
         for client in self._clients:
             if client.is_connected:
-                await client.stop()
+                await self._stop(client)
         for program in self._programs:
             await program.close()
         await self.server.close()
+
+    @staticmethod
+    async def _stop(client: Client) -> None:
+        # A client that is stopped in the midst of reconnecting goes on reconnecting: Pyrogram's
+        # restart does not look whether it is still wanted.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RECONNECT_PATIENCE):
+                await client.session.is_started.wait()
+        await client.stop()
 
     def _redirect(self) -> None:
         sys.path.insert(0, str(REDIRECTION))
