@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyrogram import Client, raw, types
+from pyrogram import Client, enums, raw, types
 from pyrogram.connection.transport.tcp.tcp import TCP
 from pyrogram.crypto import rsa
 from pyrogram.errors import (
@@ -123,6 +123,13 @@ async def met(client: Client, alice: Person, group: Chat) -> None:
     """The bot has seen a message of the group, so the client knows its access hash."""
     await alice.sends(group, "hello")
     await client.inbox.holds(1)
+
+
+def replying(message_id: int) -> dict[str, Any]:
+    """How `send_message` is told what it answers."""
+    if NEWER:
+        return {"reply_parameters": types.ReplyParameters(message_id=message_id)}
+    return {"reply_to_message_id": message_id}
 
 
 def send(client: Client, peer: Any, text: str, random_id: int, **how: Any) -> Any:
@@ -485,6 +492,68 @@ async def test_messages_are_fetched_by_id_and_by_reply(client, alice, group):
     assert (await client.get_messages(group.id, **ids, **answered)).text == "signal"
 
 
+async def test_a_message_is_copied_forwarded_and_pinned(client, telegram, alice, bot, group):
+    target = telegram.channel("Target", admins=[bot])
+    message = await alice.sends(group, "signal", entities=[Entity("Bold", 0, 6)])
+    await client.inbox.holds(1)
+    copy = await client.copy_message(target.id, group.id, message.id)
+    await client.forward_messages(target.id, group.id, message.id)
+    await client.pin_chat_message(target.id, copy.id)
+    copied, forwarded, pin = telegram.messages(target)
+    assert (copied.text, copied.forwarded_from) == ("signal", None)
+    assert copied.entities == forwarded.entities == (Entity("Bold", 0, 6),)
+    assert (forwarded.forwarded_from, pin.service) == (alice.id, "PinMessage")
+
+
+async def test_an_answer_to_a_message_of_another_chat_names_that_chat(
+    client, telegram, alice, bot, group
+):
+    other = telegram.supergroup("Other", members=[alice, bot])
+    quoted = await alice.sends(other, "there")
+    await alice.sends(group, "here", reply_to=quoted, reply_elsewhere=other)
+    await client.inbox.holds(2)
+    header = client.inbox.raw[1].message.reply_to
+    assert (header.reply_to_msg_id, header.reply_to_peer_id.channel_id) == (
+        quoted.id,
+        other.bare_id,
+    )
+
+
+async def test_chats_members_and_names_are_looked_up(client, telegram, alice, bot):
+    public = telegram.supergroup("Public", username="public_signals", admins=[alice, bot])
+    telegram.channel("News", linked=public, members=[alice])
+    assert (await client.resolve_peer("public_signals")).channel_id == public.bare_id
+    assert (await client.get_chat(public.id)).linked_chat.title == "News"
+    me = await client.get_chat_member(public.id, "me")
+    assert me.status.name == "ADMINISTRATOR"
+    members = [m.user.id async for m in client.get_chat_members(public.id)]
+    assert members == [alice.id, bot.id]
+    assert await client.send_chat_action(public.id, enums.ChatAction.TYPING)
+
+
+async def test_a_basic_group_is_looked_up_and_written_to(client, telegram, alice, bot):
+    """Its messages have another id for each of its members."""
+    old = telegram.group("Old", members=[alice, bot])
+    await alice.sends(bot, "shifts the bot's ids")
+    await alice.sends(old, "hello")
+    got = await client.inbox.holds(2)
+    assert (await client.get_chat(old.id)).members_count == 2
+    sent = await client.send_message(old.id, "hello back", **replying(got.id))
+    seen = telegram.messages(old)[-1]
+    assert (seen.id, seen.reply_to) == (sent.id, got.id)
+    await client.delete_messages(old.id, [sent.id])
+    assert [m.text for m in telegram.messages(old)] == ["hello"]
+
+
+async def test_a_bot_learns_that_it_was_added(client, telegram, alice, bot):
+    """With updateChannel, and as a service message that the members read."""
+    late = telegram.supergroup("Late", members=[alice])
+    await alice.adds(bot, to=late)
+    got = await client.inbox.holds(1)
+    assert (got.service.name, got.chat.id) == ("NEW_CHAT_MEMBERS", late.id)
+    assert isinstance(client.inbox.raw[0], raw.types.UpdateChannel)
+
+
 # ── what is refused ──
 
 
@@ -531,7 +600,7 @@ async def test_what_only_users_may_call_is_a_bots_violation(client, telegram, gr
 
 
 async def test_a_call_this_server_does_not_have_is_noted(client, telegram):
-    with pytest.raises(RPCError, match="LOOPBACK_HAS_NO_HELP_GETINVITETEXT"):
+    with pytest.raises(RPCError, match="METHOD_INVALID"):
         await client.invoke(functions.help.GetInviteText())
     assert [c.name for c in telegram.calls.unknown] == ["help.GetInviteText"]
 
