@@ -182,12 +182,10 @@ async def test_a_text_arrives_with_its_entities_and_its_author(client, telegram,
     assert [(e.type.name, e.offset, e.length) for e in got.entities] == [("BOLD", 6, 3)]
 
 
-async def test_the_date_is_the_worlds_clock(bot, alice):
+async def test_the_date_is_the_worlds_clock():
     async with LoopbackTelegram(clock=lambda: 1_700_000_000) as telegram:
-        telegram.world.accounts |= {alice.id: alice.account, bot.id: bot.account}
-        group = telegram.supergroup("Signals", members=[alice, bot])
-        carol = telegram.user("Carol", id=77)
-        message = await carol.sends(group, "then")
+        carol = telegram.user("Carol")
+        message = await carol.sends(telegram.supergroup("Signals", members=[carol]), "then")
     assert message.date == 1_700_000_000
 
 
@@ -857,8 +855,8 @@ async def test_pushes_come_out_of_order_and_twice(client, telegram, alice, group
 
 
 async def test_too_long_is_pushed(client, telegram, bot, group):
-    telegram.faults.push_channel_too_long(bot.account, group)
-    telegram.faults.push_too_long(bot.account)
+    telegram.faults.push_channel_too_long(bot, group)
+    telegram.faults.push_too_long(bot)
     await telegram.wait_for(lambda: client.inbox.raw)
     assert client.inbox.raw[0].channel_id == group.bare_id
 
@@ -893,6 +891,15 @@ async def test_a_new_salt_is_learned(client, telegram, group):
     assert len(telegram.messages(group)) == 1
 
 
+async def test_a_fault_strikes_one_account_only(telegram, client, alice, bot, group):
+    telegram.faults.on(
+        functions.updates.GetState, RpcError(400, "PEER_ID_INVALID"), account=bot, times=None
+    )
+    async with telegram.client("alice", alice):
+        with pytest.raises(BadRequest):
+            await client.invoke(functions.updates.GetState())
+
+
 async def test_a_frozen_server_hears_nothing(client, telegram, group):
     peer = await client.resolve_peer(group.id)
     with telegram.faults.freeze(), pytest.raises(TimeoutError):
@@ -902,7 +909,7 @@ async def test_a_frozen_server_hears_nothing(client, telegram, group):
 
 async def test_a_revoked_session_is_unauthorised(client, telegram, bot, group):
     peer = await client.resolve_peer(group.id)
-    telegram.faults.revoke(bot.account, "SESSION_REVOKED")
+    telegram.faults.revoke(bot, "SESSION_REVOKED")
     with pytest.raises(Unauthorized, match="SESSION_REVOKED"):
         await send(client, peer, "hello", 1)
 

@@ -125,6 +125,12 @@ class Sometimes:
         return await (chosen.answer(call, execute) if chosen else execute())
 
 
+def _entry(of: Any) -> Account:
+    """A person's account; an account stays what it is."""
+    account: Account = getattr(of, "account", of)
+    return account
+
+
 def _cut(session: Session) -> None:
     if session.connection is not None:
         session.connection.cut()
@@ -156,7 +162,10 @@ class Script:
 
 
 class Faults:
-    """What goes wrong on Telegram's side, now and on demand."""
+    """What goes wrong on Telegram's side, now and on demand.
+
+    Where an account is asked for, a `Person` will do.
+    """
 
     def __init__(self, world: World, server: MtprotoServer) -> None:
         self._world = world
@@ -175,12 +184,12 @@ class Faults:
         *,
         times: int | None = 1,
         after: int = 0,
-        account: Account | None = None,
+        account: Any = None,
         when: Callable[[Call], bool] = lambda _call: True,
     ) -> Script:
         """Let `fault` strike the next `times` matching calls, once `after` others passed."""
         kinds = kind if isinstance(kind, tuple) else () if kind is None else (kind,)
-        script = Script(kinds, fault, times, account, when, skip=after)
+        script = Script(kinds, fault, times, account and _entry(account), when, skip=after)
         self._scripts.append(script)
         return script
 
@@ -239,13 +248,13 @@ class Faults:
             for session, update in held:
                 self.deliver(session, update)
 
-    def push(self, account: Account, update: Any) -> None:
+    def push(self, account: Any, update: Any) -> None:
         """Push any raw object to the account's listening sessions."""
-        for session in self._server.sessions_of(account):
+        for session in self._server.sessions_of(_entry(account)):
             if session.listening:
                 session.push(update)
 
-    def push_channel_too_long(self, account: Account, chat: Chat, *, with_pts: bool = True) -> None:
+    def push_channel_too_long(self, account: Any, chat: Chat, *, with_pts: bool = True) -> None:
         update = raw.types.UpdateChannelTooLong(
             channel_id=chat.bare_id, pts=chat.box.pts if with_pts else None
         )
@@ -254,7 +263,7 @@ class Faults:
             account, raw.types.Updates(updates=[update], users=[], chats=[], date=date, seq=0)
         )
 
-    def push_too_long(self, account: Account) -> None:
+    def push_too_long(self, account: Any) -> None:
         self.push(account, raw.types.UpdatesTooLong())
 
     # ── connections and logins ──
@@ -285,10 +294,10 @@ class Faults:
         for key in self._server.keys.values():
             key.salt ^= 1
 
-    def revoke(self, account: Account, error: str = "AUTH_KEY_UNREGISTERED") -> None:
+    def revoke(self, account: Any, error: str = "AUTH_KEY_UNREGISTERED") -> None:
         """End the account's logins: every call gets 401 until it logs in anew."""
         for key in self._server.keys.values():
-            if key.account is account:
+            if key.account is _entry(account):
                 key.revoked = error
 
     def forget_keys(self) -> None:
