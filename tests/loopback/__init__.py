@@ -1,0 +1,54 @@
+"""Telegram's side, for tests: an MTProto server that real, unmodified clients log in to.
+
+    async with LoopbackTelegram() as telegram:
+        alice, bot = telegram.user("Alice"), telegram.bot("relay_bot", token="42:secret")
+        group = telegram.supergroup("Signals", members=[alice, bot])
+        async with telegram.client("relay", bot) as client: ...
+
+People are played in `people.py`, faults scripted in `faults.py`, programs run by
+`telegram.run`; `world.py` says what is known, and `Rules` there what may be chosen.
+"""
+
+from tests.loopback.calls import Call
+from tests.loopback.faults import (
+    CutAfter,
+    CutBefore,
+    Delay,
+    Drop,
+    FloodWait,
+    Hold,
+    RpcError,
+    Sometimes,
+    Swallow,
+)
+from tests.loopback.media import Document, Photo
+from tests.loopback.people import Person, Pressed
+from tests.loopback.snapshots import Entity, Seen
+from tests.loopback.telegram import API_HASH, API_ID, LoopbackTelegram
+from tests.loopback.world import Chat, Member, Message, Role
+
+__all__ = [
+    "API_HASH",
+    "API_ID",
+    "Call",
+    "Chat",
+    "CutAfter",
+    "CutBefore",
+    "Delay",
+    "Document",
+    "Drop",
+    "Entity",
+    "FloodWait",
+    "Hold",
+    "LoopbackTelegram",
+    "Member",
+    "Message",
+    "Person",
+    "Photo",
+    "Pressed",
+    "Role",
+    "RpcError",
+    "Seen",
+    "Sometimes",
+    "Swallow",
+]
