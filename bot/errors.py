@@ -4,6 +4,13 @@ BotError                    one line for the operator, no traceback; `exit_code`
 ├── SettingsError           a setting is wrong or missing: mend it and start again; exit 2
 ├── UsageError              the command line is wrong: call again, corrected; exit 2
 ├── ExportError             the export cannot be read further: what came before still counts
+├── UnknownFlow             a cache named a flow the table does not have: forget, ask again
+├── TelegramError           Telegram did not do what was asked
+│   ├── RetryLater          nothing is wrong with the request: the same again, after a while
+│   ├── TargetUnavailable   the chat takes nothing from us: pause it, tell the operator
+│   ├── ParentGone          what it was to answer is no longer there: send it unthreaded
+│   ├── PostRefused         this one message will never be taken: mark it failed, go on
+│   └── LoggedOut           the session or token is void: stop, with the queue intact
 └── DatabaseError           the table does not answer
     ├── DatabaseUnavailable locked, full, read-only: try again later
     └── DatabaseUnusable    not ours, damaged, or written by a newer version: an operator's task
@@ -11,7 +18,12 @@ BotError                    one line for the operator, no traceback; `exit_code`
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from bot.models import ChatId
 
 
 class BotError(Exception):
@@ -37,6 +49,40 @@ class ExportError(BotError):
 
 
 class UnknownFlow(BotError):
+    pass
+
+
+class TelegramError(BotError):
+    pass
+
+
+class RetryLater(TelegramError):
+    """`after` is Telegram's own wish where it has one; None: it did not answer or failed inside.
+
+    Whether the request was carried out is unknown. Repeated with the same `random_id`, a message
+    is posted once in either case.
+    """
+
+    def __init__(self, text: str, *, after: timedelta | None = None) -> None:
+        super().__init__(text)
+        self.after = after
+
+
+class TargetUnavailable(TelegramError):
+    def __init__(self, text: str, chat_id: ChatId) -> None:
+        super().__init__(text)
+        self.chat_id = chat_id
+
+
+class ParentGone(TelegramError):
+    pass
+
+
+class PostRefused(TelegramError):
+    pass
+
+
+class LoggedOut(TelegramError):
     pass
 
 

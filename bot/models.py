@@ -138,6 +138,30 @@ class IncomingMessage:
         return MessageRef(self.chat_id, self.id)
 
 
+@dataclass(frozen=True, slots=True)
+class EditedMessage:
+    """A message as it stands after an edit; `message.at` is still the date it was sent."""
+
+    message: IncomingMessage
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedMessages:
+    chat_id: ChatId | None  # None: Telegram does not say; the ids are of basic groups and users
+    ids: tuple[MessageId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MigratedChat:
+    """A basic group became a supergroup, with a new id and message ids from 1 on."""
+
+    old: ChatId
+    new: ChatId
+
+
+Event = IncomingMessage | EditedMessage | DeletedMessages | MigratedChat
+
+
 class Span(NamedTuple):
     """A price range, low end first; a single price has equal ends."""
 
