@@ -38,7 +38,9 @@ app = typer.Typer(
 # What typer raises for a wrong command line; it exports the subclass only.
 _WrongUsage: type[Any] = typer.BadParameter.__mro__[1]
 
-File = Annotated[Path, typer.Argument(help="result.json of Telegram Desktop's chat export.")]
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="result.json of Telegram Desktop's chat export.")
+]
 Chat = Annotated[
     str | None,
     typer.Option(help="Which chat of a full-account export: its id or exact name."),
@@ -169,7 +171,7 @@ def _watched(export: Export) -> Iterator[IncomingMessage]:
 
 def _mention_malformed(export: Export) -> None:
     if export.malformed:
-        typer.echo(f"{export.malformed} messages without id or date were passed over", err=True)
+        typer.echo(f"passed over for want of an id or a date: {export.malformed}", err=True)
 
 
 def _complain(line: str, code: int) -> int:

@@ -82,7 +82,6 @@ def judge_reply(
     last_owner_activity: UnixTime | None,
     author: AuthorId | None,
     at: UnixTime,
-    *,
     ttl: int,
     after_ttl: AfterTtl,
 ) -> Reason:
@@ -95,13 +94,13 @@ def judge_reply(
         return Reason.UNKNOWN_AUTHOR
     if author == owner:
         return Reason.OWNER
-    if is_released(last_owner_activity, at, ttl=ttl, after_ttl=after_ttl):
+    if is_released(last_owner_activity, at, ttl, after_ttl):
         return Reason.RELEASED
     return Reason.NOT_THE_OWNER
 
 
 def is_released(
-    last_owner_activity: UnixTime | None, at: UnixTime, *, ttl: int, after_ttl: AfterTtl
+    last_owner_activity: UnixTime | None, at: UnixTime, ttl: int, after_ttl: AfterTtl
 ) -> bool:
     """May somebody else continue the flow? Not while its owner's activity is missing or in the
     future, and not at the very second at which the TTL ends: quiet *for* 72 hours, then released.

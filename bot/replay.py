@@ -99,21 +99,21 @@ class Trial:
             settings = self._settings.model_copy(
                 update={"data_dir": Path(directory), "database_url": None}
             )
-            try:
-                await self._run(settings, messages, report)
-            finally:
-                report.finish(self._tally)
+            await self._run(settings, messages, report)
 
     async def _run(
         self, settings: Settings, messages: Iterable[IncomingMessage], report: Report
     ) -> None:
         async with AsyncExitStack() as opened:
             core = await opened.enter_async_context(self._open(settings))
-            for number, message in enumerate(messages):
-                if self._restart_every and number and number % self._restart_every == 0:
-                    await opened.aclose()
-                    core = await opened.enter_async_context(self._open(settings))
-                report.show(await self._decide(core, message))
+            try:
+                for number, message in enumerate(messages):
+                    if self._restart_every and number and number % self._restart_every == 0:
+                        await opened.aclose()
+                        core = await opened.enter_async_context(self._open(settings))
+                    report.show(await self._decide(core, message))
+            finally:
+                report.finish(self._tally)
 
     def _open(self, settings: Settings) -> AbstractAsyncContextManager[Core]:
         return open_core(settings, clock=self._clock, in_loop=True)

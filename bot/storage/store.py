@@ -41,7 +41,7 @@ from bot.storage.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from sqlalchemy import ColumnElement, CompoundSelect, Connection, Insert, Table, Update
@@ -102,9 +102,16 @@ class SignalStore:
     `clock` (unix seconds) dates the rows and decides nothing.
     """
 
-    def __init__(self, engine: AsyncEngine, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        clock: Callable[[], float] = time.time,
+        migrations: Sequence[Sequence[str]] = MIGRATIONS,
+    ) -> None:
         self._engine = engine
         self._clock = clock
+        self._migrations = migrations
         # Built once: putting an expression together costs more than SQLite needs to run it.
         self._insert = {table: _insert_once(table) for table in RECORDS}
         self._move_activity = _move_activity()
@@ -119,9 +126,9 @@ class SignalStore:
         """Connect, and bring the database to the newest schema, one step at a time."""
         with _errors_of(self._engine):
             self._connection = await self._engine.connect()
-        version = await self._write(_schema_version)
-        for number in range(version + 1, len(MIGRATIONS) + 1):
-            await self._write(partial(_migrate_to, number=number))
+        version = await self._write(self._schema_version)
+        for number in range(version + 1, len(self._migrations) + 1):
+            await self._write(partial(self._migrate_to, number=number))
 
     async def close(self) -> None:
         if self._connection is not None:
@@ -277,6 +284,30 @@ class SignalStore:
             "recorded_at": int(self._clock()),
         }
 
+    def _schema_version(self, db: Connection) -> int:
+        """How many steps this database has taken. Raises `DatabaseUnusable` if it is not for us."""
+        name = db.engine.url.database
+        application = db.scalar(text("PRAGMA application_id"))
+        version = int(db.scalar(text("PRAGMA user_version")) or 0)
+        if application != APPLICATION_ID:
+            tables = db.scalar(text("SELECT count(*) FROM sqlite_master"))
+            if application or version or tables:
+                raise DatabaseUnusable(f"{name} is another program's database")
+        if version > len(self._migrations):
+            raise DatabaseUnusable(
+                f"{name} has schema {version} and this program knows up to {len(self._migrations)}: "
+                "run the newer version that wrote it"
+            )
+        return version
+
+    def _migrate_to(self, db: Connection, *, number: int) -> None:
+        if self._schema_version(db) >= number:
+            return  # another process took the step while this one waited for the lock
+        for statement in self._migrations[number - 1]:
+            db.execute(text(statement))
+        db.execute(text(f"PRAGMA application_id = {APPLICATION_ID}"))
+        db.execute(text(f"PRAGMA user_version = {number}"))
+
     async def _write(self, work: Callable[[Connection], T]) -> T:
         return await self._read(partial(_in_transaction, work=work))
 
@@ -298,32 +329,6 @@ def _in_transaction(db: Connection, *, work: Callable[[Connection], T]) -> T:
         raise
     db.commit()
     return result
-
-
-def _schema_version(db: Connection) -> int:
-    """How many steps this database has taken. Raises `DatabaseUnusable` if it is not for us."""
-    name = db.engine.url.database
-    application = db.scalar(text("PRAGMA application_id"))
-    version = int(db.scalar(text("PRAGMA user_version")) or 0)
-    if application != APPLICATION_ID:
-        tables = db.scalar(text("SELECT count(*) FROM sqlite_master"))
-        if application or version or tables:
-            raise DatabaseUnusable(f"{name} is another program's database")
-    if version > len(MIGRATIONS):
-        raise DatabaseUnusable(
-            f"{name} has schema {version} and this program knows up to {len(MIGRATIONS)}: "
-            "run the newer version that wrote it"
-        )
-    return version
-
-
-def _migrate_to(db: Connection, *, number: int) -> None:
-    if _schema_version(db) >= number:
-        return  # another process took the step while this one waited for the lock
-    for statement in MIGRATIONS[number - 1]:
-        db.execute(text(statement))
-    db.execute(text(f"PRAGMA application_id = {APPLICATION_ID}"))
-    db.execute(text(f"PRAGMA user_version = {number}"))
 
 
 def _is_message(table: Table) -> ColumnElement[bool]:

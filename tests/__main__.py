@@ -1,0 +1,56 @@
+"""`python -m tests`: format, lint, borders, types, tests and coverage; stops at the first failure.
+
+Arguments go to pytest. `--no-checks` first runs the tests alone, for a second library or Python.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PYTHON = sys.executable
+BIN = Path(PYTHON).parent
+
+CHECKS = (
+    (BIN / "ruff", "format", "--check", "."),
+    (BIN / "ruff", "check", "."),
+    (BIN / "lint-imports",),
+    (BIN / "mypy", "--strict", "bot"),
+)
+# The whole, and what decides: no line of that goes untried.
+COVERAGE = (
+    ("report", "--fail-under=95", "--skip-covered"),
+    ("report", "--fail-under=100", "--include=bot/state/*,bot/policy.py"),
+)
+
+
+def run(*command: object) -> None:
+    print(
+        "→", *(Path(str(word)).name if word in {PYTHON, command[0]} else word for word in command)
+    )
+    sys.stdout.flush()
+    code = subprocess.run([str(word) for word in command], cwd=ROOT, check=False).returncode
+    if code:
+        sys.exit(code)
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    pytest = ("pytest", "-q", "-n", os.environ.get("TEST_PROCESSES", "auto"))
+    if arguments[:1] == ["--no-checks"]:
+        return run(PYTHON, "-m", *pytest, *arguments[1:])
+    for check in CHECKS:
+        run(*check)
+    run(PYTHON, "-m", "coverage", "erase")
+    run(PYTHON, "-m", "coverage", "run", "-m", *pytest, *arguments)
+    run(PYTHON, "-m", "coverage", "combine", "-q")
+    for report in COVERAGE:
+        run(PYTHON, "-m", "coverage", *report)
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""The tables: what a database is taken for, how it grows, what its errors become."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+
+import pytest
+from sqlalchemy import create_engine, inspect
+
+from bot.errors import DatabaseUnavailable, DatabaseUnusable
+from bot.models import Decision, Flow, Outcome, Reason, SignalFields, Tier
+from bot.storage import schema
+from bot.storage.store import SignalStore, connect
+from tests.people import ALICE, BOB, TARGET, at, says, signal_id
+
+
+@pytest.fixture
+def database(tmp_path):
+    return tmp_path / "signals.db"
+
+
+@pytest.fixture(params=[False, True], ids=["aiosqlite", "in loop"])
+async def opened(database, request):
+    """A function that opens stores on the one database, with either driver."""
+    stores = []
+
+    async def open_store(**options):
+        stores.append(SignalStore(connect(database, in_loop=request.param), **options))
+        await stores[-1].open()
+        return stores[-1]
+
+    yield open_store
+    for opened in stores:
+        await opened.close()
+
+
+def sql(database, *statements):
+    with closing(sqlite3.connect(database)) as db, db:
+        return [db.execute(statement).fetchall() for statement in statements]
+
+
+async def add_signal(store, message=None, **options):
+    message = message or says(ALICE, "#idea")
+    return await store.add_signal(
+        message, author=ALICE, marker="#idea", fields=SignalFields(), **options
+    )
+
+
+async def test_what_is_written_is_there_after_a_restart(opened):
+    first = await opened()
+    message = says(ALICE, "#idea", hours=3)
+    added = await add_signal(first, message)
+    await first.close()
+
+    second = await opened()
+
+    assert await second.flow(added) == Flow(ALICE, at(3))
+    assert await second.signal_at(*message.ref) == added
+
+
+async def test_a_new_database_has_the_newest_schema_and_opening_it_again_changes_nothing(
+    opened, database
+):
+    await opened()
+    before = sql(database, "SELECT sql FROM sqlite_master", "SELECT * FROM meta")
+    await opened()
+
+    assert sql(database, "SELECT sql FROM sqlite_master", "SELECT * FROM meta") == before
+    assert sql(database, "PRAGMA user_version") == [[(len(schema.MIGRATIONS),)]]
+
+
+def described(engine):
+    inspector = inspect(engine)
+    return {
+        table: {
+            "columns": {
+                (column["name"], column["type"].__class__.__name__.upper(), column["nullable"])
+                for column in inspector.get_columns(table)
+            },
+            "unique": {
+                tuple(unique["column_names"]) for unique in inspector.get_unique_constraints(table)
+            },
+            "indexes": {
+                (index["name"], tuple(index["column_names"]))
+                for index in inspector.get_indexes(table)
+            },
+            "foreign": {
+                (tuple(key["constrained_columns"]), key["referred_table"])
+                for key in inspector.get_foreign_keys(table)
+            },
+        }
+        for table in inspector.get_table_names()
+    }
+
+
+async def test_the_steps_lead_to_the_tables_the_queries_are_written_for(opened, database, tmp_path):
+    await opened()
+    stepped, declared = (
+        create_engine(f"sqlite:///{path}") for path in (database, tmp_path / "declared.db")
+    )
+    schema.metadata.create_all(declared)
+
+    assert described(stepped) == described(declared)
+    stepped.dispose()
+    declared.dispose()
+
+
+async def test_two_processes_may_open_a_new_database_at_the_same_moment(database):
+    stores = [SignalStore(connect(database)) for _ in range(4)]
+
+    await asyncio.gather(*(each.open() for each in stores))
+
+    assert len({await each.cache_key() for each in stores}) == 1
+    for each in stores:
+        await each.close()
+
+
+async def test_a_step_that_fails_leaves_no_half_of_itself(database):
+    """The step and its number are one transaction."""
+    broken = (*schema.MIGRATIONS[0][:4], "CREATE TABLE signals (again INTEGER)")
+    first = SignalStore(connect(database), migrations=[broken])
+    with pytest.raises(DatabaseUnavailable, match="already exists"):
+        await first.open()
+    await first.close()
+
+    assert sql(database, "SELECT count(*) FROM sqlite_master", "PRAGMA user_version") == [
+        [(0,)],
+        [(0,)],
+    ]
+
+
+async def test_every_new_database_has_a_cache_key_of_its_own(tmp_path):
+    keys = set()
+    for name in ("a.db", "b.db"):
+        store = SignalStore(connect(tmp_path / name))
+        await store.open()
+        keys.add(await store.cache_key())
+        await store.close()
+
+    assert len(keys) == 2
+    assert {len(key) for key in keys} == {32}
+
+
+async def test_a_lost_cache_key_is_an_error_and_not_an_empty_key(opened, database):
+    store = await opened()
+    sql(database, "DELETE FROM meta")
+
+    with pytest.raises(DatabaseUnusable, match="cache_key"):
+        await store.cache_key()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        pytest.param(
+            lambda path: sql(path, "CREATE TABLE theirs (x)"), "another program's", id="foreign"
+        ),
+        pytest.param(
+            lambda path: sql(path, "PRAGMA application_id = 77"), "another program's", id="marked"
+        ),
+        pytest.param(
+            lambda path: sql(
+                path,
+                f"PRAGMA application_id = {schema.APPLICATION_ID}",
+                "PRAGMA user_version = 999",
+            ),
+            "schema 999 and this program knows up to",
+            id="newer",
+        ),
+        pytest.param(
+            lambda path: path.write_bytes(b"garbage" * 999), "not a database", id="garbage"
+        ),
+    ],
+)
+async def test_a_database_that_is_not_for_us_is_refused_and_left_as_it_is(
+    opened, database, spoil, complaint
+):
+    spoil(database)
+    before = database.read_bytes()
+
+    with pytest.raises(DatabaseUnusable, match=complaint):
+        await opened()
+    if complaint != "not a database":
+        assert sql(database, "SELECT name FROM sqlite_master WHERE name = 'signals'") == [[]]
+    else:
+        assert database.read_bytes() == before
+
+
+async def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path):
+    store = SignalStore(connect(tmp_path / "missing" / "signals.db"))
+
+    with pytest.raises(DatabaseUnavailable, match="unable to open"):
+        await store.open()
+    with pytest.raises(DatabaseUnavailable, match="not open"):
+        await store.counts()
+    await store.close()
+
+
+async def test_an_error_names_the_file_and_sqlites_reason_and_no_text_of_a_message(
+    opened, database
+):
+    store = await opened()
+    sql(database, "DROP TABLE posts")
+
+    with pytest.raises(DatabaseUnusable) as caught:
+        await add_signal(store, says(ALICE, "private words"), targets=[TARGET])
+
+    assert str(caught.value) == f"{database}: no such table: posts"
+
+
+async def test_nothing_of_a_message_is_recorded_if_a_part_of_it_fails(opened, database):
+    store = await opened()
+    sql(database, "DROP TABLE posts")
+
+    with pytest.raises(DatabaseUnusable):
+        await add_signal(store, targets=[TARGET])
+    assert (await store.counts()).signals == 0
+    await add_signal(store)
+    assert (await store.counts()).signals == 1
+
+
+async def test_a_cancelled_recording_leaves_nothing_open(opened):
+    store = await opened()
+    task = asyncio.create_task(add_signal(store))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert await add_signal(store) is not None
+
+
+async def test_activity_never_moves_backwards(opened):
+    store = await opened()
+    signal = says(ALICE, "#idea", hours=5)
+    added = await add_signal(store, signal)
+    by_owner = Decision(Outcome.UPDATE, Reason.OWNER, Tier.MEMORY, added)
+
+    await store.add_update(says(ALICE, to=signal, hours=9), by_owner, author=ALICE)
+    await store.add_update(says(ALICE, to=signal, hours=7), by_owner, author=ALICE)
+
+    assert await store.flow(added) == Flow(ALICE, at(9))
+
+
+async def test_missing_activity_is_found_again_with_the_owners_next_reply(opened, database):
+    store = await opened()
+    signal = says(ALICE, "#idea")
+    added = await add_signal(store, signal)
+    sql(database, "UPDATE signals SET last_owner_activity = NULL")
+    assert await store.flow(added) == Flow(ALICE, None)
+
+    by_owner = Decision(Outcome.UPDATE, Reason.OWNER, Tier.TABLE, added)
+    await store.add_update(says(ALICE, to=signal, hours=9), by_owner, author=ALICE)
+
+    assert await store.flow(added) == Flow(ALICE, at(9))
+
+
+async def test_old_refusals_are_pruned_and_young_ones_kept(opened):
+    store = await opened()
+    refused = Decision(Outcome.REJECTED, Reason.NOT_THE_OWNER, Tier.MEMORY, signal_id(1))
+    for hours in (0, 1, 2, 3):
+        await store.add_decision(says(BOB, hours=hours), refused)
+
+    assert await store.prune_decisions(before=at(2)) == 2
+    assert (await store.counts()).decisions == 2
+
+
+async def test_a_signals_id_is_never_used_again(opened, database):
+    store = await opened()
+    first = await add_signal(store)
+    sql(database, "DELETE FROM signals")
+
+    assert await add_signal(store) > first
+
+
+async def test_rows_are_dated_by_the_clock_that_was_handed_in(opened, database):
+    await add_signal(await opened(clock=lambda: 1234.5))
+
+    assert sql(database, "SELECT recorded_at FROM signals") == [[(1234,)]]
