@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sqlite3
+import threading
 import time
 from contextlib import closing
 
@@ -198,6 +199,55 @@ def test_a_foreign_lock_delays_the_disk_and_nobody_else(tier, cache, directory):
     assert len(cache) == 2_000
 
 
+def test_closing_waits_for_a_lock_to_go_away_and_then_the_last_word_is_on_disk(cache, directory):
+    tier = DiskTier(cache, clock=lambda: at(0), expire_every=1, retry_after=0.01)
+    with closing(sqlite3.connect(directory / "cache.db", isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        tier.put_flow(FIRST, ALICE, at(1), until=LATER)
+        closer = threading.Thread(target=tier.close)
+        closer.start()
+        closer.join(timeout=0.3)
+        assert closer.is_alive()
+        tier.put_flow(FIRST, ALICE, at(2), until=LATER)
+    closer.join()
+
+    assert list(cache) == [FIRST]
+    assert tier.flow(FIRST) == Flow(ALICE, at(2))
+
+
+def test_closing_does_not_wait_for_a_lock_for_ever(cache, directory, capsys):
+    tier = DiskTier(cache, clock=lambda: at(0), retry_after=0.001)
+    with closing(sqlite3.connect(directory / "cache.db", isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        tier.put_flow(FIRST, ALICE, at(1), until=LATER)
+        tier.close()
+
+    assert len(cache) == 0
+    assert tier.flow(FIRST) == Flow(ALICE, at(1))
+    assert "closed with facts unwritten" in capsys.readouterr().out
+
+
+def test_expired_rows_are_removed_when_it_is_quiet(cache):
+    cache.set(7, b"x" * 25, expire=-1)
+    tier = DiskTier(cache, quiet=0.001)
+    give_up_at = time.monotonic() + 10
+    while len(cache) and time.monotonic() < give_up_at:
+        pass
+    tier.close()
+
+    assert len(cache) == 0
+
+
+def test_housekeeping_that_fails_stops_nothing(cache, directory):
+    cache.close()
+    change(directory, "DROP TABLE Cache")
+    tier = DiskTier(cache, clock=lambda: at(0), quiet=0.001, retry_after=0.001)
+    tier.put_flow(FIRST, ALICE, at(1), until=LATER)
+
+    assert tier.flow(FIRST) == Flow(ALICE, at(1))
+    tier.close()
+
+
 def test_expired_rows_are_removed_in_the_background(cache):
     tier = DiskTier(cache, clock=lambda: at(0), expire_every=1)
     cache.set(7, b"x" * 25, expire=-1)
@@ -216,6 +266,12 @@ def replace_with_garbage(database):
 
 def truncate(database):
     database.write_bytes(database.read_bytes()[:5000])
+
+
+def blank_a_page(database):
+    with database.open("r+b") as file:
+        file.seek(4096 * 5)
+        file.write(bytes(4096))
 
 
 def put_a_directory(database):
@@ -256,6 +312,7 @@ def put_a_file_in_place_of_the_directory(database):
     [
         replace_with_garbage,
         truncate,
+        blank_a_page,
         put_a_directory,
         put_another_database,
         plant_a_trigger,

@@ -173,7 +173,7 @@ class DiskTier:
 
     A read that fails is a miss. A write that fails is tried again until it goes through.
     `clock` (unix seconds) tells how much of a fact's time is left when it is written. Expired rows
-    are removed when it is quiet, or after every `expire_every` batches.
+    are removed after `quiet` seconds without a write, or after every `expire_every` batches.
     """
 
     def __init__(
@@ -182,10 +182,14 @@ class DiskTier:
         *,
         clock: Callable[[], float] = time.time,
         expire_every: int = EXPIRE_EVERY,
+        quiet: float = QUIET,
+        retry_after: float = RETRY_AFTER,
     ) -> None:
         self._cache = cache
         self._clock = clock
         self._expire_every = expire_every
+        self._quiet = quiet
+        self._retry_after = retry_after
         self._lock = threading.Lock()  # held while the two dicts change places
         self._unwritten: dict[Key, _Row | None] = {}  # None: to be deleted
         self._in_hand: dict[Key, _Row | None] = {}
@@ -265,12 +269,12 @@ class DiskTier:
     def _keep_writing(self) -> None:
         batches = 0
         while not self._closing.is_set():
-            if not self._wake.wait(QUIET):
+            if not self._wake.wait(self._quiet):
                 self._expire()
                 continue
             self._closing.wait(LINGER)
             if not self._write_waiting():
-                self._closing.wait(RETRY_AFTER)
+                self._closing.wait(self._retry_after)
             batches += 1
             if batches % self._expire_every == 0:
                 self._expire()
@@ -281,7 +285,7 @@ class DiskTier:
         for _ in range(RETRIES_AT_CLOSE):
             if self._write_waiting():
                 return
-            threading.Event().wait(RETRY_AFTER)
+            threading.Event().wait(self._retry_after)
         log.warning("flow cache closed with facts unwritten", facts=len(self._unwritten))
 
     def _write_waiting(self) -> bool:
