@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -14,7 +15,6 @@ from sqlalchemy import (
     BigInteger,
     and_,
     bindparam,
-    event,
     exists,
     func,
     insert,
@@ -74,20 +74,11 @@ def connect(database: Path, *, in_loop: bool = False) -> AsyncEngine:
     async def open_in_loop() -> in_loop_driver.Connection:
         return in_loop_driver.Connection(str(database), timeout=BUSY_TIMEOUT)
 
-    engine = create_async_engine(
+    return create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(database)),
         connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT},
         **({"async_creator": open_in_loop} if in_loop else {}),
     )
-    event.listen(engine.sync_engine, "connect", _prepare_connection)
-    return engine
-
-
-def _prepare_connection(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
 
 
 class Counts(NamedTuple):
@@ -124,8 +115,10 @@ class SignalStore:
 
     async def open(self) -> None:
         """Connect, and bring the database to the newest schema, one step at a time."""
+        await asyncio.to_thread(_try, self._engine.url.database)
         with _errors_of(self._engine):
             self._connection = await self._engine.connect()
+        await self._read(_prepare)
         version = await self._write(self._schema_version)
         for number in range(version + 1, len(self._migrations) + 1):
             await self._write(partial(self._migrate_to, number=number))
@@ -317,6 +310,25 @@ class SignalStore:
         async with self._turn:
             with _errors_of(self._engine):
                 return await self._connection.run_sync(work)
+
+
+def _try(database: str | None) -> None:
+    """Raise if the file cannot be opened.
+
+    Not left to aiosqlite: where opening fails, its thread outlives the call, and at the end of the
+    program dies of an event loop that is gone, with a traceback.
+    """
+    try:
+        sqlite3.connect(database or "").close()
+    except sqlite3.Error as exc:
+        raise DatabaseUnavailable(f"{database}: {exc}") from exc
+
+
+def _prepare(db: Connection) -> None:
+    # Not in SQLAlchemy's connect event: a connection on which that fails is closed behind our
+    # back, by a thread that then finds the event loop gone.
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        db.exec_driver_sql(f"PRAGMA {pragma}")
 
 
 def _in_transaction(db: Connection, *, work: Callable[[Connection], T]) -> T:
