@@ -459,7 +459,10 @@ def _digits(value: object) -> int | None:
 
 
 def _date(item: dict[str, Any]) -> UnixTime | None:
-    """Old exports only have `date`, in the zone of whoever exported. It is read as UTC."""
+    """Old exports only have `date`, in the zone of whoever exported. It is read as UTC.
+
+    A date that MTProto could not carry (it has 32 bits) is nobody's.
+    """
     at = _digits(item.get("date_unixtime"))
     if at is None:
         try:
@@ -467,7 +470,7 @@ def _date(item: dict[str, Any]) -> UnixTime | None:
         except (KeyError, TypeError, ValueError):
             return None
         at = int((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp())
-    return UnixTime(at) if at > 0 else None
+    return UnixTime(at) if 0 < at < 2**32 else None
 
 
 def _author(value: object) -> AuthorId | None:

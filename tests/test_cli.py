@@ -191,6 +191,15 @@ def test_a_message_without_id_or_date_is_mentioned_and_passed_over(run, tmp_path
     assert done.stderr == "passed over for want of an id or a date: 1\n"
 
 
+@pytest.mark.parametrize("date", ["99999999999999999", "4294967296", "-5", "0", "soon"])
+def test_a_date_that_telegram_could_not_have_given_is_no_date(run, tmp_path, date):
+    write(tmp_path / "odd.json", message(1, "user1", "#idea", date_unixtime=date, date=None))
+
+    done = run("replay", "odd.json")
+
+    assert (done.returncode, done.stdout) == (0, "       0 messages\n")
+
+
 def test_an_export_without_messages_is_reported_as_that(run, tmp_path):
     write(tmp_path / "empty.json")
 
