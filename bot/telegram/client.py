@@ -136,7 +136,7 @@ class Telegram:
         client = Client(
             SESSION,
             **self._login,
-            workdir=self._directory,
+            workdir=str(self._directory),
             workers=1,  # several would finish out of order: a reply before its signal
             sleep_threshold=0,
         )

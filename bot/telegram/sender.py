@@ -363,4 +363,6 @@ def refusal(exc: RPCError, chat_id: ChatId | None, *, reply: bool = False) -> Te
     if reply and name in LOST_PARENTS:
         return ParentGone(text)
     closed = name in CLOSED_CHATS or (code == FORBIDDEN and name not in NOT_OURS)
-    return TargetUnavailable(text, chat_id) if closed and chat_id else PostRefused(text)
+    if closed and chat_id is not None:
+        return TargetUnavailable(text, chat_id)
+    return PostRefused(text)
