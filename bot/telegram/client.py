@@ -1,0 +1,433 @@
+"""The connection: logging in, hearing what happens, knowing peers, asking one thing at a time.
+
+Pyrogram and kurigram both serve. Of either we use the connection, the login, the session file, the
+known peers and the one queue of updates; the parsers are taken out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import sqlite3
+import struct
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from pyrogram import raw, utils
+from pyrogram.client import Client
+from pyrogram.errors.rpc_error import RPCError
+from pyrogram.handlers.raw_update_handler import RawUpdateHandler
+
+from bot.errors import LoggedOut, PostRefused, RetryLater, TargetUnavailable
+from bot.telegram.messages import CHANNELS, events
+from bot.telegram.messages import chat_id as chat_id_of
+from bot.telegram.sender import Sender, input_channel, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
+
+    from bot.models import ChatId, Event
+
+log = structlog.get_logger(__name__)
+
+functions: Final[Any] = raw.functions
+types: Final[Any] = raw.types
+
+SESSION: Final = "relay"  # the session file is called after it
+STOPPING: Final = 10  # seconds for what is under way when we stop
+RECONNECTING: Final = 2  # of those, for a connection that is being made
+DIALOGS_AT_ONCE, DIALOGS_MAX = 100, 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """The account we are logged in with."""
+
+    id: int
+    name: str
+    username: str | None
+    is_bot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChatInfo:
+    """A chat as our account sees it."""
+
+    id: ChatId
+    title: str
+    kind: str  # as Bot API says: "private", "group", "supergroup", "channel"
+    can_read: bool | None  # all that is written there, not just what is meant for us
+    can_post: bool | None  # None: cannot be told
+
+
+class Telegram:
+    """One account's connection. With a bot token the login is kept in `directory`.
+
+    `on_event` is awaited for one event at a time, in the order in which they came.
+    `call_timeout` and `start_timeout` are seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_id: int,
+        api_hash: str,
+        bot_token: str | None = None,
+        session_string: str | None = None,
+        directory: Path,
+        on_event: Callable[[Event], Awaitable[None]],
+        call_timeout: float = 15,
+        start_timeout: float = 60,
+    ) -> None:
+        if (bot_token is None) == (session_string is None):
+            raise ValueError("either a bot token or a session string, not both or none")
+        self._login: dict[str, Any] = {
+            "api_id": api_id,
+            "api_hash": api_hash,
+            "bot_token": bot_token,
+            "session_string": session_string,
+        }
+        self._directory = directory
+        self._on_event = on_event
+        self._call_timeout = call_timeout
+        self._start_timeout = start_timeout
+        self._client: Any = None  # made anew by each start: a client that failed is spent
+        self._me: Me | None = None
+        self._dialogs_read = False
+        self.sender = Sender(self)
+
+    # ── coming and going ──
+
+    async def start(self) -> Me:
+        """Log in; from now on events come. After an error it may be called again.
+
+        Raises `LoggedOut` where trying again is useless, else `RetryLater`.
+        """
+        _prepare_library()
+        self._client = self._new_client()
+        try:
+            await self._open_session()
+            with self._login_errors():
+                async with asyncio.timeout(self._start_timeout):
+                    await self._client.start()
+            self._me = _me(self._client.me)
+            self._check_account(self._me)
+        except BaseException:
+            await self.stop()
+            raise
+        return self._me
+
+    async def stop(self) -> None:
+        """Events under way are finished first, for up to ten seconds."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        try:
+            async with asyncio.timeout(STOPPING):
+                await _close(client)
+        except (TimeoutError, OSError, RPCError, sqlite3.Error) as exc:
+            log.warning("telegram connection was not closed in order", error=repr(exc))
+
+    def _new_client(self) -> Any:
+        client = Client(
+            SESSION,
+            **self._login,
+            workdir=str(self._directory),
+            workers=1,  # several would finish out of order: a reply before its signal
+            sleep_threshold=0,
+        )
+        # The parsers ask Telegram for the parent of every reply before any handler runs.
+        client.dispatcher.update_parsers.clear()
+        client.add_handler(RawUpdateHandler(self._hear))
+        return client
+
+    async def _open_session(self) -> None:
+        """Read the session before the network is asked; a new file is nobody else's to read."""
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with _private_files():
+                await self._client.storage.open()
+            await self._client.storage.close()
+            if self._file.exists():
+                self._file.chmod(0o600)
+        except (OSError, sqlite3.Error) as exc:
+            raise LoggedOut(f"{self._file} cannot be used: {exc}") from exc
+        except (struct.error, ValueError) as exc:
+            raise LoggedOut("SESSION_STRING cannot be read") from exc
+
+    @contextmanager
+    def _login_errors(self) -> Iterator[None]:
+        """Say what the operator is to look at."""
+        try:
+            with translated():
+                yield
+        except (LoggedOut, PostRefused) as exc:
+            raise LoggedOut(f"{exc}: {self._culprit(str(exc))}") from exc
+        except RetryLater as exc:
+            # A key that Telegram forgot is answered with silence, as is a network that is down.
+            hint = f"if the network is up, {self._kept} may be void"
+            raise RetryLater(f"not logged in yet: {exc}; {hint}", after=exc.after) from exc
+        except Exception as exc:
+            # A handshake that is cut off fails with whatever the missing bytes lead to.
+            raise RetryLater(f"not logged in yet: {type(exc).__name__}") from exc
+
+    def _culprit(self, refusal: str) -> str:
+        if "API_ID" in refusal:
+            return "API_ID or API_HASH is wrong"
+        if "ACCESS_TOKEN" in refusal:
+            return "BOT_TOKEN is wrong or was revoked"
+        return f"{self._kept} is void, log in anew"
+
+    def _check_account(self, me: Me) -> None:
+        """A session file outlives the token it was made with."""
+        token = self._login["bot_token"]
+        if token is not None and str(me.id) != str(token).partition(":")[0]:
+            raise LoggedOut(f"BOT_TOKEN is not of the bot that {self._file} is logged in as")
+
+    @property
+    def _file(self) -> Path:
+        return self._directory / f"{SESSION}.session"
+
+    @property
+    def _kept(self) -> str:
+        """What holds the login."""
+        return "SESSION_STRING" if self._login["session_string"] else str(self._file)
+
+    # ── hearing ──
+
+    async def _hear(self, _client: Any, update: Any, users: Any, chats: Any) -> None:
+        try:
+            for event in events(update, users, chats, me=self._me.id if self._me else None):
+                await self._on_event(event)
+        except Exception:
+            # The queue has one reader. What it did not take is asked for again at the next
+            # catch-up, and the messages behind it must not wait for that.
+            log.exception("an update was not handled", update=type(update).__name__)
+
+    # ── asking ──
+
+    async def call(self, query: Any) -> Any:
+        """One query, tried once: no retries, no sleeping. Raises the library's own errors.
+
+        Not `Client.invoke`: it repeats what failed, in one library hides why, and
+        starts to sleep through flood waits after the first repetition.
+        """
+        client = self._client
+        if client is None or client.session is None:
+            raise ConnectionError("not connected")
+        async with asyncio.timeout(2 * self._call_timeout):
+            await asyncio.wait_for(client.session.is_started.wait(), self._call_timeout)
+            answer = await client.session.send(query, timeout=self._call_timeout)
+        if isinstance(answer, types.BadMsgNotification):
+            raise ConnectionError(f"refused by MTProto with code {answer.error_code}")
+        await client.fetch_peers(_people(answer))
+        return answer
+
+    async def peer(self, chat_id: ChatId) -> Any:
+        """The raw input peer of a chat. Raises `TargetUnavailable` if there is none for us."""
+        if CHANNELS < chat_id < 0:
+            return types.InputPeerChat(chat_id=-chat_id)
+        known = await self._known_peer(chat_id)
+        if known is None:
+            await self._meet(chat_id)
+            known = await self._known_peer(chat_id)
+        if known is None:
+            raise TargetUnavailable(f"chat {chat_id} is not known to this account", chat_id)
+        return known
+
+    async def known_user(self, user_id: int) -> Any | None:
+        """The raw input user, if this account has met the user; nobody is asked."""
+        found = await self._known_peer(user_id)
+        if not isinstance(found, types.InputPeerUser):
+            return None
+        return types.InputUser(user_id=found.user_id, access_hash=found.access_hash)
+
+    async def _known_peer(self, chat_id: int) -> Any | None:
+        if self._client is None:
+            raise ConnectionError("not connected")
+        with suppress(KeyError):
+            return await self._client.storage.get_peer_by_id(chat_id)
+        return None
+
+    async def _meet(self, chat_id: ChatId) -> None:
+        """Learn the access hash. Bots may ask without one, people may not."""
+        if self._me is None or not self._me.is_bot:
+            await self._read_dialogs(chat_id)
+        elif chat_id > 0:
+            user = types.InputUser(user_id=chat_id, access_hash=0)
+            await self.call(functions.users.GetUsers(id=[user]))
+        else:
+            channel = types.InputChannel(channel_id=CHANNELS - chat_id, access_hash=0)
+            await self.call(functions.channels.GetChannels(id=[channel]))
+
+    async def _read_dialogs(self, wanted: ChatId) -> None:
+        """Once, until the wanted one turns up; what is not among them is unknown to us."""
+        if self._dialogs_read:
+            return
+        offset: dict[str, Any] = {
+            "offset_date": 0,
+            "offset_id": 0,
+            "offset_peer": types.InputPeerEmpty(),
+        }
+        for _page in range(DIALOGS_MAX // DIALOGS_AT_ONCE):
+            query = functions.messages.GetDialogs(**offset, limit=DIALOGS_AT_ONCE, hash=0)
+            answer = await self.call(query)
+            if await self._known_peer(wanted) is not None:
+                return
+            last = _last_dialog(answer)
+            if last is None:
+                break
+            message, chat = last
+            offset = {
+                "offset_date": message.date,
+                "offset_id": message.id,
+                "offset_peer": await self._known_peer(chat) or types.InputPeerEmpty(),
+            }
+        self._dialogs_read = True
+
+    # ── chats ──
+
+    async def resolve(self, chat_id: ChatId) -> ChatInfo:
+        """What our account may do there. Raises `TargetUnavailable` if it cannot see the chat."""
+        with translated(chat_id):
+            peer = await self.peer(chat_id)
+            if isinstance(peer, types.InputPeerChannel):
+                query = functions.channels.GetChannels(id=[input_channel(peer)])
+            elif isinstance(peer, types.InputPeerChat):
+                query = functions.messages.GetChats(id=[peer.chat_id])
+            else:
+                user = types.InputUser(user_id=peer.user_id, access_hash=peer.access_hash)
+                query = functions.users.GetUsers(id=[user])
+            answer = await self.call(query)
+            itself = await self.call(functions.users.GetUsers(id=[types.InputUserSelf()]))
+        found = _people(answer)
+        if not found:
+            raise TargetUnavailable(f"chat {chat_id} is not known to this account", chat_id)
+        return _chat_info(chat_id, found[0], itself[0])
+
+
+def _me(user: Any) -> Me:
+    return Me(user.id, _full_name(user), user.username, bool(user.is_bot))
+
+
+def _full_name(user: Any) -> str:
+    names = (getattr(user, "first_name", None), getattr(user, "last_name", None))
+    return " ".join(filter(None, names))
+
+
+def _chat_info(chat_id: ChatId, found: Any, itself: Any) -> ChatInfo:
+    if isinstance(found, types.User):
+        return ChatInfo(chat_id, _full_name(found), "private", can_read=True, can_post=None)
+    return ChatInfo(
+        chat_id,
+        found.title,
+        _kind(found),
+        can_read=_can_read(found, itself),
+        can_post=_can_post(found),
+    )
+
+
+def _kind(chat: Any) -> str:
+    if isinstance(chat, (types.Chat, types.ChatForbidden)):
+        return "group"
+    return "channel" if getattr(chat, "broadcast", None) else "supergroup"
+
+
+def _is_outside(chat: Any) -> bool:
+    gone = ("left", "deactivated", "kicked")
+    return not isinstance(chat, (types.Chat, types.Channel)) or any(
+        getattr(chat, name, None) for name in gone
+    )
+
+
+def _rules(chat: Any) -> bool:
+    return bool(getattr(chat, "creator", None) or getattr(chat, "admin_rights", None))
+
+
+def _can_read(chat: Any, itself: Any) -> bool:
+    """A bot in privacy mode hears in groups only what is meant for it, unless it is an admin."""
+    if _is_outside(chat):
+        return False
+    hears_all = not itself.bot or getattr(itself, "bot_chat_history", None)
+    return bool(hears_all or _rules(chat))
+
+
+def _can_post(chat: Any) -> bool:
+    if _is_outside(chat):
+        return False
+    if _rules(chat):
+        rights = getattr(chat, "admin_rights", None)
+        all_may = _kind(chat) != "channel" or getattr(chat, "creator", None)
+        return bool(all_may or getattr(rights, "post_messages", None))
+    banned = (getattr(chat, name, None) for name in ("banned_rights", "default_banned_rights"))
+    muted = any(getattr(rights, "send_messages", None) for rights in banned)
+    return _kind(chat) != "channel" and not muted
+
+
+def _people(answer: Any) -> list[Any]:
+    """The users and chats that an answer brings along, or is."""
+    if isinstance(answer, list):
+        return [one for one in answer if isinstance(one, types.User)]
+    return [*(getattr(answer, "users", None) or ()), *(getattr(answer, "chats", None) or ())]
+
+
+def _last_dialog(answer: Any) -> tuple[Any, ChatId] | None:
+    """The last dialog's message and chat, where the next page begins; None: there is none."""
+    if not isinstance(answer, types.messages.DialogsSlice):
+        return None
+    for message in reversed(answer.messages):
+        where = chat_id_of(getattr(message, "peer_id", None))
+        if where is not None:
+            return message, where
+    return None
+
+
+# ── the library ──
+
+
+async def _close(client: Any) -> None:
+    if client.is_initialized:
+        # One that is stopped in the midst of reconnecting goes on reconnecting for ever.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RECONNECTING):
+                await client.session.is_started.wait()
+        await client.stop()
+    elif client.is_connected:
+        await client.disconnect()
+    elif client.session is not None:  # given up while it was connecting
+        await client.session.stop()
+        await client.storage.close()
+
+
+@contextmanager
+def _private_files() -> Iterator[None]:
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _prepare_library() -> None:
+    library: Any = utils
+    if hasattr(library, "MIN_CHANNEL_ID"):
+        # Pyrogram 2.0.106 stops at 32 bits, and Telegram went past them. As TDLib has it:
+        library.MIN_CHANNEL_ID = CHANNELS - 997_852_516_352
+        library.MIN_CHAT_ID = CHANNELS + 1
+    if not hasattr(RPCError.__init__, "__wrapped__"):
+        errors: Any = RPCError
+        errors.__init__ = _without_file(errors.__init__)
+
+
+def _without_file(init: Any) -> Any:
+    """Errors that the library does not know it would write to a file in the working directory."""
+
+    @functools.wraps(init)
+    def quiet(self: RPCError, *args: Any, **more: Any) -> None:
+        init(self, *args, **{**more, "is_unknown": False})
+
+    return quiet

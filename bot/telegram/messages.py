@@ -1,0 +1,381 @@
+"""Raw TL to our words and back. Pure: nothing here asks Telegram anything.
+
+Raw objects are read with `getattr`, because the libraries speak different layers and a field may
+be missing from one of them. What cannot be told is None; no message makes this raise.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
+
+from pyrogram import raw
+
+from bot.models import (
+    AuthorId,
+    ChatId,
+    DeletedMessages,
+    EditedMessage,
+    Entity,
+    IncomingMessage,
+    Media,
+    MessageId,
+    MessageRef,
+    MigratedChat,
+    UnixTime,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from bot.models import Event
+
+types: Final[Any] = raw.types
+
+CHANNELS: Final = -(10**12)  # as Bot API counts, a channel's id is this minus its own
+LARGEST_ID: Final = 2**63 - 1
+
+# Telegram itself, its anonymous admin and its "channel in a group": not people, and shared by all.
+SERVICE_ACCOUNTS: Final = frozenset({777000, 1087968824, 136817688})
+
+NEW: Final = (types.UpdateNewMessage, types.UpdateNewChannelMessage)
+EDITED: Final = (types.UpdateEditMessage, types.UpdateEditChannelMessage)
+DELETED: Final = (types.UpdateDeleteMessages, types.UpdateDeleteChannelMessages)
+
+ENTITIES: Final = {  # raw name → Bot API's name
+    "Bold": "bold",
+    "Italic": "italic",
+    "Underline": "underline",
+    "Strike": "strikethrough",
+    "Spoiler": "spoiler",
+    "Code": "code",
+    "Pre": "pre",
+    "Blockquote": "blockquote",
+    "TextUrl": "text_link",
+    "Url": "url",
+    "Email": "email",
+    "Phone": "phone_number",
+    "Mention": "mention",
+    "MentionName": "text_mention",
+    "Hashtag": "hashtag",
+    "Cashtag": "cashtag",
+    "BotCommand": "bot_command",
+    "BankCard": "bank_card",
+    "CustomEmoji": "custom_emoji",
+}
+RAW_ENTITIES: Final = {name: raw_name for raw_name, name in ENTITIES.items()} | {
+    "expandable_blockquote": "Blockquote"
+}
+
+ATTRIBUTES: Final = {  # raw document attribute → kind, the most telling first
+    "Sticker": "sticker",
+    "CustomEmoji": "sticker",
+    "Animated": "animation",
+    "Video": "video",
+    "Audio": "audio",
+}
+
+Known: TypeAlias = "Mapping[int, Any]"  # raw users or chats by their bare ids
+
+
+def build(cls: Any, **fields: Any) -> Any:
+    """An object of whichever layer is installed: fields that it does not know are left out."""
+    known = _fields(cls)
+    return cls(**{name: value for name, value in fields.items() if name in known})
+
+
+@functools.cache
+def _fields(cls: Any) -> frozenset[str]:
+    return frozenset(inspect.signature(cls).parameters)
+
+
+# ── updates ──
+
+
+def events(update: Any, users: Known, chats: Known, *, me: int | None = None) -> Iterator[Event]:
+    """What an update tells us; nothing, if it is none of our business."""
+    if isinstance(update, NEW):
+        found = _migration(update.message) or incoming(
+            update.message, me=me, users=users, chats=chats
+        )
+        if found is not None:
+            yield found
+    elif isinstance(update, EDITED):
+        message = incoming(update.message, me=me, users=users, chats=chats)
+        if message is not None:
+            yield EditedMessage(message)
+    elif isinstance(update, DELETED):
+        channel = getattr(update, "channel_id", None)
+        ids = tuple(map(MessageId, update.messages or ()))
+        yield DeletedMessages(None if channel is None else _channel(channel), ids)
+
+
+def _migration(message: Any) -> MigratedChat | None:
+    """Told by the old group. The new one tells it too, in a plain service message."""
+    action = getattr(message, "action", None)
+    if not isinstance(action, types.MessageActionChatMigrateTo):
+        return None
+    old, new = chat_id(getattr(message, "peer_id", None)), _channel(action.channel_id)
+    return None if old is None or new is None else MigratedChat(old, new)
+
+
+def incoming(
+    message: Any, *, me: int | None = None, users: Known | None = None, chats: Known | None = None
+) -> IncomingMessage | None:
+    """None: a deleted message, or one of which not even chat, id and date can be told.
+
+    `me` is the account that reads: who wrote what it sent in a private chat. `users` and `chats`
+    came with the message and give it its author's name.
+    """
+    where = chat_id(getattr(message, "peer_id", None))
+    number, date = getattr(message, "id", None), getattr(message, "date", None)
+    if where is None or not _is_id(number) or date is None:
+        return None
+    author = _author(message, me)
+    return IncomingMessage(
+        chat_id=where,
+        id=MessageId(number),
+        author=author,
+        at=UnixTime(date),
+        text=getattr(message, "message", None) or "",
+        entities=entities(getattr(message, "entities", None)),
+        reply_to=_reply_to(message, where),
+        forwarded=_forwarded(message),
+        service=isinstance(message, types.MessageService),
+        media=media(getattr(message, "media", None)),
+        album_id=getattr(message, "grouped_id", None),
+        author_name=_name(author, users or {}, chats or {}),
+    )
+
+
+# ── who and where ──
+
+
+def chat_id(peer: Any) -> ChatId | None:
+    """A raw peer's id as Bot API counts; None if it is none."""
+    if isinstance(peer, types.PeerUser) and _is_id(peer.user_id):
+        return ChatId(peer.user_id)
+    if isinstance(peer, types.PeerChat) and _is_id(peer.chat_id):
+        return ChatId(-peer.chat_id)
+    if isinstance(peer, types.PeerChannel):
+        return _channel(peer.channel_id)
+    return None
+
+
+def _channel(bare_id: Any) -> ChatId | None:
+    return ChatId(CHANNELS - bare_id) if _is_id(bare_id, LARGEST_ID + CHANNELS) else None
+
+
+def _is_id(number: Any, largest: int = LARGEST_ID) -> TypeGuard[int]:
+    return isinstance(number, int) and 0 < number <= largest
+
+
+def _author(message: Any, me: int | None) -> AuthorId | None:
+    where = message.peer_id
+    speaker = getattr(message, "from_id", None)
+    if getattr(message, "post", None) and isinstance(where, types.PeerChannel):
+        # Channels may sign posts with a user's profile; it is still the channel that speaks,
+        # or an author's signature switched on would cut him off from his own flows.
+        speaker = where
+    elif speaker is None and isinstance(where, types.PeerUser) and getattr(message, "out", None):
+        speaker = None if me is None else types.PeerUser(user_id=me)
+    elif speaker is None:
+        speaker = where  # the partner of a private chat; the group of an anonymous admin
+    author = chat_id(speaker)
+    return None if author is None or author in SERVICE_ACCOUNTS else AuthorId(author)
+
+
+def _name(author: AuthorId | None, users: Known, chats: Known) -> str | None:
+    if author is None:
+        return None
+    if author > 0:
+        user = users.get(author)
+        names = (getattr(user, "first_name", None), getattr(user, "last_name", None))
+        return " ".join(filter(None, names)) or None
+    bare_id = -author if author > CHANNELS else CHANNELS - author
+    return getattr(chats.get(bare_id), "title", None)
+
+
+def _reply_to(message: Any, where: ChatId) -> MessageRef | None:
+    """What it answers. In a forum, a message that answers nothing answers its topic's root."""
+    header = getattr(message, "reply_to", None)
+    number = getattr(header, "reply_to_msg_id", None)
+    # Ephemeral and scheduled messages have ids of their own, which are no ids of this chat.
+    foreign = ("reply_to_ephemeral", "reply_to_scheduled")
+    if not _is_id(number) or any(getattr(header, flag, None) for flag in foreign):
+        return None
+    elsewhere = getattr(header, "reply_to_peer_id", None)
+    chat = where if elsewhere is None else chat_id(elsewhere)
+    return None if chat is None else MessageRef(chat, MessageId(number))
+
+
+def _forwarded(message: Any) -> bool:
+    """By a person. A linked channel's post comes into its group with a header, too."""
+    header = getattr(message, "fwd_from", None)
+    if header is None:
+        return False
+    if getattr(header, "imported", None) or getattr(header, "psa_type", None):
+        return True
+    source, speaker = getattr(header, "saved_from_peer", None), getattr(message, "from_id", None)
+    return not (
+        isinstance(source, types.PeerChannel)
+        and chat_id(source) is not None
+        and chat_id(source) == chat_id(speaker)
+        and chat_id(source) != chat_id(getattr(message, "peer_id", None))
+    )
+
+
+# ── formatting ──
+
+
+def entities(found: Iterable[Any] | None) -> tuple[Entity, ...]:
+    """Kinds that Bot API has no name for are left out."""
+    return tuple(entity for entity in map(_entity, found or ()) if entity is not None)
+
+
+def _entity(entity: Any) -> Entity | None:
+    name = ENTITIES.get(type(entity).__name__.removeprefix("MessageEntity"))
+    offset, length = getattr(entity, "offset", None), getattr(entity, "length", None)
+    if name is None or offset is None or length is None:
+        return None
+    if name == "blockquote" and getattr(entity, "collapsed", None):
+        name = "expandable_blockquote"
+    emoji = getattr(entity, "document_id", None)
+    return Entity(
+        name,
+        offset,
+        length,
+        url=getattr(entity, "url", None),
+        user_id=getattr(entity, "user_id", None),
+        language=getattr(entity, "language", None) or None,
+        custom_emoji_id=None if emoji is None else str(emoji),
+    )
+
+
+def entities_to_raw(wanted: Iterable[Entity], users: Mapping[int, Any] | None = None) -> list[Any]:
+    """`users`: raw input users by id. A mention of anyone else is left out, its text stays."""
+    raws = (_raw_entity(entity, users or {}) for entity in wanted)
+    return [entity for entity in raws if entity is not None]
+
+
+def _raw_entity(entity: Entity, users: Mapping[int, Any]) -> Any:
+    where = {"offset": entity.offset, "length": entity.length}
+    if entity.type == "text_mention":
+        user = users.get(entity.user_id or 0)
+        mention = types.InputMessageEntityMentionName
+        return None if user is None else mention(**where, user_id=user)
+    if entity.type not in RAW_ENTITIES:
+        return None
+    emoji = entity.custom_emoji_id or ""
+    if entity.type == "custom_emoji" and not emoji.isdecimal():
+        return None
+    return build(
+        getattr(types, f"MessageEntity{RAW_ENTITIES[entity.type]}"),
+        **where,
+        url=entity.url or "",
+        language=entity.language or "",
+        document_id=int(emoji or 0),
+        collapsed=entity.type == "expandable_blockquote" or None,
+    )
+
+
+# ── media ──
+# A file id of ours is "<kind>:<id>:<access hash>:<file reference, hex>"; what is no file is
+# "<kind>:<JSON>". Either can be sent again by whichever library, for as long as the account lives.
+
+
+def media(found: Any) -> Media | None:
+    """A link preview is no media: the link is in the text, and Telegram previews it anew."""
+    nothing = (type(None), types.MessageMediaEmpty, types.MessageMediaWebPage)
+    if isinstance(found, nothing):
+        return None
+    if isinstance(found, types.MessageMediaPhoto):
+        return Media("photo", _file_id("photo", found.photo))
+    if isinstance(found, types.MessageMediaDocument):
+        kind = _document_kind(found.document)
+        return Media(kind, _file_id(kind, found.document))
+    name = type(found).__name__.removeprefix("MessageMedia")
+    kind = {"Geo": "location", "GeoLive": "location"}.get(name, _snake(name))
+    facts = _facts(kind, found)
+    return Media(kind, None if facts is None else f"{kind}:{json.dumps(facts)}")
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def _file_id(kind: str, file: Any) -> str | None:
+    number, access_hash = getattr(file, "id", None), getattr(file, "access_hash", None)
+    reference = getattr(file, "file_reference", None)
+    if number is None or access_hash is None or reference is None:
+        return None  # it has expired, or was empty from the start
+    return f"{kind}:{number}:{access_hash}:{reference.hex()}"
+
+
+def _document_kind(document: Any) -> str:
+    attributes = {
+        type(attribute).__name__.removeprefix("DocumentAttribute"): attribute
+        for attribute in getattr(document, "attributes", None) or ()
+    }
+    kind = next((ATTRIBUTES[name] for name in ATTRIBUTES if name in attributes), "document")
+    if kind == "video" and getattr(attributes["Video"], "round_message", None):
+        return "video_note"
+    if kind == "audio" and getattr(attributes["Audio"], "voice", None):
+        return "voice"
+    return kind
+
+
+def _facts(kind: str, found: Any) -> dict[str, Any] | None:
+    """What it takes to send a medium again that is no file; None: cannot be done."""
+    geo = getattr(found, "geo", None)
+    wanted: dict[str, tuple[Any, tuple[str, ...]]] = {
+        "location": (geo, ()),
+        "venue": (found, ("title", "address", "provider", "venue_id", "venue_type")),
+        "contact": (found, ("phone_number", "first_name", "last_name", "vcard")),
+        "dice": (found, ("emoticon",)),
+    }
+    if kind not in wanted:
+        return None
+    source, names = wanted[kind]
+    facts = {name: getattr(source, name, None) or "" for name in names}
+    if kind in {"location", "venue"}:
+        point = {name: getattr(geo, name, None) for name in ("lat", "long")}
+        if None in point.values():
+            return None
+        facts |= point
+    return facts
+
+
+def media_to_input(file_id: str) -> Any:
+    """The raw input media of a file id of ours. Raises `ValueError` if it is none."""
+    kind, _, rest = file_id.partition(":")
+    if rest.startswith("{"):
+        return _input_of_facts(kind, json.loads(rest))
+    try:
+        number, access_hash, reference = rest.split(":")
+        file = {
+            "id": int(number),
+            "access_hash": int(access_hash),
+            "file_reference": bytes.fromhex(reference),
+        }
+    except ValueError:
+        raise ValueError(f"{kind!r} is not media that can be sent") from None
+    if kind == "photo":
+        return types.InputMediaPhoto(id=types.InputPhoto(**file))
+    return types.InputMediaDocument(id=types.InputDocument(**file))
+
+
+def _input_of_facts(kind: str, facts: dict[str, Any]) -> Any:
+    if kind == "dice":  # it is thrown anew: nobody can send a given number
+        return types.InputMediaDice(**facts)
+    if kind == "contact":
+        return types.InputMediaContact(**facts)
+    if kind not in {"location", "venue"}:
+        raise ValueError(f"{kind!r} is not media that can be sent")
+    point = types.InputGeoPoint(lat=facts.pop("lat"), long=facts.pop("long"))
+    if kind == "location":
+        return types.InputMediaGeoPoint(geo_point=point)
+    return types.InputMediaVenue(geo_point=point, **facts)
