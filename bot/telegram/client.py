@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from pyrogram import raw, utils
 from pyrogram.client import Client
+from pyrogram.connection.connection import Connection
 from pyrogram.errors.rpc_error import RPCError
 from pyrogram.handlers.raw_update_handler import RawUpdateHandler
 
 from bot.errors import LoggedOut, PostRefused, RetryLater, TargetUnavailable
-from bot.telegram.messages import CHANNELS, events
+from bot.telegram.messages import CHANNELS, build, events
 from bot.telegram.messages import chat_id as chat_id_of
 from bot.telegram.sender import Sender, input_channel, translated
 
@@ -95,6 +96,7 @@ class Telegram:
         self._on_event = on_event
         self._call_timeout = call_timeout
         self._start_timeout = start_timeout
+        self._connections: list[Any] = []  # of a start under way
         self._client: Any = None  # made anew by each start: a client that failed is spent
         self._me: Me | None = None
         self._dialogs_read = False
@@ -119,6 +121,7 @@ class Telegram:
         except BaseException:
             await self.stop()
             raise
+        self._connections.clear()
         return self._me
 
     async def stop(self) -> None:
@@ -129,16 +132,21 @@ class Telegram:
         try:
             async with asyncio.timeout(STOPPING):
                 await _close(client)
+                for connection in self._connections:
+                    if connection.protocol is not None:
+                        await connection.close()
         except (TimeoutError, OSError, RPCError, sqlite3.Error) as exc:
             log.warning("telegram connection was not closed in order", error=repr(exc))
 
     def _new_client(self) -> Any:
-        client = Client(
-            SESSION,
+        client = build(
+            Client,
+            name=SESSION,
             **self._login,
             workdir=str(self._directory),
             workers=1,  # several would finish out of order: a reply before its signal
             sleep_threshold=0,
+            connection_factory=self._connect,
         )
         # The parsers ask Telegram for the parent of every reply before any handler runs.
         client.dispatcher.update_parsers.clear()
@@ -181,6 +189,12 @@ class Telegram:
         if "ACCESS_TOKEN" in refusal:
             return "BOT_TOKEN is wrong or was revoked"
         return f"{self._kept} is void, log in anew"
+
+    def _connect(self, **where: Any) -> Any:
+        """Kurigram asks for its connections here, and forgets one when its start is given up."""
+        connection: Any = Connection(**where)
+        self._connections.append(connection)
+        return connection
 
     def _check_account(self, me: Me) -> None:
         """A session file outlives the token it was made with."""

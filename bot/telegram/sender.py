@@ -237,10 +237,11 @@ class Sender:
                 some = list(ids[first : first + DELETE_MAX])
                 await self._connection.call(_deletion(peer, some))
 
-    async def _raw(self, entities: Sequence[Entity]) -> list[Any]:
+    async def _raw(self, entities: Sequence[Entity]) -> list[Any] | None:
+        """None and not an empty list: Pyrogram 2.0.106 writes that where nothing is expected."""
         mentioned = {e.user_id for e in entities if e.type == "text_mention" and e.user_id}
         users = {user_id: await self._connection.known_user(user_id) for user_id in mentioned}
-        return entities_to_raw(entities, users)
+        return entities_to_raw(entities, users) or None
 
     # ── media ──
 
