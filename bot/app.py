@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.errors import DatabaseUnavailable
+from bot.handlers.edit_handler import EditHandler
 from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
 from bot.intake import Intake
@@ -29,6 +30,7 @@ class Core(NamedTuple):
     store: SignalStore
     flows: FlowTracker
     intake: Intake
+    edits: EditHandler
 
 
 @asynccontextmanager
@@ -62,7 +64,15 @@ async def open_core(
             clock=clock,
         )
         try:
-            yield Core(store, flows, _intake(settings, markers, store, flows, targets))
+            intake = _intake(settings, markers, store, flows, targets)
+            edits = EditHandler(
+                store,
+                markers,
+                intake,
+                relay_edits=settings.relay_edits,
+                relay_deletes=settings.relay_deletes,
+            )
+            yield Core(store, flows, intake, edits)
         finally:
             await flows.close()
     finally:

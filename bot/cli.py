@@ -28,11 +28,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="bot",
-    help="Relays trading signals and their authors' follow-ups between Telegram groups.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    no_args_is_help=True,
 )
 
 # What typer raises for a wrong command line; it exports the subclass only.
@@ -77,6 +75,25 @@ def _option(parse: str) -> Callable[[str], Any]:
             raise typer.BadParameter(str(exc)) from exc
 
     return parsed
+
+
+@app.callback(invoke_without_command=True)
+def default(context: typer.Context) -> None:
+    """Relays trading signals and their authors' follow-ups between Telegram groups."""
+    if context.invoked_subcommand is None:
+        run()
+
+
+@app.command()
+def run() -> None:
+    """Run the bot until it is told to stop. This is what happens without a command, too."""
+    from bot import logs
+    from bot.config import Settings
+    from bot.live import run as live
+
+    settings = Settings.load({})
+    logs.configure(settings.log_level, settings.log_format)
+    asyncio.run(live(settings))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -9,6 +10,8 @@ import structlog
 from bot.policy import NOT_A_SIGNAL, UNKNOWN_PARENT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bot.handlers.signal_handler import SignalHandler
     from bot.handlers.update_handler import UpdateHandler
     from bot.models import Decision, IncomingMessage
@@ -42,6 +45,25 @@ class Intake:
                 **decision._asdict(),
             )
         return decision
+
+    async def handle_album(self, parts: Sequence[IncomingMessage]) -> list[Decision]:
+        """Decide on the parts of one album together. In source order, as are the decisions.
+
+        People write the marker under one picture and mean them all. So the part that has it is
+        decided first, and the others go where it goes; parts that are replies speak for themselves.
+        """
+        lead = next((part for part in parts if self._markers.find(part.text) is not None), None)
+        if lead is None or lead.reply_to is not None:
+            return [await self.handle(part) for part in parts]
+        first = await self.handle(lead)
+        if first.signal_id is None:
+            return [first if part is lead else NOT_A_SIGNAL for part in parts]
+        return [
+            first
+            if part is lead
+            else await self._updates.add_album_part(replace(part, reply_to=lead.ref), first)
+            for part in parts
+        ]
 
     async def _decide(self, message: IncomingMessage, marker: str | None) -> Decision:
         if message.reply_to is not None:

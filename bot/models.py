@@ -162,6 +162,44 @@ class MigratedChat:
 Event = IncomingMessage | EditedMessage | DeletedMessages | MigratedChat
 
 
+class PostState(StrEnum):
+    PENDING = "pending"  # to be sent
+    SENT = "sent"
+    EDIT = "edit"  # sent, and the source message was edited since
+    DELETE = "delete"  # sent, and the source message was deleted since
+    DELETED = "deleted"  # gone from the target chat, or never sent at all
+    FAILED = "failed"  # Telegram will never take it
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One message to send, edit or delete in one target chat, as things stand now."""
+
+    id: int
+    state: PostState
+    version: int
+    source: MessageRef
+    part: int  # of a text too long for one message, from 0
+    target: ChatId
+    target_message_id: MessageId | None  # None: not sent yet
+    reply_to: MessageId | None  # in the target chat; None: unthreaded
+    text: str  # of the whole message, whatever the part
+    entities: tuple[Entity, ...]
+    media: Media | None
+    album_id: int | None
+    attempts: int
+    recorded_at: UnixTime  # by the local clock
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumPart:
+    media: Media
+    text: str
+    entities: tuple[Entity, ...]
+    source: MessageRef  # where the media comes from
+    random_id: int
+
+
 class Span(NamedTuple):
     """A price range, low end first; a single price has equal ends."""
 

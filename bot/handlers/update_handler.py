@@ -60,6 +60,11 @@ class UpdateHandler:
         recorded = await self._table.add_decision(message, decision)
         return decision if recorded else ALREADY_RECORDED
 
+    async def add_album_part(self, message: IncomingMessage, first: Decision) -> Decision:
+        """Record a part of an album whose captioned part was accepted; see `Intake.handle_album`."""
+        decision = first._replace(outcome=Outcome.UPDATE, reason=Reason.OWNER)
+        return await self._accept(message, decision)
+
     async def _in_flow(self, message: IncomingMessage) -> Decision | None:
         parent = message.reply_to
         # A reply into another chat quotes it; it continues nothing here, whatever it quotes.

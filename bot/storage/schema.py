@@ -87,7 +87,9 @@ posts = Table(
     Column("source_message_id", BigInteger, nullable=False),
     Column("part", Integer, nullable=False),  # of a text too long for one message, from 0
     Column("target_chat_id", BigInteger, nullable=False),
-    Column("state", Text, nullable=False),  # pending | sent | failed
+    Column("first_id", BigInteger),  # NULL: this is part 0; later parts stand in its place in line
+    Column("state", Text, nullable=False),  # see `models.PostState`
+    Column("version", Integer, nullable=False),  # how often the source message was edited
     Column("target_message_id", BigInteger),  # NULL until sent
     Column("attempts", Integer, nullable=False),
     Column("error", Text),
@@ -190,7 +192,9 @@ _FIRST: Final = (
         source_message_id BIGINT NOT NULL,
         part INTEGER NOT NULL,
         target_chat_id BIGINT NOT NULL,
+        first_id BIGINT,
         state TEXT NOT NULL,
+        version INTEGER NOT NULL,
         target_message_id BIGINT,
         attempts INTEGER NOT NULL,
         error TEXT,

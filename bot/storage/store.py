@@ -15,20 +15,33 @@ from sqlalchemy import (
     BigInteger,
     and_,
     bindparam,
+    case,
     exists,
     func,
     insert,
+    literal,
     or_,
     select,
     text,
     union_all,
     update,
 )
+from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.errors import DatabaseUnavailable, DatabaseUnusable, UnknownFlow
-from bot.models import Flow, Reason, SignalId
+from bot.models import (
+    Entity,
+    Flow,
+    Media,
+    MessageId,
+    MessageRef,
+    Post,
+    PostState,
+    Reason,
+    SignalId,
+)
 from bot.storage import in_loop as in_loop_driver
 from bot.storage.schema import (
     APPLICATION_ID,
@@ -41,19 +54,26 @@ from bot.storage.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from sqlalchemy import ColumnElement, CompoundSelect, Connection, Insert, Table, Update
+    from sqlalchemy import (
+        ColumnElement,
+        CompoundSelect,
+        Connection,
+        Insert,
+        RowMapping,
+        Select,
+        Table,
+        Update,
+    )
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from bot.models import (
         AuthorId,
         ChatId,
         Decision,
-        Entity,
         IncomingMessage,
-        MessageId,
         SignalFields,
         UnixTime,
     )
@@ -61,6 +81,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BUSY_TIMEOUT: Final = 5.0  # seconds a statement waits for another process's lock
+TO_DO: Final = frozenset({PostState.PENDING, PostState.EDIT, PostState.DELETE})
 RECORDS: Final = (signals, signal_updates, decisions)  # a message is in one of them at most
 
 
@@ -232,6 +253,116 @@ class SignalStore:
         found = await self._read(lambda db: db.scalar(self._signal_at, message))
         return None if found is None else SignalId(found)
 
+    # ── what the relay asks (see `Outbox`) ────────────────────────────────────
+
+    async def next_posts(self, target: ChatId) -> list[Post]:
+        """What is to be done next in that chat: one post, or the pending parts of an album.
+
+        In source order. Empty: nothing.
+        """
+        return await self._read(partial(self._next_posts, target=target))
+
+    def _next_posts(self, db: Connection, *, target: ChatId) -> list[Post]:
+        line = (
+            select(posts)
+            .where(posts.c.target_chat_id == target, posts.c.state.in_(TO_DO))
+            .order_by(func.coalesce(posts.c.first_id, posts.c.id), posts.c.part)
+        )
+        row = db.execute(line.limit(1)).mappings().first()
+        if row is None:
+            return []
+        post = _post(db, row)
+        if post.album_id is None or post.state is not PostState.PENDING:
+            return [post]
+        album = [_post(db, each) for each in db.execute(_album(line, post)).mappings()]
+        return sorted(album, key=lambda part: part.source.message_id)
+
+    async def add_parts(self, post: Post, parts: int) -> None:
+        """Make rows for the parts after the first, in the first one's place in the line."""
+        rows = [
+            {
+                "source_chat_id": post.source.chat_id,
+                "source_message_id": post.source.message_id,
+                "part": part,
+                "target_chat_id": post.target,
+                "first_id": post.id,
+                "state": PostState.PENDING,
+                "version": post.version,
+                "attempts": 0,
+                "recorded_at": int(self._clock()),
+            }
+            for part in range(1, parts)
+        ]
+        query = on_conflict_insert(posts).on_conflict_do_nothing()
+        await self._write(lambda db: db.execute(query, rows))
+
+    async def post_sent(self, post: Post, message_id: MessageId) -> None:
+        """It stands in the target chat, as of the version that `post` shows."""
+        await self._set_post(post, PostState.SENT, target_message_id=message_id)
+
+    async def post_deleted(self, post: Post) -> None:
+        await self._set_post(post, PostState.DELETED)
+
+    async def post_failed(self, post: Post, error: str) -> None:
+        await self._set_post(post, PostState.FAILED, error=error)
+
+    async def post_delayed(self, post: Post, error: str) -> None:
+        """Count an attempt that is to be made again."""
+        changes = {"attempts": posts.c.attempts + 1, "error": error}
+        query = update(posts).where(posts.c.id == post.id).values(changes)
+        await self._write(lambda db: db.execute(query))
+
+    async def _set_post(self, post: Post, state: PostState, **more: object) -> None:
+        """Unless it changed meanwhile: then it is still sent, and there is more to do."""
+        changed = posts.c.version != post.version
+        deleted = posts.c.state.in_({PostState.DELETE, PostState.DELETED})
+        new_state: ColumnElement[str] = literal(state)
+        if state is PostState.SENT:
+            new_state = case((deleted, PostState.DELETE), (changed, PostState.EDIT), else_=state)
+        query = update(posts).where(posts.c.id == post.id).values(state=new_state, **more)
+        await self._write(lambda db: db.execute(query))
+
+    # ── what becomes of a recorded message later ──────────────────────────────
+
+    async def edit(self, message: IncomingMessage, fields: SignalFields) -> bool:
+        """Take over an edit by the message's author, for its posts too; False: not recorded.
+
+        An edit that changes nothing that is relayed (a reaction, a link preview) changes nothing.
+        """
+        return await self._write(partial(self._edit, message=message, fields=fields))
+
+    def _edit(self, db: Connection, *, message: IncomingMessage, fields: SignalFields) -> bool:
+        key = {"source_chat_id": message.chat_id, "source_message_id": message.id}
+        content = _content_row(message)
+        for table in (signals, signal_updates):
+            row = db.execute(select(table).where(_is_message(table)), key).mappings().first()
+            if row is None or row["source_user_id"] != message.author:
+                continue
+            if not _same_content(row, content):
+                if table is signals:
+                    content |= _fields_row(fields)
+                db.execute(update(table).where(table.c.id == row["id"]).values(content))
+                _mark_edited(db, message.ref)
+            return True
+        return False
+
+    async def delete(self, chat_id: ChatId, ids: Sequence[MessageId]) -> int:
+        """Have the posts of deleted source messages deleted, the pending ones never sent.
+
+        The rows stay. Tells how many posts that concerned.
+        """
+        of_messages = and_(
+            posts.c.source_chat_id == chat_id, posts.c.source_message_id.in_(list(ids))
+        )
+        there = {PostState.SENT, PostState.EDIT}
+        state = case((posts.c.state.in_(there), PostState.DELETE), else_=PostState.DELETED)
+        query = (
+            update(posts)
+            .where(of_messages, posts.c.state.in_({*there, PostState.PENDING}))
+            .values(state=state)
+        )
+        return (await self._write(lambda db: db.execute(query))).rowcount
+
     # ── the rest ──────────────────────────────────────────────────────────────
 
     async def cache_key(self) -> bytes:
@@ -255,7 +386,8 @@ class SignalStore:
                 "source_message_id": message.id,
                 "part": 0,
                 "target_chat_id": target,
-                "state": "pending",
+                "state": PostState.PENDING,
+                "version": 0,
                 "attempts": 0,
                 "recorded_at": int(self._clock()),
             }
@@ -269,10 +401,7 @@ class SignalStore:
             "source_chat_id": message.chat_id,
             "source_message_id": message.id,
             "at": message.at,
-            "text": message.text,
-            "entities": _entities_json(message.entities),
-            "media_kind": message.media and message.media.kind,
-            "media_file_id": message.media and message.media.file_id,
+            **_content_row(message),
             "album_id": message.album_id,
             "recorded_at": int(self._clock()),
         }
@@ -400,6 +529,105 @@ def _entities_json(entities: tuple[Entity, ...]) -> str:
             for entity in entities
         ],
         ensure_ascii=False,
+    )
+
+
+def _content_row(message: IncomingMessage) -> dict[str, Any]:
+    """What is relayed of a message, and what an edit can change."""
+    return {
+        "text": message.text,
+        "entities": _entities_json(message.entities),
+        "media_kind": message.media and message.media.kind,
+        "media_file_id": message.media and message.media.file_id,
+    }
+
+
+def _same_content(row: RowMapping, content: Mapping[str, Any]) -> bool:
+    """A file's reference, the last part of its id, is another one each time it is told."""
+
+    def comparable(of: RowMapping | Mapping[str, Any]) -> tuple[object, ...]:
+        file = (of["media_file_id"] or "").rpartition(":")[0]
+        return of["text"], of["entities"], of["media_kind"], file
+
+    return comparable(row) == comparable(content)
+
+
+def _mark_edited(db: Connection, ref: MessageRef) -> None:
+    of_message = and_(
+        posts.c.source_chat_id == ref.chat_id, posts.c.source_message_id == ref.message_id
+    )
+    state = case((posts.c.state == PostState.SENT, PostState.EDIT), else_=posts.c.state)
+    db.execute(update(posts).where(of_message).values(version=posts.c.version + 1, state=state))
+
+
+def _post(db: Connection, row: RowMapping) -> Post:
+    source = MessageRef(row["source_chat_id"], row["source_message_id"])
+    content, parent = _content_and_parent(db, source)
+    kind = content["media_kind"]
+    return Post(
+        id=row["id"],
+        state=PostState(row["state"]),
+        version=row["version"],
+        source=source,
+        part=row["part"],
+        target=row["target_chat_id"],
+        target_message_id=row["target_message_id"],
+        reply_to=_reply_to(db, row, parent),
+        text=content["text"],
+        entities=tuple(Entity(**entity) for entity in json.loads(content["entities"])),
+        media=None if kind is None else Media(kind, content["media_file_id"]),
+        album_id=content["album_id"],
+        attempts=row["attempts"],
+        recorded_at=row["recorded_at"],
+    )
+
+
+def _content_and_parent(db: Connection, source: MessageRef) -> tuple[RowMapping, list[MessageRef]]:
+    """The recorded message, and whose posts it may answer, the nearest first."""
+    key = {"source_chat_id": source.chat_id, "source_message_id": source.message_id}
+    signal = db.execute(select(signals).where(_is_message(signals)), key).mappings().first()
+    if signal is not None:
+        return signal, []
+    found = db.execute(select(signal_updates).where(_is_message(signal_updates)), key)
+    content = found.mappings().one()
+    root = select(signals.c.source_chat_id, signals.c.source_message_id)
+    chat_id, message_id = db.execute(root.where(signals.c.id == content["signal_id"])).one()
+    answered = MessageRef(source.chat_id, content["reply_to_message_id"])
+    return content, [answered, MessageRef(chat_id, message_id)]
+
+
+def _reply_to(db: Connection, row: RowMapping, parents: Iterable[MessageRef]) -> MessageId | None:
+    """Later parts of a long text answer its first one."""
+    own = MessageRef(row["source_chat_id"], row["source_message_id"])
+    for ref in [own] if row["part"] else parents:
+        found = db.scalar(
+            select(posts.c.target_message_id).where(
+                posts.c.source_chat_id == ref.chat_id,
+                posts.c.source_message_id == ref.message_id,
+                posts.c.target_chat_id == row["target_chat_id"],
+                posts.c.part == 0,
+                posts.c.state.in_({PostState.SENT, PostState.EDIT}),
+            )
+        )
+        if found is not None:
+            return MessageId(found)
+    return None
+
+
+def _album(line: Select[Any], post: Post) -> Select[Any]:
+    """The posts of the line that are parts of the same album."""
+    is_part = or_(
+        *(
+            exists().where(
+                table.c.source_chat_id == posts.c.source_chat_id,
+                table.c.source_message_id == posts.c.source_message_id,
+                table.c.album_id == post.album_id,
+            )
+            for table in (signals, signal_updates)
+        )
+    )
+    return line.where(
+        posts.c.state == PostState.PENDING, posts.c.source_chat_id == post.source.chat_id, is_part
     )
 
 

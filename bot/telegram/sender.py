@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -24,7 +23,7 @@ from bot.errors import (
     TargetUnavailable,
     TelegramError,
 )
-from bot.models import ChatId, Entity, Media, MessageId, MessageRef
+from bot.models import AlbumPart, ChatId, Entity, Media, MessageId, MessageRef
 from bot.telegram.messages import build, entities_to_raw, media, media_to_input
 
 if TYPE_CHECKING:
@@ -105,15 +104,6 @@ class Connection(Protocol):
     async def call(self, query: Any) -> Any: ...
     async def peer(self, chat_id: ChatId) -> Any: ...
     async def known_user(self, user_id: int) -> Any | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class AlbumPart:
-    media: Media
-    text: str
-    entities: tuple[Entity, ...]
-    source: MessageRef
-    random_id: int
 
 
 class Sender:

@@ -1,0 +1,237 @@
+"""The live bot: from Telegram through the intake into the tables, and from there to the targets."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bot.app import Core, open_core
+from bot.errors import RetryLater, SettingsError
+from bot.models import DeletedMessages, EditedMessage, IncomingMessage, UnixTime
+from bot.relay import Relay
+from bot.telegram.client import Telegram
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from bot.config import Settings
+    from bot.models import Event
+
+log = structlog.get_logger(__name__)
+
+STOPPING: Final = 10.0  # seconds for what is in hand
+DECISIONS_KEPT: Final = 30 * 86_400  # seconds
+LOGIN_RETRY: Final = 10.0  # seconds
+ALBUM_SILENCE: Final = 0.3  # seconds after a part of an album
+# What a live bot needs, and where it comes from.
+NEEDED: Final = {
+    "API_ID": "from https://my.telegram.org",
+    "API_HASH": "from https://my.telegram.org",
+    "BOT_TOKEN": "from @BotFather (or SESSION_STRING, to run as a user)",
+    "SOURCE_CHAT_ID": "the id of the group to read, such as -1001234567890",
+    "TARGET_CHAT_ID": "the id of the chat to post to",
+}
+
+
+def require(settings: Settings) -> None:
+    """Raise `SettingsError` with everything that is missing and where it comes from."""
+    given = {
+        "API_ID": settings.api_id,
+        "API_HASH": settings.api_hash,
+        "BOT_TOKEN": settings.bot_token or settings.session_string,
+        "SOURCE_CHAT_ID": settings.source_chat_id,
+        "TARGET_CHAT_ID": settings.target_chat_id,
+    }
+    missing = [f"  {name:<16}{NEEDED[name]}" for name, value in given.items() if not value]
+    if missing:
+        raise SettingsError(
+            "\n".join(
+                [
+                    "these settings are missing, in the environment or in .env:",
+                    *missing,
+                    "`python -m bot replay result.json` works without any of them",
+                ]
+            )
+        )
+    if settings.bot_token and settings.session_string:
+        raise SettingsError("BOT_TOKEN and SESSION_STRING are both set: keep one of them")
+
+
+async def run(settings: Settings) -> None:
+    """Relay until SIGTERM or SIGINT. Raises `BotError` where it cannot go on."""
+    require(settings)
+    async with open_core(settings, targets=settings.target_chat_id) as core:
+        await core.store.prune_decisions(before=UnixTime(int(time.time()) - DECISIONS_KEPT))
+        await Live(settings, core).run()
+
+
+class Live:
+    def __init__(self, settings: Settings, core: Core) -> None:
+        self._settings = settings
+        self._core = core
+        self._telegram = Telegram(
+            api_id=settings.api_id or 0,
+            api_hash=_secret(settings.api_hash) or "",
+            bot_token=_secret(settings.bot_token),
+            session_string=_secret(settings.session_string),
+            directory=settings.data_dir,
+            on_event=self.hear,
+        )
+        self._relays = [
+            Relay(core.store, self._telegram.sender, target) for target in settings.target_chat_id
+        ]
+        self._albums = Albums(self._take)
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, number)
+        if not await self._log_in():
+            return
+        tasks = [asyncio.create_task(relay.run()) for relay in self._relays]
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            await self._shut_down(tasks)
+        for task in tasks:
+            if task.done() and not task.cancelled():
+                task.result()  # what ended a relay ends the bot
+
+    async def hear(self, event: Event) -> None:
+        """Deal with one event; when this returns, the tables hold what there was to hold."""
+        if not isinstance(event, IncomingMessage):
+            await self._albums.finish()  # what came before it is dealt with before it
+        match event:
+            case IncomingMessage() if event.chat_id == self._settings.source_chat_id:
+                await self._albums.hear(event)
+            case EditedMessage() if event.message.chat_id == self._settings.source_chat_id:
+                await self._core.edits.edited(event.message)
+                self._wake()
+            case DeletedMessages(chat_id, ids) if chat_id in {None, self._settings.source_chat_id}:
+                source = self._settings.source_chat_id
+                if source is not None and await self._core.edits.deleted(source, ids):
+                    self._wake()
+            case _:
+                pass
+
+    async def _take(self, messages: Sequence[IncomingMessage]) -> None:
+        intake = self._core.intake
+        if len(messages) == 1:
+            decisions = [await intake.handle(messages[0])]
+        else:
+            decisions = await intake.handle_album(messages)
+        if any(decision.accepted for decision in decisions):
+            self._wake()
+
+    def _wake(self) -> None:
+        for relay in self._relays:
+            relay.wake()
+
+    async def _log_in(self) -> bool:
+        """False: told to stop before it came to that."""
+        while not self._stopping.is_set():
+            try:
+                me = await self._telegram.start()
+            except RetryLater as exc:
+                log.warning("not connected yet", error=str(exc), retry_in=LOGIN_RETRY)
+                wait = exc.after.total_seconds() if exc.after else LOGIN_RETRY
+                await _unless(self._stopping, wait)
+                continue
+            counts = await self._core.store.counts()
+            log.info(
+                "started",
+                account=me.name,
+                username=me.username,
+                source=self._settings.source_chat_id,
+                targets=self._settings.target_chat_id,
+                ttl_hours=self._settings.flow_ttl_hours.total_seconds() / 3600,
+                after_ttl=self._settings.flow_after_ttl,
+                **counts._asdict(),
+            )
+            return True
+        return False
+
+    def _stop(self, number: int) -> None:
+        if self._stopping.is_set():
+            # Asked twice: nothing is lost by stopping here, every row is committed or not begun.
+            raise KeyboardInterrupt
+        log.info("stopping", signal=signal.Signals(number).name)
+        self._stopping.set()
+
+    async def _shut_down(self, tasks: Iterable[asyncio.Task[None]]) -> None:
+        """Stop hearing, then finish the posts in hand. What is pending stays pending."""
+        for relay in self._relays:
+            relay.stop()
+        running = {task for task in tasks if not task.done()}
+        if running:
+            _, late = await asyncio.wait(running, timeout=STOPPING / 2)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self._telegram.stop()
+        await self._albums.finish()
+        log.info("stopped")
+
+
+class Albums:
+    """Holds the parts of an album back until the next message, or a moment's silence, ends it.
+
+    Telegram sends an album as messages of their own and does not say how many there will be.
+    """
+
+    def __init__(self, take: Callable[[Sequence[IncomingMessage]], Awaitable[None]]) -> None:
+        self._take = take
+        self._parts: list[IncomingMessage] = []
+        self._silence: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+
+    async def hear(self, message: IncomingMessage) -> None:
+        async with self._turn:
+            if self._parts and message.album_id != self._parts[0].album_id:
+                await self._give()
+            if message.album_id is None:
+                await self._take([message])
+                return
+            self._parts.append(message)
+        self._await_silence()
+
+    async def finish(self) -> None:
+        """Give out what is held."""
+        async with self._turn:
+            await self._give()
+
+    async def _give(self) -> None:
+        parts, self._parts = self._parts, []
+        if parts:
+            await self._take(parts)
+
+    def _await_silence(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+        self._silence = asyncio.create_task(self._finish_after_silence())
+
+    async def _finish_after_silence(self) -> None:
+        await asyncio.sleep(ALBUM_SILENCE)
+        # Shielded: a further part may come now, and what is being recorded must not be cut off.
+        await asyncio.shield(asyncio.ensure_future(self.finish()))
+
+
+async def _unless(event: asyncio.Event, seconds: float) -> None:
+    """Wait, but no longer than until the event."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass
+
+
+def _secret(value: object) -> str | None:
+    get = getattr(value, "get_secret_value", None)
+    return None if get is None else str(get())

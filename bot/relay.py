@@ -1,0 +1,353 @@
+"""Posts what is pending: one relay, and one line of posts, per target chat.
+
+Recorded first, sent second: whatever is here is in the table already, so a crash, a flood wait or a
+chat that takes nothing costs time and no message. Telegram drops a second message with the same
+`random_id` to the same chat from the same account, so the id is derived from what is posted: after
+any doubt the same message is simply sent again.
+https://core.telegram.org/constructor/updateMessageID
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import struct
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+import structlog
+
+from bot.errors import LoggedOut, ParentGone, PostRefused, RetryLater, TargetUnavailable
+from bot.models import AlbumPart, Entity, MessageId, PostState
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from bot.models import ChatId, Media, MessageRef, Post
+
+log = structlog.get_logger(__name__)
+
+TEXT_LIMIT: Final = 4096  # UTF-16 code units
+CAPTION_LIMIT: Final = 1024
+# The upper byte of the first of two units that are one character.
+HIGH_SURROGATES: Final = range(0xD8, 0xDC)
+AT_ONCE: Final = timedelta(0)
+RETRY: Final = timedelta(seconds=1)  # doubled with each attempt
+RETRY_AT_MOST: Final = timedelta(minutes=1)
+UNAVAILABLE: Final = timedelta(seconds=30)  # doubled with each attempt
+UNAVAILABLE_AT_MOST: Final = timedelta(minutes=10)
+AFTER_A_FAILURE: Final = timedelta(seconds=5)
+
+
+class Outbox(Protocol):
+    async def next_posts(self, target: ChatId) -> list[Post]: ...
+    async def add_parts(self, post: Post, parts: int) -> None: ...
+    async def post_sent(self, post: Post, message_id: MessageId) -> None: ...
+    async def post_deleted(self, post: Post) -> None: ...
+    async def post_failed(self, post: Post, error: str) -> None: ...
+    async def post_delayed(self, post: Post, error: str) -> None: ...
+
+
+class Sender(Protocol):
+    """Telegram, as far as posting goes. Raises `TelegramError`."""
+
+    async def send_text(
+        self,
+        target: ChatId,
+        text: str,
+        entities: Sequence[Entity],
+        *,
+        reply_to: MessageId | None,
+        random_id: int,
+    ) -> MessageId: ...
+
+    async def send_media(
+        self,
+        target: ChatId,
+        media: Media,
+        text: str,
+        entities: Sequence[Entity],
+        *,
+        source: MessageRef,
+        reply_to: MessageId | None,
+        random_id: int,
+    ) -> MessageId: ...
+
+    async def send_album(
+        self, target: ChatId, parts: Sequence[AlbumPart], *, reply_to: MessageId | None
+    ) -> list[MessageId]: ...
+
+    async def edit(
+        self,
+        target: ChatId,
+        message_id: MessageId,
+        text: str,
+        entities: Sequence[Entity],
+        media: Media | None,
+        *,
+        source: MessageRef,
+    ) -> None: ...
+
+    async def delete(self, target: ChatId, ids: Sequence[MessageId]) -> None: ...
+
+
+class Relay:
+    """`sleep` takes seconds; `jitter` gives 0 to 1, so that relays do not knock in step."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        sender: Sender,
+        target: ChatId,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._outbox = outbox
+        self._sender = sender
+        self._target = target
+        self._sleep = sleep
+        self._jitter = jitter
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    def wake(self) -> None:
+        """There is something new in the outbox."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End `run` after the post in hand."""
+        self._stopping.set()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Post until told to stop. Raises `LoggedOut`; every other trouble is waited out."""
+        while not self._stopping.is_set():
+            self._wake.clear()
+            try:
+                pause = await self.post_next()
+            except LoggedOut:
+                raise
+            except Exception:
+                # The row is as it was, so the next round tries it again.
+                log.exception("relay round failed", target=self._target)
+                pause = AFTER_A_FAILURE
+            if pause is None:
+                await self._wake.wait()
+            elif pause > AT_ONCE:
+                await self._rest(pause)
+
+    async def _rest(self, pause: timedelta) -> None:
+        seconds = pause.total_seconds() * (1 + self._jitter() / 10)
+        waiting = {
+            asyncio.ensure_future(self._sleep(seconds)),
+            asyncio.ensure_future(self._stopping.wait()),
+        }
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waiting:
+                each.cancel()
+
+    async def post_next(self) -> timedelta | None:
+        """Deal with the first in line. Tells how long to wait for the next; None: until woken."""
+        posts = await self._outbox.next_posts(self._target)
+        if not posts:
+            return None
+        try:
+            await self._do(posts)
+        except RetryLater as exc:
+            wait = exc.after or _doubled(RETRY, posts[0].attempts, RETRY_AT_MOST)
+            return await self._delay(posts, exc, wait)
+        except TargetUnavailable as exc:
+            wait = _doubled(UNAVAILABLE, posts[0].attempts, UNAVAILABLE_AT_MOST)
+            log.warning(
+                "target chat takes nothing, posts are kept", target=self._target, error=str(exc)
+            )
+            return await self._delay(posts, exc, wait)
+        except PostRefused as exc:
+            await self._fail(posts, exc)
+        return AT_ONCE
+
+    async def _delay(self, posts: list[Post], exc: Exception, wait: timedelta) -> timedelta:
+        log.info("post delayed", post_id=posts[0].id, seconds=wait.total_seconds(), error=str(exc))
+        await self._outbox.post_delayed(posts[0], str(exc))
+        return wait
+
+    async def _fail(self, posts: list[Post], exc: PostRefused) -> None:
+        if len(posts) > 1:
+            # One part spoils the album. Sent one by one, the others still arrive.
+            for post in posts:
+                await self._try_alone(post)
+            return
+        log.error("post refused by Telegram", post_id=posts[0].id, error=str(exc))
+        await self._outbox.post_failed(posts[0], str(exc))
+
+    async def _try_alone(self, post: Post) -> None:
+        try:
+            await self._do([post])
+        except PostRefused as exc:
+            await self._fail([post], exc)
+
+    async def _do(self, posts: list[Post]) -> None:
+        post = posts[0]
+        if post.state is PostState.DELETE:
+            if post.target_message_id is not None:
+                await self._sender.delete(self._target, [post.target_message_id])
+            await self._outbox.post_deleted(post)
+        elif post.state is PostState.EDIT:
+            await self._edit(post)
+        else:
+            await self._send(posts)
+
+    async def _edit(self, post: Post) -> None:
+        chunks = chunks_of(post)
+        if post.target_message_id is None:
+            return
+        if post.part >= len(chunks):  # the text has become shorter
+            await self._sender.delete(self._target, [post.target_message_id])
+            await self._outbox.post_deleted(post)
+            return
+        if post.part == 0 and len(chunks) > 1:
+            await self._outbox.add_parts(post, len(chunks))
+        chunk = chunks[post.part]
+        await self._sender.edit(
+            self._target,
+            post.target_message_id,
+            chunk.text,
+            chunk.entities,
+            post.media if post.part == 0 else None,
+            source=post.source,
+        )
+        await self._outbox.post_sent(post, post.target_message_id)
+
+    async def _send(self, posts: list[Post]) -> None:
+        try:
+            await self._send_to(posts, posts[0].reply_to)
+        except ParentGone:
+            await self._send_to(posts, None)
+
+    async def _send_to(self, posts: list[Post], reply_to: MessageId | None) -> None:
+        if len(posts) > 1 and all(post.media is not None for post in posts):
+            await self._send_album(posts, reply_to)
+            return
+        for post in posts:
+            await self._send_one(post, reply_to)
+
+    async def _send_one(self, post: Post, reply_to: MessageId | None) -> None:
+        chunks = chunks_of(post)
+        if post.part >= len(chunks):  # an edit has made the text shorter
+            await self._outbox.post_deleted(post)
+            return
+        if post.part == 0 and len(chunks) > 1:
+            await self._outbox.add_parts(post, len(chunks))
+        chunk, random_id = chunks[post.part], random_id_of(post)
+        if post.media is not None and post.part == 0:
+            message_id = await self._sender.send_media(
+                self._target,
+                post.media,
+                chunk.text,
+                chunk.entities,
+                source=post.source,
+                reply_to=reply_to,
+                random_id=random_id,
+            )
+        else:
+            message_id = await self._sender.send_text(
+                self._target, chunk.text, chunk.entities, reply_to=reply_to, random_id=random_id
+            )
+        await self._sent(post, message_id)
+
+    async def _send_album(self, posts: list[Post], reply_to: MessageId | None) -> None:
+        chunks = [chunks_of(post)[0] for post in posts]
+        parts = [
+            AlbumPart(post.media, chunk.text, chunk.entities, post.source, random_id_of(post))
+            for post, chunk in zip(posts, chunks, strict=True)
+            if post.media is not None
+        ]
+        ids = await self._sender.send_album(self._target, parts, reply_to=reply_to)
+        for post, message_id in zip(posts, ids, strict=True):
+            if len(chunks_of(post)) > 1:
+                await self._outbox.add_parts(post, len(chunks_of(post)))
+            await self._sent(post, message_id)
+
+    async def _sent(self, post: Post, message_id: MessageId) -> None:
+        await self._outbox.post_sent(post, message_id)
+        log.info(
+            "posted",
+            post_id=post.id,
+            source_message_id=post.source.message_id,
+            target=self._target,
+            target_message_id=message_id,
+            attempts=post.attempts + 1,
+        )
+
+
+def random_id_of(post: Post) -> int:
+    """63 bits that say which post this is, on every host and after every restart."""
+    what = struct.pack(">qqqq", post.target, *post.source, post.part)
+    return int.from_bytes(hashlib.blake2b(what, digest_size=8).digest()) >> 1
+
+
+def _doubled(first: timedelta, attempts: int, at_most: timedelta) -> timedelta:
+    doubled: timedelta = first * 2 ** min(attempts, 20)
+    return min(doubled, at_most)
+
+
+class Chunk(NamedTuple):
+    text: str
+    entities: tuple[Entity, ...]
+
+
+def chunks_of(post: Post) -> list[Chunk]:
+    """The texts to send for a message: the first is the caption where there is media."""
+    first = TEXT_LIMIT if post.media is None else CAPTION_LIMIT
+    return split(post.text, post.entities, first=first)
+
+
+def split(text: str, entities: Sequence[Entity], *, first: int = TEXT_LIMIT) -> list[Chunk]:
+    """Cut a text into what Telegram takes at once, at best between words and entities.
+
+    Offsets and limits are UTF-16 code units; `first` is the limit of the first chunk.
+    """
+    units = text.encode("utf-16-le", "replace")
+    chunks: list[Chunk] = []
+    start, limit = 0, first
+    while True:
+        end = _cut(units, entities, start, limit)
+        chunks.append(Chunk(_decode(units, start, end), _within(entities, start, end)))
+        if end >= len(units) // 2:
+            return chunks
+        start, limit = end, TEXT_LIMIT
+
+
+def _cut(units: bytes, entities: Sequence[Entity], start: int, limit: int) -> int:
+    end = start + limit
+    if end >= len(units) // 2:
+        return len(units) // 2
+    earliest = start + limit // 2
+    for space in ("\n", " "):
+        found = units[2 * start : 2 * end].rfind(space.encode("utf-16-le"))
+        if found % 2 == 0 and start + found // 2 + 1 > earliest:
+            end = start + found // 2 + 1
+            break
+    for entity in entities:
+        if earliest < entity.offset < end < entity.offset + entity.length:
+            end = entity.offset
+    return end - 1 if units[2 * end - 1] in HIGH_SURROGATES else end
+
+
+def _within(entities: Sequence[Entity], start: int, end: int) -> tuple[Entity, ...]:
+    parts = []
+    for entity in entities:
+        begins = max(entity.offset, start)
+        ends = min(entity.offset + entity.length, end)
+        if begins < ends:
+            parts.append(replace(entity, offset=begins - start, length=ends - begins))
+    return tuple(parts)
+
+
+def _decode(units: bytes, start: int, end: int) -> str:
+    return units[2 * start : 2 * end].decode("utf-16-le", "replace")
