@@ -1,0 +1,130 @@
+"""Albums: messages of their own that people mean as one."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot.handlers.signal_handler import SignalHandler
+from bot.handlers.update_handler import UpdateHandler
+from bot.intake import Intake
+from bot.live import Albums
+from bot.models import Media, Reason
+from bot.signals import Markers
+from bot.state.flow_tracker import FlowTracker
+from tests.people import ALICE, BOB, at, says
+
+PHOTO = Media("photo", "photo:1:2:3")
+
+
+@pytest.fixture
+async def intake(store, cache):
+    flows = FlowTracker(store, cache, clock=lambda: at(0))
+    yield Intake(Markers(["#idea"]), SignalHandler(store, flows), UpdateHandler(store, flows))
+    await flows.close()
+
+
+def part(author=ALICE, text="", **more):
+    return says(author, text, media=PHOTO, album_id=9, **more)
+
+
+def reasons(decisions):
+    return [decision.reason for decision in decisions]
+
+
+@pytest.mark.parametrize("captioned", [0, 1, 2])
+async def test_the_marker_under_one_picture_means_them_all(intake, store, captioned):
+    parts = [part(text="#idea" if number == captioned else "") for number in range(3)]
+
+    decisions = await intake.handle_album(parts)
+
+    assert [decision.accepted for decision in decisions] == [True] * 3
+    assert reasons(decisions)[captioned] is Reason.NEW_SIGNAL
+    assert len({decision.signal_id for decision in decisions}) == 1
+    assert await store.counts() == (1, 2, 0)
+
+
+async def test_a_reply_to_any_picture_is_a_reply_into_the_flow(intake):
+    parts = [part(text="#idea"), part()]
+    await intake.handle_album(parts)
+
+    assert (await intake.handle(says(ALICE, "TP1", to=parts[1]))).reason is Reason.OWNER
+    assert (await intake.handle(says(BOB, "TP1", to=parts[1]))).reason is Reason.NOT_THE_OWNER
+
+
+async def test_an_album_without_a_marker_is_chatter(intake, store):
+    assert reasons(await intake.handle_album([part(), part()])) == [Reason.NOT_A_SIGNAL] * 2
+    assert await store.counts() == (0, 0, 0)
+
+
+async def test_an_album_that_is_refused_is_refused_as_a_whole(intake, store):
+    parts = [part(), part(text="#idea", forwarded=True)]
+
+    assert reasons(await intake.handle_album(parts)) == [Reason.NOT_A_SIGNAL, Reason.FORWARDED]
+    assert await store.counts() == (0, 0, 1)
+
+
+async def test_the_pictures_of_a_reply_speak_for_themselves(intake):
+    signal = says(ALICE, "#idea")
+    await intake.handle(signal)
+
+    by_alice = await intake.handle_album([part(to=signal, text="#idea"), part(to=signal)])
+    by_bob = await intake.handle_album([part(BOB, to=signal), part(BOB, to=signal)])
+
+    assert reasons(by_alice) == [Reason.OWNER] * 2
+    assert reasons(by_bob) == [Reason.NOT_THE_OWNER] * 2
+
+
+async def test_the_same_album_a_second_time_changes_nothing(intake, store):
+    parts = [part(text="#idea"), part()]
+    await intake.handle_album(parts)
+    before = await store.counts()
+
+    again = await intake.handle_album(parts)
+
+    assert not any(decision.accepted for decision in again)
+    assert await store.counts() == before
+
+
+@pytest.fixture
+def taken():
+    return []
+
+
+@pytest.fixture
+def albums(taken):
+    async def take(messages):
+        taken.append([message.id for message in messages])
+
+    return Albums(take)
+
+
+async def test_parts_are_held_until_another_message_ends_the_album(albums, taken):
+    for message in (
+        part(number=1),
+        part(number=2),
+        says(BOB, number=3),
+        says(ALICE, album_id=10, number=4),
+        part(number=5),
+    ):
+        await albums.hear(message)
+    await albums.finish()
+
+    assert taken == [[1, 2], [3], [4], [5]]
+
+
+async def test_a_moments_silence_ends_an_album_too(taken):
+    done = asyncio.Event()
+
+    async def take(messages):
+        taken.append([message.id for message in messages])
+        done.set()
+
+    albums = Albums(take)
+    await albums.hear(part(number=1))
+    await albums.hear(part(number=2))
+    async with asyncio.timeout(5):
+        await done.wait()
+
+    assert taken == [[1, 2]]

@@ -1,0 +1,274 @@
+"""Posts in the tables: their order, their parents, and what edits and deletions make of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.handlers.edit_handler import EditHandler
+from bot.models import (
+    Decision,
+    Entity,
+    Media,
+    MessageId,
+    Outcome,
+    PostState,
+    Reason,
+    SignalFields,
+    Tier,
+)
+from bot.signals import Markers
+from tests.people import ALICE, BOB, GROUP, TARGET, says
+
+OTHER = TARGET - 1
+
+
+@pytest.fixture
+def record(store):
+    """Record a signal, or an update of one, with its posts pending."""
+    flows = {}
+
+    async def record(message, *, targets=(TARGET,)):
+        root = message.reply_to
+        if root is None:
+            flows[message.ref] = await store.add_signal(
+                message,
+                author=message.author,
+                marker="#idea",
+                fields=SignalFields(),
+                targets=targets,
+            )
+        else:
+            flows[message.ref] = flows[root]
+            decision = Decision(Outcome.UPDATE, Reason.OWNER, Tier.MEMORY, flows[root])
+            await store.add_update(message, decision, author=message.author, targets=targets)
+        return message
+
+    return record
+
+
+@pytest.fixture
+def send_all(store):
+    """Send what is pending in a chat; the target's ids count from 700."""
+
+    async def send_all(target=TARGET):
+        sent = []
+        while posts := await store.next_posts(target):
+            for post in posts:
+                await store.post_sent(post, MessageId(700 + len(sent)))
+                sent.append(post)
+        return sent
+
+    return send_all
+
+
+async def test_posts_come_in_source_order_with_what_there_is_to_post(record, send_all):
+    bold = (Entity("bold", 0, 5),)
+    signal = await record(says(ALICE, "#idea", entities=bold))
+    await record(says(ALICE, "chart", to=signal, media=Media("photo", "photo:1:2:3")))
+
+    first, second = await send_all()
+
+    assert (first.text, first.entities, first.media) == ("#idea", bold, None)
+    assert (second.text, second.media) == ("chart", Media("photo", "photo:1:2:3"))
+
+
+async def test_a_post_answers_the_post_of_the_very_message_its_source_answers(record, send_all):
+    signal = await record(says(ALICE, "#idea"))
+    update = await record(says(ALICE, "TP1", to=signal))
+    await record(says(ALICE, "TP2", to=update))
+    await record(says(ALICE, "TP3", to=signal))
+
+    assert [post.reply_to for post in await send_all()] == [None, 700, 701, 700]
+
+
+async def test_where_that_post_is_missing_the_signals_own_takes_its_place(store, record, send_all):
+    signal = await record(says(ALICE, "#idea"))
+    update = await record(says(ALICE, "TP1", to=signal))
+    await record(says(ALICE, "TP2", to=update))
+    (first,) = await store.next_posts(TARGET)
+    await store.post_sent(first, MessageId(50))
+    (refused,) = await store.next_posts(TARGET)
+    await store.post_failed(refused, "MEDIA_INVALID")
+
+    (after,) = await send_all()
+
+    assert after.reply_to == 50
+
+
+async def test_every_target_has_a_line_of_its_own(record, send_all):
+    await record(says(ALICE, "#idea"), targets=[TARGET, OTHER])
+
+    assert len(await send_all(TARGET)) == 1
+    assert len(await send_all(OTHER)) == 1
+    assert await send_all(TARGET) == []
+
+
+async def test_the_pending_parts_of_an_album_come_together_in_source_order(record, send_all, store):
+    photo = Media("photo", "photo:1:2:3")
+    lead = await record(says(ALICE, "#idea", album_id=9, media=photo, number=12))
+    await record(says(ALICE, "", album_id=9, media=photo, to=lead, number=11))
+    await record(says(ALICE, "#idea", number=13))
+
+    assert [post.source.message_id for post in await store.next_posts(TARGET)] == [11, 12]
+
+
+async def test_later_parts_of_a_text_stand_before_whatever_came_after_it(record, store, send_all):
+    await record(says(ALICE, "#idea long"))
+    await record(says(ALICE, "#idea next"))
+    (first,) = await store.next_posts(TARGET)
+    await store.add_parts(first, 3)
+    await store.add_parts(first, 3)
+
+    posts = await send_all()
+
+    assert [(post.text, post.part) for post in posts] == [
+        ("#idea long", 0),
+        ("#idea long", 1),
+        ("#idea long", 2),
+        ("#idea next", 0),
+    ]
+    assert [post.reply_to for post in posts] == [None, 700, 700, None]
+
+
+async def test_a_delayed_post_stays_first_in_line_and_is_counted(record, store):
+    await record(says(ALICE, "#idea"))
+    (before,) = await store.next_posts(TARGET)
+    await store.post_delayed(before, "flood")
+
+    (after,) = await store.next_posts(TARGET)
+
+    assert (after.id, after.attempts) == (before.id, before.attempts + 1)
+
+
+async def test_an_edit_before_the_sending_changes_what_is_sent(record, store, send_all):
+    message = await record(says(ALICE, "#idea BTC"))
+    await store.edit(says(ALICE, "#idea ETH", number=message.id), SignalFields(pair="ETH"))
+
+    assert [post.text for post in await send_all()] == ["#idea ETH"]
+    assert await send_all() == []
+
+
+async def test_an_edit_after_the_sending_is_a_task_of_its_own(record, store, send_all):
+    message = await record(says(ALICE, "#idea BTC"))
+    await send_all()
+    await store.edit(says(ALICE, "#idea ETH", number=message.id), SignalFields())
+
+    (post,) = await send_all()
+
+    assert (post.state, post.text, post.target_message_id) == (PostState.EDIT, "#idea ETH", 700)
+
+
+async def test_an_edit_during_the_sending_is_not_forgotten(record, store, send_all):
+    message = await record(says(ALICE, "#idea BTC"))
+    (in_hand,) = await store.next_posts(TARGET)
+    await store.edit(says(ALICE, "#idea ETH", number=message.id), SignalFields())
+    await store.post_sent(in_hand, MessageId(50))
+
+    (post,) = await send_all()
+
+    assert (post.state, post.text) == (PostState.EDIT, "#idea ETH")
+    assert await send_all() == []
+
+
+async def test_a_deletion_during_the_sending_is_not_forgotten(record, store):
+    message = await record(says(ALICE, "#idea BTC"))
+    (in_hand,) = await store.next_posts(TARGET)
+    await store.delete(GROUP, [message.id])
+    await store.post_sent(in_hand, MessageId(50))
+
+    (post,) = await store.next_posts(TARGET)
+
+    assert (post.state, post.target_message_id) == (PostState.DELETE, 50)
+
+
+async def test_an_edit_that_changes_nothing_of_the_message_is_no_task(record, store, send_all):
+    photo = Media("photo", "photo:1:2:old")
+    message = await record(says(ALICE, "#idea", media=photo))
+    await send_all()
+
+    same = says(ALICE, "#idea", number=message.id, media=Media("photo", "photo:1:2:new"))
+    assert await store.edit(same, SignalFields())
+    assert await send_all() == []
+
+    other = says(ALICE, "#idea", number=message.id, media=Media("photo", "photo:7:2:new"))
+    assert await store.edit(other, SignalFields())
+    assert len(await send_all()) == 1
+
+
+async def test_nobody_edits_what_another_wrote(record, store, send_all):
+    message = await record(says(ALICE, "#idea BTC"))
+
+    assert not await store.edit(says(BOB, "#idea ETH", number=message.id), SignalFields())
+    assert [post.text for post in await send_all()] == ["#idea BTC"]
+
+
+async def test_a_deleted_message_is_deleted_where_sent_and_never_sent_where_pending(
+    record, store, send_all
+):
+    sent = await record(says(ALICE, "#idea 1"))
+    await send_all()
+    pending = await record(says(ALICE, "#idea 2"))
+
+    assert await store.delete(GROUP, [sent.id, pending.id, MessageId(99999)]) == 2
+
+    (post,) = await store.next_posts(TARGET)
+    assert (post.state, post.text) == (PostState.DELETE, "#idea 1")
+    await store.post_deleted(post)
+    assert await store.next_posts(TARGET) == []
+    assert (await store.counts()).signals == 2
+
+
+async def test_messages_of_another_chat_with_the_same_ids_are_left_alone(record, store):
+    message = await record(says(ALICE, "#idea"))
+
+    assert await store.delete(OTHER, [message.id]) == 0
+
+
+# ── the handler ───────────────────────────────────────────────────────────────
+
+
+class FakeIntake:
+    def __init__(self):
+        self.handled = []
+
+    async def handle(self, message):
+        self.handled.append(message)
+        return Decision(Outcome.SIGNAL, Reason.NEW_SIGNAL)
+
+
+@pytest.fixture
+def edits(store):
+    def edits(**options):
+        intake = FakeIntake()
+        return EditHandler(store, Markers(["#idea"]), intake, **options), intake
+
+    return edits
+
+
+async def test_an_edit_of_a_recorded_message_is_no_new_message(record, edits, send_all):
+    message = await record(says(ALICE, "#idea BTC"))
+    handler, intake = edits()
+
+    assert await handler.edited(says(ALICE, "#idea ETH", number=message.id)) is None
+    assert intake.handled == []
+    assert [post.text for post in await send_all()] == ["#idea ETH"]
+
+
+async def test_an_edit_that_brings_a_marker_goes_through_the_one_door(edits):
+    handler, intake = edits()
+    edited = says(ALICE, "#idea ETH")
+
+    assert (await handler.edited(edited)).outcome is Outcome.SIGNAL
+    assert await handler.edited(says(ALICE, "no marker")) is None
+    assert intake.handled == [edited]
+
+
+async def test_where_edits_and_deletions_are_not_relayed_posts_stay_as_they_are(
+    record, edits, send_all, store
+):
+    message = await record(says(ALICE, "#idea BTC"))
+    handler, _ = edits(relay_edits=False, relay_deletes=False)
+    await handler.edited(says(ALICE, "BTC, changed", number=message.id))
+
+    assert await handler.deleted(GROUP, [message.id]) == 0
+    assert [post.text for post in await send_all()] == ["#idea BTC"]
