@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from bot.errors import DatabaseUnavailable
+from bot.errors import AlreadyRunning, DatabaseUnavailable
 from bot.handlers.edit_handler import EditHandler
 from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
@@ -19,6 +21,7 @@ from bot.storage.store import SignalStore, connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
+    from pathlib import Path
 
     from bot.config import Settings
     from bot.models import ChatId
@@ -52,6 +55,7 @@ async def open_core(
     except OSError as exc:
         raise DatabaseUnavailable(f"{exc.filename}: {exc.strerror}") from exc
     store = SignalStore(connect(settings.database, in_loop=in_loop), clock=clock)
+    lock = _lock(settings.data_dir / "lock")
     try:
         await store.open()
         cache_key = await store.cache_key()
@@ -77,6 +81,27 @@ async def open_core(
             await flows.close()
     finally:
         await store.close()
+        os.close(lock)
+
+
+def _lock(path: Path) -> int:
+    """Hold the data directory until the descriptor is closed, or the kernel does that for us.
+
+    Raises `AlreadyRunning` with the holder's pid.
+    """
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise DatabaseUnavailable(f"{path}: {exc.strerror}") from exc
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        holder = os.read(lock, 20).decode(errors="replace").strip() or "unknown"
+        os.close(lock)
+        raise AlreadyRunning(f"{path.parent} is in use by another instance (pid {holder})") from exc
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
 
 
 def _intake(

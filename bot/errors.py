@@ -3,6 +3,7 @@
 BotError                    one line for the operator, no traceback; `exit_code` 1
 ├── SettingsError           a setting is wrong or missing: mend it and start again; exit 2
 ├── UsageError              the command line is wrong: call again, corrected; exit 2
+├── AlreadyRunning          another process works in DATA_DIR: stop that one first; exit 3
 ├── ExportError             the export cannot be read further: what came before still counts
 ├── UnknownFlow             a cache named a flow the table does not have: forget, ask again
 ├── TelegramError           Telegram did not do what was asked
@@ -38,6 +39,10 @@ class SettingsError(BotError):
 
 class UsageError(BotError):
     exit_code: ClassVar[int] = 2
+
+
+class AlreadyRunning(BotError):
+    exit_code: ClassVar[int] = 3
 
 
 class ExportError(BotError):

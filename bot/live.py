@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
 from bot.app import Core, open_core
-from bot.errors import RetryLater, SettingsError
+from bot.errors import DatabaseUnavailable, RetryLater, SettingsError
 from bot.models import DeletedMessages, EditedMessage, IncomingMessage, UnixTime
 from bot.relay import Relay
 from bot.telegram.client import Telegram
@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from bot.config import Settings
-    from bot.models import Event
+    from bot.models import ChatId, Event
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 STOPPING: Final = 10.0  # seconds for what is in hand
 DECISIONS_KEPT: Final = 30 * 86_400  # seconds
 LOGIN_RETRY: Final = 10.0  # seconds
+TABLE_RETRY, TABLE_RETRY_AT_MOST = 1.0, 30.0  # seconds
 ALBUM_SILENCE: Final = 0.3  # seconds after a part of an album
 # What a live bot needs, and where it comes from.
 NEEDED: Final = {
@@ -37,8 +40,8 @@ NEEDED: Final = {
 }
 
 
-def require(settings: Settings) -> None:
-    """Raise `SettingsError` with everything that is missing and where it comes from."""
+def require(settings: Settings) -> ChatId:
+    """The source chat; raises `SettingsError` with all that is missing and where it comes from."""
     given = {
         "API_ID": settings.api_id,
         "API_HASH": settings.api_hash,
@@ -47,7 +50,7 @@ def require(settings: Settings) -> None:
         "TARGET_CHAT_ID": settings.target_chat_id,
     }
     missing = [f"  {name:<16}{NEEDED[name]}" for name, value in given.items() if not value]
-    if missing:
+    if missing or settings.source_chat_id is None:
         raise SettingsError(
             "\n".join(
                 [
@@ -59,19 +62,21 @@ def require(settings: Settings) -> None:
         )
     if settings.bot_token and settings.session_string:
         raise SettingsError("BOT_TOKEN and SESSION_STRING are both set: keep one of them")
+    return settings.source_chat_id
 
 
 async def run(settings: Settings) -> None:
     """Relay until SIGTERM or SIGINT. Raises `BotError` where it cannot go on."""
-    require(settings)
+    source = require(settings)
     async with open_core(settings, targets=settings.target_chat_id) as core:
         await core.store.prune_decisions(before=UnixTime(int(time.time()) - DECISIONS_KEPT))
-        await Live(settings, core).run()
+        await Live(settings, source, core).run()
 
 
 class Live:
-    def __init__(self, settings: Settings, core: Core) -> None:
+    def __init__(self, settings: Settings, source: ChatId, core: Core) -> None:
         self._settings = settings
+        self._source = source
         self._core = core
         self._telegram = Telegram(
             api_id=settings.api_id or 0,
@@ -109,26 +114,35 @@ class Live:
         if not isinstance(event, IncomingMessage):
             await self._albums.finish()  # what came before it is dealt with before it
         match event:
-            case IncomingMessage() if event.chat_id == self._settings.source_chat_id:
+            case IncomingMessage() if event.chat_id == self._source:
                 await self._albums.hear(event)
-            case EditedMessage() if event.message.chat_id == self._settings.source_chat_id:
-                await self._core.edits.edited(event.message)
+            case EditedMessage() if event.message.chat_id == self._source:
+                edited = event.message
+                await self._patiently(lambda: self._core.edits.edited(edited))
                 self._wake()
-            case DeletedMessages(chat_id, ids) if chat_id in {None, self._settings.source_chat_id}:
-                source = self._settings.source_chat_id
-                if source is not None and await self._core.edits.deleted(source, ids):
-                    self._wake()
+            case DeletedMessages(chat_id, ids) if chat_id in {None, self._source}:
+                await self._patiently(lambda: self._core.edits.deleted(self._source, ids))
+                self._wake()
             case _:
                 pass
 
     async def _take(self, messages: Sequence[IncomingMessage]) -> None:
-        intake = self._core.intake
-        if len(messages) == 1:
-            decisions = [await intake.handle(messages[0])]
-        else:
-            decisions = await intake.handle_album(messages)
-        if any(decision.accepted for decision in decisions):
+        decisions = await self._patiently(lambda: self._core.intake.handle_album(messages))
+        if any(decision.accepted for decision in decisions or ()):
             self._wake()
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T | None:
+        """Do it, however long the tables take to answer; None: told to stop before they did."""
+        pause = TABLE_RETRY
+        while not self._stopping.is_set():
+            try:
+                return await work()
+            except DatabaseUnavailable as exc:
+                log.warning("table does not answer, intake waits", error=str(exc), retry_in=pause)
+                await _unless(self._stopping, pause)
+                pause = min(2 * pause, TABLE_RETRY_AT_MOST)
+        log.error("stopped before an event was recorded")
+        return None
 
     def _wake(self) -> None:
         for relay in self._relays:
@@ -149,7 +163,7 @@ class Live:
                 "started",
                 account=me.name,
                 username=me.username,
-                source=self._settings.source_chat_id,
+                source=self._source,
                 targets=self._settings.target_chat_id,
                 ttl_hours=self._settings.flow_ttl_hours.total_seconds() / 3600,
                 after_ttl=self._settings.flow_after_ttl,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
@@ -344,6 +345,21 @@ def test_what_the_bot_writes_is_its_owners_alone(run, tmp_path, now):
     modes = {path.stat().st_mode & 0o077 for path in (tmp_path / "data").rglob("*")}
     assert modes == {0}
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_second_instance_is_refused_with_the_first_ones_pid(run, tmp_path, now):
+    export = story(tmp_path / "chat.json", began=now)
+    (tmp_path / "data").mkdir()
+    with (tmp_path / "data" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write("4711\n")
+        lock.flush()
+        done = run("import", export)
+    free = run("import", export)
+
+    assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
+    assert "in use by another instance (pid 4711)" in done.stderr
+    assert free.returncode == 0
 
 
 def test_a_database_of_another_program_is_refused_in_one_line(run, tmp_path, now):

@@ -40,10 +40,8 @@ class Stage:
         )
         self.target = telegram.channel("Target", admins=[self.bot], id=2990000001)
 
-    @asynccontextmanager
-    async def relay(self, **env):
-        """The running bot; stopped at the end, which must be in order."""
-        program = await self.telegram.run(
+    async def launch(self, **env):
+        return await self.telegram.run(
             ["-m", "bot"],
             cwd=self.directory,
             env={
@@ -56,6 +54,11 @@ class Stage:
                 **env,
             },
         )
+
+    @asynccontextmanager
+    async def relay(self, **env):
+        """The running bot; stopped at the end, which must be in order."""
+        program = await self.launch(**env)
         await program.wait_output('"started"', timeout=30)
         yield program
         if program.returncode is None:
@@ -255,6 +258,26 @@ async def test_a_signal_to_stop_is_obeyed_in_order(stage, number):
         assert await program.wait(timeout=10) == 0
 
 
+async def test_a_locked_table_delays_decisions_and_loses_none(stage):
+    async with stage.relay() as program:
+        with closing(
+            sqlite3.connect(stage.directory / "data" / "signals.db", isolation_level=None)
+        ) as db:
+            db.execute("BEGIN IMMEDIATE")
+            await stage.alice.sends(stage.group, "#idea 1")
+            await stage.alice.sends(stage.group, "#idea 2")
+            await program.wait_output("intake waits", timeout=15)
+        await stage.shows("#idea 1", "#idea 2")
+
+
+async def test_a_second_bot_on_the_same_directory_is_refused(stage):
+    async with stage.relay() as program:
+        second = await stage.launch()
+
+        assert await second.wait(timeout=15) == 3
+        assert f"(pid {program.pid})" in second.output
+
+
 async def test_an_author_who_answers_at_once_is_relayed_in_order(stage):
     async with stage.relay():
         texts = []
@@ -270,17 +293,7 @@ async def test_an_author_who_answers_at_once_is_relayed_in_order(stage):
 
 
 async def test_a_wrong_token_is_one_line_and_exit_code_1(stage):
-    program = await stage.telegram.run(
-        ["-m", "bot"],
-        cwd=stage.directory,
-        env={
-            "API_ID": str(API_ID),
-            "API_HASH": API_HASH,
-            "BOT_TOKEN": "43:wrong",
-            "SOURCE_CHAT_ID": str(stage.group.id),
-            "TARGET_CHAT_ID": str(stage.target.id),
-        },
-    )
+    program = await stage.launch(BOT_TOKEN="43:wrong")
 
     assert await program.wait(timeout=30) == 1
     assert "BOT_TOKEN is wrong" in program.output
