@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyrogram import raw
 
@@ -428,10 +428,48 @@ def odd(cls: type, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
             delattr(found, name)
         return found
 
-    names = [n for n in inspect.signature(cls).parameters if n != "self"]
+    names = fields_of(cls)
     plain = {n: fields.get(n, ODD.get(n, st.none())) for n in names}
     lost = st.frozensets(st.sampled_from(names)) if names else st.just(frozenset())
     return st.tuples(st.fixed_dictionaries(plain), lost).map(lose)
+
+
+PARTS = {
+    "fwd_from": [types.MessageFwdHeader],
+    "reply_to": [types.MessageReplyHeader],
+    "media": MEDIA,
+    "entities": FORMATS,
+}
+
+
+def fields_of(cls: type) -> list[str]:
+    return [name for name in inspect.signature(cls).parameters if name != "self"]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_any_one_field_may_be_missing_altogether(part):
+    """As when one library's layer does not have it."""
+    for cls in PARTS[part]:
+        for name in fields_of(cls):
+            odd_one = make(cls)
+            delattr(odd_one, name)
+            assert read(**{part: [odd_one] if part == "entities" else odd_one})
+    for name in fields_of(types.Message):
+        odd_message = message(from_id=user(ALICE))
+        delattr(odd_message, name)
+        found = incoming(odd_message)
+        assert (found is None) == (name in {"id", "peer_id", "date"})
+
+
+@pytest.mark.parametrize("name", [*KEYS, "attributes"])
+def test_a_file_may_lack_any_of_its_fields(name):
+    odd_document, odd_photo = document("Video"), make(types.Photo, **KEYS)
+    delattr(odd_document.document, name)
+    if hasattr(odd_photo, name):
+        delattr(odd_photo, name)
+    whole = name == "attributes"
+    assert (media(odd_document).file_id is not None) == whole
+    assert (media(make(types.MessageMediaPhoto, photo=odd_photo)).file_id is not None) == whole
 
 
 NUMBERS = st.one_of(st.none(), st.integers())
@@ -454,6 +492,7 @@ ANY_MESSAGE = st.sampled_from([types.Message, types.MessageService]).flatmap(
 )
 
 
+@settings(max_examples=40)  # each builds an object of forty fields, which is slow
 @given(ANY_MESSAGE)
 def test_no_message_however_odd_makes_it_raise(odd_message):
     """And whatever is said of it is in range: ids of 64 bits, never 0."""

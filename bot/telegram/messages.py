@@ -293,10 +293,11 @@ def media(found: Any) -> Media | None:
     if isinstance(found, nothing):
         return None
     if isinstance(found, types.MessageMediaPhoto):
-        return Media("photo", _file_id("photo", found.photo))
+        return Media("photo", _file_id("photo", getattr(found, "photo", None)))
     if isinstance(found, types.MessageMediaDocument):
-        kind = _document_kind(found.document)
-        return Media(kind, _file_id(kind, found.document))
+        document = getattr(found, "document", None)
+        kind = _document_kind(document)
+        return Media(kind, _file_id(kind, document))
     name = type(found).__name__.removeprefix("MessageMedia")
     kind = {"Geo": "location", "GeoLive": "location"}.get(name, _snake(name))
     facts = _facts(kind, found)
