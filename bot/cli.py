@@ -97,6 +97,27 @@ def run() -> None:
 
 
 @app.command()
+def check() -> None:
+    """Log in and say whether the bot would work, and what is in its way. Posts nothing."""
+    from bot import logs
+    from bot.check import Verdict
+    from bot.check import check as findings
+    from bot.config import Settings
+
+    async def show() -> bool:
+        works = True
+        async for finding in findings(settings):
+            typer.echo(finding)
+            works = works and finding.verdict is not Verdict.FAILURE
+        return works
+
+    settings = Settings.load({})
+    logs.configure("ERROR", settings.log_format)
+    if not asyncio.run(show()):
+        raise typer.Exit(1)
+
+
+@app.command()
 def replay(
     file: File,
     *,

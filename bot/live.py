@@ -17,6 +17,7 @@ from bot.telegram.client import Telegram
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from pathlib import Path
 
     from bot.config import Settings
     from bot.models import ChatId, Event
@@ -65,6 +66,20 @@ def require(settings: Settings) -> ChatId:
     return settings.source_chat_id
 
 
+def telegram_of(
+    settings: Settings, directory: Path, on_event: Callable[[Event], Awaitable[None]]
+) -> Telegram:
+    """The connection for settings that passed `require`; its session file is in `directory`."""
+    return Telegram(
+        api_id=settings.api_id or 0,
+        api_hash=_secret(settings.api_hash) or "",
+        bot_token=_secret(settings.bot_token),
+        session_string=_secret(settings.session_string),
+        directory=directory,
+        on_event=on_event,
+    )
+
+
 async def run(settings: Settings) -> None:
     """Relay until SIGTERM or SIGINT. Raises `BotError` where it cannot go on."""
     source = require(settings)
@@ -78,14 +93,7 @@ class Live:
         self._settings = settings
         self._source = source
         self._core = core
-        self._telegram = Telegram(
-            api_id=settings.api_id or 0,
-            api_hash=_secret(settings.api_hash) or "",
-            bot_token=_secret(settings.bot_token),
-            session_string=_secret(settings.session_string),
-            directory=settings.data_dir,
-            on_event=self.hear,
-        )
+        self._telegram = telegram_of(settings, settings.data_dir, self.hear)
         self._relays = [
             Relay(core.store, self._telegram.sender, target) for target in settings.target_chat_id
         ]

@@ -40,9 +40,9 @@ class Stage:
         )
         self.target = telegram.channel("Target", admins=[self.bot], id=2990000001)
 
-    async def launch(self, **env):
+    async def launch(self, *command, **env):
         return await self.telegram.run(
-            ["-m", "bot"],
+            ["-m", "bot", *command],
             cwd=self.directory,
             env={
                 "API_ID": str(API_ID),
@@ -298,3 +298,45 @@ async def test_a_wrong_token_is_one_line_and_exit_code_1(stage):
     assert await program.wait(timeout=30) == 1
     assert "BOT_TOKEN is wrong" in program.output
     assert "43:wrong" not in program.output
+
+
+# ── check ─────────────────────────────────────────────────────────────────────
+
+
+async def test_check_says_who_the_bot_is_and_what_it_may_do(stage):
+    done = await stage.launch("check", SOURCE_ALLOWED_USERS="5,6")
+
+    assert await done.wait(timeout=30) == 0, done.output
+    assert [line[:9].strip() for line in done.stdout.splitlines()] == ["ok"] * 6
+    assert "(@relay_bot), a bot, id 42" in done.stdout
+    assert f"reads the supergroup 'Signals' ({stage.group.id})" in done.stdout
+    assert f"posts to the channel 'Target' ({stage.target.id})" in done.stdout
+    assert stage.posted() == []
+
+
+async def test_check_warns_of_what_is_risky(stage):
+    (stage.directory / ".env").write_text("")
+    (stage.directory / ".env").chmod(0o644)
+    done = await stage.launch("check")
+
+    assert await done.wait(timeout=30) == 0, done.output
+    assert "everybody may post signals, and continue flows" in done.stdout
+    assert "chmod 600 .env" in done.stdout
+
+
+async def test_check_fails_where_the_bot_could_not_work(stage):
+    closed = stage.telegram.channel("Closed")
+    done = await stage.launch("check", TARGET_CHAT_ID=f"{stage.target.id},{closed.id}")
+
+    assert await done.wait(timeout=30) == 1, done.output
+    assert "has the account been added there?" in done.stdout
+    assert "42:secret" not in done.output
+
+
+async def test_check_fails_where_group_privacy_hides_the_group(stage):
+    hidden = stage.telegram.supergroup("Hidden", members=[stage.alice, stage.bot])
+    done = await stage.launch("check", SOURCE_CHAT_ID=str(hidden.id))
+
+    assert await done.wait(timeout=30) == 1, done.output
+    assert "cannot read the supergroup 'Hidden'" in done.stdout
+    assert "/setprivacy" in done.stdout

@@ -1,0 +1,135 @@
+"""`python -m bot check`: would it work? Logs in, looks, and posts nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from bot.errors import BotError, TelegramError
+from bot.live import require, telegram_of
+from bot.models import AfterTtl
+from bot.signals import Markers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from bot.config import Settings
+    from bot.models import ChatId, Event
+    from bot.telegram.client import ChatInfo, Telegram
+
+
+class Verdict(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "FAILURE"
+
+
+class Finding(NamedTuple):
+    verdict: Verdict
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.verdict:<9}{self.text}"
+
+
+async def check(settings: Settings, *, env_file: Path = Path(".env")) -> AsyncIterator[Finding]:
+    """What was found, as it is found. Raises `SettingsError` where there is nothing to look for."""
+    source = require(settings)
+    Markers(settings.signal_markers, settings.signal_patterns)  # raises for a pattern RE2 refuses
+    for finding in [*_settings(settings), *_surroundings(env_file)]:
+        yield finding
+    # A session of its own: the bot may be running on the one in DATA_DIR.
+    with tempfile.TemporaryDirectory(prefix="check-") as directory:
+        telegram = telegram_of(settings, Path(directory), _ignore)
+        try:
+            me = await telegram.start()
+            kind = "a bot" if me.is_bot else "a user account"
+            name = f"{me.name} (@{me.username})" if me.username else me.name
+            yield Finding(Verdict.OK, f"logged in as {name}, {kind}, id {me.id}")
+            yield await _source(telegram, source)
+            for target in settings.target_chat_id:
+                yield await _target(telegram, target)
+        except BotError as exc:
+            yield Finding(Verdict.FAILURE, str(exc))
+        finally:
+            await telegram.stop()
+
+
+async def _ignore(_event: Event) -> None:
+    pass
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    hours = settings.flow_ttl_hours.total_seconds() / 3600
+    markers = ", ".join(settings.signal_markers)
+    patterns = len(settings.signal_patterns)
+    yield Finding(
+        Verdict.OK, f"signals carry one of {markers}, or match one of {patterns} patterns"
+    )
+    yield Finding(
+        Verdict.OK,
+        f"flows stay with their author for {hours:g} quiet hours, then: {settings.flow_after_ttl}",
+    )
+    allowed = settings.source_allowed_users
+    if allowed is not None:
+        yield Finding(Verdict.OK, f"{len(allowed)} may post signals and updates")
+    elif settings.flow_after_ttl is AfterTtl.RELEASE:
+        yield Finding(
+            Verdict.WARNING,
+            "everybody may post signals, and continue flows that have gone quiet: "
+            "set SOURCE_ALLOWED_USERS or FLOW_AFTER_TTL=owner",
+        )
+    else:
+        yield Finding(Verdict.WARNING, "everybody may post signals: set SOURCE_ALLOWED_USERS")
+
+
+def _surroundings(env_file: Path) -> Iterator[Finding]:
+    if env_file.exists() and env_file.stat().st_mode & 0o077:
+        yield Finding(
+            Verdict.WARNING, f"others on this machine can read {env_file}: chmod 600 {env_file}"
+        )
+    if importlib.util.find_spec("tgcrypto") is None:
+        yield Finding(Verdict.WARNING, "tgcrypto is not installed: encryption will be slow")
+
+
+async def _source(telegram: Telegram, chat_id: ChatId) -> Finding:
+    chat = await _look(telegram, chat_id, "SOURCE_CHAT_ID")
+    if isinstance(chat, Finding):
+        return chat
+    if chat.can_read:
+        return Finding(Verdict.OK, f"reads {_named(chat)}")
+    if chat.can_read is None:
+        return Finding(Verdict.WARNING, f"cannot tell whether all of {_named(chat)} can be read")
+    return Finding(
+        Verdict.FAILURE,
+        f"cannot read {_named(chat)}: with @BotFather turn /setprivacy off and add the bot anew, "
+        "or make it an administrator there",
+    )
+
+
+async def _target(telegram: Telegram, chat_id: ChatId) -> Finding:
+    chat = await _look(telegram, chat_id, "TARGET_CHAT_ID")
+    if isinstance(chat, Finding):
+        return chat
+    if chat.can_post:
+        return Finding(Verdict.OK, f"posts to {_named(chat)}")
+    if chat.can_post is None:
+        return Finding(Verdict.WARNING, f"cannot tell whether it may post to {_named(chat)}")
+    return Finding(
+        Verdict.FAILURE, f"may not post to {_named(chat)}: give it the right to post messages there"
+    )
+
+
+async def _look(telegram: Telegram, chat_id: ChatId, setting: str) -> ChatInfo | Finding:
+    try:
+        return await telegram.resolve(chat_id)
+    except TelegramError as exc:
+        hint = f"is {setting} right, and has the account been added there?"
+        return Finding(Verdict.FAILURE, f"{chat_id}: {exc}; {hint}")
+
+
+def _named(chat: ChatInfo) -> str:
+    return f"the {chat.kind} {chat.title!r} ({chat.id})"
