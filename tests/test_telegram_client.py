@@ -35,6 +35,7 @@ from tests.loopback import (
     Role,
     RpcError,
 )
+from tests.loopback.tl import make
 
 functions = raw.functions
 WIDE_ID = 2_880_553_977  # a channel id above 2147483647
@@ -211,16 +212,17 @@ async def test_a_flood_wait_at_login_is_passed_on(connect, telegram):
 
 
 # Pyrogram leaves the socket of a refused connection to the garbage collector, which warns.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-async def test_a_network_that_is_down_is_no_reason_to_give_up_for_good(connect, telegram):
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+async def test_a_network_that_is_down_is_no_reason_to_give_up_for_good(connect, telegram, caplog):
     """`start` tries for its time, says so, and succeeds once the network is back."""
+    caplog.set_level("CRITICAL", "pyrogram")  # what is logged holds the error, and that the socket
     relay = connect(start_timeout=0.3)
     telegram.faults.refuse_connections()
     with pytest.raises(RetryLater, match="not logged in yet"):
         await relay.start()
     await telegram.faults.accept_connections()
-    gc.collect()
     assert (await connect().start()).is_bot
+    gc.collect()
 
 
 async def test_a_login_that_telegram_forgot_ends_the_start(connect, telegram, tmp_path):
@@ -229,8 +231,9 @@ async def test_a_login_that_telegram_forgot_ends_the_start(connect, telegram, tm
     await before.start()
     await before.stop()
     telegram.faults.forget_keys()
-    with pytest.raises(RetryLater, match=r"relay\.session may be void"):
-        await relay.start()
+    async with asyncio.timeout(4):
+        with pytest.raises(RetryLater, match=r"relay\.session may be void"):
+            await relay.start()
 
 
 def test_a_login_needs_exactly_one_secret(tmp_path):
@@ -253,6 +256,31 @@ async def test_messages_edits_and_deletions_are_heard_in_order(relay, ears, alic
     assert (edit.message.text, edit.message.ref) == ("#idea BTC SHORT", first.ref)
     assert reply.reply_to == first.ref == MessageRef(group.id, message.id)
     assert deletion == DeletedMessages(group.id, (message.id,))
+
+
+async def test_a_message_of_a_wide_chat_nothing_is_known_about_is_heard(
+    relay, telegram, ears, alice, bot
+):
+    """Its author comes without access hash, so Pyrogram asks about a chat it has never met."""
+    chat = telegram.supergroup("Wide", members=[alice, bot], id=WIDE_ID)
+    with telegram.faults.no_pushes():
+        sent = await alice.sends(chat, "#idea")
+    message = make(
+        raw.types.Message,
+        id=sent.id,
+        peer_id=raw.types.PeerChannel(channel_id=WIDE_ID),
+        from_id=raw.types.PeerUser(user_id=alice.id),
+        date=sent.date,
+        message="#idea",
+    )
+    new = raw.types.UpdateNewChannelMessage(message=message, pts=chat.box.pts, pts_count=1)
+    stranger = make(raw.types.User, id=alice.id, min=True)
+    telegram.faults.push(
+        bot,
+        raw.types.Updates(updates=[new], users=[stranger], chats=[], date=sent.date, seq=0),
+    )
+    [event] = await ears.hear(1)
+    assert (event.chat_id, event.author) == (chat.id, alice.id)
 
 
 async def test_a_slow_event_does_not_let_the_next_one_overtake_it(relay, ears, alice, group):
