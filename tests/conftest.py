@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import diskcache
 import pytest
@@ -13,6 +14,9 @@ from bot.storage.store import SignalStore, connect
 # Examples vary in how much disk they touch; their time says nothing.
 settings.register_profile("default", deadline=None, print_blob=True)
 settings.load_profile("default")
+
+if TYPE_CHECKING:
+    from tests.loopback import LoopbackTelegram, Person
 
 SECRET = bytes(range(32))
 
@@ -31,3 +35,22 @@ def cache(tmp_path: Path) -> Iterator[diskcache.Cache]:
     assert cache is not None
     yield cache
     cache.close()
+
+
+@pytest.fixture
+async def telegram() -> AsyncIterator[LoopbackTelegram]:
+    # Imported here: it brings in Pyrogram, and most tests never meet Telegram.
+    from tests.loopback import LoopbackTelegram  # noqa: PLC0415  # see above
+
+    async with LoopbackTelegram() as loopback:
+        yield loopback
+
+
+@pytest.fixture
+def alice(telegram: LoopbackTelegram) -> Person:
+    return telegram.user("Alice")
+
+
+@pytest.fixture
+def bot(telegram: LoopbackTelegram) -> Person:
+    return telegram.bot("relay_bot", token="42:secret")

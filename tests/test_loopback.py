@@ -1,7 +1,6 @@
 """The loopback Telegram is honest: what it must do, seen through a real client."""
 
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -87,22 +86,6 @@ class Inbox:
         """Wait for that many messages; the last one of them, if any."""
         await self._telegram.wait_for(lambda: len(self.messages) >= count)
         return self.messages[count - 1] if count else None
-
-
-@pytest.fixture
-async def telegram() -> AsyncIterator[LoopbackTelegram]:
-    async with LoopbackTelegram() as loopback:
-        yield loopback
-
-
-@pytest.fixture
-def alice(telegram: LoopbackTelegram) -> Person:
-    return telegram.user("Alice")
-
-
-@pytest.fixture
-def bot(telegram: LoopbackTelegram) -> Person:
-    return telegram.bot("relay_bot", token="42:secret")
 
 
 @pytest.fixture

@@ -65,22 +65,6 @@ class Ears:
 
 
 @pytest.fixture
-async def telegram() -> AsyncIterator[LoopbackTelegram]:
-    async with LoopbackTelegram() as loopback:
-        yield loopback
-
-
-@pytest.fixture
-def alice(telegram: LoopbackTelegram) -> Person:
-    return telegram.user("Alice")
-
-
-@pytest.fixture
-def bot(telegram: LoopbackTelegram) -> Person:
-    return telegram.bot("relay_bot", token="42:secret")
-
-
-@pytest.fixture
 def group(telegram: LoopbackTelegram, alice: Person, bot: Person) -> Chat:
     return telegram.supergroup("Signals", members=[alice, bot])
 

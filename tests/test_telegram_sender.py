@@ -46,22 +46,6 @@ WIDE_ID = 2_880_553_977  # a channel id above 2147483647
 
 
 @pytest.fixture
-async def telegram() -> AsyncIterator[LoopbackTelegram]:
-    async with LoopbackTelegram() as loopback:
-        yield loopback
-
-
-@pytest.fixture
-def alice(telegram: LoopbackTelegram) -> Person:
-    return telegram.user("Alice")
-
-
-@pytest.fixture
-def bot(telegram: LoopbackTelegram) -> Person:
-    return telegram.bot("relay_bot", token="42:secret")
-
-
-@pytest.fixture
 def source(telegram: LoopbackTelegram, alice: Person, bot: Person) -> Chat:
     return telegram.supergroup("Signals", members=[alice, bot])
 
