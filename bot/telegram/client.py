@@ -404,6 +404,16 @@ def _last_dialog(answer: Any) -> tuple[Any, ChatId] | None:
 
 
 async def _close(client: Any) -> None:
+    try:
+        await _disconnect(client)
+    finally:
+        # A start that was given up before there was a connection leaves the session file open;
+        # closed already, it does not mind.
+        with suppress(Exception):
+            await client.storage.close()
+
+
+async def _disconnect(client: Any) -> None:
     if client.is_initialized:
         # One that is stopped in the midst of reconnecting goes on reconnecting for ever.
         with suppress(TimeoutError):
@@ -414,7 +424,6 @@ async def _close(client: Any) -> None:
         await client.disconnect()
     elif client.session is not None:  # given up while it was connecting
         await client.session.stop()
-        await client.storage.close()
 
 
 @contextmanager
