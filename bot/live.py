@@ -126,31 +126,20 @@ class Live:
                 await self._albums.hear(event)
             case EditedMessage() if event.message.chat_id == self._source:
                 edited = event.message
-                await self._patiently(lambda: self._core.edits.edited(edited))
+                await patiently(lambda: self._core.edits.edited(edited), self._stopping)
                 self._wake()
             case DeletedMessages(chat_id, ids) if chat_id in {None, self._source}:
-                await self._patiently(lambda: self._core.edits.deleted(self._source, ids))
+                await patiently(lambda: self._core.edits.deleted(self._source, ids), self._stopping)
                 self._wake()
             case _:
                 pass
 
     async def _take(self, messages: Sequence[IncomingMessage]) -> None:
-        decisions = await self._patiently(lambda: self._core.intake.handle_album(messages))
+        decisions = await patiently(
+            lambda: self._core.intake.handle_album(messages), self._stopping
+        )
         if any(decision.accepted for decision in decisions or ()):
             self._wake()
-
-    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T | None:
-        """Do it, however long the tables take to answer; None: told to stop before they did."""
-        pause = TABLE_RETRY
-        while not self._stopping.is_set():
-            try:
-                return await work()
-            except DatabaseUnavailable as exc:
-                log.warning("table does not answer, intake waits", error=str(exc), retry_in=pause)
-                await _unless(self._stopping, pause)
-                pause = min(2 * pause, TABLE_RETRY_AT_MOST)
-        log.error("stopped before an event was recorded")
-        return None
 
     def _wake(self) -> None:
         for relay in self._relays:
@@ -243,6 +232,25 @@ class Albums:
         await asyncio.sleep(ALBUM_SILENCE)
         # Shielded: a further part may come now, and what is being recorded must not be cut off.
         await asyncio.shield(asyncio.ensure_future(self.finish()))
+
+
+async def patiently(
+    work: Callable[[], Awaitable[T]], stopping: asyncio.Event, *, pause: float = TABLE_RETRY
+) -> T | None:
+    """Do it, however long the tables take to answer; None: told to stop before they did.
+
+    Tried at least once: what is in hand when the bot is told to stop is still recorded.
+    """
+    while True:
+        try:
+            return await work()
+        except DatabaseUnavailable as exc:
+            if stopping.is_set():
+                log.error("stopped before an event was recorded", error=str(exc))  # noqa: TRY400  # one line is enough
+                return None
+            log.warning("table does not answer, intake waits", error=str(exc), retry_in=pause)
+            await _unless(stopping, pause)
+            pause = min(2 * pause, TABLE_RETRY_AT_MOST)
 
 
 async def _unless(event: asyncio.Event, seconds: float) -> None:
