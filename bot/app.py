@@ -7,13 +7,14 @@ import fcntl
 import os
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bot.errors import AlreadyRunning, DatabaseUnavailable
 from bot.handlers.edit_handler import EditHandler
 from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
 from bot.intake import Intake
+from bot.models import UnixTime
 from bot.signals import Markers
 from bot.state.flow_disk import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
     from bot.config import Settings
     from bot.models import ChatId
+
+
+REFUSALS_KEPT: Final = 30 * 86_400  # seconds
 
 
 class Core(NamedTuple):
@@ -82,6 +86,10 @@ async def open_core(
     finally:
         await store.close()
         os.close(lock)
+
+
+async def forget_old_refusals(core: Core) -> None:
+    await core.store.prune_decisions(before=UnixTime(int(time.time()) - REFUSALS_KEPT))
 
 
 def _lock(path: Path) -> int:

@@ -47,7 +47,7 @@ class Intake:
         return decision
 
     async def handle_album(self, parts: Sequence[IncomingMessage]) -> list[Decision]:
-        """Decide on the parts of one album, or a single message, together and in source order.
+        """Decide on the parts of one album together. In source order, as are the decisions.
 
         People write the marker under one picture and mean them all. So the part that has it is
         decided first, and the others go where it goes; parts that are replies speak for themselves.

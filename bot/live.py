@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
-from bot.app import Core, open_core
+from bot.app import Core, forget_old_refusals, open_core
 from bot.errors import DatabaseUnavailable, RetryLater, SettingsError
-from bot.models import DeletedMessages, EditedMessage, IncomingMessage, UnixTime
+from bot.models import DeletedMessages, EditedMessage, IncomingMessage
 from bot.relay import Relay
 from bot.telegram.client import Telegram
 
@@ -20,14 +19,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bot.config import Settings
-    from bot.models import ChatId, Event
+    from bot.models import ChatId, Decision, Event
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
 STOPPING: Final = 10.0  # seconds for what is in hand
-DECISIONS_KEPT: Final = 30 * 86_400  # seconds
 LOGIN_RETRY: Final = 10.0  # seconds
 TABLE_RETRY, TABLE_RETRY_AT_MOST = 1.0, 30.0  # seconds
 ALBUM_SILENCE: Final = 0.3  # seconds after a part of an album
@@ -84,7 +82,7 @@ async def run(settings: Settings) -> None:
     """Relay until SIGTERM or SIGINT. Raises `BotError` where it cannot go on."""
     source = require(settings)
     async with open_core(settings, targets=settings.target_chat_id) as core:
-        await core.store.prune_decisions(before=UnixTime(int(time.time()) - DECISIONS_KEPT))
+        await forget_old_refusals(core)
         await Live(settings, source, core).run()
 
 
@@ -135,11 +133,15 @@ class Live:
                 pass
 
     async def _take(self, messages: Sequence[IncomingMessage]) -> None:
-        decisions = await patiently(
-            lambda: self._core.intake.handle_album(messages), self._stopping
-        )
+        decisions = await patiently(lambda: self._decide(messages), self._stopping)
         if any(decision.accepted for decision in decisions or ()):
             self._wake()
+
+    async def _decide(self, messages: Sequence[IncomingMessage]) -> Sequence[Decision]:
+        # Most messages are no album; for those, markers are looked for once and not twice.
+        if len(messages) == 1:
+            return [await self._core.intake.handle(messages[0])]
+        return await self._core.intake.handle_album(messages)
 
     def _wake(self) -> None:
         for relay in self._relays:

@@ -188,7 +188,6 @@ class Post:
     media: Media | None
     album_id: int | None
     attempts: int
-    recorded_at: UnixTime  # by the local clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,16 +261,16 @@ class Relay:
         await self._sent(post, message_id)
 
     async def _send_album(self, posts: list[Post], reply_to: MessageId | None) -> None:
-        chunks = [chunks_of(post)[0] for post in posts]
+        texts = [chunks_of(post) for post in posts]
         parts = [
-            AlbumPart(post.media, chunk.text, chunk.entities, post.source, random_id_of(post))
-            for post, chunk in zip(posts, chunks, strict=True)
+            AlbumPart(post.media, first.text, first.entities, post.source, random_id_of(post))
+            for post, (first, *_) in zip(posts, texts, strict=True)
             if post.media is not None
         ]
         ids = await self._sender.send_album(self._target, parts, reply_to=reply_to)
-        for post, message_id in zip(posts, ids, strict=True):
-            if len(chunks_of(post)) > 1:
-                await self._outbox.add_parts(post, len(chunks_of(post)))
+        for post, chunks, message_id in zip(posts, texts, ids, strict=True):
+            if len(chunks) > 1:
+                await self._outbox.add_parts(post, len(chunks))
             await self._sent(post, message_id)
 
     async def _sent(self, post: Post, message_id: MessageId) -> None:

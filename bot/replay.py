@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-import time
 from array import array
 from collections import Counter
 from contextlib import AsyncExitStack
@@ -18,7 +17,7 @@ from rich.cells import set_cell_size
 from rich.color import ColorSystem
 from rich.style import Style
 
-from bot.app import Core, open_core
+from bot.app import Core, forget_old_refusals, open_core
 from bot.errors import UsageError
 from bot.models import MessageId, Outcome, UnixTime
 
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.export import ExportedChat
     from bot.models import Decision, IncomingMessage, Reason
-
-DECISIONS_KEPT: Final = 30 * 86_400  # seconds
 
 
 class Decided(NamedTuple):
@@ -148,7 +145,7 @@ async def import_history(
                 decision = await core.intake.handle(message)
                 tally.count(decision)
                 report.show(Decided(message, decision, None))
-            await core.store.prune_decisions(before=UnixTime(int(time.time()) - DECISIONS_KEPT))
+            await forget_old_refusals(core)
         finally:
             report.finish(tally)
 
