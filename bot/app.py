@@ -21,7 +21,7 @@ from bot.state.flow_tracker import FlowTracker
 from bot.storage.store import SignalStore, connect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
     from pathlib import Path
 
     from bot.config import Settings
@@ -38,6 +38,12 @@ class Core(NamedTuple):
     flows: FlowTracker
     intake: Intake
     edits: EditHandler
+    moved: Mapping[ChatId, ChatId]  # basic groups that became supergroups, old id to new
+    targets: tuple[ChatId, ...]  # as they are now
+
+    def now(self, chat: ChatId) -> ChatId:
+        """What has become of a chat."""
+        return self.moved.get(chat, chat)
 
 
 @asynccontextmanager
@@ -72,7 +78,9 @@ async def open_core(
             clock=clock,
         )
         try:
-            intake = _intake(settings, markers, store, flows, targets)
+            moved = await store.moved_chats()
+            targets = tuple(dict.fromkeys(moved.get(target, target) for target in targets))
+            intake = _intake(settings, markers, store, flows, targets, moved)
             edits = EditHandler(
                 store,
                 markers,
@@ -80,7 +88,7 @@ async def open_core(
                 relay_edits=settings.relay_edits,
                 relay_deletes=settings.relay_deletes,
             )
-            yield Core(store, flows, intake, edits)
+            yield Core(store, flows, intake, edits, moved, targets)
         finally:
             await flows.close()
     finally:
@@ -118,11 +126,12 @@ def _intake(
     store: SignalStore,
     flows: FlowTracker,
     targets: Iterable[ChatId],
+    moved: Mapping[ChatId, ChatId],
 ) -> Intake:
     users = settings.source_allowed_users
     permitted = None if users is None else frozenset(users)
     return Intake(
         markers,
         SignalHandler(store, flows, permitted=permitted, targets=targets),
-        UpdateHandler(store, flows, permitted=permitted, targets=targets),
+        UpdateHandler(store, flows, permitted=permitted, targets=targets, moved=moved),
     )
