@@ -329,7 +329,8 @@ class Bookmarks:
             await self._write()
 
     async def close(self) -> None:
-        await self._write()
+        if not self._frozen:  # else the table is in trouble, and we are not to wait for it
+            await self._write()
 
     async def _write(self) -> None:
         reached, self._reached = self._reached, {}
@@ -430,10 +431,10 @@ async def patiently(
             log.exception("an event cannot be dealt with", tries=tries)
             if tries == TRIES:
                 return None
+        await _unless(stopping, pause)
         if stopping.is_set():
             log.error("stopped before an event was recorded")
             raise NotRecorded
-        await _unless(stopping, pause)
         pause = min(2 * pause, TABLE_RETRY_AT_MOST)
 
 

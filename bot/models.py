@@ -211,13 +211,19 @@ class Post:
     source: MessageRef
     part: int  # of a text too long for one message, from 0
     target: ChatId
-    target_message_id: MessageId | None  # None: not sent yet
+    target_message_id: MessageId | None  # None: not sent yet, as far as we know
+    sent_version: int | None  # that is or may be in the target; None: none is
     reply_to: MessageId | None  # in the target chat; None: unthreaded
     text: str  # of the whole message, whatever the part
     entities: tuple[Entity, ...]
     media: Media | None
     album_id: int | None
     attempts: int
+
+    @property
+    def in_doubt(self) -> bool:
+        """A send was begun, and how it ended is not known."""
+        return self.target_message_id is None and self.sent_version is not None
 
 
 @dataclass(frozen=True, slots=True)

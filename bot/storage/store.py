@@ -151,10 +151,12 @@ class SignalStore:
             await self._write(partial(self._migrate_to, number=number))
 
     async def close(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
-        await self._engine.dispose()
+        """Behind whatever was asked before."""
+        async with self._turn:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                await connection.close()
+            await self._engine.dispose()
 
     # ── what a message becomes: one transaction each ──────────────────────────
 
@@ -291,12 +293,28 @@ class SignalStore:
 
     # ── what the relay asks (see `Outbox`) ────────────────────────────────────
 
-    async def next_posts(self, target: ChatId) -> list[Post]:
+    async def take_posts(self, target: ChatId) -> list[Post]:
         """What is to be done next in that chat: one post, or the pending parts of an album.
 
-        In source order. Empty: nothing.
+        In source order. Empty: nothing. Posts to be sent are noted as such, so that a crash leaves
+        a doubt and no error; what comes back tells of doubts that there were before.
         """
-        return await self._read(partial(self._next_posts, target=target))
+
+        def write(db: Connection) -> list[Post]:
+            taken = self._next_posts(db, target=target)
+            fresh = [post.id for post in taken if post.sent_version is None]
+            if fresh:
+                noted = update(posts).where(posts.c.id.in_(fresh))
+                db.execute(noted.values(sent_version=posts.c.version))
+            return taken
+
+        return await self._write(write)
+
+    async def last_posted(self, target: ChatId) -> MessageId:
+        """The newest message that is known to be ours there; 0 if there is none."""
+        query = select(func.coalesce(func.max(posts.c.target_message_id), 0))
+        ours = query.where(posts.c.target_chat_id == target)
+        return MessageId(await self._read(lambda db: db.execute(ours).scalar_one()))
 
     def _next_posts(self, db: Connection, *, target: ChatId) -> list[Post]:
         line = (
@@ -333,29 +351,39 @@ class SignalStore:
         await self._write(lambda db: db.execute(query, rows))
 
     async def post_sent(self, post: Post, message_id: MessageId) -> None:
-        """It stands in the target chat, as of the version that `post` shows."""
-        await self._set_post(post, PostState.SENT, target_message_id=message_id)
+        """It stands in the target chat, as the version that was noted when it was taken first."""
+        await self._post_shows(post, posts.c.sent_version, message_id)
+
+    async def post_edited(self, post: Post) -> None:
+        """What stands in the target chat is now as `post` shows it."""
+        await self._post_shows(post, literal(post.version), post.target_message_id)
+
+    async def _post_shows(
+        self, post: Post, version: ColumnElement[int], message_id: MessageId | None
+    ) -> None:
+        """Unless it changed meanwhile: then there is more to do."""
+        deleted = posts.c.state.in_({PostState.DELETE, PostState.DELETED})
+        state = case(
+            (deleted, PostState.DELETE),
+            (posts.c.version != version, PostState.EDIT),
+            else_=PostState.SENT,
+        )
+        changes = {"state": state, "sent_version": version, "target_message_id": message_id}
+        await self._change_post(post, **changes)
 
     async def post_deleted(self, post: Post) -> None:
-        await self._set_post(post, PostState.DELETED)
+        await self._change_post(post, state=PostState.DELETED)
 
     async def post_failed(self, post: Post, error: str) -> None:
-        await self._set_post(post, PostState.FAILED, error=error)
+        await self._change_post(post, state=PostState.FAILED, error=error)
 
-    async def post_delayed(self, post: Post, error: str) -> None:
-        """Count an attempt that is to be made again."""
-        changes = {"attempts": posts.c.attempts + 1, "error": error}
-        query = update(posts).where(posts.c.id == post.id).values(changes)
-        await self._write(lambda db: db.execute(query))
+    async def post_delayed(self, post: Post, error: str, *, in_doubt: bool) -> None:
+        """Count an attempt that is to be made again. `in_doubt`: it may have gone through."""
+        certain = {} if in_doubt or post.sent_version is not None else {"sent_version": None}
+        await self._change_post(post, attempts=posts.c.attempts + 1, error=error, **certain)
 
-    async def _set_post(self, post: Post, state: PostState, **more: object) -> None:
-        """Unless it changed meanwhile: then it is still sent, and there is more to do."""
-        changed = posts.c.version != post.version
-        deleted = posts.c.state.in_({PostState.DELETE, PostState.DELETED})
-        new_state: ColumnElement[str] = literal(state)
-        if state is PostState.SENT:
-            new_state = case((deleted, PostState.DELETE), (changed, PostState.EDIT), else_=state)
-        query = update(posts).where(posts.c.id == post.id).values(state=new_state, **more)
+    async def _change_post(self, post: Post, **changes: object) -> None:
+        query = update(posts).where(posts.c.id == post.id).values(**changes)
         await self._write(lambda db: db.execute(query))
 
     # ── what becomes of a recorded message later ──────────────────────────────
@@ -390,13 +418,10 @@ class SignalStore:
         of_messages = and_(
             posts.c.source_chat_id == chat_id, posts.c.source_message_id.in_(list(ids))
         )
-        there = {PostState.SENT, PostState.EDIT}
-        state = case((posts.c.state.in_(there), PostState.DELETE), else_=PostState.DELETED)
-        query = (
-            update(posts)
-            .where(of_messages, posts.c.state.in_({*there, PostState.PENDING}))
-            .values(state=state)
-        )
+        there = posts.c.sent_version.is_not(None)
+        state = case((there, PostState.DELETE), else_=PostState.DELETED)
+        living = {PostState.SENT, PostState.EDIT, PostState.PENDING}
+        query = update(posts).where(of_messages, posts.c.state.in_(living)).values(state=state)
         return (await self._write(lambda db: db.execute(query))).rowcount
 
     # ── how far Telegram's updates are dealt with (see `CursorTable`) ─────────
@@ -536,11 +561,24 @@ class SignalStore:
         return await self._read(partial(_in_transaction, work=work))
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
-        if self._connection is None:
-            raise DatabaseUnavailable(f"{self._engine.url.database}: not open")
+        # Whoever asks may be cancelled, the statement may not: in the midst of one SQLAlchemy gives
+        # the connection up, and with it what others are about to ask.
+        asked = asyncio.ensure_future(self._in_turn(work))
+        asked.add_done_callback(_look_at)
+        return await asyncio.shield(asked)
+
+    async def _in_turn(self, work: Callable[[Connection], T]) -> T:
         async with self._turn:
+            if self._connection is None:
+                raise DatabaseUnavailable(f"{self._engine.url.database}: not open")
             with _errors_of(self._engine):
                 return await self._connection.run_sync(work)
+
+
+def _look_at(asked: asyncio.Future[Any]) -> None:
+    """So that nobody complains of an error that the cancelled did not look at."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 def _try(database: str | None) -> None:
@@ -687,6 +725,7 @@ def _post(db: Connection, row: RowMapping) -> Post:
         part=row["part"],
         target=row["target_chat_id"],
         target_message_id=row["target_message_id"],
+        sent_version=row["sent_version"],
         reply_to=_reply_to(db, row, parent),
         text=content["text"],
         entities=tuple(Entity(**entity) for entity in json.loads(content["entities"])),
