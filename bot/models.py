@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, NewType
+from typing import TYPE_CHECKING, Final, NamedTuple, NewType
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -14,6 +14,14 @@ MessageId = NewType("MessageId", int)  # unique within one chat only
 AuthorId = NewType("AuthorId", int)  # > 0 a user, < 0 a chat that speaks for itself
 SignalId = NewType("SignalId", int)  # our own: the row of the `signals` table
 UnixTime = NewType("UnixTime", int)  # seconds, Telegram server time
+
+
+CHANNELS: Final = ChatId(-(10**12))  # a channel's id is this minus its own, as Bot API counts
+
+
+def is_basic_group(chat: ChatId) -> bool:
+    """Neither a user nor a channel nor a supergroup."""
+    return CHANNELS < chat < 0
 
 
 class Outcome(StrEnum):

@@ -14,9 +14,8 @@ from pyrogram import raw
 from pyrogram.errors import FloodWait, InternalServerError
 
 from bot.errors import LoggedOut
-from bot.models import ChatId, Cursor, MessageId, Reached
+from bot.models import CHANNELS, ChatId, Cursor, MessageId, Reached
 from bot.telegram.catch_up import EVERY, QUEUE_MAX, CatchUp
-from bot.telegram.messages import CHANNELS
 from tests.loopback.tl import make
 
 functions, types = raw.functions, raw.types
@@ -104,7 +103,9 @@ class FakeTelegram:
         self.asked.append(type(query).__name__)
         if self.errors and (error := self.errors.popleft()):
             raise error
-        return self.answers[type(query)](query)
+        answer = self.answers[type(query)](query)
+        await asyncio.sleep(0)  # what happens now is in no answer
+        return answer
 
     def _state(self, _query):
         return types.updates.State(pts=1, qts=0, date=NOW, seq=0, unread_count=0)
@@ -321,7 +322,8 @@ async def test_whatever_happens_the_reader_comes_to_know_everything_in_order(
         await asyncio.sleep(0)
     for update in late:
         life.catch_up.hear(container(update))
-    life.catch_up.lost()
+    # One more that is pushed is all it takes to see what is missing.
+    life.catch_up.hear(container(telegram.say("the last word")))
     await life.settle()
     life.work()
     await life.end()
@@ -355,6 +357,34 @@ async def test_what_is_pushed_in_order_is_fed_without_asking(alive):
     assert knows_all(life.notes, telegram)
     assert telegram.asked == []
     assert life.notes.cursors[CHANNEL] == Cursor(CHANNEL, 6, None, NOW, MessageId(5))
+
+
+async def test_what_was_there_before_is_dropped_and_moves_nothing_back(alive):
+    telegram = FakeTelegram()
+    life = await alive(telegram)
+    first, second = telegram.say("1"), telegram.say("2")
+    life.work()
+    telegram.asked.clear()
+
+    for update in (first, second, first, second):
+        life.catch_up.hear(container(update))
+
+    assert [update for update in life.queue if not isinstance(update, Reached)] == [first, second]
+    assert telegram.asked == []
+
+
+async def test_a_gap_between_containers_is_a_gap_in_the_accounts_box(alive):
+    telegram = FakeTelegram()
+    life = await alive(telegram)
+    telegram.asked.clear()
+    for seq in (5, 6):
+        life.catch_up.hear(container(seq=seq))
+    assert life.catch_up.current
+
+    life.catch_up.hear(container(seq=8))
+    await life.settle()
+
+    assert telegram.asked == ["GetDifference"]
 
 
 async def test_one_that_is_missing_is_asked_for_and_the_others_wait_for_it(alive):

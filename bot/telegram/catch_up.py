@@ -22,8 +22,8 @@ from pyrogram import raw
 from pyrogram.errors.rpc_error import RPCError
 
 from bot.errors import PostRefused, RetryLater, TargetUnavailable, TelegramError
-from bot.models import ChatId, Cursor, MessageId, Reached, UnixTime
-from bot.telegram.messages import CHANNELS, EDITED, LARGEST_ID, NEW, build, people_of
+from bot.models import CHANNELS, ChatId, Cursor, MessageId, Reached, UnixTime, is_basic_group
+from bot.telegram.messages import EDITED, LARGEST_ID, NEW, build, people_of
 from bot.telegram.sender import input_channel, reading, said, translated
 
 if TYPE_CHECKING:
@@ -287,12 +287,10 @@ class CatchUp:
             before = box.pts
             while box.behind:
                 await self._room()
-                was = box.pts
+                box.promised = 0  # what was promised before is in the answer, or was no promise
                 final = await self._ask(box)
                 self._queue.feed(Reached(box.cursor()), {}, {})
-                # A promise that the final difference does not keep was no promise.
-                if final and (box.promised <= (box.pts or 0) or box.pts == was):
-                    box.behind, box.promised = False, 0
+                box.behind = not final or box.promised > (box.pts or 0)
         self.recovered += box.pts != before
 
     async def _ask(self, box: Box) -> bool:
@@ -401,7 +399,7 @@ class CatchUp:
         message are the end.
         """
         log.warning("too far behind, looking at messages one by one", box=box.id)
-        basic_groups = [chat for chat in self._chats if chat > CHANNELS]
+        basic_groups = [chat for chat in self._chats if is_basic_group(chat)]
         for chat in basic_groups if box is self._account else [box.id]:
             await self._look_again(chat, box.message_id or 0)
         if box.message_id is None and newest is not None:

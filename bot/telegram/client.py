@@ -23,9 +23,9 @@ from pyrogram.errors.rpc_error import RPCError
 from pyrogram.handlers.raw_update_handler import RawUpdateHandler
 
 from bot.errors import LoggedOut, PostRefused, RetryLater, TargetUnavailable
-from bot.models import ChatId, Reached
+from bot.models import CHANNELS, ChatId, Reached, is_basic_group
 from bot.telegram.catch_up import EVERY, CatchUp
-from bot.telegram.messages import CHANNELS, build, events
+from bot.telegram.messages import build, events
 from bot.telegram.messages import chat_id as chat_id_of
 from bot.telegram.sender import Sender, input_channel, translated
 
@@ -337,7 +337,7 @@ class Telegram:
 
     async def peer(self, chat_id: ChatId) -> Any:
         """The raw input peer of a chat. Raises `TargetUnavailable` if there is none for us."""
-        if CHANNELS < chat_id < 0:
+        if is_basic_group(chat_id):
             return types.InputPeerChat(chat_id=-chat_id)
         known = await self._known_peer(chat_id)
         if known is None:
@@ -401,7 +401,7 @@ class Telegram:
 
     async def moved_to(self, chat_id: ChatId) -> ChatId | None:
         """The supergroup that a basic group has become; None: it is no such group."""
-        if not CHANNELS < chat_id < 0:
+        if not is_basic_group(chat_id):
             return None
         try:
             with translated(chat_id):
