@@ -61,6 +61,8 @@ def require(settings: Settings) -> ChatId:
         )
     if settings.bot_token and settings.session_string:
         raise SettingsError("BOT_TOKEN and SESSION_STRING are both set: keep one of them")
+    if settings.source_chat_id in settings.target_chat_id:
+        raise SettingsError(f"TARGET_CHAT_ID: {settings.source_chat_id} is SOURCE_CHAT_ID, too")
     return settings.source_chat_id
 
 
