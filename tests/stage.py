@@ -30,7 +30,7 @@ class Stage:
         )
         self.target = telegram.channel("Target", admins=[self.bot], id=2990000001)
 
-    async def launch(self, *command, **env):
+    async def launch(self, *command, source=None, targets=None, **env):
         return await self.telegram.run(
             ["-m", "bot", *command],
             cwd=self.directory,
@@ -38,34 +38,35 @@ class Stage:
                 "API_ID": str(API_ID),
                 "API_HASH": API_HASH,
                 "BOT_TOKEN": self.bot.token,
-                "SOURCE_CHAT_ID": str(self.group.id),
-                "TARGET_CHAT_ID": str(self.target.id),
+                "SOURCE_CHAT_ID": str((source or self.group).id),
+                "TARGET_CHAT_ID": ",".join(str(chat.id) for chat in targets or [self.target]),
                 "LOG_FORMAT": "json",
                 **env,
             },
         )
 
     @asynccontextmanager
-    async def relay(self, **env):
+    async def relay(self, **how):
         """The running bot; stopped at the end, which must be in order."""
-        program = await self.launch(**env)
+        program = await self.launch(**how)
         await program.wait_output('"started"', timeout=30)
         yield program
         if program.returncode is None:
             program.terminate()
             assert await program.wait(timeout=15) == 0, program.output
 
-    def posted(self):
-        return self.telegram.messages(self.target)
+    def posted(self, where=None):
+        """What people read there: in the target, if nothing else is named."""
+        return [seen for seen in self.telegram.messages(where or self.target) if not seen.service]
 
-    async def shows(self, *texts):
-        """Wait until the target shows these texts, and give its messages."""
+    async def shows(self, *texts, where=None):
+        """Wait until the target shows these texts and no others, and give its messages."""
         await self.telegram.wait_for(
-            lambda: [seen.text for seen in self.posted()] == list(texts),
+            lambda: [seen.text for seen in self.posted(where)] == list(texts),
             timeout=20,
             what=f"{texts} in the target",
         )
-        return self.posted()
+        return self.posted(where)
 
     def rows(self, query):
         with closing(sqlite3.connect(self.directory / "data" / "signals.db")) as db:
