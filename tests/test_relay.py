@@ -112,7 +112,7 @@ class FakeTelegram:
         return [MessageId(first + number) for number in range(len(parts))]
 
     async def edit(self, target, message_id, text, entities, media, *, source):
-        self._answer("edit", message_id, text)
+        self._answer("edit", message_id, text, *([media.kind] if media else []))
 
     async def delete(self, target, ids):
         self._answer("delete", *ids)
@@ -282,6 +282,19 @@ async def test_a_deleted_message_is_deleted_where_it_was_posted():
 
     assert telegram.asked == [("delete", 77)]
     assert outbox.states() == [PostState.DELETED]
+
+
+@pytest.mark.parametrize("kind", ["voice", "video_note", "sticker", "location"])
+async def test_media_that_telegram_does_not_exchange_are_left_out_of_an_edit(kind):
+    """They cannot change, but the caption of a voice message can."""
+    telegram = FakeTelegram()
+    posted = {"state": PostState.EDIT, "target_message_id": MessageId(77)}
+    outbox = FakeOutbox(
+        post(1, "old", media=PHOTO, **posted), post(2, "new", media=Media(kind, "x"), **posted)
+    )
+    await rounds(relay_of(outbox, telegram), 2)
+
+    assert telegram.asked == [("edit", 77, "old", "photo"), ("edit", 77, "new")]
 
 
 def test_the_random_id_says_which_post_it_is():

@@ -304,7 +304,9 @@ class SignalStore:
         await self._set_post(post, PostState.DELETED)
 
     async def post_failed(self, post: Post, error: str) -> None:
-        await self._set_post(post, PostState.FAILED, error=error)
+        """Telegram will never do it. An edit that fails leaves the post as it stands."""
+        stands = post.state is PostState.EDIT
+        await self._set_post(post, PostState.SENT if stands else PostState.FAILED, error=error)
 
     async def post_delayed(self, post: Post, error: str) -> None:
         """Count an attempt that is to be made again."""
