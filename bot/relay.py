@@ -40,7 +40,7 @@ REPLACEABLE: Final = frozenset({"photo", "video", "animation", "audio", "documen
 AT_ONCE: Final = timedelta(0)
 RETRY: Final = timedelta(seconds=1)  # doubled with each attempt
 RETRY_AT_MOST: Final = timedelta(minutes=1)
-UNAVAILABLE: Final = timedelta(seconds=30)  # doubled with each attempt
+UNAVAILABLE: Final = timedelta(seconds=5)  # doubled with each attempt
 UNAVAILABLE_AT_MOST: Final = timedelta(minutes=10)
 AFTER_A_FAILURE: Final = timedelta(seconds=5)
 
