@@ -17,18 +17,25 @@ SEND = (
 
 
 class Stage:
-    """Alice calls, Bob talks, and the relay carries from the group to the target."""
+    """Alice calls, Bob talks, and the relay carries from the group to the target.
+
+    It logs in as a bot; Carol is somebody whose account it may use instead.
+    """
 
     def __init__(self, telegram: LoopbackTelegram, directory) -> None:
         self.telegram = telegram
         self.directory = directory
-        self.alice, self.bob = telegram.user("Alice"), telegram.user("Bob")
+        self.alice, self.bob, self.carol = map(telegram.user, ("Alice", "Bob", "Carol"))
         self.bot = telegram.bot("relay_bot", token="42:secret")
         # An id that a 32-bit client library takes for impossible.
         self.group = telegram.supergroup(
-            "Signals", members=[self.alice, self.bob], admins=[self.bot], id=2880553977
+            "Signals", members=[self.alice, self.bob, self.carol], admins=[self.bot], id=2880553977
         )
-        self.target = telegram.channel("Target", admins=[self.bot], id=2990000001)
+        self.target = telegram.channel("Target", admins=[self.bot, self.carol], id=2990000001)
+
+    def login_of_carol(self):
+        """Settings; every call makes a login of its own."""
+        return {"BOT_TOKEN": "", "SESSION_STRING": self.telegram.session_string(self.carol)}
 
     async def launch(self, *command, source=None, targets=None, **env):
         return await self.telegram.run(
