@@ -37,6 +37,7 @@ HIGH_SURROGATES: Final = range(0xD8, 0xDC)
 # even if only the caption of a voice message changes.
 # https://core.telegram.org/bots/api#editmessagemedia
 REPLACEABLE: Final = frozenset({"photo", "video", "animation", "audio", "document"})
+CAPTIONED: Final = REPLACEABLE | {"voice"}
 AT_ONCE: Final = timedelta(0)
 RETRY: Final = timedelta(seconds=1)  # doubled with each attempt
 RETRY_AT_MOST: Final = timedelta(minutes=1)
@@ -209,6 +210,10 @@ class Relay:
     async def _edit(self, post: Post) -> None:
         chunks = chunks_of(post)
         if post.target_message_id is None:
+            return
+        if post.media is not None and post.media.kind not in CAPTIONED:
+            # Nothing in it can change. A live location moves by edits, many of them.
+            await self._outbox.post_sent(post, post.target_message_id)
             return
         if post.part >= len(chunks):  # the text has become shorter
             await self._sender.delete(self._target, [post.target_message_id])
