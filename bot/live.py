@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -10,9 +11,10 @@ import structlog
 
 from bot.app import Core, forget_old_refusals, open_core
 from bot.errors import DatabaseUnavailable, RetryLater, SettingsError
-from bot.models import DeletedMessages, EditedMessage, IncomingMessage
+from bot.models import AuthorId, DeletedMessages, EditedMessage, IncomingMessage
 from bot.relay import Relay
 from bot.telegram.client import Telegram
+from bot.telegram.messages import CHANNELS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -26,6 +28,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 STOPPING: Final = 10.0  # seconds for what is in hand
+INTERRUPTED: Final = 130  # as a shell counts a process ended by SIGINT
 LOGIN_RETRY: Final = 10.0  # seconds
 TABLE_RETRY, TABLE_RETRY_AT_MOST = 1.0, 30.0  # seconds
 ALBUM_SILENCE: Final = 0.3  # seconds after a part of an album
@@ -92,6 +95,10 @@ class Live:
     def __init__(self, settings: Settings, source: ChatId, core: Core) -> None:
         self._settings = settings
         self._source = source
+        # Telegram does not name a basic group in which something was deleted, nor a private chat.
+        self._deletions_in = None if source > CHANNELS else source
+        # A person may be a target and an author.
+        self._target_chats = {AuthorId(chat) for chat in settings.target_chat_id if chat < 0}
         self._core = core
         self._telegram = telegram_of(settings, settings.data_dir, self.hear)
         self._relays = [
@@ -122,13 +129,17 @@ class Live:
         if not isinstance(event, IncomingMessage):
             await self._albums.finish()  # what came before it is dealt with before it
         match event:
+            case IncomingMessage(author=author) | EditedMessage(IncomingMessage(author=author)) if (
+                author in self._target_chats
+            ):
+                pass  # our own posts: a target that is linked to the source sends them back
             case IncomingMessage() if event.chat_id == self._source:
                 await self._albums.hear(event)
             case EditedMessage() if event.message.chat_id == self._source:
                 edited = event.message
                 await patiently(lambda: self._core.edits.edited(edited), self._stopping)
                 self._wake()
-            case DeletedMessages(chat_id, ids) if chat_id in {None, self._source}:
+            case DeletedMessages(chat_id, ids) if chat_id == self._deletions_in:
                 await patiently(lambda: self._core.edits.deleted(self._source, ids), self._stopping)
                 self._wake()
             case _:
@@ -175,8 +186,9 @@ class Live:
 
     def _stop(self, number: int) -> None:
         if self._stopping.is_set():
-            # Asked twice: nothing is lost by stopping here, every row is committed or not begun.
-            raise KeyboardInterrupt
+            # Asked twice: nothing is lost by ending here, every row is committed or not begun.
+            # Not by an exception: the library's tasks may take ten seconds to be cancelled.
+            os._exit(INTERRUPTED)
         log.info("stopping", signal=signal.Signals(number).name)
         self._stopping.set()
 

@@ -169,6 +169,19 @@ async def test_a_basic_group_is_a_source_and_a_target_like_any_other(stage):
     assert threads(seen) == [None, 0, 1]
 
 
+async def test_what_somebody_deletes_in_a_private_chat_deletes_nothing_in_the_target(stage):
+    """Telegram does not name the chat of such a deletion, and ids are unique in a chat only."""
+    async with stage.relay():
+        private = await stage.bob.sends(stage.bot, "hello")
+        signal_ = await stage.alice.sends(stage.group, "#idea BTC")
+        while private.id_for(stage.bot.account) < signal_.id:
+            private = await stage.bob.sends(stage.bot, "hello?")
+        await stage.shows("#idea BTC")
+        await stage.bob.deletes(private)
+        await stage.alice.sends(stage.group, LAST)
+        await stage.shows("#idea BTC", LAST)
+
+
 # ── a person's account ──
 
 
@@ -194,6 +207,21 @@ async def test_a_persons_account_relays_as_a_bot_does(stage):
 
 
 # ── chats that lead back to themselves ──
+
+
+async def test_a_target_whose_posts_come_back_into_the_source_starts_no_circle(stage):
+    """Such as a channel whose discussion group is the source: what is posted comes back marked."""
+    stage.target.linked, stage.group.linked = stage.group, stage.target
+    async with stage.relay():
+        signal_ = await stage.alice.sends(stage.group, "#idea BTC")
+        (first,) = await stage.shows("#idea BTC")
+        (back,) = first.message.copies
+        await stage.alice.sends(stage.group, "about the copy", reply_to=back)
+        await stage.alice.sends(stage.group, "TP1", reply_to=signal_)
+        await stage.alice.edits(signal_, "#idea ETH")
+        await stage.shows("#idea ETH", "TP1")
+        await stage.alice.sends(stage.group, LAST)
+        await stage.shows("#idea ETH", "TP1", LAST)
 
 
 async def test_a_target_that_is_the_source_is_refused_at_the_start(stage):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 
+import pytest
 from pyrogram import raw
 
 from tests.loopback import FloodWait, Hold, Member, Role, Swallow
@@ -151,6 +153,30 @@ async def test_told_to_stop_with_a_send_under_way_it_ends_in_time_and_sends_once
     assert stage.rows("SELECT state FROM posts") == [("pending",), ("pending",)]
     async with stage.relay():
         await stage.shows("#idea 1", "#idea 2")
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+async def test_told_to_stop_a_second_time_it_ends_at_once_and_loses_nothing(stage, first):
+    """Even at the same moment, as a supervisor and a terminal may tell it."""
+    stage.telegram.faults.on(SEND, Swallow(), times=None)
+    program = await stage.launch()
+    await program.wait_output('"started"')
+    signal_ = await stage.alice.sends(stage.group, "#idea")
+    await stage.alice.sends(stage.group, "TP1", reply_to=signal_)
+    await program.wait_output('"decided"', count=2)
+    await stage.shows("#idea")
+    program.signal(first)
+    if first is signal.SIGINT:  # two of one kind may arrive as one
+        await program.wait_output('"stopping"')
+    program.signal(signal.SIGINT)
+
+    assert await program.wait(timeout=4.5) == 130  # told once, it waits 5 seconds for the answer
+    assert "Traceback" not in program.output
+    assert stage.rows("SELECT state FROM posts") == [("pending",), ("pending",)]
+    stage.telegram.faults.clear()
+    async with stage.relay():
+        first_post, second_post = await stage.shows("#idea", "TP1")
+    assert second_post.reply_to == first_post.id
 
 
 async def revoked(stage, **login):
