@@ -197,15 +197,15 @@ async def revoked(stage, **login):
 
 async def test_a_bot_whose_login_is_revoked_ends_and_posts_the_rest_with_a_new_one(stage):
     line = await revoked(stage)
-    assert "401 SESSION_REVOKED" in line
-    (stage.directory / "data" / "relay.session").unlink()
-    async with stage.relay():
+    assert "401 SESSION_REVOKED: data/relay.session is void" in line
+    async with stage.relay() as program:
+        assert "logging in anew" in program.output
         first, second = await stage.shows("#idea", "TP1")
     assert second.reply_to == first.id
 
 
 async def test_a_person_whose_session_is_revoked_is_told_so_and_a_new_one_posts_the_rest(stage):
     line = await revoked(stage, **stage.login_of_carol())
-    assert "401 SESSION_REVOKED" in line
+    assert "401 SESSION_REVOKED: SESSION_STRING is void, log in anew" in line
     async with stage.relay(**stage.login_of_carol()):
         await stage.shows("#idea", "TP1")

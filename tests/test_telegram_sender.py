@@ -479,7 +479,7 @@ async def test_a_post_that_telegram_will_never_take_is_refused(
 
 @pytest.mark.parametrize(("name", "code"), VOID)
 async def test_a_login_that_ended_is_logged_out(sender, telegram, target, name, code):
-    assert type(await failure(sender, telegram, target, code, name)) is LoggedOut
+    assert isinstance(await failure(sender, telegram, target, code, name), LoggedOut)
 
 
 async def test_a_session_revoked_at_run_time_is_noticed(sender, telegram, bot, target):
