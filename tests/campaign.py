@@ -35,7 +35,7 @@ from tests.loopback import (
     Sometimes,
     Swallow,
 )
-from tests.test_live import SEND, Stage
+from tests.stage import SEND, Stage
 
 functions = raw.functions
 EDIT = (functions.messages.EditMessage,)
