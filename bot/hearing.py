@@ -25,10 +25,11 @@ from bot.models import (
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from bot.handlers.edit_handler import EditHandler
     from bot.intake import Intake
-    from bot.models import AuthorId, ChatId, Cursor, Decision, Event
+    from bot.models import AuthorId, ChatId, Cursor, Decision, Event, MessageId
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +51,8 @@ class Hearing:
     """`source` and `targets` are the chats of the route, `moved` what became of older ones.
 
     `ours` are the authors of what comes back to us and is no news. `wake` is called when there may
-    be something new to post, `begin_anew` when a chat of ours has become another one. Once
+    be something new to post, `begin_anew` when a chat of ours has become another one.
+    `more_to_come`: further events are known to follow. Once
     `stopping` is set nothing more is heard: it comes again at the next start.
     """
 
@@ -66,6 +68,8 @@ class Hearing:
         wake: Callable[[], None],
         begin_anew: Callable[[], None],
         stopping: asyncio.Event,
+        more_to_come: Callable[[], bool] = lambda: False,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._table = table
         self._intake = intake
@@ -79,8 +83,10 @@ class Hearing:
         self._wake = wake
         self._begin_anew = begin_anew
         self._stopping = stopping
-        self.bookmarks = Bookmarks(table)
-        self._albums = Albums(self._take, self.bookmarks.move)
+        self.bookmarks = Bookmarks(table, sleep=sleep)
+        self._albums = Albums(
+            self._take, self.bookmarks.move, more_to_come=more_to_come, sleep=sleep
+        )
 
     async def hear(self, event: Event) -> None:
         """Deal with one event; when this returns, the tables hold what there was to hold."""
@@ -90,17 +96,18 @@ class Hearing:
         if isinstance(event, Reached):
             await self._albums.reached(event.cursor)
             return
-        if not isinstance(event, IncomingMessage):
-            await self._albums.finish()  # what came before it is dealt with before it
         match event:
             case IncomingMessage() if self._is_heard(event):
                 await self._albums.hear(event)
             case EditedMessage(message) if self._is_heard(message):
+                await self._albums.finish_before({message.id})
                 await self._record(lambda: self._edits.edited(message))
                 self._wake()
-            case DeletedMessages(chat_id) if chat_id in {None, self._source}:
+            case DeletedMessages(chat_id, ids) if chat_id in {None, self._source}:
+                await self._albums.finish_before(set(ids))
                 await self._delete(event)
             case MigratedChat(old, new) if old in {self._source, *self._targets}:
+                await self._albums.finish()
                 await self._record(lambda: self.move(old, new))
             case _:
                 pass
@@ -211,10 +218,16 @@ class Albums:
         self,
         take: Callable[[Sequence[IncomingMessage]], Awaitable[None]],
         move: Callable[[Cursor], None],
+        *,
+        more_to_come: Callable[[], bool] = lambda: False,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._take = take
         self._move = move
+        self._more_to_come = more_to_come
+        self._sleep = sleep
         self._parts: list[IncomingMessage] = []
+        self._heard = 0  # parts so far
         self._cursors: list[Cursor] = []  # behind the parts that are held
         self._silence: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
@@ -227,6 +240,7 @@ class Albums:
                 await self._take([message])
                 return
             self._parts.append(message)
+            self._heard += 1
         self._await_silence()
 
     async def reached(self, cursor: Cursor) -> None:
@@ -236,6 +250,11 @@ class Albums:
                 self._cursors.append(cursor)
             else:
                 self._move(cursor)
+
+    async def finish_before(self, ids: AbstractSet[MessageId]) -> None:
+        """Give out what is held if it is one of these that something happens to next."""
+        if any(part.id in ids for part in self._parts):
+            await self.finish()
 
     async def finish(self) -> None:
         """Give out what is held."""
@@ -258,12 +277,20 @@ class Albums:
     def _await_silence(self) -> None:
         if self._silence is not None:
             self._silence.cancel()
-        self._silence = asyncio.create_task(self._finish_after_silence())
+        self._silence = asyncio.create_task(self._finish_after_silence(self._heard))
 
-    async def _finish_after_silence(self) -> None:
-        await asyncio.sleep(ALBUM_SILENCE)
+    async def _finish_after_silence(self, heard: int) -> None:
+        await self._sleep(ALBUM_SILENCE)
+        while self._more_to_come():  # a difference may be cut in the midst of an album
+            await self._sleep(ALBUM_SILENCE)
         # Shielded: a further part may come now, and what is being recorded must not be cut off.
-        await asyncio.shield(asyncio.ensure_future(self.finish()))
+        await asyncio.shield(asyncio.ensure_future(self._finish_if_still(heard)))
+
+    async def _finish_if_still(self, heard: int) -> None:
+        """Unless another part came while this one waited for its turn."""
+        async with self._turn:
+            if self._heard == heard:
+                await self._give()
 
 
 class NotRecorded(Exception):

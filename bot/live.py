@@ -113,6 +113,7 @@ class Live:
             wake=self._wake,
             begin_anew=self._begin_anew,
             stopping=self._stopping,
+            more_to_come=lambda: self._telegram.more_to_come,
         )
         self._telegram = telegram_of(
             settings,

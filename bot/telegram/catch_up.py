@@ -134,6 +134,11 @@ class CatchUp:
         """Whether all that happened up to now was fed, as far as we were told."""
         return not any(box.behind for box in (self._account, *self._boxes.values()))
 
+    @property
+    def more_to_come(self) -> bool:
+        """Whether there is something that waits for the reader, or that is still to be asked for."""
+        return not self.current or len(self._queue) > 0
+
     # ── what is pushed ──
 
     def hear(self, pushed: Any) -> None:

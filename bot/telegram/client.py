@@ -174,6 +174,11 @@ class Telegram:
         connected = session is not None and session.is_started.is_set()
         return bool(connected and self._catch_up is not None and self._catch_up.current)
 
+    @property
+    def more_to_come(self) -> bool:
+        """Events are known to follow."""
+        return self._catch_up is not None and self._catch_up.more_to_come
+
     async def stop(self) -> None:
         """Events under way are finished first, for up to ten seconds."""
         if self._reconnecting is not None:

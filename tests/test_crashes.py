@@ -1,0 +1,345 @@
+"""The process dies at every await between Telegram and the target, and the target never knows."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import random
+import sqlite3
+from collections import deque
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import structlog
+
+from bot.handlers.edit_handler import EditHandler
+from bot.handlers.signal_handler import SignalHandler
+from bot.handlers.update_handler import UpdateHandler
+from bot.hearing import Hearing
+from bot.intake import Intake
+from bot.models import ChatId, MessageId, Reached
+from bot.relay import Relay
+from bot.signals import Markers
+from bot.state.flow_tracker import FlowTracker
+from bot.storage.store import SignalStore, connect
+from bot.telegram.catch_up import EVERY, CatchUp
+from bot.telegram.messages import events
+from tests.boxes import CHANNEL, ME, FakeTelegram, container
+
+TARGET = ChatId(-1009876543210)
+ALICE, BOB = 1001, 1002
+CRASHES, AT_ONCE = 2_000, 250
+HAPPENINGS = 6  # in one afternoon
+
+
+class Crash(BaseException):
+    """The lights go out. Nothing in the pipeline may catch it."""
+
+
+class Fuse:
+    """Burns through at the n-th step; a step is a moment before or after something is awaited."""
+
+    def __init__(self, steps=None):
+        self.left = steps
+        self.passed = 0
+
+    def step(self):
+        self.passed += 1
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise Crash
+
+    @property
+    def burnt(self):
+        return self.left is not None and self.left < 0
+
+    def around(self, part):
+        return Fused(part, self)
+
+
+class Fused:
+    """A part of which every coroutine has a step before and a step after it."""
+
+    def __init__(self, part, fuse):
+        self._part, self._fuse = part, fuse
+
+    def __getattr__(self, name):
+        method = getattr(self._part, name)
+
+        async def stepwise(*args, **more):
+            self._fuse.step()
+            result = await method(*args, **more)
+            self._fuse.step()
+            return result
+
+        return stepwise
+
+
+class FakeTarget:
+    """The target chat, in which a `random_id` is taken once."""
+
+    def __init__(self):
+        self.shown = {}  # message id → [text, reply_to, album]
+        self.taken = {}
+        self.numbers = itertools.count(500)
+
+    def _take(self, random_id, text, reply_to, album=None):
+        if random_id not in self.taken:
+            self.taken[random_id] = MessageId(next(self.numbers))
+            self.shown[self.taken[random_id]] = [text, reply_to, album]
+        return self.taken[random_id]
+
+    async def send_text(self, _target, text, _entities, *, reply_to, random_id):
+        return self._take(random_id, text, reply_to)
+
+    async def send_media(self, _target, _media, text, _entities, *, source, reply_to, random_id):
+        return self._take(random_id, text, reply_to)
+
+    async def send_album(self, _target, parts, *, reply_to):
+        album = parts[0].random_id
+        return [self._take(part.random_id, part.text, reply_to, album) for part in parts]
+
+    async def edit(self, _target, message_id, text, _entities, _media, *, source):
+        self.shown[message_id][0] = text
+
+    async def delete(self, _target, ids):
+        for message_id in ids:
+            self.shown.pop(message_id, None)
+
+
+class Queue(deque):
+    def feed(self, *item):
+        self.append(item)
+
+
+class Process:
+    """The bot's parts, as `live` puts them together, over fakes on Telegram's side."""
+
+    def __init__(self, telegram, target, engine, fuse):
+        self.database, self.fuse = engine.url.database, fuse
+        self.store = SignalStore(engine)
+        table = fuse.around(self.store)
+        flows, markers = FlowTracker(table, None), Markers(["#idea"])
+        intake = Intake(
+            markers,
+            SignalHandler(table, flows, targets=[TARGET]),
+            UpdateHandler(table, flows, targets=[TARGET]),
+        )
+        self.relay = Relay(table, fuse.around(target), TARGET, sleep=self._sleep, jitter=lambda: 0)
+        self.hearing = Hearing(
+            table,
+            intake,
+            EditHandler(table, markers, intake),
+            source=CHANNEL,
+            targets=[TARGET],
+            moved={},
+            wake=self.relay.wake,
+            begin_anew=lambda: None,
+            stopping=asyncio.Event(),
+            more_to_come=lambda: self.catch_up.more_to_come,
+            sleep=self._sleep,
+        )
+        self.queue = Queue()
+        self.catch_up = CatchUp(
+            fuse.around(telegram),
+            table,
+            self.queue,
+            account=ME,
+            chats=[CHANNEL],
+            sleep=self._sleep,
+        )
+        self.tasks = []
+        self.busy = False
+
+    @staticmethod
+    async def _sleep(seconds):
+        await (asyncio.Event().wait() if seconds == EVERY else asyncio.sleep(0))
+
+    async def start(self):
+        await self.store.open()
+        await self.catch_up.begin()
+        parts = (self.catch_up.run(), self._read(), self.relay.run(), self.hearing.bookmarks.run())
+        self.tasks = [asyncio.create_task(part) for part in parts]
+
+    async def _read(self):
+        while True:
+            while self.queue:
+                self.busy = True
+                update, users, chats = self.queue.popleft()
+                if isinstance(update, Reached):
+                    await self.hearing.hear(update)
+                else:
+                    for event in events(update, users, chats):
+                        await self.hearing.hear(event)
+            self.busy = False
+            await asyncio.sleep(0)
+
+    @property
+    def dead(self):
+        return self.fuse.burnt or any(task.done() for task in self.tasks)
+
+    async def quiet(self, telegram):
+        """Until all is dealt with and written down, or the process is dead."""
+        while not self.dead:
+            await asyncio.sleep(0)
+            if not self.catch_up.current or self.queue or self.busy:
+                continue
+            cursor = await self.store.cursor(CHANNEL)
+            if cursor.pts == telegram.pts and not self._to_do():
+                return
+
+    def _to_do(self):
+        query = "SELECT count(*) FROM posts WHERE state IN ('pending', 'edit', 'delete')"
+        with closing(sqlite3.connect(self.database)) as db:
+            return db.execute(query).fetchone()[0]
+
+    async def end(self):
+        """Whatever was under way goes no further."""
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await self.store.close()
+
+
+class Afternoon:
+    """A few things that happen in a group, the same ones for the same seed."""
+
+    def __init__(self, seed):
+        self.chance = random.Random(seed)
+        self.telegram, self.target = FakeTelegram(slice_=4), FakeTarget()
+        self.expected = {}  # source message id → [text, parent], in source order
+        self.albums = itertools.count(1)
+
+    def next(self):
+        """Something happens; the updates that it would be pushed as."""
+        if not self.expected:
+            return self._signal()
+        return self.chance.choice(
+            [self._signal, self._update, self._update, self._album, self._edit, self._delete]
+        )()
+
+    def _say(self, text, author=ALICE, parent=None, **more):
+        update = self.telegram.say(text, author=author, reply_to=parent, **more)
+        return update, self.telegram.messages[-1]
+
+    def _signal(self):
+        update, message = self._say(f"#idea {len(self.telegram.messages)}")
+        self.expected[message.id] = [message.text, None]
+        return [update]
+
+    def _update(self):
+        parent = self.chance.choice(list(self.expected))
+        stranger, _ = self._say("and now?", BOB, parent)
+        update, message = self._say(f"update {len(self.telegram.messages)}", parent=parent)
+        self.expected[message.id] = [message.text, parent]
+        return [stranger, update]
+
+    def _album(self):
+        album, updates = next(self.albums), []
+        for text in (f"#idea in pictures {len(self.telegram.messages)}", ""):
+            update, message = self._say(text, album=album)
+            self.expected[message.id] = [text, None]
+            updates.append(update)
+        return updates
+
+    def _edit(self):
+        number = self.chance.choice([n for n, (text, _) in self.expected.items() if text])
+        message = self.telegram.messages[number - 1]
+        self.expected[number][0] = f"{message.text}, edited"
+        return [self.telegram.edit(message, f"{message.text}, edited")]
+
+    def _delete(self):
+        answered = {parent for _, parent in self.expected.values()}
+        leaves = [n for n, (_, parent) in self.expected.items() if parent and n not in answered]
+        if not leaves:
+            return self._signal()
+        number = self.chance.choice(leaves)
+        del self.expected[number]
+        return [self.telegram.delete(self.telegram.messages[number - 1])]
+
+    # ── what subscribers are to see, and what they see ──
+
+    def should_show(self):
+        order = list(self.expected)
+        return [
+            (text, None if parent is None else order.index(parent))
+            for text, parent in self.expected.values()
+        ]
+
+    def shows(self):
+        order = list(self.target.shown)
+        return [
+            (text, order.index(reply_to) if reply_to in order else None)
+            for text, reply_to, _ in self.target.shown.values()
+        ]
+
+    def torn_albums(self):
+        groups = [group for text, _, group in self.target.shown.values() if not text]
+        leads = [group for text, _, group in self.target.shown.values() if "pictures" in text]
+        return None in groups or groups != leads
+
+
+async def lives_through(seed, engine, steps=None):
+    """An afternoon, with a crash after so many steps; how many there were.
+
+    The engine's file is made anew. The engine is not: compiling its statements takes longer than
+    all the rest.
+    """
+    for file in Path(engine.url.database).parent.glob("signals.db*"):
+        file.unlink()
+    afternoon, fuse = Afternoon(seed), Fuse(steps)
+    process = Process(afternoon.telegram, afternoon.target, engine, Fuse())
+    await process.start()  # the first start decides from when on there is something to miss
+    await process.quiet(afternoon.telegram)
+    await process.end()
+
+    process = Process(afternoon.telegram, afternoon.target, engine, fuse)
+    try:
+        await process.start()
+        for _ in range(HAPPENINGS):
+            for update in afternoon.next():
+                process.catch_up.hear(container(update))
+            for _ in range(3):
+                await asyncio.sleep(0)
+        await process.quiet(afternoon.telegram)
+    except Crash:
+        for _ in range(HAPPENINGS):  # it died in its start: the afternoon goes on without it
+            afternoon.next()
+    await process.end()
+    if steps is None:
+        return fuse.passed, afternoon
+
+    process = Process(afternoon.telegram, afternoon.target, engine, Fuse())
+    await process.start()
+    await process.quiet(afternoon.telegram)
+    await process.end()
+    return fuse.passed, afternoon
+
+
+@pytest.mark.parametrize("share", range(CRASHES // AT_ONCE))
+async def test_a_crash_at_every_await_loses_doubles_and_disorders_nothing(tmp_path, share):
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    crashes, engine = 0, connect(tmp_path / "signals.db", in_loop=True)
+    for seed in itertools.count(1_000 * share):
+        steps, undisturbed = await lives_through(seed, engine)
+        assert undisturbed.shows() == undisturbed.should_show()
+        for step in range(steps):
+            _, afternoon = await lives_through(seed, engine, step)
+            assert afternoon.shows() == afternoon.should_show(), (seed, step)
+            assert not afternoon.torn_albums(), (seed, step)
+            crashes += 1
+            if crashes == AT_ONCE:
+                return
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_an_afternoon_is_the_same_one_each_time(seed):
+    first, second = Afternoon(seed), Afternoon(seed)
+    for _ in range(20):
+        first.next()
+        second.next()
+    assert first.should_show() == second.should_show()
