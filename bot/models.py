@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, NewType
+from typing import TYPE_CHECKING, Final, NamedTuple, NewType
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -14,6 +14,9 @@ MessageId = NewType("MessageId", int)  # unique within one chat only
 AuthorId = NewType("AuthorId", int)  # > 0 a user, < 0 a chat that speaks for itself
 SignalId = NewType("SignalId", int)  # our own: the row of the `signals` table
 UnixTime = NewType("UnixTime", int)  # seconds, Telegram server time
+
+# As a flow's last activity: an operator has ended it, and its owner has not taken it back yet.
+ENDED_BY_HAND: Final = UnixTime(0)
 
 
 class Outcome(StrEnum):
@@ -157,6 +160,20 @@ class MigratedChat:
 
     old: ChatId
     new: ChatId
+
+
+class OrderKind(StrEnum):
+    """What an operator may want of a running bot."""
+
+    RELEASE = "release"  # end the flow of signal `subject`
+    RETRY = "retry"  # post `subject` again that Telegram refused
+
+
+class Order(NamedTuple):
+    id: int
+    kind: OrderKind
+    subject: int
+    at: UnixTime  # local clock
 
 
 Event = IncomingMessage | EditedMessage | DeletedMessages | MigratedChat

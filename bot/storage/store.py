@@ -8,6 +8,7 @@ import sqlite3
 import time
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import (
@@ -32,11 +33,14 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.errors import DatabaseUnavailable, DatabaseUnusable, UnknownFlow
 from bot.models import (
+    ENDED_BY_HAND,
     Entity,
     Flow,
     Media,
     MessageId,
     MessageRef,
+    Order,
+    OrderKind,
     Post,
     PostState,
     Reason,
@@ -48,6 +52,7 @@ from bot.storage.schema import (
     MIGRATIONS,
     decisions,
     meta,
+    orders,
     posts,
     signal_updates,
     signals,
@@ -55,7 +60,6 @@ from bot.storage.schema import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from sqlalchemy import (
         ColumnElement,
@@ -82,23 +86,27 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT: Final = 5.0  # seconds a statement waits for another process's lock
 TO_DO: Final = frozenset({PostState.PENDING, PostState.EDIT, PostState.DELETE})
+REFUSALS_KEPT: Final = 30 * 86_400  # seconds
 RECORDS: Final = (signals, signal_updates, decisions)  # a message is in one of them at most
 
 
-def connect(database: Path, *, in_loop: bool = False) -> AsyncEngine:
+def connect(database: Path, *, in_loop: bool = False, read_only: bool = False) -> AsyncEngine:
     """An engine on a SQLite file; nothing is opened yet. `in_loop`: see that module.
+
+    `read_only` works in the loop, and beside a bot that writes.
 
     The driver's own transaction handling is off (`isolation_level` None): it would begin late and
     deferred, so that two writers could both read first and then fail. `_transaction` begins.
     """
+    name = f"{database.resolve().as_uri()}?mode=ro" if read_only else str(database)
 
     async def open_in_loop() -> in_loop_driver.Connection:
-        return in_loop_driver.Connection(str(database), timeout=BUSY_TIMEOUT)
+        return in_loop_driver.Connection(name, timeout=BUSY_TIMEOUT, uri=read_only)
 
     return create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(database)),
         connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT},
-        **({"async_creator": open_in_loop} if in_loop else {}),
+        **({"async_creator": open_in_loop} if in_loop or read_only else {}),
     )
 
 
@@ -140,9 +148,29 @@ class SignalStore:
         with _errors_of(self._engine):
             self._connection = await self._engine.connect()
         await self._read(_prepare)
-        version = await self._write(self._schema_version)
+        version = await self._write(self.schema_version)
         for number in range(version + 1, len(self._migrations) + 1):
             await self._write(partial(self._migrate_to, number=number))
+
+    async def open_existing(self) -> None:
+        """Connect to a database that a bot of this version keeps, maybe right now.
+
+        Makes nothing and brings nothing up to date: that is for the bot, which holds the lock.
+        """
+        name = self._engine.url.database
+        await asyncio.to_thread(_must_exist, name)
+        with _errors_of(self._engine):
+            self._connection = await self._engine.connect()
+        version = await self._read(self.schema_version)
+        if version < len(self._migrations):
+            raise DatabaseUnusable(
+                f"{name} has schema {version} and this program works on {len(self._migrations)}: "
+                "start the bot once, that brings it up to date"
+            )
+
+    async def ask(self, query: Callable[[Connection], T]) -> T:
+        """Run one of the queries of `bot.storage.records`."""
+        return await self._read(query)
 
     async def close(self) -> None:
         if self._connection is not None:
@@ -196,7 +224,7 @@ class SignalStore:
             **self._message_row(message),
             "source_user_id": author,
             "signal_id": decision.signal_id,
-            "reply_to_message_id": message.reply_to and message.reply_to.message_id,
+            "reply_to_message_id": _answered_here(message),
             "reason": decision.reason,
             "tier": decision.tier,
         }
@@ -226,6 +254,7 @@ class SignalStore:
             "source_message_id": message.id,
             "source_user_id": message.author,
             "signal_id": decision.signal_id,
+            "reply_to_message_id": _answered_here(message),
             "outcome": decision.outcome,
             "reason": decision.reason,
             "tier": decision.tier,
@@ -236,7 +265,10 @@ class SignalStore:
         return inserted.rowcount > 0
 
     async def prune_decisions(self, *, before: UnixTime) -> int:
-        """Delete the refusals of messages older than that; tell how many there were."""
+        """Delete the refusals of messages older than that; tell how many there were.
+
+        How old they may become is `REFUSALS_KEPT`.
+        """
         query = decisions.delete().where(decisions.c.at < before)
         return (await self._write(lambda db: db.execute(query))).rowcount
 
@@ -304,7 +336,7 @@ class SignalStore:
         await self._set_post(post, PostState.DELETED)
 
     async def post_failed(self, post: Post, error: str) -> None:
-        await self._set_post(post, PostState.FAILED, error=error)
+        await self._set_post(post, PostState.FAILED, error=error, refused=post.state)
 
     async def post_delayed(self, post: Post, error: str) -> None:
         """Count an attempt that is to be made again."""
@@ -363,6 +395,57 @@ class SignalStore:
         )
         return (await self._write(lambda db: db.execute(query))).rowcount
 
+    # ── what an operator orders ───────────────────────────────────────────────
+
+    async def release(self, signal_id: SignalId) -> None:
+        """End a flow: from now on others may continue it, until its owner does."""
+        ended = (
+            update(signals)
+            .where(signals.c.id == signal_id)
+            .values(last_owner_activity=ENDED_BY_HAND)
+        )
+
+        def write(db: Connection) -> None:
+            db.execute(ended)
+            self._add_order(db, OrderKind.RELEASE, signal_id)
+
+        await self._write(write)
+
+    async def retry(self, post_id: int | None = None) -> list[int]:
+        """Put failed posts back in line, or the one; tells which."""
+        failed = posts.c.state == PostState.FAILED
+        which = failed if post_id is None else and_(failed, posts.c.id == post_id)
+        # What was refused before that was written down had been either sent or not.
+        guess = case((posts.c.target_message_id.is_(None), PostState.PENDING), else_=PostState.EDIT)
+        again = {"state": func.coalesce(posts.c.refused, guess), "refused": None, "attempts": 0}
+
+        def write(db: Connection) -> list[int]:
+            ids = list(db.scalars(select(posts.c.id).where(which).order_by(posts.c.id)))
+            db.execute(update(posts).where(which).values(again))
+            for each in ids:
+                self._add_order(db, OrderKind.RETRY, each)
+            return ids
+
+        return await self._write(write)
+
+    async def orders_after(self, last: int) -> list[Order]:
+        query = select(orders).where(orders.c.id > last).order_by(orders.c.id)
+        rows = await self._read(lambda db: db.execute(query).all())
+        return [Order(*row) for row in rows]
+
+    async def last_order(self) -> int:
+        query = select(func.coalesce(func.max(orders.c.id), 0))
+        return int(await self._read(lambda db: db.execute(query).scalar_one()))
+
+    async def ended_flows(self) -> list[SignalId]:
+        """The flows that an operator has ended and their owners have not taken back."""
+        query = select(signals.c.id).where(signals.c.last_owner_activity == ENDED_BY_HAND)
+        return await self._read(lambda db: list(map(SignalId, db.scalars(query))))
+
+    def _add_order(self, db: Connection, kind: OrderKind, subject: int) -> None:
+        row = {"kind": kind, "subject": subject, "at": int(self._clock())}
+        db.execute(insert(orders), row)
+
     # ── the rest ──────────────────────────────────────────────────────────────
 
     async def cache_key(self) -> bytes:
@@ -406,7 +489,7 @@ class SignalStore:
             "recorded_at": int(self._clock()),
         }
 
-    def _schema_version(self, db: Connection) -> int:
+    def schema_version(self, db: Connection) -> int:
         """How many steps this database has taken. Raises `DatabaseUnusable` if it is not for us."""
         name = db.engine.url.database
         application = db.scalar(text("PRAGMA application_id"))
@@ -423,7 +506,7 @@ class SignalStore:
         return version
 
     def _migrate_to(self, db: Connection, *, number: int) -> None:
-        if self._schema_version(db) >= number:
+        if self.schema_version(db) >= number:
             return  # another process took the step while this one waited for the lock
         for statement in self._migrations[number - 1]:
             db.execute(text(statement))
@@ -439,6 +522,11 @@ class SignalStore:
         async with self._turn:
             with _errors_of(self._engine):
                 return await self._connection.run_sync(work)
+
+
+def _must_exist(database: str | None) -> None:
+    if database is None or not Path(database).exists():
+        raise DatabaseUnavailable(f"{database}: no database there, the bot has not run here yet")
 
 
 def _try(database: str | None) -> None:
@@ -502,6 +590,14 @@ def _move_activity() -> Update:
         signals.c.id == bindparam("flow"), signals.c.source_user_id == bindparam("owner")
     )
     return update(signals).where(is_flow).values(last_owner_activity=latest)
+
+
+def _answered_here(message: IncomingMessage) -> MessageId | None:
+    """What it answers; None: nothing, or a message of another chat."""
+    answered = message.reply_to
+    if answered is None or answered.chat_id != message.chat_id:
+        return None
+    return answered.message_id
 
 
 def _fields_row(fields: SignalFields) -> dict[str, str | None]:
