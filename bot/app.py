@@ -76,6 +76,17 @@ async def open_core(
 
 
 @asynccontextmanager
+async def open_tables(settings: Settings, *, read_only: bool = True) -> AsyncIterator[SignalStore]:
+    """The tables alone, for a look at them or an order, beside a running bot or without one."""
+    store = SignalStore(connect(settings.database, in_loop=True, read_only=read_only))
+    try:
+        await store.open_existing()
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
 async def _flows(
     settings: Settings, store: SignalStore, clock: Callable[[], float]
 ) -> AsyncIterator[FlowTracker]:

@@ -26,27 +26,6 @@ SAMPLE = ROOT / "data" / "sample_export.json"
 
 
 @pytest.fixture
-def run(tmp_path):
-    """Run a command in an empty directory, with nothing set but what the test sets."""
-    keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    coverage = {name: value for name, value in os.environ.items() if name.startswith("COV")}
-
-    def run(*args, env=(), **options):
-        return subprocess.run(
-            [sys.executable, "-m", "bot", *map(str, args)],
-            cwd=tmp_path,
-            env={**keep, **coverage, "PYTHONPATH": str(ROOT), **dict(env)},
-            capture_output="stdout" not in options,
-            text=True,
-            timeout=60,
-            check=False,
-            **options,
-        )
-
-    return run
-
-
-@pytest.fixture
 def replay(run):
     """Replay the sample and give the object that `--json` prints."""
 
