@@ -205,6 +205,14 @@ class Post:
     media: Media | None
     album_id: int | None
     attempts: int
+    recorded_at: UnixTime  # local clock
+
+
+class Backlog(NamedTuple):
+    """Posts that were never sent yet."""
+
+    pending: int
+    oldest: UnixTime | None  # by the local clock; None: nothing is pending
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from sqlalchemy import and_, func, literal, null, or_, select, union_all
 from bot.models import (
     ENDED_BY_HAND,
     AuthorId,
+    Backlog,
     ChatId,
     MessageId,
     MessageRef,
@@ -78,13 +79,6 @@ class Cursor(NamedTuple):
     box: str
     pts: int
     recorded_at: UnixTime
-
-
-class Backlog(NamedTuple):
-    """Posts that were never sent yet."""
-
-    pending: int
-    oldest: UnixTime | None  # by the local clock; None: nothing is pending
 
 
 FIELDS: Final = (

@@ -674,6 +674,7 @@ def _post(db: Connection, row: RowMapping) -> Post:
         media=None if kind is None else Media(kind, content["media_file_id"]),
         album_id=content["album_id"],
         attempts=row["attempts"],
+        recorded_at=row["recorded_at"],
     )
 
 
