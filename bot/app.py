@@ -21,7 +21,7 @@ from bot.state.flow_tracker import FlowTracker
 from bot.storage.store import REFUSALS_KEPT, SignalStore, connect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from bot.config import Settings
     from bot.models import ChatId
@@ -35,6 +35,12 @@ class Core(NamedTuple):
     intake: Intake
     edits: EditHandler
     orders: Orders
+    moved: Mapping[ChatId, ChatId]  # basic groups that became supergroups, old id to new
+    targets: tuple[ChatId, ...]  # as they are now
+
+    def now(self, chat: ChatId) -> ChatId:
+        """What has become of a chat."""
+        return self.moved.get(chat, chat)
 
 
 @asynccontextmanager
@@ -60,7 +66,9 @@ async def open_core(
         try:
             await store.open()
             async with _flows(settings, store, clock) as flows:
-                intake = _intake(settings, markers, store, flows, targets)
+                moved = await store.moved_chats()
+                targets = tuple(dict.fromkeys(moved.get(target, target) for target in targets))
+                intake = _intake(settings, markers, store, flows, targets, moved)
                 edits = EditHandler(
                     store,
                     markers,
@@ -70,7 +78,7 @@ async def open_core(
                 )
                 orders = Orders(store, flows)
                 await orders.begin()
-                yield Core(store, flows, intake, edits, orders)
+                yield Core(store, flows, intake, edits, orders, moved, targets)
         finally:
             await store.close()
 
@@ -111,11 +119,12 @@ def _intake(
     store: SignalStore,
     flows: FlowTracker,
     targets: Iterable[ChatId],
+    moved: Mapping[ChatId, ChatId],
 ) -> Intake:
     users = settings.source_allowed_users
     permitted = None if users is None else frozenset(users)
     return Intake(
         markers,
         SignalHandler(store, flows, permitted=permitted, targets=targets),
-        UpdateHandler(store, flows, permitted=permitted, targets=targets),
+        UpdateHandler(store, flows, permitted=permitted, targets=targets, moved=moved),
     )

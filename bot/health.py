@@ -41,6 +41,10 @@ class Bot(Protocol):
     @property
     def cache_disabled(self) -> bool: ...
 
+    @property
+    def gaps_recovered(self) -> int:
+        """Since the connection was made."""
+
     async def backlog(self) -> Backlog:
         """Asks the table. Raises `DatabaseError`."""
 
@@ -79,6 +83,7 @@ class Health:
             backlog=report.backlog,
             flows=self._bot.flows_in_memory,
             cache_disabled=self._bot.cache_disabled,
+            gaps_recovered=self._bot.gaps_recovered,
         )
         return web.Response(body=text, headers={**FRESH, "Content-Type": CONTENT_TYPE_LATEST})
 

@@ -43,6 +43,7 @@ class Metrics:
         self.moved_at = self.started_at  # when the relay last got something done
         self.heard_at: float | None = None  # when the last update came; None: none yet
         self.hits = dict.fromkeys(Tier, 0)
+        self._gaps_seen = 0
         self._make_counters()
         self._make_histograms()
         self._make_gauges()
@@ -101,9 +102,6 @@ class Metrics:
             self.hits[decision.tier] += 1
             self._hits.labels(decision.tier).inc()
 
-    def gap_recovered(self) -> None:
-        self._gaps.inc()
-
     # ── what the relay does (see `relay.Watch`) ──
 
     def done(self, post: Post) -> None:
@@ -124,9 +122,18 @@ class Metrics:
     # ── what is so ──
 
     def show(
-        self, *, connected: bool, backlog: Backlog | None, flows: int, cache_disabled: bool
+        self,
+        *,
+        connected: bool,
+        backlog: Backlog | None,
+        flows: int,
+        cache_disabled: bool,
+        gaps_recovered: int,
     ) -> bytes:
-        """The text of `/metrics`. `backlog` None: the table does not answer."""
+        """The text of `/metrics`. `backlog` None: the table does not answer.
+
+        `gaps_recovered` may begin anew with a new connection.
+        """
         now = self._clock()
         self._connected.set(connected)
         self._pending.set(nan if backlog is None else backlog.pending)
@@ -135,6 +142,9 @@ class Metrics:
         self._heard.set(nan if self.heard_at is None else self.heard_at)
         self._flows.set(flows)
         self._cache_disabled.set(cache_disabled)
+        begun_anew = gaps_recovered < self._gaps_seen
+        self._gaps.inc(gaps_recovered - (0 if begun_anew else self._gaps_seen))
+        self._gaps_seen = gaps_recovered
         return generate_latest(self.registry)
 
     async def measure_lag(

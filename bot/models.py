@@ -81,6 +81,15 @@ class Flow(NamedTuple):
     last_owner_activity: UnixTime | None  # None: missing, so nobody but the owner may continue
 
 
+class RecordedAlbum(NamedTuple):
+    """An album of which something is recorded, and what was decided of it."""
+
+    signal_id: SignalId
+    message_id: MessageId  # the first recorded part
+    author: AuthorId
+    reason: Reason
+
+
 class Decision(NamedTuple):
     """What was decided for one source message, why, and which tier knew."""
 
@@ -176,7 +185,28 @@ class Order(NamedTuple):
     at: UnixTime  # local clock
 
 
-Event = IncomingMessage | EditedMessage | DeletedMessages | MigratedChat
+class Cursor(NamedTuple):
+    """How far one update box is dealt with. https://core.telegram.org/api/updates
+
+    A supergroup or channel has a box of its own, under its chat id. All else, private chats and
+    basic groups, is in the account's box, under the account's id.
+    """
+
+    box: ChatId
+    pts: int
+    qts: int | None = None  # of an account only, as is the next
+    date: UnixTime | None = None
+    message_id: MessageId | None = None  # the newest message of the box; None: none was seen yet
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Comes behind all that it counts: whoever has dealt with that may let the cursor move."""
+
+    cursor: Cursor
+
+
+Event = IncomingMessage | EditedMessage | DeletedMessages | MigratedChat | Reached
 
 
 class PostState(StrEnum):

@@ -97,7 +97,7 @@ def albums(taken):
     async def take(messages):
         taken.append([message.id for message in messages])
 
-    return Albums(take)
+    return Albums(take, lambda _cursor: None)
 
 
 async def test_parts_are_held_until_another_message_ends_the_album(albums, taken):
@@ -121,7 +121,7 @@ async def test_a_moments_silence_ends_an_album_too(taken):
         taken.append([message.id for message in messages])
         done.set()
 
-    albums = Albums(take)
+    albums = Albums(take, lambda _cursor: None)
     await albums.hear(part(number=1))
     await albums.hear(part(number=2))
     async with asyncio.timeout(5):

@@ -45,6 +45,7 @@ class FakeBot:
         self.connected_since = NOON - 60.0
         self.flows_in_memory = 3
         self.cache_disabled = False
+        self.gaps_recovered = 0
         self.table = Backlog(0, None)
 
     async def backlog(self):
@@ -259,11 +260,12 @@ async def test_what_the_relay_does_is_counted_and_timed(samples, metrics, clock)
 
 async def test_what_is_so_is_shown_as_it_is_when_asked(samples, bot_, metrics, clock):
     metrics.heard()
-    metrics.gap_recovered()
+    bot_.gaps_recovered = 2
     bot_.table = Backlog(4, NOON - 20)
     bot_.cache_disabled = True
     before = await samples()
     bot_.connected_since = None
+    bot_.gaps_recovered = 1  # of a new connection
     bot_.table = DatabaseUnavailable("locked")
     after = await samples()
 
@@ -272,7 +274,7 @@ async def test_what_is_so_is_shown_as_it_is_when_asked(samples, bot_, metrics, c
     assert after["pending_posts",] != after["pending_posts",]  # not a number: nobody knows
     assert before["last_update_timestamp_seconds",] == NOON
     assert (before["memory_flows",], before["cache_disabled",]) == (3, 1)
-    assert before["gaps_recovered_total",] == 1
+    assert (before["gaps_recovered_total",], after["gaps_recovered_total",]) == (2, 3)
 
 
 async def test_a_loop_that_wakes_late_is_seen(samples, metrics):

@@ -20,12 +20,13 @@ from rich.console import Console
 from bot.app import open_core, open_tables
 from bot.config import Settings
 from bot.lock import locked
-from bot.models import AfterTtl, MessageId
+from bot.models import AfterTtl, Cursor, MessageId
 from bot.operator.flows import find_signal, overview, thread
 from bot.operator.shown import show_flows, show_rows, show_thread
 from bot.operator.status import as_rows, status
 from bot.operator.why import why
 from bot.storage.schema import MIGRATIONS
+from bot.storage.store import SignalStore, connect
 from tests.conftest import ROOT
 from tests.exports import CHAT_ID, message, write
 from tests.people import ALICE, BOB, CAROL, GROUP, NOON, TARGET, says
@@ -89,6 +90,14 @@ class Story:
         (post,) = await store.next_posts(TARGET)
         await store.post_delayed(post, "no answer from Telegram")
         await store.post_failed(post, "Telegram refused: 400 MESSAGE_EMPTY")
+
+    async def is_heard_of(self, box, message_id):
+        store = SignalStore(
+            connect(self.settings().database, in_loop=True), clock=lambda: self._now - 7200
+        )
+        await store.open_existing()
+        await store.move_cursors([Cursor(box, 7, message_id=message_id)])
+        await store.close()
 
     async def verdict(self, author, text, **more):
         """What the bot, started again, makes of one more message."""
@@ -213,9 +222,9 @@ async def test_why_names_what_kept_the_bot_from_seeing_a_message(story):
 
     assert "message https://t.me/c/1234567890/5" in between
     assert f"yes it stands in the source chat, {GROUP}" in between
-    assert any(line.startswith("yes the bot was past it: it recorded 6 of") for line in between)
-    assert any(line.startswith("and 4 of") for line in between)
-    assert any("the newest recorded there is 8 of" in line for line in later)
+    assert any(line.startswith("yes the bot has come that far: it recorded 6") for line in between)
+    assert any(line.startswith("recorded last before it: 4 of") for line in between)
+    assert any(line.startswith("? the bot has come that far: it recorded") for line in later)
     assert f"NO it stands in -1005; the source chat is {GROUP}" in elsewhere
     assert any("#идея or #idea" in line for line in between)
     assert any("/setprivacy" in line for line in between)
@@ -224,15 +233,12 @@ async def test_why_names_what_kept_the_bot_from_seeing_a_message(story):
 
 
 async def test_why_says_how_far_the_bot_has_heard(story):
-    with closing(sqlite3.connect(story.directory / "data" / "signals.db")) as db, db:
-        db.execute(
-            "INSERT INTO cursors (box, pts, recorded_at) VALUES (?, 7, ?)",
-            (str(GROUP), int(time.time()) - 7200),
-        )
+    await story.is_heard_of(GROUP, 50)
+    passed, later = await story.why("9"), await story.why("99")
 
-    lines = await story.why("99")
-
-    assert any(line.startswith("it last heard of that chat 2 h ago, ") for line in lines)
+    assert "yes the bot has come that far: it has dealt with all up to 50" in passed
+    assert any(line.startswith("? the bot has come that far: it recorded") for line in later)
+    assert any(line.startswith("it last heard of that chat 2 h ago, ") for line in later)
 
 
 async def test_a_link_with_a_name_is_taken_where_only_one_message_can_be_meant(story):
@@ -404,16 +410,12 @@ def test_status_for_scripts_is_one_object(ask):
 
 
 async def test_status_tells_how_far_the_bot_has_heard(story):
-    with closing(sqlite3.connect(story.directory / "data" / "signals.db")) as db, db:
-        for box in ("account", str(GROUP)):
-            db.execute(
-                "INSERT INTO cursors (box, pts, recorded_at) VALUES (?, 7, ?)",
-                (box, int(time.time()) - 7200),
-            )
+    await story.is_heard_of(GROUP, 50)
+    await story.is_heard_of(42, None)
     lines = await story.status()
 
-    assert f"heard {GROUP}: up to 7, 2 h ago" in lines
-    assert "account and basic groups: up to 7, 2 h ago" in lines
+    assert f"heard {GROUP} up to message 50, 2 h ago" in lines
+    assert "private chats and basic groups, 2 h ago" in lines
 
 
 async def test_a_cache_that_cannot_be_read_is_no_error(story):

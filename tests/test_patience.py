@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from bot.errors import DatabaseUnavailable
-from bot.live import patiently
+import pytest
+
+from bot.errors import DatabaseUnavailable, DatabaseUnusable
+from bot.live import TRIES, NotRecorded, end, patiently
 
 
 class Table:
@@ -37,10 +39,45 @@ async def test_what_is_in_hand_when_the_bot_is_told_to_stop_is_still_recorded():
     assert await patiently(Table("recorded").work, stopping) == "recorded"
 
 
-async def test_a_table_that_does_not_answer_holds_up_no_stop():
+async def test_a_table_that_does_not_answer_holds_up_no_stop_and_the_event_is_to_come_again():
     stopping = asyncio.Event()
     stopping.set()
     table = Table(LOCKED)
 
-    assert await patiently(table.work, stopping) is None
+    with pytest.raises(NotRecorded):
+        await patiently(table.work, stopping)
     assert table.asked == 1
+
+
+async def test_a_damaged_table_is_waited_for_as_well():
+    table = Table(DatabaseUnusable("malformed"), "recorded")
+
+    assert await patiently(table.work, asyncio.Event(), pause=0.001) == "recorded"
+
+
+async def test_a_task_that_misses_its_cancellation_is_cancelled_again():
+    """As one does in a library's call that is answered at the same moment."""
+    told = []
+
+    async def stubborn():
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                told.append("once more")
+                if len(told) == 2:
+                    raise
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await end([task], patience=0.01)
+
+    assert task.cancelled()
+
+
+async def test_an_event_that_fails_by_itself_does_not_hold_up_the_others_for_ever():
+    table = Table(*[ValueError("a bug")] * TRIES)
+
+    assert await patiently(table.work, asyncio.Event(), pause=0.001) is None
+    assert table.asked == TRIES

@@ -9,7 +9,7 @@ from bot.policy import ALREADY_RECORDED, judge
 from bot.signals import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from collections.abc import Set as AbstractSet
 
     from bot.models import AuthorId, ChatId, Decision, IncomingMessage, SignalFields, SignalId
@@ -25,6 +25,7 @@ class SignalTable(Protocol):
         marker: str,
         fields: SignalFields,
         targets: Iterable[ChatId],
+        parts: Sequence[IncomingMessage],
     ) -> SignalId | None: ...
 
     async def add_decision(self, message: IncomingMessage, decision: Decision) -> bool: ...
@@ -46,8 +47,13 @@ class SignalHandler:
         self._permitted = permitted
         self._targets = tuple(targets)
 
-    async def handle(self, message: IncomingMessage, *, marker: str) -> Decision:
-        """Judge rows 2 to 4 and record a signal or a refusal in one transaction."""
+    async def handle(
+        self, message: IncomingMessage, *, marker: str, parts: Sequence[IncomingMessage] = ()
+    ) -> Decision:
+        """Judge rows 2 to 4 and record a signal or a refusal in one transaction.
+
+        `parts`: the others of the message's album, recorded with a signal and not with a refusal.
+        """
         decision = judge(message, marked=True, permitted=self._permitted, in_flow=None)
         if decision.outcome is not Outcome.SIGNAL or message.author is None:
             recorded = await self._table.add_decision(message, decision)
@@ -58,9 +64,11 @@ class SignalHandler:
             marker=marker,
             fields=parse(message.text),
             targets=self._targets,
+            parts=parts,
         )
         if signal_id is None:
             return ALREADY_RECORDED
         self._flows.start_flow(signal_id, message.author, at=message.at)
-        self._flows.add_to_thread(signal_id, message.chat_id, message.id)
+        for each in (message, *parts):
+            self._flows.add_to_thread(signal_id, each.chat_id, each.id)
         return decision._replace(signal_id=signal_id)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from bot.config import Settings
-    from bot.models import AuthorId, MessageId
+    from bot.models import AuthorId
     from bot.operator.links import Pointer
     from bot.storage.records import Recorded, SignalRecord
 
@@ -154,17 +154,13 @@ async def thread(
     replies = await tables.ask(partial(records.replies, signal_id=signal_id))
     ended = await tables.ask(partial(records.ended_by_hand, signal_id=signal_id))
     root = Reply(f"{date(signal.at)}  {excerpt(signal.text, 60)}", refused=False, answers=[])
-    by_message = {signal.ref.message_id: root}
+    by_message = {signal.ref: root}
     for reply in replies:
         node = Reply(_reply_line(reply), reply.outcome is not Outcome.UPDATE, [])
         # What is answered may be older than the table, or unknown of a reply refused long ago.
-        by_message.get(_answered(reply, signal), root).answers.append(node)
-        by_message[reply.ref.message_id] = node
+        by_message.get(reply.answers or signal.ref, root).answers.append(node)
+        by_message[reply.ref] = node
     return Thread(list(_about(signal, settings, now, ended)), root)
-
-
-def _answered(reply: Recorded, signal: SignalRecord) -> MessageId:
-    return signal.ref.message_id if reply.answers is None else reply.answers
 
 
 def _reply_line(reply: Recorded) -> str:
@@ -212,11 +208,13 @@ async def find_signal(tables: Tables, settings: Settings, text: str) -> SignalId
 
 async def find_message(tables: Tables, settings: Settings, asked: Pointer) -> MessageRef:
     """The message that is meant. Raises `UsageError` where that cannot be told offline."""
-    source = settings.source_chat_id
     if asked.chat_id is not None:
         return MessageRef(asked.chat_id, asked.message_id)
-    if asked.name is None and source is not None:
-        return MessageRef(source, asked.message_id)
+    source = settings.source_chat_id
+    if source is not None:
+        source = await tables.ask(partial(records.now, chat=source))
+        if asked.name is None:
+            return MessageRef(source, asked.message_id)
     found = await tables.ask(partial(records.messages_with_id, message_id=asked.message_id))
     if len(found) == 1:
         return found[0]

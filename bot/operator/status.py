@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.models import Tier
     from bot.operator.flows import Tables
-    from bot.storage.records import Cursor, FlowCounts, PostRecord
+    from bot.storage.records import FlowCounts, Heard, PostRecord
 
 PATIENCE: Final = 3.0  # seconds for the running bot to answer
 TROUBLES: Final = 3
@@ -55,7 +55,7 @@ class Status:
     now: UnixTime
     holder: Holder | None  # who holds the lock on DATA_DIR; None: no bot runs there
     health: Health
-    cursors: list[Cursor]
+    heard: list[Heard]
     flows: FlowCounts
     after_ttl: AfterTtl
     posts: dict[PostState, int]
@@ -74,7 +74,7 @@ async def status(tables: Tables, settings: Settings, schema: int, *, now: UnixTi
         now=now,
         holder=holder(settings.data_dir / "lock"),
         health=ask_health(settings),
-        cursors=await tables.ask(records.all_cursors),
+        heard=await tables.ask(records.heard),
         flows=await tables.ask(lambda db: records.count_flows(db, active_since=oldest)),
         after_ttl=settings.flow_after_ttl,
         posts=await tables.ask(records.count_posts),
@@ -141,7 +141,7 @@ def as_rows(status: Status) -> list[Row]:
     return [
         *_running(status),
         *_health(status),
-        *_cursors(status),
+        *_heard(status),
         *_flows(status),
         *_posts(status),
         *_cache(status),
@@ -158,7 +158,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "pid": holder and holder.pid,
         "since": holder and int(holder.since),
         "health": dict(status.health.facts) if status.health.answered else None,
-        "cursors": [cursor._asdict() for cursor in status.cursors],
+        "heard": [box._asdict() for box in status.heard],
         "flows": status.flows._asdict(),
         "posts": {state.value: number for state, number in status.posts.items()},
         "last_error": last_error
@@ -201,11 +201,11 @@ def _health(status: Status) -> Iterator[Row]:
     yield Row("health", "; ".join(reasons) or "ok")
 
 
-def _cursors(status: Status) -> Iterator[Row]:
-    for number, cursor in enumerate(status.cursors):
-        box = cursor.box if cursor.box != "account" else "account and basic groups"
-        heard = ago(cursor.recorded_at, status.now)
-        yield Row("" if number else "heard", f"{box}: up to {cursor.pts}, {heard}")
+def _heard(status: Status) -> Iterator[Row]:
+    for number, (box, message_id, at) in enumerate(status.heard):
+        what = str(box) if box < 0 else "private chats and basic groups"
+        upto = "" if message_id is None else f" up to message {message_id}"
+        yield Row("" if number else "heard", f"{what}{upto}, {ago(at, status.now)}")
 
 
 def _flows(status: Status) -> Iterator[Row]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.models import ChatId
     from bot.operator.flows import Tables
-    from bot.storage.records import Cursor, PostRecord, Recorded, SignalRecord
+    from bot.storage.records import Heard, PostRecord, Recorded, SignalRecord
 
 # What decided, in the operator's words; {author} is the message's, {owner} the flow's.
 BECAUSE: Final = {
@@ -121,8 +121,7 @@ def _says(signal: SignalRecord) -> Iterator[Row]:
 
 def _into(record: Recorded, signal: SignalRecord) -> Iterator[Row]:
     if record.answers is not None:
-        answered = MessageRef(record.ref.chat_id, record.answers)
-        yield Row("answers", link(answered))
+        yield Row("answers", link(record.answers))
     yield Row("flow", f"signal {signal.id}, {title(signal)} by {signal.owner}")
     yield Row("", link(signal.ref))
 
@@ -193,58 +192,74 @@ def _tries(number: int) -> str:
 class _Surroundings(NamedTuple):
     before: Recorded | None
     after: Recorded | None
-    cursor: Cursor | None
+    heard: Heard | None  # None: nothing has been heard of that chat
+    sources: list[ChatId]  # the source chat, under all its ids; empty: not set
 
 
 async def _unseen(
     tables: Tables, settings: Settings, ref: MessageRef, now: UnixTime
 ) -> AsyncIterator[Row]:
-    before, after = await tables.ask(partial(records.neighbours, ref=ref))
-    cursors = await tables.ask(records.all_cursors)
-    box = str(ref.chat_id) if ref.chat_id < CHANNELS else "account"
-    cursor = next((each for each in cursors if each.box == box), None)
+    around = await _surroundings(tables, settings, ref)
     yield Row("message", link(ref))
     yield Row(
         "recorded",
         "no: the bot has not seen it, or it was chatter, which leaves no record. For the bot to "
         "have decided on it, all of this must hold:",
     )
-    yield _is_source(settings, ref.chat_id)
-    for row in _was_there(_Surroundings(before, after, cursor), now):
+    yield _is_source(settings, around, ref.chat_id)
+    for row in _was_there(around, ref, now):
         yield row
     for row in _could_see(settings):
         yield row
     yield Row("?", f"it carries {_marks(settings)}, or it answers a message of a flow")
-    yield _kept(after, now)
+    yield _kept(around.after, now)
 
 
-def _is_source(settings: Settings, chat_id: ChatId) -> Row:
-    source = settings.source_chat_id
-    if source is None:
+async def _surroundings(tables: Tables, settings: Settings, ref: MessageRef) -> _Surroundings:
+    before, after = await tables.ask(partial(records.neighbours, ref=ref))
+    # All chats but supergroups and channels share the account's box.
+    private = ref.chat_id > CHANNELS
+    boxes = await tables.ask(records.heard)
+    heard = [each for each in boxes if each.box == ref.chat_id or (private and each.box > 0)]
+    sources = []
+    if settings.source_chat_id is not None:
+        now = await tables.ask(partial(records.now, chat=settings.source_chat_id))
+        sources = [now, settings.source_chat_id]
+    return _Surroundings(before, after, heard[0] if heard else None, sources)
+
+
+def _is_source(settings: Settings, around: _Surroundings, chat_id: ChatId) -> Row:
+    if not around.sources:
         return Row("?", f"{chat_id} is the source chat: SOURCE_CHAT_ID is not set here")
-    if source == chat_id:
+    source = around.sources[0]
+    if chat_id in around.sources:
         return Row("yes", f"it stands in the source chat, {chat_id}")
     if chat_id in settings.target_chat_id:
         return Row("NO", f"it stands in a target chat; the source chat is {source}")
     return Row("NO", f"it stands in {chat_id}; the source chat is {source}")
 
 
-def _was_there(around: _Surroundings, now: UnixTime) -> Iterator[Row]:
-    """What the records around it say about whether the bot was running then."""
-    if around.after is not None:
-        yield Row("yes", f"the bot was past it: it recorded {_named(around.after)}")
+def _was_there(around: _Surroundings, ref: MessageRef, now: UnixTime) -> Iterator[Row]:
+    """What is recorded says about whether the bot has come that far, and was there by then."""
+    before, after, heard, _ = around
+    newest = heard.message_id if heard is not None and ref.chat_id < CHANNELS else None
+    if newest is not None and newest >= ref.message_id:
+        yield Row("yes", f"the bot has come that far: it has dealt with all up to {newest}")
+    elif after is not None:
+        yield Row("yes", f"the bot has come that far: it recorded {_named(after)}")
     else:
-        newest = "nothing" if around.before is None else _named(around.before)
-        yield Row("?", f"the bot has come that far: the newest recorded there is {newest}")
-    if around.before is not None and around.after is not None:
-        yield Row("", f"and {_named(around.before)} before it")
-    if around.cursor is not None:
-        heard = around.cursor.recorded_at
-        yield Row("", f"it last heard of that chat {duration(now - heard)} ago, {date(heard)}")
+        yield Row("?", f"the bot has come that far: it recorded nothing after {_named(before)}")
+    if after is not None or before is not None:
+        yield Row("", f"recorded last before it: {_named(before)}; next: {_named(after)}")
+    if before is None:
+        yield Row("?", "the bot was in the chat by then, and not new to it")
+    if heard is not None:
+        at = heard.recorded_at
+        yield Row("", f"it last heard of that chat {duration(now - at)} ago, {date(at)}")
 
 
-def _named(record: Recorded) -> str:
-    return f"{record.ref.message_id} of {date(record.at)}"
+def _named(record: Recorded | None) -> str:
+    return "none" if record is None else f"{record.ref.message_id} of {date(record.at)}"
 
 
 def _could_see(settings: Settings) -> Iterator[Row]:

@@ -24,7 +24,15 @@ from bot.models import (
     Tier,
     UnixTime,
 )
-from bot.storage.schema import cursors, decisions, orders, posts, signal_updates, signals
+from bot.storage.schema import (
+    cursors,
+    decisions,
+    moved_chats,
+    orders,
+    posts,
+    signal_updates,
+    signals,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,9 +49,9 @@ class Recorded(NamedTuple):
     outcome: Outcome
     reason: Reason
     tier: Tier | None
+    answers: MessageRef | None
     signal_id: SignalId | None
     author: AuthorId | None
-    answers: MessageId | None
     text: str | None
     at: UnixTime
     recorded_at: UnixTime
@@ -75,9 +83,11 @@ class PostRecord(NamedTuple):
     error: str | None
 
 
-class Cursor(NamedTuple):
-    box: str
-    pts: int
+class Heard(NamedTuple):
+    """How far all that Telegram told of a box (see `models.Cursor`) is dealt with."""
+
+    box: ChatId
+    message_id: MessageId | None  # the newest message; None: none was seen yet
     recorded_at: UnixTime
 
 
@@ -273,9 +283,17 @@ def tier_hits(db: Connection) -> dict[Tier, int]:
     return {tier: counts.get(tier, 0) for tier in Tier}
 
 
-def all_cursors(db: Connection) -> list[Cursor]:
-    query = select(cursors.c.box, cursors.c.pts, cursors.c.recorded_at).order_by(cursors.c.box)
-    return [Cursor(*row) for row in db.execute(query)]
+def heard(db: Connection) -> list[Heard]:
+    query = select(cursors.c.box, cursors.c.message_id, cursors.c.recorded_at)
+    found = db.execute(query.order_by(cursors.c.box)).all()
+    return [Heard(ChatId(int(box)), message_id, at) for box, message_id, at in found]
+
+
+def now(db: Connection, chat: ChatId) -> ChatId:
+    """What has become of a chat: a basic group may have become a supergroup."""
+    moved = select(moved_chats.c.new_chat_id).where(moved_chats.c.old_chat_id == chat)
+    found = db.scalar(moved)
+    return chat if found is None else ChatId(found)
 
 
 # ── rows ──────────────────────────────────────────────────────────────────────
@@ -284,18 +302,30 @@ _WITH_TIER: Final = (signal_updates, decisions)
 
 
 def _record_of(
-    table: Table, outcome: Any, reason: Any, tier: Any, answers: Any, signal_id: Any, text: Any
+    table: Table,
+    *,
+    outcome: Any,
+    reason: Any,
+    signal_id: Any,
+    tier: Any = None,
+    answers: Any = None,
+    answered_in: Any = None,
+    text: Any = None,
 ) -> Select[Any]:
+    def named(name: str, column: Any) -> Any:
+        return (null() if column is None else column).label(name)
+
     return select(
         table.c.source_chat_id,
         table.c.source_message_id,
         outcome.label("outcome"),
         reason.label("reason"),
-        tier.label("tier"),
+        named("tier", tier),
+        named("answered_in", answered_in),
+        named("answers", answers),
         signal_id.label("signal_id"),
         table.c.source_user_id,
-        answers.label("answers"),
-        text.label("text"),
+        named("text", text),
         table.c.at,
         table.c.recorded_at,
     )
@@ -306,8 +336,6 @@ _RECORDED: Final = (
         signals,
         outcome=literal(Outcome.SIGNAL),
         reason=literal(Reason.NEW_SIGNAL),
-        tier=null(),
-        answers=null(),
         signal_id=signals.c.id,
         text=signals.c.text,
     ),
@@ -317,6 +345,7 @@ _RECORDED: Final = (
         reason=signal_updates.c.reason,
         tier=signal_updates.c.tier,
         answers=signal_updates.c.reply_to_message_id,
+        answered_in=signal_updates.c.reply_to_chat_id,
         signal_id=signal_updates.c.signal_id,
         text=signal_updates.c.text,
     ),
@@ -327,18 +356,18 @@ _RECORDED: Final = (
         tier=decisions.c.tier,
         answers=decisions.c.reply_to_message_id,
         signal_id=decisions.c.signal_id,
-        text=null(),
     ),
 )
 
 
 def _recorded(row: Row[Any]) -> Recorded:
-    chat_id, message_id, outcome, reason, tier, *more = tuple(row)
+    chat_id, message_id, outcome, reason, tier, answered_in, answers, *more = tuple(row)
     return Recorded(
         MessageRef(chat_id, message_id),
         Outcome(outcome),
         Reason(reason),
         None if tier is None else Tier(tier),
+        None if answers is None else MessageRef(answered_in or chat_id, answers),
         *more,
     )
 

@@ -53,6 +53,7 @@ signals = Table(
     Column("risk", Text),
     Column("recorded_at", BigInteger, nullable=False),  # local clock, unix seconds
     UniqueConstraint("source_chat_id", "source_message_id"),
+    Index("signals_of_album", "source_chat_id", "album_id"),
     sqlite_autoincrement=True,  # a signal's id is never used again: caches are keyed by it
 )
 
@@ -74,8 +75,10 @@ signal_updates = Table(
     Column("reason", Text, nullable=False),  # owner | released
     Column("tier", Text),
     Column("recorded_at", BigInteger, nullable=False),
+    Column("reply_to_chat_id", BigInteger),  # NULL: this chat; else the one it was before moving
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("signal_updates_of_signal", "signal_id"),
+    Index("signal_updates_of_album", "source_chat_id", "album_id"),
 )
 
 # The outbox and the id map in one: what is to be posted, and as which message it was.
@@ -124,11 +127,20 @@ decisions = Table(
 cursors = Table(
     "cursors",
     metadata,
-    Column("box", Text, primary_key=True),  # "account", or a channel's chat id
+    Column("box", Text, primary_key=True),  # see `models.Cursor`
     Column("pts", BigInteger, nullable=False),
     Column("qts", BigInteger),
     Column("date", BigInteger),
     Column("recorded_at", BigInteger, nullable=False),
+    Column("message_id", BigInteger),  # NULL: no message was seen yet
+)
+
+# Basic groups that became supergroups: the settings may go on naming the old id.
+moved_chats = Table(
+    "moved_chats",
+    metadata,
+    Column("old_chat_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("new_chat_id", BigInteger, nullable=False),
 )
 
 # What an operator ordered from a shell, for the running bot to hear of; see `bot.orders`. Kept:
@@ -249,6 +261,14 @@ _FIRST: Final = (
     "INSERT INTO meta (name, value) VALUES ('cache_key', randomblob(32))",
 )
 
+_CATCHING_UP: Final = (
+    "ALTER TABLE cursors ADD COLUMN message_id BIGINT",
+    "ALTER TABLE signal_updates ADD COLUMN reply_to_chat_id BIGINT",
+    "CREATE INDEX signals_of_album ON signals (source_chat_id, album_id)",
+    "CREATE INDEX signal_updates_of_album ON signal_updates (source_chat_id, album_id)",
+    "CREATE TABLE moved_chats (old_chat_id BIGINT NOT NULL PRIMARY KEY, new_chat_id BIGINT NOT NULL)",
+)
+
 _ORDERS: Final = (
     """
     CREATE TABLE orders (
@@ -262,4 +282,4 @@ _ORDERS: Final = (
     "ALTER TABLE decisions ADD COLUMN reply_to_message_id BIGINT",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _ORDERS)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _CATCHING_UP, _ORDERS)

@@ -7,6 +7,7 @@ import json
 import sqlite3
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -34,6 +35,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from bot.errors import DatabaseUnavailable, DatabaseUnusable, UnknownFlow
 from bot.models import (
     ENDED_BY_HAND,
+    Cursor,
+    Decision,
     Entity,
     Flow,
     Media,
@@ -41,17 +44,21 @@ from bot.models import (
     MessageRef,
     Order,
     OrderKind,
+    Outcome,
     Post,
     PostState,
     Reason,
+    RecordedAlbum,
     SignalId,
 )
 from bot.storage import in_loop as in_loop_driver
 from bot.storage.schema import (
     APPLICATION_ID,
     MIGRATIONS,
+    cursors,
     decisions,
     meta,
+    moved_chats,
     orders,
     posts,
     signal_updates,
@@ -76,7 +83,6 @@ if TYPE_CHECKING:
     from bot.models import (
         AuthorId,
         ChatId,
-        Decision,
         IncomingMessage,
         SignalFields,
         UnixTime,
@@ -188,8 +194,12 @@ class SignalStore:
         marker: str,
         fields: SignalFields,
         targets: Iterable[ChatId] = (),
+        parts: Sequence[IncomingMessage] = (),
     ) -> SignalId | None:
-        """Record a signal, its flow and its pending posts; None: recorded before."""
+        """Record a signal, its flow and its pending posts; None: recorded before.
+
+        `parts`: the others of its album, which are recorded with it as its first updates.
+        """
         row = {
             **self._message_row(message),
             **_fields_row(fields),
@@ -202,8 +212,12 @@ class SignalStore:
             inserted = db.execute(self._insert[signals], row)
             if inserted.rowcount == 0:
                 return None
-            self._add_posts(db, message, targets)
-            return SignalId(inserted.lastrowid)
+            signal_id = SignalId(inserted.lastrowid)
+            self._add_posts(db, [message], targets)
+            answering = [replace(part, reply_to=message.ref) for part in parts]
+            decision = Decision(Outcome.UPDATE, Reason.OWNER, None, signal_id)
+            self._add_updates(db, answering, decision, author, targets)
+            return signal_id
 
         return await self._write(write)
 
@@ -214,23 +228,17 @@ class SignalStore:
         *,
         author: AuthorId,
         targets: Iterable[ChatId] = (),
+        parts: Sequence[IncomingMessage] = (),
     ) -> bool:
         """Record an accepted reply and its pending posts; False: recorded before.
 
-        The owner's reply also moves his flow's `last_owner_activity`, never backwards. Raises
-        `UnknownFlow`, having written nothing, if the table holds no such flow of that owner.
+        The owner's reply also moves his flow's `last_owner_activity`, never backwards. `parts`:
+        the others of its album. Raises `UnknownFlow`, having written nothing, if the table holds
+        no such flow of that owner.
         """
-        row = {
-            **self._message_row(message),
-            "source_user_id": author,
-            "signal_id": decision.signal_id,
-            "reply_to_message_id": _answered_here(message),
-            "reason": decision.reason,
-            "tier": decision.tier,
-        }
 
         def write(db: Connection) -> bool:
-            if db.execute(self._insert[signal_updates], row).rowcount == 0:
+            if not self._add_updates(db, [message], decision, author, targets):
                 return False
             if decision.reason is Reason.OWNER:
                 moved = db.execute(
@@ -239,13 +247,32 @@ class SignalStore:
                 )
                 if moved.rowcount == 0:
                     raise UnknownFlow(f"signal {decision.signal_id} is not {author}'s in the table")
-            self._add_posts(db, message, targets)
+            self._add_updates(db, parts, decision, author, targets)
             return True
 
         try:
             return await self._write(write)
         except IntegrityError as exc:
             raise UnknownFlow(f"signal {decision.signal_id} is not in the table") from exc
+
+    def _add_updates(
+        self,
+        db: Connection,
+        messages: Iterable[IncomingMessage],
+        decision: Decision,
+        author: AuthorId,
+        targets: Iterable[ChatId],
+    ) -> bool:
+        """Those that are not recorded yet; tells whether there was one."""
+        new = [
+            message
+            for message in messages
+            if db.execute(
+                self._insert[signal_updates], self._update_row(message, decision, author)
+            ).rowcount
+        ]
+        self._add_posts(db, new, targets)
+        return bool(new)
 
     async def add_decision(self, message: IncomingMessage, decision: Decision) -> bool:
         """Record why a message was refused; False: the message was recorded before."""
@@ -284,6 +311,15 @@ class SignalStore:
         message = {"source_chat_id": chat_id, "source_message_id": message_id}
         found = await self._read(lambda db: db.scalar(self._signal_at, message))
         return None if found is None else SignalId(found)
+
+    async def album(self, chat_id: ChatId, album_id: int) -> RecordedAlbum | None:
+        """What is recorded of this album; None: nothing."""
+        album = {"source_chat_id": chat_id, "album_id": album_id}
+        found = await self._read(lambda db: db.execute(_first_of_album(), album).first())
+        if found is None:
+            return None
+        signal_id, message_id, author, reason = found
+        return RecordedAlbum(signal_id, message_id, author, Reason(reason))
 
     # ── what the relay asks (see `Outbox`) ────────────────────────────────────
 
@@ -446,6 +482,56 @@ class SignalStore:
         row = {"kind": kind, "subject": subject, "at": int(self._clock())}
         db.execute(insert(orders), row)
 
+    # ── how far Telegram's updates are dealt with (see `CursorTable`) ─────────
+
+    async def cursor(self, box: ChatId) -> Cursor | None:
+        columns = (cursors.c[name] for name in Cursor._fields[1:])
+        query = select(*columns).where(cursors.c.box == str(box))
+        found = await self._read(lambda db: db.execute(query).first())
+        return None if found is None else Cursor(box, *found)
+
+    async def move_cursors(self, reached: Iterable[Cursor]) -> None:
+        rows = [
+            {**each._asdict(), "box": str(each.box), "recorded_at": int(self._clock())}
+            for each in reached
+        ]
+        query = on_conflict_insert(cursors)
+        changes = {name: query.excluded[name] for name in (*Cursor._fields[1:], "recorded_at")}
+        query = query.on_conflict_do_update(index_elements=[cursors.c.box], set_=changes)
+        await self._write(lambda db: db.execute(query, rows))
+
+    async def recorded(self, chat_id: ChatId, *, limit: int) -> list[MessageId]:
+        """The newest signals and updates of a chat, in source order."""
+        ids = union_all(
+            *(
+                select(table.c.source_message_id).where(table.c.source_chat_id == chat_id)
+                for table in (signals, signal_updates)
+            )
+        ).subquery()
+        query = select(ids).order_by(ids.c.source_message_id.desc()).limit(limit)
+        return sorted(await self._read(lambda db: list(db.scalars(query))))
+
+    # ── chats that moved ──────────────────────────────────────────────────────
+
+    async def move_chat(self, old: ChatId, new: ChatId) -> None:
+        """A basic group became a supergroup. What is pending for the old one goes to the new one.
+
+        Recorded messages stay under the old id: the new group counts its own from 1.
+        """
+
+        def write(db: Connection) -> None:
+            moved = on_conflict_insert(moved_chats).on_conflict_do_nothing()
+            db.execute(moved, {"old_chat_id": old, "new_chat_id": new})
+            pending = and_(posts.c.target_chat_id == old, posts.c.state == PostState.PENDING)
+            db.execute(update(posts).where(pending).values(target_chat_id=new))
+
+        await self._write(write)
+
+    async def moved_chats(self) -> dict[ChatId, ChatId]:
+        """Old id to new id."""
+        query = select(moved_chats.c.old_chat_id, moved_chats.c.new_chat_id)
+        return dict(await self._read(lambda db: [tuple(row) for row in db.execute(query)]))
+
     # ── the rest ──────────────────────────────────────────────────────────────
 
     async def cache_key(self) -> bytes:
@@ -461,7 +547,7 @@ class SignalStore:
         return Counts(*await self._read(lambda db: db.execute(query).one()))
 
     def _add_posts(
-        self, db: Connection, message: IncomingMessage, targets: Iterable[ChatId]
+        self, db: Connection, messages: Iterable[IncomingMessage], targets: Iterable[ChatId]
     ) -> None:
         rows = [
             {
@@ -474,6 +560,7 @@ class SignalStore:
                 "attempts": 0,
                 "recorded_at": int(self._clock()),
             }
+            for message in messages
             for target in targets
         ]
         if rows:
@@ -487,6 +574,21 @@ class SignalStore:
             **_content_row(message),
             "album_id": message.album_id,
             "recorded_at": int(self._clock()),
+        }
+
+    def _update_row(
+        self, message: IncomingMessage, decision: Decision, author: AuthorId
+    ) -> dict[str, Any]:
+        parent = message.reply_to
+        elsewhere = parent is not None and parent.chat_id != message.chat_id
+        return {
+            **self._message_row(message),
+            "source_user_id": author,
+            "signal_id": decision.signal_id,
+            "reply_to_message_id": parent and parent.message_id,
+            "reply_to_chat_id": parent.chat_id if parent and elsewhere else None,
+            "reason": decision.reason,
+            "tier": decision.tier,
         }
 
     def schema_version(self, db: Connection) -> int:
@@ -580,6 +682,19 @@ def _signal_at() -> CompoundSelect[Any]:
         select(signals.c.id).where(_is_message(signals)),
         select(signal_updates.c.signal_id).where(_is_message(signal_updates)),
     )
+
+
+def _first_of_album() -> CompoundSelect[Any]:
+    def parts(table: Table, signal: ColumnElement[Any], reason: ColumnElement[Any]) -> Select[Any]:
+        wanted = (signal, table.c.source_message_id, table.c.source_user_id, reason)
+        return select(*wanted).where(
+            table.c.source_chat_id == bindparam("source_chat_id"),
+            table.c.album_id == bindparam("album_id"),
+        )
+
+    lead = parts(signals, signals.c.id, literal(Reason.OWNER))
+    others = parts(signal_updates, signal_updates.c.signal_id, signal_updates.c.reason)
+    return union_all(lead, others).limit(1)
 
 
 def _move_activity() -> Update:
@@ -688,7 +803,9 @@ def _content_and_parent(db: Connection, source: MessageRef) -> tuple[RowMapping,
     content = found.mappings().one()
     root = select(signals.c.source_chat_id, signals.c.source_message_id)
     chat_id, message_id = db.execute(root.where(signals.c.id == content["signal_id"])).one()
-    answered = MessageRef(source.chat_id, content["reply_to_message_id"])
+    answered = MessageRef(
+        content["reply_to_chat_id"] or source.chat_id, content["reply_to_message_id"]
+    )
     return content, [answered, MessageRef(chat_id, message_id)]
 
 

@@ -23,15 +23,18 @@ from pyrogram.errors.rpc_error import RPCError
 from pyrogram.handlers.raw_update_handler import RawUpdateHandler
 
 from bot.errors import LoggedOut, PostRefused, RetryLater, TargetUnavailable
+from bot.models import ChatId, Reached
+from bot.telegram.catch_up import EVERY, CatchUp
 from bot.telegram.messages import CHANNELS, build, events
 from bot.telegram.messages import chat_id as chat_id_of
 from bot.telegram.sender import Sender, input_channel, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from pathlib import Path
 
-    from bot.models import ChatId, Event
+    from bot.models import Event
+    from bot.telegram.catch_up import CursorTable
 
 log = structlog.get_logger(__name__)
 
@@ -65,10 +68,21 @@ class ChatInfo:
     can_post: bool | None  # None: cannot be told
 
 
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What is to be heard without a gap; see `CatchUp`."""
+
+    table: CursorTable
+    chats: Sequence[ChatId]
+    from_the_start: Sequence[ChatId] = ()
+    every: float = EVERY  # seconds
+
+
 class Telegram:
     """One account's connection. With a bot token the login is kept in `directory`.
 
-    `on_event` is awaited for one event at a time, in the order in which they came.
+    `on_event` is awaited for one event at a time, in the order in which they came. It must have
+    dealt with an event when it returns. Events come while `listen` runs, if there is `following`.
     `call_timeout` and `start_timeout` are seconds.
     """
 
@@ -81,6 +95,7 @@ class Telegram:
         session_string: str | None = None,
         directory: Path,
         on_event: Callable[[Event], Awaitable[None]],
+        following: Following | None = None,
         call_timeout: float = 15,
         start_timeout: float = 60,
     ) -> None:
@@ -94,6 +109,10 @@ class Telegram:
         }
         self._directory = directory
         self._on_event = on_event
+        self._following = following
+        self._catch_up: CatchUp | None = None
+        self._turn = asyncio.Lock()  # one container at a time, in the order they came
+        self._reconnecting: asyncio.Task[None] | None = None
         self._call_timeout = call_timeout
         self._start_timeout = start_timeout
         self._connections: list[Any] = []  # of a start under way
@@ -118,14 +137,32 @@ class Telegram:
                     await self._client.start()
             self._me = _me(self._client.me)
             self._check_account(self._me)
+            self._catch_up = self._new_catch_up(self._me)
+            if self._catch_up is not None:
+                await self._catch_up.begin()
         except BaseException:
             await self.stop()
             raise
         self._connections.clear()
         return self._me
 
+    async def listen(self) -> None:
+        """Hear what is new and what was missed, until cancelled. Raises `LoggedOut`."""
+        if self._catch_up is not None:
+            await self._catch_up.run()
+
+    @property
+    def current(self) -> bool:
+        """Connected, and nothing is known to be missing."""
+        session = self._client and self._client.session
+        connected = session is not None and session.is_started.is_set()
+        return bool(connected and self._catch_up is not None and self._catch_up.current)
+
     async def stop(self) -> None:
         """Events under way are finished first, for up to ten seconds."""
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+        self._catch_up = None
         client, self._client = self._client, None
         if client is None:
             return
@@ -140,7 +177,7 @@ class Telegram:
 
     def _new_client(self) -> Any:
         client = build(
-            Client,
+            _Client,
             name=SESSION,
             **self._login,
             workdir=str(self._directory),
@@ -151,7 +188,22 @@ class Telegram:
         # The parsers ask Telegram for the parent of every reply before any handler runs.
         client.dispatcher.update_parsers.clear()
         client.add_handler(RawUpdateHandler(self._hear))
+        client.on_pushed = self._pushed
+        client.disconnect_handler = self._disconnected
         return client
+
+    def _new_catch_up(self, me: Me) -> CatchUp | None:
+        if self._following is None:
+            return None
+        return CatchUp(
+            self,
+            self._following.table,
+            _Queue(self._client.dispatcher.updates_queue),
+            account=ChatId(me.id),
+            chats=self._following.chats,
+            from_the_start=self._following.from_the_start,
+            every=self._following.every,
+        )
 
     async def _open_session(self) -> None:
         """Read the session before the network is asked; a new file is nobody else's to read."""
@@ -213,14 +265,38 @@ class Telegram:
 
     # ── hearing ──
 
+    async def _pushed(self, container: Any) -> None:
+        """Telegram has something to say. Until we follow, it will say so again when asked."""
+        async with self._turn:
+            if self._catch_up is None or self._client is None:
+                return
+            try:
+                await self._client.fetch_peers(_people(container))
+            except sqlite3.Error as exc:
+                # What is not kept is asked for when it is needed.
+                log.warning("peers were not kept", error=str(exc))
+            self._catch_up.hear(container)
+
+    async def _disconnected(self, *_: Any) -> None:
+        """What is pushed to a connection that is gone is lost. Called by the library."""
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+        if self._client is not None and self._client.session is not None:
+            self._reconnecting = asyncio.create_task(self._reconnected(self._client.session))
+
+    async def _reconnected(self, session: Any) -> None:
+        await session.is_started.wait()
+        if self._catch_up is not None:
+            log.info("connected again")
+            self._catch_up.lost()
+
     async def _hear(self, _client: Any, update: Any, users: Any, chats: Any) -> None:
-        try:
-            for event in events(update, users, chats, me=self._me.id if self._me else None):
-                await self._on_event(event)
-        except Exception:
-            # The queue has one reader. What it did not take is asked for again at the next
-            # catch-up, and the messages behind it must not wait for that.
-            log.exception("an update was not handled", update=type(update).__name__)
+        """The queue's one reader."""
+        if isinstance(update, Reached):
+            await self._on_event(update)
+            return
+        for event in events(update, users, chats, me=self._me.id if self._me else None):
+            await self._on_event(event)
 
     # ── asking ──
 
@@ -239,6 +315,8 @@ class Telegram:
         if isinstance(answer, types.BadMsgNotification):
             raise ConnectionError(f"refused by MTProto with code {answer.error_code}")
         await client.fetch_peers(_people(answer))
+        if self._catch_up is not None:
+            self._catch_up.answered(query, answer)
         return answer
 
     async def peer(self, chat_id: ChatId) -> Any:
@@ -305,6 +383,18 @@ class Telegram:
 
     # ── chats ──
 
+    async def moved_to(self, chat_id: ChatId) -> ChatId | None:
+        """The supergroup that a basic group has become; None: it is no such group."""
+        if not CHANNELS < chat_id < 0:
+            return None
+        try:
+            with translated(chat_id):
+                answer = await self.call(functions.messages.GetChats(id=[-chat_id]))
+        except (TargetUnavailable, PostRefused):
+            return None  # not ours to see; whoever posts there finds out
+        moved = getattr(answer.chats[0], "migrated_to", None) if answer.chats else None
+        return None if moved is None else ChatId(CHANNELS - moved.channel_id)
+
     async def resolve(self, chat_id: ChatId) -> ChatInfo:
         """What our account may do there. Raises `TargetUnavailable` if it cannot see the chat."""
         with translated(chat_id):
@@ -322,6 +412,28 @@ class Telegram:
         if not found:
             raise TargetUnavailable(f"chat {chat_id} is not known to this account", chat_id)
         return _chat_info(chat_id, found[0], itself[0])
+
+
+class _Client(Client):
+    """The library's client, with the one funnel that all updates pass led to us."""
+
+    on_pushed: Callable[[Any], Awaitable[None]]
+
+    async def handle_updates(self, updates: Any) -> None:
+        await self.on_pushed(updates)
+
+
+class _Queue:
+    """The library's queue of updates; its dispatcher is the reader."""
+
+    def __init__(self, queue: asyncio.Queue[Any]) -> None:
+        self._queue = queue
+
+    def feed(self, update: Any, users: Any, chats: Any) -> None:
+        self._queue.put_nowait((update, users, chats))
+
+    def __len__(self) -> int:
+        return self._queue.qsize()
 
 
 def _me(user: Any) -> Me:

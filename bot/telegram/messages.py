@@ -92,6 +92,12 @@ def _fields(cls: Any) -> frozenset[str]:
     return frozenset(inspect.signature(cls).parameters)
 
 
+def people_of(container: Any) -> tuple[Known, Known]:
+    """The users and the chats that come with updates or an answer."""
+    users = {user.id: user for user in getattr(container, "users", None) or ()}
+    return users, {chat.id: chat for chat in getattr(container, "chats", None) or ()}
+
+
 # ── updates ──
 
 

@@ -253,7 +253,7 @@ class Sender:
         try:
             with translated(source.chat_id):
                 peer = await self._connection.peer(source.chat_id)
-                answer = await self._connection.call(_reading(peer, source.message_id))
+                answer = await self._connection.call(reading(peer, [source.message_id]))
         except TargetUnavailable as exc:  # it is the source that is closed, not the target
             raise PostRefused(f"the {old.kind} expired, and its source is closed: {exc}") from exc
         shown = [media(getattr(message, "media", None)) for message in answer.messages]
@@ -289,8 +289,9 @@ def _deletion(peer: Any, ids: list[MessageId]) -> Any:
     return functions.messages.DeleteMessages(id=ids, revoke=True)
 
 
-def _reading(peer: Any, message_id: MessageId) -> Any:
-    wanted = [types.InputMessageID(id=message_id)]
+def reading(peer: Any, ids: Sequence[int]) -> Any:
+    """A query for messages by their ids. In anything but a channel the peer does not matter."""
+    wanted = [types.InputMessageID(id=message_id) for message_id in ids]
     if isinstance(peer, types.InputPeerChannel):
         return functions.channels.GetMessages(channel=input_channel(peer), id=wanted)
     return functions.messages.GetMessages(id=wanted)
