@@ -113,6 +113,7 @@ def connect(database: Path, *, in_loop: bool = False, read_only: bool = False) -
         URL.create("sqlite+aiosqlite", database=str(database)),
         connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT},
         **({"async_creator": open_in_loop} if in_loop or read_only else {}),
+        execution_options={"in_loop": in_loop or read_only},
     )
 
 
@@ -145,6 +146,7 @@ class SignalStore:
         self._flow = select(signals.c.source_user_id, signals.c.last_owner_activity).where(
             signals.c.id == bindparam("signal_id")
         )
+        self._in_loop: bool = engine.get_execution_options()["in_loop"]
         self._connection: AsyncConnection | None = None
         self._turn = asyncio.Lock()  # one transaction at a time on the one connection
 
@@ -179,9 +181,10 @@ class SignalStore:
         return await self._read(query)
 
     async def close(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
+        async with self._turn:
+            if self._connection is not None:
+                await self._connection.close()
+                self._connection = None
         await self._engine.dispose()
 
     # ── what a message becomes: one transaction each ──────────────────────────
@@ -619,9 +622,16 @@ class SignalStore:
         return await self._read(partial(_in_transaction, work=work))
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
-        if self._connection is None:
-            raise DatabaseUnavailable(f"{self._engine.url.database}: not open")
+        if self._in_loop:  # it is not interrupted while a statement runs
+            return await self._do(work)
+        # Cancelled half-way, a statement would take the connection with it, for good: nobody
+        # knows what the driver's thread is still doing with it. So it runs to its end unheard.
+        return await asyncio.shield(self._do(work))
+
+    async def _do(self, work: Callable[[Connection], T]) -> T:
         async with self._turn:
+            if self._connection is None:
+                raise DatabaseUnavailable(f"{self._engine.url.database}: not open")
             with _errors_of(self._engine):
                 return await self._connection.run_sync(work)
 
