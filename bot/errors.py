@@ -10,6 +10,7 @@ BotError                    one line for the operator, no traceback; `exit_code`
 │   ├── RetryLater          nothing is wrong with the request: the same again, after a while
 │   ├── TargetUnavailable   the chat takes nothing from us: pause it, tell the operator
 │   ├── ParentGone          what it was to answer is no longer there: send it unthreaded
+│   ├── SentBefore          it was taken before, and not said as which message: look for it
 │   ├── PostRefused         this one message will never be taken: mark it failed, go on
 │   └── LoggedOut           the session or token is void: stop, with the queue intact
 └── DatabaseError           the table does not answer
@@ -80,6 +81,10 @@ class TargetUnavailable(TelegramError):
 
 
 class ParentGone(TelegramError):
+    pass
+
+
+class SentBefore(TelegramError):
     pass
 
 

@@ -19,6 +19,14 @@ UnixTime = NewType("UnixTime", int)  # seconds, Telegram server time
 ENDED_BY_HAND: Final = UnixTime(0)
 
 
+CHANNELS: Final = ChatId(-(10**12))  # a channel's id is this minus its own, as Bot API counts
+
+
+def is_basic_group(chat: ChatId) -> bool:
+    """Neither a user nor a channel nor a supergroup."""
+    return CHANNELS < chat < 0
+
+
 class Outcome(StrEnum):
     """What became of a source message."""
 
@@ -228,7 +236,8 @@ class Post:
     source: MessageRef
     part: int  # of a text too long for one message, from 0
     target: ChatId
-    target_message_id: MessageId | None  # None: not sent yet
+    target_message_id: MessageId | None  # None: not sent yet, as far as we know
+    sent_version: int | None  # that is or may be in the target; None: none is
     reply_to: MessageId | None  # in the target chat; None: unthreaded
     text: str  # of the whole message, whatever the part
     entities: tuple[Entity, ...]
@@ -236,6 +245,11 @@ class Post:
     album_id: int | None
     attempts: int
     recorded_at: UnixTime  # local clock
+
+    @property
+    def in_doubt(self) -> bool:
+        """A send was begun, and how it ended is not known."""
+        return self.target_message_id is None and self.sent_version is not None
 
 
 class Backlog(NamedTuple):

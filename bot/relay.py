@@ -13,13 +13,22 @@ import asyncio
 import hashlib
 import random
 import struct
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import structlog
 
-from bot.errors import LoggedOut, ParentGone, PostRefused, RetryLater, TargetUnavailable
+from bot.errors import (
+    DatabaseError,
+    LoggedOut,
+    ParentGone,
+    PostRefused,
+    RetryLater,
+    SentBefore,
+    TargetUnavailable,
+)
 from bot.models import AlbumPart, Entity, MessageId, PostState
 
 if TYPE_CHECKING:
@@ -42,12 +51,14 @@ AFTER_A_FAILURE: Final = timedelta(seconds=5)
 
 
 class Outbox(Protocol):
-    async def next_posts(self, target: ChatId) -> list[Post]: ...
+    async def take_posts(self, target: ChatId) -> list[Post]: ...
+    async def last_posted(self, target: ChatId) -> MessageId: ...
     async def add_parts(self, post: Post, parts: int) -> None: ...
     async def post_sent(self, post: Post, message_id: MessageId) -> None: ...
+    async def post_edited(self, post: Post) -> None: ...
     async def post_deleted(self, post: Post) -> None: ...
     async def post_failed(self, post: Post, error: str) -> None: ...
-    async def post_delayed(self, post: Post, error: str) -> None: ...
+    async def post_delayed(self, post: Post, error: str, *, in_doubt: bool) -> None: ...
 
 
 class Sender(Protocol):
@@ -91,6 +102,10 @@ class Sender(Protocol):
     ) -> None: ...
 
     async def delete(self, target: ChatId, ids: Sequence[MessageId]) -> None: ...
+
+    async def find(
+        self, target: ChatId, text: str, media: Media | None, *, after: MessageId
+    ) -> MessageId | None: ...
 
 
 class Watch(Protocol):
@@ -153,6 +168,9 @@ class Relay:
                 pause = await self.post_next()
             except LoggedOut:
                 raise
+            except DatabaseError as exc:
+                log.warning("table does not answer, posting waits", error=str(exc))
+                pause = AFTER_A_FAILURE
             except Exception:
                 # The row is as it was, so the next round tries it again.
                 log.exception("relay round failed", target=self._target)
@@ -176,27 +194,31 @@ class Relay:
 
     async def post_next(self) -> timedelta | None:
         """Deal with the first in line. Tells how long to wait for the next; None: until woken."""
-        posts = await self._outbox.next_posts(self._target)
+        posts = await self._outbox.take_posts(self._target)
         if not posts:
             return None
         try:
             await self._do(posts)
         except RetryLater as exc:
             wait = exc.after or _doubled(RETRY, posts[0].attempts, RETRY_AT_MOST)
-            return await self._delay(posts, exc, wait)
+            # A flood wait is a refusal. All else may have gone through without our knowing.
+            return await self._delay(posts, exc, wait, in_doubt=exc.after is None)
         except TargetUnavailable as exc:
             wait = _doubled(UNAVAILABLE, posts[0].attempts, UNAVAILABLE_AT_MOST)
             log.warning(
                 "target chat takes nothing, posts are kept", target=self._target, error=str(exc)
             )
-            return await self._delay(posts, exc, wait)
+            return await self._delay(posts, exc, wait, in_doubt=False)
         except PostRefused as exc:
             await self._fail(posts, exc)
         return AT_ONCE
 
-    async def _delay(self, posts: list[Post], exc: Exception, wait: timedelta) -> timedelta:
+    async def _delay(
+        self, posts: list[Post], exc: Exception, wait: timedelta, *, in_doubt: bool
+    ) -> timedelta:
         log.info("post delayed", post_id=posts[0].id, seconds=wait.total_seconds(), error=str(exc))
-        await self._outbox.post_delayed(posts[0], str(exc))
+        for post in posts:
+            await self._outbox.post_delayed(post, str(exc), in_doubt=in_doubt)
         self._watch.delayed(exc, wait)
         return wait
 
@@ -218,37 +240,43 @@ class Relay:
 
     async def _do(self, posts: list[Post]) -> None:
         post = posts[0]
-        if post.state is PostState.DELETE:
-            if post.target_message_id is not None:
-                await self._sender.delete(self._target, [post.target_message_id])
-            await self._outbox.post_deleted(post)
-        elif post.state is PostState.EDIT:
-            await self._edit(post)
+        if post.state is PostState.DELETE or post.part >= len(chunks_of(post)):
+            await self._remove(post)
+        elif post.state is PostState.EDIT and post.target_message_id is not None:
+            await self._edit(post, post.target_message_id)
         else:
             await self._send(posts)
         for each in posts:
             self._watch.done(each)
 
-    async def _edit(self, post: Post) -> None:
+    async def _remove(self, post: Post) -> None:
+        """The source message is gone, or its text has become shorter than this part."""
+        message_id = post.target_message_id
+        if post.in_doubt:
+            # It may stand there, and only Telegram knows as which message: said again, it is the
+            # same one, and that can be deleted.
+            chunks = chunks_of(post)
+            chunk = chunks[min(post.part, len(chunks) - 1)]
+            message_id = await self._send_chunk(post, chunk, None)
+            await self._outbox.post_sent(post, message_id)
+        if message_id is not None:
+            await self._sender.delete(self._target, [message_id])
+        await self._outbox.post_deleted(post)
+
+    async def _edit(self, post: Post, message_id: MessageId) -> None:
         chunks = chunks_of(post)
-        if post.target_message_id is None:
-            return
-        if post.part >= len(chunks):  # the text has become shorter
-            await self._sender.delete(self._target, [post.target_message_id])
-            await self._outbox.post_deleted(post)
-            return
         if post.part == 0 and len(chunks) > 1:
             await self._outbox.add_parts(post, len(chunks))
         chunk = chunks[post.part]
         await self._sender.edit(
             self._target,
-            post.target_message_id,
+            message_id,
             chunk.text,
             chunk.entities,
             post.media if post.part == 0 else None,
             source=post.source,
         )
-        await self._outbox.post_sent(post, post.target_message_id)
+        await self._outbox.post_edited(post)
 
     async def _send(self, posts: list[Post]) -> None:
         try:
@@ -258,34 +286,48 @@ class Relay:
 
     async def _send_to(self, posts: list[Post], reply_to: MessageId | None) -> None:
         if len(posts) > 1 and all(post.media is not None for post in posts):
-            await self._send_album(posts, reply_to)
-            return
+            with suppress(SentBefore):  # then each part is to be found
+                await self._send_album(posts, reply_to)
+                return
         for post in posts:
             await self._send_one(post, reply_to)
 
     async def _send_one(self, post: Post, reply_to: MessageId | None) -> None:
         chunks = chunks_of(post)
-        if post.part >= len(chunks):  # an edit has made the text shorter
-            await self._outbox.post_deleted(post)
-            return
         if post.part == 0 and len(chunks) > 1:
             await self._outbox.add_parts(post, len(chunks))
-        chunk, random_id = chunks[post.part], random_id_of(post)
-        if post.media is not None and post.part == 0:
-            message_id = await self._sender.send_media(
-                self._target,
-                post.media,
+        await self._sent(post, await self._send_chunk(post, chunks[post.part], reply_to))
+
+    async def _send_chunk(self, post: Post, chunk: Chunk, reply_to: MessageId | None) -> MessageId:
+        to, random_id = self._target, random_id_of(post)
+        media = post.media if post.part == 0 else None
+        try:
+            if media is None:
+                return await self._sender.send_text(
+                    to, chunk.text, chunk.entities, reply_to=reply_to, random_id=random_id
+                )
+            return await self._sender.send_media(
+                to,
+                media,
                 chunk.text,
                 chunk.entities,
                 source=post.source,
                 reply_to=reply_to,
                 random_id=random_id,
             )
-        else:
-            message_id = await self._sender.send_text(
-                self._target, chunk.text, chunk.entities, reply_to=reply_to, random_id=random_id
-            )
-        await self._sent(post, message_id)
+        except SentBefore:
+            return await self._find(chunk, media)
+
+    async def _find(self, chunk: Chunk, media: Media | None) -> MessageId:
+        """What was taken before without our learning as which message.
+
+        Posts are sent one after the other, so it is the first of ours behind the newest known one.
+        """
+        after = await self._outbox.last_posted(self._target)
+        found = await self._sender.find(self._target, chunk.text, media, after=after)
+        if found is None:
+            raise RetryLater("posted before, and not to be found yet")
+        return found
 
     async def _send_album(self, posts: list[Post], reply_to: MessageId | None) -> None:
         texts = [chunks_of(post) for post in posts]

@@ -8,8 +8,8 @@ import pytest
 
 from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
+from bot.hearing import Albums
 from bot.intake import Intake
-from bot.live import Albums
 from bot.models import Media, Reason
 from bot.signals import Markers
 from bot.state.flow_tracker import FlowTracker

@@ -318,11 +318,15 @@ async def test_the_table_tells_how_many_posts_wait_and_since_when(store):
             fields=SignalFields(),
             targets=[TARGET],
         )
-    first, *_ = await store.next_posts(TARGET)
+    first, *_ = await store.take_posts(TARGET)
 
-    assert await store.ask(records.backlog) == Backlog(2, first.recorded_at)
+    async def backlog(*targets):
+        return await store.ask(lambda db: records.backlog(db, targets))
+
+    assert await backlog(TARGET) == Backlog(2, first.recorded_at)
+    assert await backlog(TARGET - 1) == Backlog(0, None)  # the posts of a target that was left out
     await store.post_sent(first, MessageId(7))
-    assert (await store.ask(records.backlog)).pending == 1
+    assert (await backlog(TARGET)).pending == 1
 
 
 # ── the dashboard ─────────────────────────────────────────────────────────────

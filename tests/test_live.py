@@ -77,6 +77,15 @@ class Stage:
         )
         return self.posted()
 
+    async def shows_in_any_order(self, *texts):
+        """The same, whatever the order."""
+        await self.telegram.wait_for(
+            lambda: sorted(seen.text for seen in self.posted()) == sorted(texts),
+            timeout=20,
+            what=f"{texts} in the target",
+        )
+        return self.posted()
+
     def rows(self, query):
         with closing(sqlite3.connect(self.directory / "data" / "signals.db")) as db:
             return db.execute(query).fetchall()

@@ -85,10 +85,10 @@ class Story:
     async def _is_posted(self, store):
         """The first three; the next is refused, and what follows waits."""
         for number in (701, 702, 703):
-            (post,) = await store.next_posts(TARGET)
+            (post,) = await store.take_posts(TARGET)
             await store.post_sent(post, MessageId(number))
-        (post,) = await store.next_posts(TARGET)
-        await store.post_delayed(post, "no answer from Telegram")
+        (post,) = await store.take_posts(TARGET)
+        await store.post_delayed(post, "no answer from Telegram", in_doubt=False)
         await store.post_failed(post, "Telegram refused: 400 MESSAGE_EMPTY")
 
     async def is_heard_of(self, box, message_id):
@@ -460,7 +460,7 @@ async def test_failed_posts_are_put_back_in_line(ask, story):
     assert ask("retry") == "no post has failed\n"
 
     async with story.bot() as core:
-        (post,) = await core.store.next_posts(TARGET)
+        (post,) = await core.store.take_posts(TARGET)
     assert (post.id, post.text) == (4, "#idea SOL LONG")
 
 

@@ -133,8 +133,8 @@ async def test_an_order_is_heard_once(start, shell):
 
 
 async def fail_post(store):
-    (post,) = await store.next_posts(TARGET)
-    await store.post_delayed(post, "flood")
+    (post,) = await store.take_posts(TARGET)
+    await store.post_delayed(post, "flood", in_doubt=False)
     await store.post_failed(post, "MESSAGE_EMPTY")
     return post
 
@@ -147,7 +147,7 @@ async def test_a_failed_post_is_put_back_in_line_and_the_relay_is_woken(start, s
     assert await shell.retry(failed.id) == [failed.id]
     await bot.look()
 
-    (post,) = await bot.store.next_posts(TARGET)
+    (post,) = await bot.store.take_posts(TARGET)
     assert (post.id, post.state, post.attempts) == (failed.id, PostState.PENDING, 0)
     assert bot.wakes.count == 1
 
@@ -156,7 +156,7 @@ async def test_a_failed_post_is_put_back_in_line_and_the_relay_is_woken(start, s
 async def test_what_was_refused_is_what_is_tried_again(start, shell, change):
     bot = await start()
     signal, _ = await bot.signal()
-    (post,) = await bot.store.next_posts(TARGET)
+    (post,) = await bot.store.take_posts(TARGET)
     await bot.store.post_sent(post, MessageId(7))
     if change is PostState.EDIT:
         await bot.store.edit(says(ALICE, "#idea, changed", number=signal.id), SignalFields())
@@ -166,14 +166,14 @@ async def test_what_was_refused_is_what_is_tried_again(start, shell, change):
 
     await shell.retry()
 
-    (post,) = await bot.store.next_posts(TARGET)
+    (post,) = await bot.store.take_posts(TARGET)
     assert (post.state, post.target_message_id) == (change, 7)
 
 
 async def test_only_failed_posts_are_retried(start, shell):
     bot = await start()
     await bot.signal()
-    (post,) = await bot.store.next_posts(TARGET)
+    (post,) = await bot.store.take_posts(TARGET)
 
     assert await shell.retry(post.id) == []
     assert await shell.retry() == []

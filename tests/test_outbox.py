@@ -52,9 +52,12 @@ def send_all(store):
 
     async def send_all(target=TARGET):
         sent = []
-        while posts := await store.next_posts(target):
+        while posts := await store.take_posts(target):
             for post in posts:
-                await store.post_sent(post, MessageId(700 + len(sent)))
+                if post.state is PostState.EDIT:
+                    await store.post_edited(post)
+                else:
+                    await store.post_sent(post, MessageId(700 + len(sent)))
                 sent.append(post)
         return sent
 
@@ -85,9 +88,9 @@ async def test_where_that_post_is_missing_the_signals_own_takes_its_place(store,
     signal = await record(says(ALICE, "#idea"))
     update = await record(says(ALICE, "TP1", to=signal))
     await record(says(ALICE, "TP2", to=update))
-    (first,) = await store.next_posts(TARGET)
+    (first,) = await store.take_posts(TARGET)
     await store.post_sent(first, MessageId(50))
-    (refused,) = await store.next_posts(TARGET)
+    (refused,) = await store.take_posts(TARGET)
     await store.post_failed(refused, "MEDIA_INVALID")
 
     (after,) = await send_all()
@@ -109,13 +112,13 @@ async def test_the_pending_parts_of_an_album_come_together_in_source_order(recor
     await record(says(ALICE, "", album_id=9, media=photo, to=lead, number=11))
     await record(says(ALICE, "#idea", number=13))
 
-    assert [post.source.message_id for post in await store.next_posts(TARGET)] == [11, 12]
+    assert [post.source.message_id for post in await store.take_posts(TARGET)] == [11, 12]
 
 
 async def test_later_parts_of_a_text_stand_before_whatever_came_after_it(record, store, send_all):
     await record(says(ALICE, "#idea long"))
     await record(says(ALICE, "#idea next"))
-    (first,) = await store.next_posts(TARGET)
+    (first,) = await store.take_posts(TARGET)
     await store.add_parts(first, 3)
     await store.add_parts(first, 3)
 
@@ -132,10 +135,10 @@ async def test_later_parts_of_a_text_stand_before_whatever_came_after_it(record,
 
 async def test_a_delayed_post_stays_first_in_line_and_is_counted(record, store):
     await record(says(ALICE, "#idea"))
-    (before,) = await store.next_posts(TARGET)
-    await store.post_delayed(before, "flood")
+    (before,) = await store.take_posts(TARGET)
+    await store.post_delayed(before, "flood", in_doubt=False)
 
-    (after,) = await store.next_posts(TARGET)
+    (after,) = await store.take_posts(TARGET)
 
     assert (after.id, after.attempts) == (before.id, before.attempts + 1)
 
@@ -160,7 +163,7 @@ async def test_an_edit_after_the_sending_is_a_task_of_its_own(record, store, sen
 
 async def test_an_edit_during_the_sending_is_not_forgotten(record, store, send_all):
     message = await record(says(ALICE, "#idea BTC"))
-    (in_hand,) = await store.next_posts(TARGET)
+    (in_hand,) = await store.take_posts(TARGET)
     await store.edit(says(ALICE, "#idea ETH", number=message.id), SignalFields())
     await store.post_sent(in_hand, MessageId(50))
 
@@ -172,13 +175,49 @@ async def test_an_edit_during_the_sending_is_not_forgotten(record, store, send_a
 
 async def test_a_deletion_during_the_sending_is_not_forgotten(record, store):
     message = await record(says(ALICE, "#idea BTC"))
-    (in_hand,) = await store.next_posts(TARGET)
+    (in_hand,) = await store.take_posts(TARGET)
     await store.delete(GROUP, [message.id])
     await store.post_sent(in_hand, MessageId(50))
 
-    (post,) = await store.next_posts(TARGET)
+    (post,) = await store.take_posts(TARGET)
 
     assert (post.state, post.target_message_id) == (PostState.DELETE, 50)
+
+
+async def test_an_edit_in_the_midst_of_a_doubt_is_not_forgotten(record, store, send_all):
+    """The first text may stand there; the same post said again would be that one, unedited."""
+    message = await record(says(ALICE, "#idea BTC"))
+    await store.take_posts(TARGET)  # and no answer ever came
+    await store.edit(says(ALICE, "#idea ETH", number=message.id), SignalFields())
+
+    again, edit = await send_all()
+
+    assert (again.state, again.in_doubt) == (PostState.PENDING, True)
+    assert (edit.state, edit.text) == (PostState.EDIT, "#idea ETH")
+    assert await store.last_posted(TARGET) == 700
+
+
+async def test_a_deletion_in_the_midst_of_a_doubt_is_not_forgotten(record, store):
+    message = await record(says(ALICE, "#idea BTC"))
+    await store.take_posts(TARGET)
+    await store.delete(GROUP, [message.id])
+
+    (post,) = await store.take_posts(TARGET)
+
+    assert (post.state, post.in_doubt) == (PostState.DELETE, True)
+
+
+@pytest.mark.parametrize("in_doubt", [True, False])
+async def test_a_refusal_ends_a_doubt_only_where_there_was_none_before(record, store, in_doubt):
+    message = await record(says(ALICE, "#idea BTC"))
+    (post,) = await store.take_posts(TARGET)
+    await store.post_delayed(post, "no answer", in_doubt=in_doubt)
+    (post,) = await store.take_posts(TARGET)
+    await store.post_delayed(post, "flood", in_doubt=False)
+
+    await store.delete(GROUP, [message.id])
+
+    assert len(await store.take_posts(TARGET)) == in_doubt
 
 
 async def test_an_edit_that_changes_nothing_of_the_message_is_no_task(record, store, send_all):
@@ -211,10 +250,10 @@ async def test_a_deleted_message_is_deleted_where_sent_and_never_sent_where_pend
 
     assert await store.delete(GROUP, [sent.id, pending.id, MessageId(99999)]) == 2
 
-    (post,) = await store.next_posts(TARGET)
+    (post,) = await store.take_posts(TARGET)
     assert (post.state, post.text) == (PostState.DELETE, "#idea 1")
     await store.post_deleted(post)
-    assert await store.next_posts(TARGET) == []
+    assert await store.take_posts(TARGET) == []
     assert (await store.counts()).signals == 2
 
 

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from bot.errors import DatabaseUnavailable, DatabaseUnusable
-from bot.live import TRIES, NotRecorded, end, patiently
+from bot.hearing import TRIES, NotRecorded, patiently
+from bot.live import end
 
 
 class Table:

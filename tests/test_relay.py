@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.errors import LoggedOut, ParentGone, PostRefused, RetryLater, TargetUnavailable
+from bot.errors import (
+    DatabaseUnavailable,
+    LoggedOut,
+    ParentGone,
+    PostRefused,
+    RetryLater,
+    SentBefore,
+    TargetUnavailable,
+)
 from bot.models import Entity, Media, MessageId, MessageRef, Post, PostState
 from bot.relay import (
     AT_ONCE,
@@ -34,6 +42,7 @@ def post(number=1, text="text", **more):
         part=0,
         target=TARGET,
         target_message_id=None,
+        sent_version=None,
         reply_to=None,
         text=text,
         entities=(),
@@ -52,7 +61,17 @@ class FakeOutbox:
         self.posts = {each.id: each for each in posts}
         self.errors = []
 
-    async def next_posts(self, target):
+    async def last_posted(self, target):
+        return MessageId(600)
+
+    async def take_posts(self, target):
+        taken = self._next_posts()
+        for each in taken:
+            if each.sent_version is None:
+                self._set(each, sent_version=each.version)
+        return taken
+
+    def _next_posts(self):
         for each in self.posts.values():
             if each.state in {PostState.PENDING, PostState.EDIT, PostState.DELETE}:
                 if each.album_id is None:
@@ -73,6 +92,9 @@ class FakeOutbox:
     async def post_sent(self, post, message_id):
         self._set(post, state=PostState.SENT, target_message_id=message_id)
 
+    async def post_edited(self, post):
+        self._set(post, state=PostState.SENT)
+
     async def post_deleted(self, post):
         self._set(post, state=PostState.DELETED)
 
@@ -80,8 +102,9 @@ class FakeOutbox:
         self.errors.append(error)
         self._set(post, state=PostState.FAILED)
 
-    async def post_delayed(self, post, error):
-        self._set(post, attempts=self.posts[post.id].attempts + 1)
+    async def post_delayed(self, post, error, *, in_doubt):
+        version = post.version if in_doubt else post.sent_version
+        self._set(post, attempts=self.posts[post.id].attempts + 1, sent_version=version)
 
     def states(self):
         return [each.state for each in self.posts.values()]
@@ -94,6 +117,7 @@ class FakeTelegram:
         self.script = list(script)
         self.asked = []
         self.ids = iter(range(700, 800))
+        self.found = {"text"}  # of what was sent before, what there is to be found
 
     def _answer(self, *asked):
         self.asked.append(asked)
@@ -118,6 +142,10 @@ class FakeTelegram:
     async def delete(self, target, ids):
         self._answer("delete", *ids)
 
+    async def find(self, target, text, media, *, after):
+        self.asked.append(("find", text, after))
+        return MessageId(after + 1) if text in self.found else None
+
 
 def relay_of(outbox, telegram, **options):
     return Relay(outbox, telegram, TARGET, jitter=lambda: 0.0, **options)
@@ -125,6 +153,96 @@ def relay_of(outbox, telegram, **options):
 
 async def rounds(relay, number):
     return [await relay.post_next() for _ in range(number)]
+
+
+# ── doubts ──
+
+
+NO_ANSWER = RetryLater("no answer")
+FLOOD = RetryLater("flood", after=timedelta(seconds=3))
+
+
+async def test_what_may_have_gone_through_is_looked_up_before_it_is_deleted():
+    """Deleted meanwhile, and perhaps posted: the same again tells as which message."""
+    outbox, telegram = FakeOutbox(post()), FakeTelegram(NO_ANSWER)
+    relay = relay_of(outbox, telegram)
+    await relay.post_next()
+    outbox.posts[1] = replace(outbox.posts[1], state=PostState.DELETE)
+
+    await rounds(relay, 2)
+
+    assert telegram.asked == [("text", "text", None), ("text", "text", None), ("delete", 700)]
+    assert outbox.states() == [PostState.DELETED]
+
+
+async def test_what_was_certainly_refused_is_not_posted_only_to_be_deleted():
+    outbox, telegram = FakeOutbox(post()), FakeTelegram(FLOOD)
+    relay = relay_of(outbox, telegram)
+    await relay.post_next()
+    outbox.posts[1] = replace(outbox.posts[1], state=PostState.DELETE)
+
+    await rounds(relay, 2)
+
+    assert telegram.asked == [("text", "text", None)]
+    assert outbox.states() == [PostState.DELETED]
+
+
+async def test_a_post_that_telegram_has_taken_before_is_looked_for():
+    """Behind the newest message that is known to be ours."""
+    outbox, telegram = FakeOutbox(post()), FakeTelegram(SentBefore("RANDOM_ID_DUPLICATE"))
+
+    await relay_of(outbox, telegram).post_next()
+
+    assert telegram.asked == [("text", "text", None), ("find", "text", 600)]
+    assert outbox.posts[1].target_message_id == 601
+
+
+async def test_an_album_that_telegram_has_taken_before_is_looked_for_part_by_part():
+    photo = Media("photo", "photo:1:2:3")
+    parts = [post(number, "text", album_id=9, media=photo) for number in (1, 2)]
+    outbox, taken = FakeOutbox(*parts), SentBefore("RANDOM_ID_DUPLICATE")
+    telegram = FakeTelegram(taken, taken, taken)
+
+    await relay_of(outbox, telegram).post_next()
+
+    assert [asked[0] for asked in telegram.asked] == ["album", "media", "find", "media", "find"]
+    assert outbox.states() == [PostState.SENT] * 2
+
+
+async def test_a_post_that_is_not_to_be_found_yet_is_tried_again():
+    outbox, telegram = FakeOutbox(post()), FakeTelegram(SentBefore("RANDOM_ID_DUPLICATE"))
+    telegram.found = set()
+
+    assert await relay_of(outbox, telegram).post_next() > AT_ONCE
+    assert outbox.states() == [PostState.PENDING]
+
+
+async def test_a_table_that_does_not_answer_delays_and_is_no_traceback(capsys):
+    class Locked(FakeOutbox):
+        async def take_posts(self, target):
+            if not self.errors:
+                self.errors.append("locked")
+                raise DatabaseUnavailable("database is locked")
+            return await super().take_posts(target)
+
+    outbox, telegram, slept = Locked(post()), FakeTelegram(), []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    relay = relay_of(outbox, telegram, sleep=sleep)
+    running = asyncio.create_task(relay.run())
+    while not telegram.asked:
+        await asyncio.sleep(0)
+    relay.stop()
+    await running
+
+    assert outbox.states() == [PostState.SENT]
+    assert slept == [5.0]
+    assert "Traceback" not in capsys.readouterr().out
+
+
+# ── one after the other ──
 
 
 async def test_posts_go_out_in_line_and_then_it_is_quiet():

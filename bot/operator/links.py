@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from bot.errors import UsageError
-from bot.models import ChatId, MessageId
+from bot.models import CHANNELS, ChatId, MessageId
 
 if TYPE_CHECKING:
     from bot.models import MessageRef
 
 HOSTS: Final = {"t.me", "telegram.me", "telegram.dog"}
-CHANNELS: Final = -(10**12)  # a channel's chat id is this minus the id in its links
 ID: Final = re.compile(r"[1-9][0-9]{0,17}")
 FORMS: Final = "a link such as https://t.me/c/1234567890/15, or -1001234567890:15, or 15"
 

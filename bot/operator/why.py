@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bot.models import MessageRef, Outcome, PostState, Reason, UnixTime
+from bot.models import CHANNELS, MessageRef, Outcome, PostState, Reason, UnixTime
 from bot.operator.flows import find_message, signal_of, standing, title, until
-from bot.operator.links import CHANNELS, link, pointer
+from bot.operator.links import link, pointer
 from bot.operator.wording import Row, counted, date, duration, excerpt
 from bot.storage import records
 from bot.storage.store import REFUSALS_KEPT

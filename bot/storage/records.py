@@ -35,7 +35,7 @@ from bot.storage.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sqlalchemy import ColumnElement, Connection, Row, Select, Table
 
@@ -266,9 +266,10 @@ def troubles(db: Connection, *, at_most: int) -> list[PostRecord]:
     return [_post(row) for row in db.execute(query)]
 
 
-def backlog(db: Connection) -> Backlog:
+def backlog(db: Connection, targets: Iterable[ChatId]) -> Backlog:
+    """What waits for a target that there still is; the rest waits for the operator."""
     query = select(func.count(), func.min(posts.c.recorded_at)).where(
-        posts.c.state == PostState.PENDING
+        posts.c.state == PostState.PENDING, posts.c.target_chat_id.in_(list(targets))
     )
     return Backlog(*db.execute(query).one())
 

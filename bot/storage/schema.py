@@ -98,6 +98,9 @@ posts = Table(
     Column("error", Text),
     Column("refused", Text),  # FAILED: the state in which Telegram refused it
     Column("recorded_at", BigInteger, nullable=False),
+    # The version that stands in the target, or may stand there: written before it is sent.
+    # NULL: none does.
+    Column("sent_version", Integer),
     UniqueConstraint("source_chat_id", "source_message_id", "part", "target_chat_id"),
     Index("posts_by_state", "state", "target_chat_id", "id"),
 )
@@ -263,6 +266,10 @@ _FIRST: Final = (
 
 _CATCHING_UP: Final = (
     "ALTER TABLE cursors ADD COLUMN message_id BIGINT",
+    "ALTER TABLE posts ADD COLUMN sent_version INTEGER",
+    "UPDATE posts SET sent_version = version WHERE state IN ('sent', 'delete')",
+    # What is edited and not yet shown so stands in the target as some earlier version.
+    "UPDATE posts SET sent_version = version - 1 WHERE state = 'edit'",
     "ALTER TABLE signal_updates ADD COLUMN reply_to_chat_id BIGINT",
     "CREATE INDEX signals_of_album ON signals (source_chat_id, album_id)",
     "CREATE INDEX signal_updates_of_album ON signal_updates (source_chat_id, album_id)",

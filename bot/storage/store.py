@@ -113,7 +113,6 @@ def connect(database: Path, *, in_loop: bool = False, read_only: bool = False) -
         URL.create("sqlite+aiosqlite", database=str(database)),
         connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT},
         **({"async_creator": open_in_loop} if in_loop or read_only else {}),
-        execution_options={"in_loop": in_loop or read_only},
     )
 
 
@@ -146,7 +145,6 @@ class SignalStore:
         self._flow = select(signals.c.source_user_id, signals.c.last_owner_activity).where(
             signals.c.id == bindparam("signal_id")
         )
-        self._in_loop: bool = engine.get_execution_options()["in_loop"]
         self._connection: AsyncConnection | None = None
         self._turn = asyncio.Lock()  # one transaction at a time on the one connection
 
@@ -181,11 +179,12 @@ class SignalStore:
         return await self._read(query)
 
     async def close(self) -> None:
+        """Behind whatever was asked before."""
         async with self._turn:
-            if self._connection is not None:
-                await self._connection.close()
-                self._connection = None
-        await self._engine.dispose()
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                await connection.close()
+            await self._engine.dispose()
 
     # ── what a message becomes: one transaction each ──────────────────────────
 
@@ -326,12 +325,28 @@ class SignalStore:
 
     # ── what the relay asks (see `Outbox`) ────────────────────────────────────
 
-    async def next_posts(self, target: ChatId) -> list[Post]:
+    async def take_posts(self, target: ChatId) -> list[Post]:
         """What is to be done next in that chat: one post, or the pending parts of an album.
 
-        In source order. Empty: nothing.
+        In source order. Empty: nothing. Posts to be sent are noted as such, so that a crash leaves
+        a doubt and no error; what comes back tells of doubts that there were before.
         """
-        return await self._read(partial(self._next_posts, target=target))
+
+        def write(db: Connection) -> list[Post]:
+            taken = self._next_posts(db, target=target)
+            fresh = [post.id for post in taken if post.sent_version is None]
+            if fresh:
+                noted = update(posts).where(posts.c.id.in_(fresh))
+                db.execute(noted.values(sent_version=posts.c.version))
+            return taken
+
+        return await self._write(write)
+
+    async def last_posted(self, target: ChatId) -> MessageId:
+        """The newest message that is known to be ours there; 0 if there is none."""
+        query = select(func.coalesce(func.max(posts.c.target_message_id), 0))
+        ours = query.where(posts.c.target_chat_id == target)
+        return MessageId(await self._read(lambda db: db.execute(ours).scalar_one()))
 
     def _next_posts(self, db: Connection, *, target: ChatId) -> list[Post]:
         line = (
@@ -368,29 +383,41 @@ class SignalStore:
         await self._write(lambda db: db.execute(query, rows))
 
     async def post_sent(self, post: Post, message_id: MessageId) -> None:
-        """It stands in the target chat, as of the version that `post` shows."""
-        await self._set_post(post, PostState.SENT, target_message_id=message_id)
+        """It stands in the target chat, as the version that was noted when it was taken first."""
+        await self._post_shows(post, posts.c.sent_version, message_id)
+
+    async def post_edited(self, post: Post) -> None:
+        """What stands in the target chat is now as `post` shows it."""
+        await self._post_shows(post, literal(post.version), post.target_message_id)
+
+    async def _post_shows(
+        self, post: Post, version: ColumnElement[int], message_id: MessageId | None
+    ) -> None:
+        """Unless it changed meanwhile: then there is more to do."""
+        deleted = posts.c.state.in_({PostState.DELETE, PostState.DELETED})
+        state = case(
+            (deleted, PostState.DELETE),
+            (posts.c.version != version, PostState.EDIT),
+            else_=PostState.SENT,
+        )
+        changes = {"state": state, "sent_version": version, "target_message_id": message_id}
+        await self._change_post(post, **changes)
 
     async def post_deleted(self, post: Post) -> None:
-        await self._set_post(post, PostState.DELETED)
+        await self._change_post(post, state=PostState.DELETED)
 
     async def post_failed(self, post: Post, error: str) -> None:
-        await self._set_post(post, PostState.FAILED, error=error, refused=post.state)
+        await self._change_post(
+            post, state=PostState.FAILED, error=error, refused=post.state, **_certain(post)
+        )
 
-    async def post_delayed(self, post: Post, error: str) -> None:
-        """Count an attempt that is to be made again."""
-        changes = {"attempts": posts.c.attempts + 1, "error": error}
-        query = update(posts).where(posts.c.id == post.id).values(changes)
-        await self._write(lambda db: db.execute(query))
+    async def post_delayed(self, post: Post, error: str, *, in_doubt: bool) -> None:
+        """Count an attempt that is to be made again. `in_doubt`: it may have gone through."""
+        certain = {} if in_doubt else _certain(post)
+        await self._change_post(post, attempts=posts.c.attempts + 1, error=error, **certain)
 
-    async def _set_post(self, post: Post, state: PostState, **more: object) -> None:
-        """Unless it changed meanwhile: then it is still sent, and there is more to do."""
-        changed = posts.c.version != post.version
-        deleted = posts.c.state.in_({PostState.DELETE, PostState.DELETED})
-        new_state: ColumnElement[str] = literal(state)
-        if state is PostState.SENT:
-            new_state = case((deleted, PostState.DELETE), (changed, PostState.EDIT), else_=state)
-        query = update(posts).where(posts.c.id == post.id).values(state=new_state, **more)
+    async def _change_post(self, post: Post, **changes: object) -> None:
+        query = update(posts).where(posts.c.id == post.id).values(**changes)
         await self._write(lambda db: db.execute(query))
 
     # ── what becomes of a recorded message later ──────────────────────────────
@@ -425,13 +452,10 @@ class SignalStore:
         of_messages = and_(
             posts.c.source_chat_id == chat_id, posts.c.source_message_id.in_(list(ids))
         )
-        there = {PostState.SENT, PostState.EDIT}
-        state = case((posts.c.state.in_(there), PostState.DELETE), else_=PostState.DELETED)
-        query = (
-            update(posts)
-            .where(of_messages, posts.c.state.in_({*there, PostState.PENDING}))
-            .values(state=state)
-        )
+        there = posts.c.sent_version.is_not(None)
+        state = case((there, PostState.DELETE), else_=PostState.DELETED)
+        living = {PostState.SENT, PostState.EDIT, PostState.PENDING}
+        query = update(posts).where(of_messages, posts.c.state.in_(living)).values(state=state)
         return (await self._write(lambda db: db.execute(query))).rowcount
 
     # ── what an operator orders ───────────────────────────────────────────────
@@ -622,13 +646,13 @@ class SignalStore:
         return await self._read(partial(_in_transaction, work=work))
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
-        if self._in_loop:  # it is not interrupted while a statement runs
-            return await self._do(work)
-        # Cancelled half-way, a statement would take the connection with it, for good: nobody
-        # knows what the driver's thread is still doing with it. So it runs to its end unheard.
-        return await asyncio.shield(self._do(work))
+        # Whoever asks may be cancelled, the statement may not: in the midst of one SQLAlchemy gives
+        # the connection up, and with it what others are about to ask.
+        asked = asyncio.ensure_future(self._in_turn(work))
+        asked.add_done_callback(_look_at)
+        return await asyncio.shield(asked)
 
-    async def _do(self, work: Callable[[Connection], T]) -> T:
+    async def _in_turn(self, work: Callable[[Connection], T]) -> T:
         async with self._turn:
             if self._connection is None:
                 raise DatabaseUnavailable(f"{self._engine.url.database}: not open")
@@ -639,6 +663,17 @@ class SignalStore:
 def _must_exist(database: str | None) -> None:
     if database is None or not Path(database).exists():
         raise DatabaseUnavailable(f"{database}: no database there, the bot has not run here yet")
+
+
+def _certain(post: Post) -> dict[str, None]:
+    """Telegram refused it, so it does not stand there, unless there was a doubt before."""
+    return {} if post.sent_version is not None else {"sent_version": None}
+
+
+def _look_at(asked: asyncio.Future[Any]) -> None:
+    """So that nobody complains of an error that the cancelled did not look at."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 def _try(database: str | None) -> None:
@@ -793,6 +828,7 @@ def _post(db: Connection, row: RowMapping) -> Post:
         part=row["part"],
         target=row["target_chat_id"],
         target_message_id=row["target_message_id"],
+        sent_version=row["sent_version"],
         reply_to=_reply_to(db, row, parent),
         text=content["text"],
         entities=tuple(Entity(**entity) for entity in json.loads(content["entities"])),

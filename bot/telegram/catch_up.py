@@ -22,8 +22,8 @@ from pyrogram import raw
 from pyrogram.errors.rpc_error import RPCError
 
 from bot.errors import PostRefused, RetryLater, TargetUnavailable, TelegramError
-from bot.models import ChatId, Cursor, MessageId, Reached, UnixTime
-from bot.telegram.messages import CHANNELS, EDITED, LARGEST_ID, NEW, build, people_of
+from bot.models import CHANNELS, ChatId, Cursor, MessageId, Reached, UnixTime, is_basic_group
+from bot.telegram.messages import EDITED, LARGEST_ID, NEW, build, people_of
 from bot.telegram.sender import input_channel, reading, said, translated
 
 if TYPE_CHECKING:
@@ -41,8 +41,9 @@ AT_ONCE: Final = 1_000  # updates in one difference
 BATCH: Final = 100  # messages in one call
 QUEUE_MAX: Final = 2_000  # updates that wait to be dealt with
 ROOM_AGAIN: Final = 0.05  # seconds
-# Recorded messages that are looked at again where Telegram does not say what has changed.
-LOOKED_AT_AGAIN: Final = 1_000
+# Messages that are looked at again where Telegram does not say what has changed: those that are
+# recorded, and the newest ones, since an edit may make a signal of them.
+RECORDED_AGAIN, NEWEST_AGAIN = 1_000, 200
 
 SHORT: Final = (types.UpdateShortMessage, types.UpdateShortChatMessage)
 # An update that asks for the channel's difference, with or without its pts.
@@ -62,6 +63,7 @@ class CursorTable(Protocol):
     """How far all was dealt with, and what there is to look at again. Raises `DatabaseError`."""
 
     async def cursor(self, box: ChatId) -> Cursor | None: ...
+    async def move_cursors(self, reached: Iterable[Cursor]) -> None: ...
     async def recorded(self, chat_id: ChatId, *, limit: int) -> Sequence[MessageId]: ...
 
 
@@ -285,12 +287,10 @@ class CatchUp:
             before = box.pts
             while box.behind:
                 await self._room()
-                was = box.pts
+                box.promised = 0  # what was promised before is in the answer, or was no promise
                 final = await self._ask(box)
                 self._queue.feed(Reached(box.cursor()), {}, {})
-                # A promise that the final difference does not keep was no promise.
-                if final and (box.promised <= (box.pts or 0) or box.pts == was):
-                    box.behind, box.promised = False, 0
+                box.behind = not final or box.promised > (box.pts or 0)
         self.recovered += box.pts != before
 
     async def _ask(self, box: Box) -> bool:
@@ -300,16 +300,18 @@ class CatchUp:
         return await self._channel_difference(box)
 
     async def _begin(self, box: Box) -> None:
-        """Where the last run left off, or here and now."""
+        """Where the last run left off, or here and now, which is written down at once."""
         known = await self._table.cursor(box.id)
         if known is not None:
             box.stands_at(known)
-        elif box is self._account:
+            return
+        if box is self._account:
             self._take_state(box, await self._connection.call(functions.updates.GetState()))
         elif box.id in self._from_the_start:
             box.pts = 1
         else:
             box.pts, box.date = await self._pts_now(box), self._account.date
+        await self._table.move_cursors([box.cursor()])
 
     async def _pts_now(self, box: Box) -> int:
         channel = input_channel(await self._connection.peer(box.id))
@@ -397,9 +399,9 @@ class CatchUp:
         message are the end.
         """
         log.warning("too far behind, looking at messages one by one", box=box.id)
-        basic_groups = [chat for chat in self._chats if chat > CHANNELS]
+        basic_groups = [chat for chat in self._chats if is_basic_group(chat)]
         for chat in basic_groups if box is self._account else [box.id]:
-            await self._look_again(chat)
+            await self._look_again(chat, box.message_id or 0)
         if box.message_id is None and newest is not None:
             box.message_id = await self._last_before(box, newest)
         while box.message_id is not None and (newest is None or box.message_id < newest):
@@ -424,11 +426,12 @@ class CatchUp:
                     return MessageId(message.id)
         return MessageId(0)
 
-    async def _look_again(self, chat: ChatId) -> None:
-        """Feed recorded messages as edits, those that are gone as deletions."""
-        recorded = await self._table.recorded(chat, limit=LOOKED_AT_AGAIN)
-        for first in range(0, len(recorded), BATCH):
-            ids = recorded[first : first + BATCH]
+    async def _look_again(self, chat: ChatId, newest: int) -> None:
+        """Feed messages that were fed before as edits, those that are gone as deletions."""
+        recorded = await self._table.recorded(chat, limit=RECORDED_AGAIN)
+        again = sorted({*recorded, *range(max(1, newest - NEWEST_AGAIN), newest + 1)})
+        for first in range(0, len(again), BATCH):
+            ids = again[first : first + BATCH]
             found = await self._read(chat, ids)
             for message in found.messages:
                 self._queue.feed(_edited(chat, message), found.users, found.chats)

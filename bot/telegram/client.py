@@ -23,14 +23,14 @@ from pyrogram.errors.rpc_error import RPCError
 from pyrogram.handlers.raw_update_handler import RawUpdateHandler
 
 from bot.errors import LoggedOut, PostRefused, RetryLater, TargetUnavailable
-from bot.models import ChatId, Reached
+from bot.models import CHANNELS, ChatId, Reached, is_basic_group
 from bot.telegram.catch_up import EVERY, CatchUp
-from bot.telegram.messages import CHANNELS, build, events
+from bot.telegram.messages import build, events
 from bot.telegram.messages import chat_id as chat_id_of
 from bot.telegram.sender import Sender, input_channel, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
     from pathlib import Path
 
     from bot.models import Event
@@ -113,6 +113,7 @@ class Telegram:
         self._catch_up: CatchUp | None = None
         self._turn = asyncio.Lock()  # one container at a time, in the order they came
         self._reconnecting: asyncio.Task[None] | None = None
+        self._in_flight: set[asyncio.Future[Any]] = set()  # calls that wait for their answer
         self._call_timeout = call_timeout
         self._start_timeout = start_timeout
         self._connections: list[Any] = []  # of a start under way
@@ -278,7 +279,9 @@ class Telegram:
             self._catch_up.hear(container)
 
     async def _disconnected(self, *_: Any) -> None:
-        """What is pushed to a connection that is gone is lost. Called by the library."""
+        """What was pushed or answered to a connection that is gone is lost. Called by the library."""
+        for task in self._in_flight:
+            task.cancel()
         if self._reconnecting is not None:
             self._reconnecting.cancel()
         if self._client is not None and self._client.session is not None:
@@ -311,7 +314,7 @@ class Telegram:
             raise ConnectionError("not connected")
         async with asyncio.timeout(2 * self._call_timeout):
             await asyncio.wait_for(client.session.is_started.wait(), self._call_timeout)
-            answer = await client.session.send(query, timeout=self._call_timeout)
+            answer = await self._unless_lost(client.session.send(query, timeout=self._call_timeout))
         if isinstance(answer, types.BadMsgNotification):
             raise ConnectionError(f"refused by MTProto with code {answer.error_code}")
         await client.fetch_peers(_people(answer))
@@ -319,9 +322,22 @@ class Telegram:
             self._catch_up.answered(query, answer)
         return answer
 
+    async def _unless_lost(self, sending: Coroutine[Any, Any, Any]) -> Any:
+        """No answer comes on a connection that is gone; the library would wait for it."""
+        task = asyncio.ensure_future(sending)
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            me = asyncio.current_task()
+            if me is not None and me.cancelling():
+                raise
+            raise ConnectionError("connection lost") from None
+
     async def peer(self, chat_id: ChatId) -> Any:
         """The raw input peer of a chat. Raises `TargetUnavailable` if there is none for us."""
-        if CHANNELS < chat_id < 0:
+        if is_basic_group(chat_id):
             return types.InputPeerChat(chat_id=-chat_id)
         known = await self._known_peer(chat_id)
         if known is None:
@@ -385,7 +401,7 @@ class Telegram:
 
     async def moved_to(self, chat_id: ChatId) -> ChatId | None:
         """The supergroup that a basic group has become; None: it is no such group."""
-        if not CHANNELS < chat_id < 0:
+        if not is_basic_group(chat_id):
             return None
         try:
             with translated(chat_id):

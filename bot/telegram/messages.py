@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 from pyrogram import raw
 
 from bot.models import (
+    CHANNELS,
     AuthorId,
     ChatId,
     DeletedMessages,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 types: Final[Any] = raw.types
 
-CHANNELS: Final = -(10**12)  # as Bot API counts, a channel's id is this minus its own
 LARGEST_ID: Final = 2**63 - 1
 
 # Telegram itself, its anonymous admin and its "channel in a group": not people, and shared by all.

@@ -20,6 +20,7 @@ from bot.errors import (
     ParentGone,
     PostRefused,
     RetryLater,
+    SentBefore,
     TargetUnavailable,
     TelegramError,
 )
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 functions: Final[Any] = raw.functions
 types: Final[Any] = raw.types
 
-DELETE_MAX: Final = 100  # messages in one call
+DELETE_MAX, READ_MAX = 100, 100  # messages in one call
+FOUND_WITHIN: Final = 1_000  # messages, between the last known one of ours and the next
 FLOOD, INTERNAL, UNAUTHORIZED, FORBIDDEN = 420, 500, 401, 403
 
 # By Telegram's own names: each library knows some of them as classes, and a name that it does not
@@ -93,7 +95,6 @@ PASSING: Final = frozenset(
         "CONNECTION_NOT_INITED",
         "MSG_WAIT_FAILED",
         "MSG_WAIT_TIMEOUT",
-        "RANDOM_ID_DUPLICATE",
     }
 )
 
@@ -227,6 +228,19 @@ class Sender:
                 some = list(ids[first : first + DELETE_MAX])
                 await self._connection.call(_deletion(peer, some))
 
+    async def find(
+        self, target: ChatId, text: str, media: Media | None, *, after: MessageId
+    ) -> MessageId | None:
+        """The first message of ours behind that one that says this; None: there is none yet."""
+        with translated(target):
+            peer = await self._connection.peer(target)
+            for first in range(after + 1, after + 1 + FOUND_WITHIN, READ_MAX):
+                query = reading(peer, range(first, first + READ_MAX))
+                for message in (await self._connection.call(query)).messages:
+                    if _says(message, text, media):
+                        return MessageId(message.id)
+        return None
+
     async def _raw(self, entities: Sequence[Entity]) -> list[Any] | None:
         """None and not an empty list: Pyrogram 2.0.106 writes that where nothing is expected."""
         mentioned = {e.user_id for e in entities if e.type == "text_mention" and e.user_id}
@@ -260,6 +274,18 @@ class Sender:
         if not shown or shown[0] is None:
             raise PostRefused(f"the {old.kind} expired, and its source message is gone")
         return shown[0]
+
+
+def _says(message: Any, text: str, expected: Media | None) -> bool:
+    ours = getattr(message, "out", None) or getattr(message, "post", None)
+    if not ours or getattr(message, "message", None) != text:
+        return False
+    return _file(media(getattr(message, "media", None))) == _file(expected)
+
+
+def _file(medium: Media | None) -> str | None:
+    """Which file it is, without the reference that differs each time it is told."""
+    return None if medium is None else (medium.file_id or "").rpartition(":")[0]
 
 
 def _input(medium: Media) -> Any:
@@ -349,6 +375,8 @@ def refusal(exc: RPCError, chat_id: ChatId | None, *, reply: bool = False) -> Te
     text = f"Telegram refused: {code} {name}"
     if code == UNAUTHORIZED or name in VOID_LOGINS:
         return LoggedOut(text)
+    if name == "RANDOM_ID_DUPLICATE":
+        return SentBefore(text)
     if code == FLOOD or code >= INTERNAL or name in PASSING:
         seconds = re.search(r"_(\d+)$", name) if code == FLOOD else None
         return RetryLater(text, after=timedelta(seconds=int(seconds[1])) if seconds else None)

@@ -1,0 +1,304 @@
+"""What becomes of an event: it is recorded, and only then may a cursor pass it.
+
+Events come one at a time and in order. The tables may be slow, locked or full; then intake waits,
+and nothing is passed over. Albums are held together on the way, and cursors with them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+import structlog
+
+from bot.errors import DatabaseError
+from bot.models import (
+    DeletedMessages,
+    EditedMessage,
+    IncomingMessage,
+    MigratedChat,
+    Outcome,
+    Reached,
+    is_basic_group,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+    from bot.handlers.edit_handler import EditHandler
+    from bot.intake import Intake
+    from bot.models import AuthorId, ChatId, Cursor, Decision, Event
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+TABLE_RETRY, TABLE_RETRY_AT_MOST = 1.0, 30.0  # seconds
+TRIES: Final = 5  # of an event that fails by itself
+ALBUM_SILENCE: Final = 0.3  # seconds after a part of an album
+BOOKMARKS_EVERY: Final = 1.0  # seconds
+
+
+class Table(Protocol):
+    async def move_cursors(self, reached: Iterable[Cursor]) -> None: ...
+
+    async def move_chat(self, old: ChatId, new: ChatId) -> None: ...
+
+
+class Hearing:
+    """`source` and `targets` are the chats of the route, `moved` what became of older ones.
+
+    `ours` are the authors of what comes back to us and is no news. `wake` is called when there may
+    be something new to post, `begin_anew` when a chat of ours has become another one. Once
+    `stopping` is set nothing more is heard: it comes again at the next start.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        intake: Intake,
+        edits: EditHandler,
+        *,
+        source: ChatId,
+        targets: Iterable[ChatId],
+        moved: Mapping[ChatId, ChatId],
+        wake: Callable[[], None],
+        begin_anew: Callable[[], None],
+        stopping: asyncio.Event,
+    ) -> None:
+        self._table = table
+        self._intake = intake
+        self._edits = edits
+        self._source = source
+        self._targets = frozenset(targets)
+        before = (old for old, new in moved.items() if new == source)
+        self._basic_groups = [chat for chat in (source, *before) if is_basic_group(chat)]
+        self.ours: set[AuthorId | ChatId] = set(self._targets)
+        self._wake = wake
+        self._begin_anew = begin_anew
+        self._stopping = stopping
+        self.bookmarks = Bookmarks(table)
+        self._albums = Albums(self._take, self.bookmarks.move)
+
+    async def hear(self, event: Event) -> None:
+        """Deal with one event; when this returns, the tables hold what there was to hold."""
+        if self._stopping.is_set():
+            self.bookmarks.freeze()
+            return
+        if isinstance(event, Reached):
+            await self._albums.reached(event.cursor)
+            return
+        if not isinstance(event, IncomingMessage):
+            await self._albums.finish()  # what came before it is dealt with before it
+        match event:
+            case IncomingMessage() if self._is_heard(event):
+                await self._albums.hear(event)
+            case EditedMessage(message) if self._is_heard(message):
+                await self._record(lambda: self._edits.edited(message))
+                self._wake()
+            case DeletedMessages(chat_id) if chat_id in {None, self._source}:
+                await self._delete(event)
+            case MigratedChat(old, new) if old in {self._source, *self._targets}:
+                await self._record(lambda: self.move(old, new))
+            case _:
+                pass
+
+    async def move(self, old: ChatId, new: ChatId) -> None:
+        """A chat of ours has become another one."""
+        await self._table.move_chat(old, new)
+        log.warning("a group has become a supergroup", old=old, new=new)
+        self._begin_anew()
+
+    async def close(self) -> None:
+        """Let go of what is held: no cursor has passed it, so it comes again."""
+        self._albums.forget()
+        await self.bookmarks.close()
+
+    def _is_heard(self, message: IncomingMessage) -> bool:
+        """What a target's link to the source brings back is no news."""
+        return message.chat_id == self._source and message.author not in self.ours
+
+    async def _delete(self, event: DeletedMessages) -> None:
+        # Of basic groups the ids alone are told, and no chat; no other chat shares them.
+        chats = self._basic_groups if event.chat_id is None else [event.chat_id]
+        for chat in chats:
+            await self._record(partial(self._edits.deleted, chat, event.ids))
+        self._wake()
+
+    async def _take(self, messages: Sequence[IncomingMessage]) -> None:
+        decisions = await self._record(lambda: self._decide(messages))
+        if any(decision.accepted for decision in decisions or ()):
+            self._wake()
+
+    async def _decide(self, messages: Sequence[IncomingMessage]) -> Sequence[Decision]:
+        if messages[0].album_id is None:
+            decisions = [await self._intake.handle(messages[0])]
+        else:
+            decisions = await self._intake.handle_album(messages)
+        for message, decision in zip(messages, decisions, strict=True):
+            if decision.outcome is Outcome.DUPLICATE:
+                # It comes again, and a difference shows a message as it was edited last.
+                await self._edits.edited(message)
+        return decisions
+
+    async def _record(self, work: Callable[[], Awaitable[T]]) -> T | None:
+        """None: it was not to be done. If that is for now only, no cursor passes it."""
+        try:
+            return await patiently(work, self._stopping)
+        except NotRecorded:
+            self.bookmarks.freeze()
+            return None
+
+
+class Bookmarks:
+    """How far all is recorded, written down now and then.
+
+    What is not written down when the process dies comes again, and is recognised. `every` is
+    seconds.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        *,
+        every: float = BOOKMARKS_EVERY,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._table = table
+        self._every = every
+        self._sleep = sleep
+        self._reached: dict[ChatId, Cursor] = {}
+        self._frozen = False
+
+    def move(self, cursor: Cursor) -> None:
+        """All before it is recorded."""
+        if not self._frozen:
+            self._reached[cursor.box] = cursor
+
+    def freeze(self) -> None:
+        """Something was not recorded: nothing moves beyond it."""
+        self._frozen = True
+
+    async def run(self) -> None:
+        while True:
+            await self._sleep(self._every)
+            await self._write()
+
+    async def close(self) -> None:
+        if not self._frozen:  # else the table is in trouble, and we are not to wait for it
+            await self._write()
+
+    async def _write(self) -> None:
+        reached, self._reached = self._reached, {}
+        if not reached:
+            return
+        try:
+            await self._table.move_cursors(list(reached.values()))
+        except DatabaseError as exc:
+            log.warning("cursors were not written", error=str(exc))
+            self._reached = reached | self._reached
+
+
+class Albums:
+    """Holds the parts of an album back until the next message, or a moment's silence, ends it.
+
+    Telegram sends an album as messages of their own and does not say how many there will be.
+    """
+
+    def __init__(
+        self,
+        take: Callable[[Sequence[IncomingMessage]], Awaitable[None]],
+        move: Callable[[Cursor], None],
+    ) -> None:
+        self._take = take
+        self._move = move
+        self._parts: list[IncomingMessage] = []
+        self._cursors: list[Cursor] = []  # behind the parts that are held
+        self._silence: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+
+    async def hear(self, message: IncomingMessage) -> None:
+        async with self._turn:
+            if self._parts and message.album_id != self._parts[0].album_id:
+                await self._give()
+            if message.album_id is None:
+                await self._take([message])
+                return
+            self._parts.append(message)
+        self._await_silence()
+
+    async def reached(self, cursor: Cursor) -> None:
+        """No cursor moves past parts that are held."""
+        async with self._turn:
+            if self._parts:
+                self._cursors.append(cursor)
+            else:
+                self._move(cursor)
+
+    async def finish(self) -> None:
+        """Give out what is held."""
+        async with self._turn:
+            await self._give()
+
+    def forget(self) -> None:
+        """Let go of what is held: no cursor has passed it, so it comes again."""
+        if self._silence is not None:
+            self._silence.cancel()
+
+    async def _give(self) -> None:
+        parts, self._parts = self._parts, []
+        cursors, self._cursors = self._cursors, []
+        if parts:
+            await self._take(parts)
+        for cursor in cursors:
+            self._move(cursor)
+
+    def _await_silence(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+        self._silence = asyncio.create_task(self._finish_after_silence())
+
+    async def _finish_after_silence(self) -> None:
+        await asyncio.sleep(ALBUM_SILENCE)
+        # Shielded: a further part may come now, and what is being recorded must not be cut off.
+        await asyncio.shield(asyncio.ensure_future(self.finish()))
+
+
+class NotRecorded(Exception):
+    """Told to stop before the tables had taken it: it is to come again."""
+
+
+async def patiently(
+    work: Callable[[], Awaitable[T]], stopping: asyncio.Event, *, pause: float = TABLE_RETRY
+) -> T | None:
+    """Do it, however long the tables take to answer. Raises `NotRecorded`.
+
+    Tried at least once: what is in hand when the bot is told to stop is still recorded. None: it
+    fails for a reason of its own, again and again, and those behind it must not wait for ever.
+    """
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            return await work()
+        except DatabaseError as exc:
+            log.warning("table does not answer, intake waits", error=str(exc), retry_in=pause)
+        except Exception:
+            log.exception("an event cannot be dealt with", tries=tries)
+            if tries == TRIES:
+                return None
+        await unless(stopping, pause)
+        if stopping.is_set():
+            log.error("stopped before an event was recorded")
+            raise NotRecorded
+        pause = min(2 * pause, TABLE_RETRY_AT_MOST)
+
+
+async def unless(event: asyncio.Event, seconds: float) -> None:
+    """Wait, but no longer than until the event."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass

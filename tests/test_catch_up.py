@@ -1,0 +1,618 @@
+"""Update boxes: whatever happens to pushes, answers and the process, nothing is missed."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections import deque
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyrogram import raw
+from pyrogram.errors import FloodWait, InternalServerError
+
+from bot.errors import LoggedOut
+from bot.models import CHANNELS, ChatId, Cursor, MessageId, Reached
+from bot.telegram.catch_up import EVERY, QUEUE_MAX, CatchUp
+from tests.loopback.tl import make
+
+functions, types = raw.functions, raw.types
+
+ME = ChatId(42)
+BARE = 1_234_567
+CHANNEL = ChatId(CHANNELS - BARE)
+PEER = types.PeerChannel(channel_id=BARE)
+NOW = 1_770_000_000
+
+
+def container(*updates, **more):
+    return types.Updates(updates=list(updates), users=[], chats=[], date=NOW, **{"seq": 0, **more})
+
+
+@dataclasses.dataclass
+class Said:
+    """A message on Telegram's side."""
+
+    id: int
+    text: str
+    deleted: bool = False
+
+    def raw(self):
+        if self.deleted:
+            return types.MessageEmpty(id=self.id)
+        return make(types.Message, id=self.id, peer_id=PEER, date=NOW, message=self.text)
+
+
+class FakeTelegram:
+    """One channel and an account's box in which nothing happens; answers fail as scripted."""
+
+    def __init__(self, *, slice_=3, too_long_after=1_000):
+        self.messages = []
+        self.log = []  # (kind, message) of each pts; the first has number 2
+        self.errors = deque()
+        self.slice = slice_
+        self.too_long_after = too_long_after
+        self.asked = []
+        self.answers = {
+            functions.updates.GetState: self._state,
+            functions.updates.GetDifference: self._nothing_new,
+            functions.updates.GetChannelDifference: self._difference,
+            functions.channels.GetFullChannel: self._full_channel,
+            functions.channels.GetMessages: self._read,
+        }
+
+    @property
+    def pts(self):
+        return len(self.log) + 1
+
+    # ── what happens, and how it would be pushed ──
+
+    def say(self, text):
+        self.messages.append(Said(len(self.messages) + 1, text))
+        return self._happened("new", self.messages[-1])
+
+    def edit(self, message, text):
+        message.text = text
+        return self._happened("edit", message)
+
+    def delete(self, message):
+        message.deleted = True
+        return self._happened("delete", message)
+
+    def _happened(self, what, message):
+        self.log.append((what, message))
+        return self._update(what, message, self.pts)
+
+    def _update(self, what, message, pts):
+        if what == "delete":
+            return types.UpdateDeleteChannelMessages(
+                channel_id=BARE, messages=[message.id], pts=pts, pts_count=1
+            )
+        wrap = types.UpdateNewChannelMessage if what == "new" else types.UpdateEditChannelMessage
+        return wrap(message=message.raw(), pts=pts, pts_count=1)
+
+    # ── what is asked ──
+
+    async def peer(self, chat_id):
+        return types.InputPeerChannel(channel_id=CHANNELS - chat_id, access_hash=1)
+
+    async def call(self, query):
+        await asyncio.sleep(0)
+        self.asked.append(type(query).__name__)
+        if self.errors and (error := self.errors.popleft()):
+            raise error
+        answer = self.answers[type(query)](query)
+        await asyncio.sleep(0)  # what happens now is in no answer
+        return answer
+
+    def _state(self, _query):
+        return types.updates.State(pts=1, qts=0, date=NOW, seq=0, unread_count=0)
+
+    def _nothing_new(self, _query):
+        return types.updates.DifferenceEmpty(date=NOW, seq=0)
+
+    def _full_channel(self, _query):
+        return SimpleNamespace(full_chat=SimpleNamespace(pts=self.pts))
+
+    def _read(self, query):
+        known = {message.id: message for message in self.messages}
+        found = [known.get(each.id, Said(each.id, "", deleted=True)) for each in query.id]
+        return make(types.messages.Messages, messages=[message.raw() for message in found])
+
+    def _difference(self, query):
+        if query.pts >= self.pts:
+            return make(types.updates.ChannelDifferenceEmpty, pts=self.pts, final=True)
+        if self.pts - query.pts > self.too_long_after:
+            return self._too_long()
+        missed = self.log[query.pts - 1 :]
+        part = missed[: self.slice]
+        fresh = [message for what, message in part if what == "new"]
+        other = [
+            self._update(what, message, query.pts + number + 1)
+            for number, (what, message) in enumerate(part)
+            if what == "delete" or (what == "edit" and message not in fresh)
+        ]
+        return make(
+            types.updates.ChannelDifference,
+            pts=query.pts + len(part),
+            new_messages=[message.raw() for message in fresh if not message.deleted],
+            other_updates=[each for each in other if not empty(each)],
+            final=part == missed or None,
+        )
+
+    def _too_long(self):
+        alive = [message.id for message in self.messages if not message.deleted]
+        dialog = make(types.Dialog, peer=PEER, top_message=max(alive, default=0), pts=self.pts)
+        kind = types.updates.ChannelDifferenceTooLong
+        return make(kind, dialog=dialog, messages=[], final=True)
+
+
+def empty(update):
+    return isinstance(getattr(update, "message", None), types.MessageEmpty)
+
+
+class Notes:
+    """The tables, as far as this goes, and what whoever reads the queue has come to know."""
+
+    def __init__(self):
+        self.cursors = {}
+        self.texts = {}
+        self.gone = set()
+        self.order = []
+
+    async def cursor(self, box):
+        return self.cursors.get(box)
+
+    async def move_cursors(self, reached):
+        for cursor in reached:
+            self.cursors[cursor.box] = cursor
+
+    async def recorded(self, chat_id, *, limit):
+        return [MessageId(number) for number in sorted(self.texts)][-limit:]
+
+    def deal_with(self, update):
+        if isinstance(update, Reached):
+            self.cursors[update.cursor.box] = update.cursor
+        elif isinstance(update, types.UpdateDeleteChannelMessages):
+            self.gone.update(update.messages)
+        else:
+            message = update.message
+            if message.id not in self.texts:
+                self.order.append(message.id)
+            self.texts[message.id] = message.message
+
+
+class Queue(deque):
+    def feed(self, update, _users, _chats):
+        self.append(update)
+
+
+class Life:
+    """A bot's process. What is in the queue when it dies is gone."""
+
+    def __init__(self, telegram, notes, **options):
+        self.notes = notes
+        self.queue = Queue()
+        self.slept = []
+        self.time = asyncio.Event()  # set: the next difference is due by the clock
+        self.catch_up = CatchUp(
+            telegram,
+            notes,
+            self.queue,
+            account=ME,
+            **{"chats": [CHANNEL], "sleep": self._sleep, **options},
+        )
+        self.task = None
+
+    async def _sleep(self, seconds):
+        if seconds == EVERY:
+            await self.time.wait()
+            self.time.clear()
+        else:
+            self.slept.append(seconds)
+            await asyncio.sleep(0)
+
+    async def begin(self):
+        await self.catch_up.begin()
+        self.task = asyncio.create_task(self.catch_up.run())
+        await self.settle()
+
+    async def settle(self):
+        """Until nothing is known to be missing."""
+        async with asyncio.timeout(10):
+            while not self.catch_up.current:
+                await asyncio.sleep(0)
+                assert not self.task.done(), self.task.result()
+
+    def work(self, count=None):
+        """Deal with what waits, or with so much of it."""
+        for _ in range(len(self.queue) if count is None else min(count, len(self.queue))):
+            self.notes.deal_with(self.queue.popleft())
+
+    async def end(self):
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+
+
+@pytest.fixture
+async def alive():
+    lives = []
+
+    async def alive(telegram, notes=None, **options):
+        lives.append(Life(telegram, notes or Notes(), **options))
+        await lives[-1].begin()
+        return lives[-1]
+
+    yield alive
+    for life in lives:
+        await life.end()
+
+
+def knows_all(notes, telegram, *, since=0):
+    """The reader knows every message as it is now, and knew them in the order they were said."""
+    there = {m.id: m.text for m in telegram.messages if not m.deleted and m.id > since}
+    known = {number: text for number, text in notes.texts.items() if number not in notes.gone}
+    return known == there and notes.order == sorted(notes.order)
+
+
+# ── the property ──
+
+STEPS = st.one_of(
+    st.tuples(
+        st.sampled_from(["say", "say", "edit", "delete"]),
+        st.sampled_from(["pushed", "lost", "twice", "late"]),
+        st.integers(0, 50),
+    ),
+    st.tuples(st.sampled_from(["cut", "too long", "seq gap", "time"])),
+    st.tuples(st.just("work"), st.integers(0, 5)),
+    st.tuples(st.just("crash"), st.integers(0, 5)),
+    st.tuples(st.just("error"), st.sampled_from(["network", "flood", "internal"])),
+)
+
+
+def error(name):
+    return {
+        "network": ConnectionError("cut"),
+        "flood": FloodWait(7),
+        "internal": InternalServerError("PERSISTENT_TIMESTAMP_OUTDATED"),
+    }[name]
+
+
+@settings(max_examples=300)
+@given(st.lists(STEPS, max_size=30), st.integers(1, 4), st.sampled_from([4, 1_000]))
+async def test_whatever_happens_the_reader_comes_to_know_everything_in_order(
+    steps, slice_, too_long_after
+):
+    """Pushes lost, late or twice, answers that fail, crashes with work undone: nothing is missed."""
+    telegram, notes = FakeTelegram(slice_=slice_, too_long_after=too_long_after), Notes()
+    life, late = Life(telegram, notes), []
+    await life.begin()
+    for step in steps:
+        match step:
+            case ("say" | "edit" | "delete" as what, how, number):
+                update = happens(telegram, what, number)
+                if how in {"pushed", "twice"} and update is not None:
+                    for _ in range(1 + (how == "twice")):
+                        life.catch_up.hear(container(update))
+                elif how == "late" and update is not None:
+                    late.append(update)
+            case ("cut",):
+                life.catch_up.lost()
+            case ("too long",):
+                update = types.UpdateChannelTooLong(channel_id=BARE)
+                life.catch_up.hear(container(update))
+            case ("seq gap",):
+                life.catch_up.hear(container(seq=7))
+                life.catch_up.hear(container(seq=9))
+            case ("time",):
+                life.time.set()
+            case ("work", count):
+                life.work(count)
+            case ("error", name):
+                telegram.errors.append(error(name))
+            case ("crash", count):
+                life.work(count)
+                await life.end()
+                life, late = Life(telegram, notes), []
+                telegram.errors.clear()
+                await life.begin()
+        await asyncio.sleep(0)
+    for update in late:
+        life.catch_up.hear(container(update))
+    # One more that is pushed is all it takes to see what is missing.
+    life.catch_up.hear(container(telegram.say("the last word")))
+    await life.settle()
+    life.work()
+    await life.end()
+
+    assert knows_all(notes, telegram)
+    assert notes.cursors[CHANNEL].pts == telegram.pts
+
+
+def happens(telegram, what, number):
+    there = [message for message in telegram.messages if not message.deleted]
+    if what == "say" or not there:
+        return telegram.say(f"text {len(telegram.log)}")
+    message = there[number % len(there)]
+    if what == "edit":
+        return telegram.edit(message, f"text {len(telegram.log)}")
+    return telegram.delete(message)
+
+
+# ── one by one ──
+
+
+async def test_what_is_pushed_in_order_is_fed_without_asking(alive):
+    telegram = FakeTelegram()
+    life = await alive(telegram)
+    telegram.asked.clear()
+
+    for number in range(5):
+        life.catch_up.hear(container(telegram.say(str(number))))
+    life.work()
+
+    assert knows_all(life.notes, telegram)
+    assert telegram.asked == []
+    assert life.notes.cursors[CHANNEL] == Cursor(CHANNEL, 6, None, NOW, MessageId(5))
+
+
+async def test_what_was_there_before_is_dropped_and_moves_nothing_back(alive):
+    telegram = FakeTelegram()
+    life = await alive(telegram)
+    first, second = telegram.say("1"), telegram.say("2")
+    life.work()
+    telegram.asked.clear()
+
+    for update in (first, second, first, second):
+        life.catch_up.hear(container(update))
+
+    assert [update for update in life.queue if not isinstance(update, Reached)] == [first, second]
+    assert telegram.asked == []
+
+
+async def test_a_gap_between_containers_is_a_gap_in_the_accounts_box(alive):
+    telegram = FakeTelegram()
+    life = await alive(telegram)
+    telegram.asked.clear()
+    for seq in (5, 6):
+        life.catch_up.hear(container(seq=seq))
+    assert life.catch_up.current
+
+    life.catch_up.hear(container(seq=8))
+    await life.settle()
+
+    assert telegram.asked == ["GetDifference"]
+
+
+async def test_one_that_is_missing_is_asked_for_and_the_others_wait_for_it(alive):
+    telegram = FakeTelegram(slice_=10)
+    life = await alive(telegram)
+    telegram.asked.clear()
+
+    life.work()
+    telegram.say("lost")
+    life.catch_up.hear(container(telegram.say("pushed")))
+    assert not life.queue
+    await life.settle()
+    life.work()
+
+    assert life.notes.order == [1, 2]
+    assert telegram.asked == ["GetChannelDifference"]
+    assert life.catch_up.recovered == 1
+
+
+async def test_what_comes_while_the_difference_is_on_its_way_is_not_lost(alive):
+    telegram = FakeTelegram()
+    life = await alive(telegram)
+
+    life.catch_up.lost()
+    await asyncio.sleep(0)  # now it is being asked
+    for number in range(5):
+        life.catch_up.hear(container(telegram.say(str(number))))
+    await life.settle()
+    life.work()
+
+    assert knows_all(life.notes, telegram)
+
+
+async def test_a_chat_is_followed_from_the_first_start_on_and_not_from_its_beginning(alive):
+    telegram = FakeTelegram()
+    telegram.say("long ago")
+    life = await alive(telegram)
+    life.catch_up.hear(container(telegram.say("today")))
+    life.work()
+
+    assert life.notes.texts == {2: "today"}
+
+
+async def test_where_a_first_start_began_is_known_even_if_nothing_was_ever_dealt_with(alive):
+    telegram, notes = FakeTelegram(), Notes()
+    await (await alive(telegram, notes)).end()
+    telegram.say("while down")
+    life = await alive(telegram, notes)
+    life.work()
+
+    assert notes.texts == {1: "while down"}
+
+
+async def test_a_chat_that_a_followed_one_became_is_followed_from_its_beginning(alive):
+    telegram = FakeTelegram()
+    telegram.say("the first words there")
+    life = await alive(telegram, from_the_start=[CHANNEL])
+    life.work()
+
+    assert knows_all(life.notes, telegram)
+
+
+async def test_other_chats_are_none_of_our_business(alive):
+    life = await alive(FakeTelegram())
+    message = make(types.Message, id=1, peer_id=types.PeerChannel(channel_id=9), message="hello")
+    life.queue.clear()
+
+    life.catch_up.hear(
+        container(
+            types.UpdateNewChannelMessage(message=message, pts=9, pts_count=1),
+            types.UpdateChannelTooLong(channel_id=9),
+        )
+    )
+
+    assert not life.queue
+    assert life.catch_up.current
+
+
+async def test_what_has_no_number_is_fed_as_it_comes(alive):
+    life = await alive(FakeTelegram())
+    life.queue.clear()
+    update = types.UpdateUserTyping(user_id=1, action=types.SendMessageTypingAction())
+
+    life.catch_up.hear(types.UpdateShort(update=update, date=NOW))
+
+    assert list(life.queue) == [update]
+
+
+async def test_what_we_do_ourselves_is_no_gap(alive):
+    """Deleting in a followed channel and writing in a private chat advance our boxes."""
+    telegram = FakeTelegram()
+    life = await alive(telegram)
+    telegram.asked.clear()
+    channel = types.InputChannel(channel_id=BARE, access_hash=1)
+    telegram.log.append(("delete", Said(99, "", deleted=True)))
+    life.catch_up.answered(
+        functions.channels.DeleteMessages(channel=channel, id=[99]),
+        types.messages.AffectedMessages(pts=2, pts_count=1),
+    )
+    life.catch_up.answered(
+        functions.messages.SendMessage(peer=PEER, message="x", random_id=1),
+        types.UpdateShortSentMessage(id=1, pts=2, pts_count=1, date=NOW),
+    )
+    foreign = types.InputChannel(channel_id=9, access_hash=1)
+    life.catch_up.answered(
+        functions.channels.DeleteMessages(channel=foreign, id=[1]),
+        types.messages.AffectedMessages(pts=77, pts_count=1),
+    )
+
+    life.catch_up.hear(container(telegram.say("next")))
+    life.work()
+
+    assert telegram.asked == []
+    assert life.notes.texts == {1: "next"}
+
+
+async def test_short_forms_of_private_messages_are_asked_for_in_full(alive):
+    telegram = FakeTelegram()
+    life = await alive(telegram)
+    telegram.asked.clear()
+    short = make(types.UpdateShortMessage, id=1, user_id=7, message="/why", pts=2, pts_count=1)
+
+    life.catch_up.hear(short)
+    await life.settle()
+    life.catch_up.hear(types.UpdatesTooLong())
+    await life.settle()
+
+    assert telegram.asked == ["GetDifference"] * 2
+
+
+async def test_a_hundred_thousand_pushes_at_once_do_not_pile_up(alive):
+    """Beyond a bound they are left to the difference, which is asked for when there is room."""
+    telegram = FakeTelegram(slice_=1_000, too_long_after=10**6)
+    life = await alive(telegram)
+    longest = 0
+    for number in range(3 * QUEUE_MAX):
+        life.catch_up.hear(container(telegram.say(str(number))))
+        longest = max(longest, len(life.queue))
+    while not life.catch_up.current:
+        longest = max(longest, len(life.queue))
+        life.work(100)
+        await asyncio.sleep(0)
+    life.work()
+
+    assert longest < 2 * QUEUE_MAX
+    assert knows_all(life.notes, telegram)
+
+
+async def test_a_day_of_silence_is_checked_every_few_minutes(alive):
+    """The connection is known to be good, and the cursor stays current, though nobody speaks."""
+    telegram = FakeTelegram()
+    life = await alive(telegram)
+    telegram.say("pushed into a connection that was dead")
+    telegram.asked.clear()
+    for number in range(24 * 3600 // int(EVERY)):
+        life.time.set()
+        while telegram.asked.count("GetChannelDifference") == number:
+            await asyncio.sleep(0)
+    await life.settle()
+    life.work()
+
+    assert knows_all(life.notes, telegram)
+    assert telegram.asked.count("GetDifference") == 480
+    assert telegram.asked.count("GetChannelDifference") == 480
+    assert life.notes.cursors[ME].date == NOW
+
+
+async def test_trouble_is_retried_with_growing_pauses_and_as_telegram_wishes(alive):
+    telegram = FakeTelegram()
+    life = await alive(telegram)
+    telegram.errors.extend([ConnectionError(), None, ConnectionError(), ConnectionError()])
+    telegram.errors.append(FloodWait(30))
+
+    life.catch_up.lost()
+    await life.settle()
+
+    assert life.slept == [1.0, 2.0, 4.0, 30.0]
+
+
+async def test_a_login_that_is_void_ends_the_hearing(alive):
+    from pyrogram.errors import AuthKeyUnregistered  # noqa: PLC0415 - beside its one use
+
+    telegram = FakeTelegram()
+    life = await alive(telegram)
+    telegram.errors.append(AuthKeyUnregistered())
+
+    life.catch_up.lost()
+    with pytest.raises(LoggedOut):
+        await life.task
+
+
+async def test_a_cursor_that_telegram_refuses_is_no_dead_end(alive):
+    """Messages are read by their ids then, and the numbers begin anew."""
+    from pyrogram.errors import PersistentTimestampInvalid  # noqa: PLC0415 - beside its one use
+
+    telegram = FakeTelegram()
+    life = await alive(telegram)
+    life.catch_up.hear(container(telegram.say("first")))
+    telegram.say("missed")
+    telegram.errors.extend([None, PersistentTimestampInvalid()])
+
+    life.catch_up.lost()
+    await life.settle()
+    life.work()
+
+    assert knows_all(life.notes, telegram)
+
+
+async def test_beyond_the_difference_a_chat_of_which_nothing_was_seen_yet_is_read_from_our_start(
+    alive,
+):
+    """Not from its beginning: what was said before the bot came is none of its business."""
+    telegram, notes = FakeTelegram(too_long_after=5), Notes()
+    for number in range(120):
+        telegram.say(f"old {number}")
+    await (await alive(telegram, notes)).end()
+    before = {message.id: NOW - 1 for message in telegram.messages}
+    for number in range(130):
+        telegram.say(f"new {number}")
+
+    class Dated(Said):
+        def raw(self):
+            found = super().raw()
+            found.date = before.get(self.id, NOW)
+            return found
+
+    telegram.messages = [Dated(m.id, m.text) for m in telegram.messages]
+    life = await alive(telegram, notes)
+    life.work()
+
+    assert knows_all(notes, telegram, since=120)
