@@ -102,17 +102,36 @@ async def test_a_bot_whose_table_is_locked_says_so_and_recovers(stage, port):
         with closing(sqlite3.connect(database, isolation_level=None)) as db:
             db.execute("BEGIN IMMEDIATE")
             await stage.alice.sends(stage.group, "#idea")
-            status, text = 200, ""
-            while status == 200:
-                status, text = await get(port, "/healthz")
+            locked = await until(port, 503)
             shown = await command(stage, "status", HEALTH_PORT=str(port))
         await stage.shows("#idea")
         await program.wait_output('"posted"', timeout=10)
 
-        assert (await get(port, "/healthz"))[0] == 200
-    assert status == 503
-    assert json.loads(text)["reasons"] == ["the table does not answer within 2 s"]
+        await until(port, 200)
+    assert locked["reasons"] == ["the table does not answer within 2 s"]
     assert "not answer within 2 s" in shown
+
+
+async def until(port, wanted):
+    """Ask for the health until it is that, and give what was said."""
+    status, text = 0, ""
+    while status != wanted:
+        status, text = await get(port, "/healthz")
+    return json.loads(text)
+
+
+async def test_a_bot_that_lost_its_connection_says_so_and_recovers(stage, port):
+    async with stage.relay(HEALTH_PORT=str(port)):
+        before = await until(port, 200)
+        stage.telegram.faults.refuse_connections()
+        stage.telegram.faults.kill_connections()
+        lost = await until(port, 503)
+        await stage.telegram.faults.accept_connections()
+        after = await until(port, 200)
+
+    assert lost["reasons"] == ["not connected to Telegram"]
+    assert lost["connected_since"] is None
+    assert after["connected_since"] > before["connected_since"]
 
 
 async def test_a_port_that_is_taken_stops_the_start(stage):
