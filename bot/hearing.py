@@ -84,7 +84,8 @@ class Hearing:
         self._targets = frozenset(targets)
         before = (old for old, new in moved.items() if new == source)
         self._basic_groups = [chat for chat in (source, *before) if is_basic_group(chat)]
-        self.ours: set[AuthorId | ChatId] = set(self._targets)
+        # A person who is a target may be an author as well.
+        self.ours: set[AuthorId | ChatId] = {target for target in self._targets if target < 0}
         self._wake = wake
         self._begin_anew = begin_anew
         self._stopping = stopping

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from contextlib import asynccontextmanager
 from functools import partial
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 STOPPING: Final = 10.0  # seconds for what is in hand
+INTERRUPTED: Final = 130  # as a shell counts a process ended by SIGINT
 LOGIN_RETRY: Final = 10.0  # seconds
 # What a live bot needs, and where it comes from.
 NEEDED: Final = {
@@ -63,6 +65,8 @@ def require(settings: Settings) -> ChatId:
         )
     if settings.bot_token and settings.session_string:
         raise SettingsError("BOT_TOKEN and SESSION_STRING are both set: keep one of them")
+    if settings.source_chat_id in settings.target_chat_id:
+        raise SettingsError(f"TARGET_CHAT_ID: {settings.source_chat_id} is SOURCE_CHAT_ID, too")
     return settings.source_chat_id
 
 
@@ -222,8 +226,9 @@ class Live:
 
     def _stop(self, number: int) -> None:
         if self._stopping.is_set():
-            # Asked twice: nothing is lost by stopping here, every row is committed or not begun.
-            raise KeyboardInterrupt
+            # Asked twice: nothing is lost by ending here, every row is committed or not begun.
+            # Not by an exception: the library's tasks may take ten seconds to be cancelled.
+            os._exit(INTERRUPTED)
         log.info("stopping", signal=signal.Signals(number).name)
         self._stopping.set()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from bot.errors import DatabaseUnavailable
+from bot.errors import DatabaseError
 from bot.models import OrderKind, SignalId
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Orders:
         while True:
             try:
                 await self.look(wake)
-            except DatabaseUnavailable as exc:
+            except DatabaseError as exc:
                 # The order stays in the table; intake and relay complain of it loudly enough.
                 log.debug("table does not answer, orders wait", error=str(exc))
             await self._sleep(LOOK_EVERY)

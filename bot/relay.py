@@ -42,10 +42,15 @@ TEXT_LIMIT: Final = 4096  # UTF-16 code units
 CAPTION_LIMIT: Final = 1024
 # The upper byte of the first of two units that are one character.
 HIGH_SURROGATES: Final = range(0xD8, 0xDC)
+# What an edit can put in the place of other media. An edit that names any other kind is refused,
+# even if only the caption of a voice message changes.
+# https://core.telegram.org/bots/api#editmessagemedia
+REPLACEABLE: Final = frozenset({"photo", "video", "animation", "audio", "document"})
+CAPTIONED: Final = REPLACEABLE | {"voice"}
 AT_ONCE: Final = timedelta(0)
 RETRY: Final = timedelta(seconds=1)  # doubled with each attempt
 RETRY_AT_MOST: Final = timedelta(minutes=1)
-UNAVAILABLE: Final = timedelta(seconds=30)  # doubled with each attempt
+UNAVAILABLE: Final = timedelta(seconds=5)  # doubled with each attempt
 UNAVAILABLE_AT_MOST: Final = timedelta(minutes=10)
 AFTER_A_FAILURE: Final = timedelta(seconds=5)
 
@@ -265,15 +270,20 @@ class Relay:
 
     async def _edit(self, post: Post, message_id: MessageId) -> None:
         chunks = chunks_of(post)
+        if post.media is not None and post.media.kind not in CAPTIONED:
+            # Nothing in it can change. A live location moves by edits, many of them.
+            await self._outbox.post_edited(post)
+            return
         if post.part == 0 and len(chunks) > 1:
             await self._outbox.add_parts(post, len(chunks))
         chunk = chunks[post.part]
+        replaces = post.part == 0 and post.media is not None and post.media.kind in REPLACEABLE
         await self._sender.edit(
             self._target,
             message_id,
             chunk.text,
             chunk.entities,
-            post.media if post.part == 0 else None,
+            post.media if replaces else None,
             source=post.source,
         )
         await self._outbox.post_edited(post)

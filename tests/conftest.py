@@ -20,6 +20,7 @@ settings.load_profile("default")
 
 if TYPE_CHECKING:
     from tests.loopback import LoopbackTelegram, Person
+    from tests.stage import Stage
 
 ROOT = Path(__file__).parent.parent
 SECRET = bytes(range(32))
@@ -79,3 +80,12 @@ def alice(telegram: LoopbackTelegram) -> Person:
 @pytest.fixture
 def bot(telegram: LoopbackTelegram) -> Person:
     return telegram.bot("relay_bot", token="42:secret")
+
+
+@pytest.fixture
+async def stage(telegram: LoopbackTelegram, tmp_path: Path) -> AsyncIterator[Stage]:
+    """Whatever was played on it, no call was made that a bot may not make."""
+    from tests.stage import Stage  # noqa: PLC0415  # as above
+
+    yield Stage(telegram, tmp_path)
+    assert telegram.calls.violations == []

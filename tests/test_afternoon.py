@@ -6,9 +6,7 @@ import random
 from dataclasses import dataclass, field
 
 from tests.loopback import Entity, Message
-from tests.test_live import Stage, stage
-
-__all__ = ["stage"]  # the fixture
+from tests.stage import Stage
 
 MESSAGES = 200
 

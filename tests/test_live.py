@@ -4,98 +4,12 @@ from __future__ import annotations
 
 import signal
 import sqlite3
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 
 import pytest
-from pyrogram import raw
 
-from tests.loopback import (
-    API_HASH,
-    API_ID,
-    Entity,
-    FloodWait,
-    LoopbackTelegram,
-    RpcError,
-    Swallow,
-)
-
-SEND = (
-    raw.functions.messages.SendMessage,
-    raw.functions.messages.SendMedia,
-    raw.functions.messages.SendMultiMedia,
-)
-
-
-class Stage:
-    """Alice calls, Bob talks, and the relay carries from the group to the target."""
-
-    def __init__(self, telegram: LoopbackTelegram, directory) -> None:
-        self.telegram = telegram
-        self.directory = directory
-        self.alice, self.bob = telegram.user("Alice"), telegram.user("Bob")
-        self.bot = telegram.bot("relay_bot", token="42:secret")
-        # An id that a 32-bit client library takes for impossible.
-        self.group = telegram.supergroup(
-            "Signals", members=[self.alice, self.bob], admins=[self.bot], id=2880553977
-        )
-        self.target = telegram.channel("Target", admins=[self.bot], id=2990000001)
-
-    async def launch(self, *command, **env):
-        return await self.telegram.run(
-            ["-m", "bot", *command],
-            cwd=self.directory,
-            env={
-                "API_ID": str(API_ID),
-                "API_HASH": API_HASH,
-                "BOT_TOKEN": self.bot.token,
-                "SOURCE_CHAT_ID": str(self.group.id),
-                "TARGET_CHAT_ID": str(self.target.id),
-                "LOG_FORMAT": "json",
-                **env,
-            },
-        )
-
-    @asynccontextmanager
-    async def relay(self, **env):
-        """The running bot; stopped at the end, which must be in order."""
-        program = await self.launch(**env)
-        await program.wait_output('"started"', timeout=30)
-        yield program
-        if program.returncode is None:
-            program.terminate()
-            assert await program.wait(timeout=15) == 0, program.output
-
-    def posted(self):
-        return self.telegram.messages(self.target)
-
-    async def shows(self, *texts):
-        """Wait until the target shows these texts, and give its messages."""
-        await self.telegram.wait_for(
-            lambda: [seen.text for seen in self.posted()] == list(texts),
-            timeout=20,
-            what=f"{texts} in the target",
-        )
-        return self.posted()
-
-    async def shows_in_any_order(self, *texts):
-        """The same, whatever the order."""
-        await self.telegram.wait_for(
-            lambda: sorted(seen.text for seen in self.posted()) == sorted(texts),
-            timeout=20,
-            what=f"{texts} in the target",
-        )
-        return self.posted()
-
-    def rows(self, query):
-        with closing(sqlite3.connect(self.directory / "data" / "signals.db")) as db:
-            return db.execute(query).fetchall()
-
-
-@pytest.fixture
-async def stage(tmp_path):
-    async with LoopbackTelegram() as telegram:
-        yield Stage(telegram, tmp_path)
-        assert telegram.calls.violations == []
+from tests.loopback import CutAfter, Entity, FloodWait, RpcError, Swallow
+from tests.stage import SEND
 
 
 async def test_a_signal_and_its_authors_updates_are_relayed_as_a_thread(stage):
@@ -225,6 +139,18 @@ async def test_an_answer_that_never_came_doubles_nothing(stage):
 
     assert [seen.text for seen in stage.posted()] == ["#idea once", "#idea twice"]
     assert stage.rows("SELECT DISTINCT state FROM posts") == [("sent",)]
+
+
+async def test_where_telegram_refuses_a_repetition_the_post_is_found(stage):
+    """The answer is lost, and the same post again is refused as known, without saying which."""
+    stage.telegram.rules.duplicates = "error"
+    stage.telegram.faults.on(SEND, CutAfter(), times=1)
+    async with stage.relay():
+        signal_ = await stage.alice.sends(stage.group, "#idea once")
+        await stage.alice.sends(stage.group, "TP1", reply_to=signal_)
+        first, second = await stage.shows("#idea once", "TP1")
+
+    assert second.reply_to == first.id
 
 
 async def test_a_message_telegram_refuses_fails_alone_and_visibly(stage):

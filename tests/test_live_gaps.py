@@ -8,9 +8,7 @@ from contextlib import closing
 import pytest
 
 from tests.loopback import Entity
-from tests.test_live import Stage, stage
-
-__all__ = ["stage"]  # the fixture
+from tests.stage import Stage
 
 
 class Story:

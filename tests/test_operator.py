@@ -25,6 +25,7 @@ from bot.operator.flows import find_signal, overview, thread
 from bot.operator.shown import show_flows, show_rows, show_thread
 from bot.operator.status import as_rows, status
 from bot.operator.why import why
+from bot.operator.wording import duration, size
 from bot.storage.schema import MIGRATIONS
 from bot.storage.store import SignalStore, connect
 from tests.conftest import ROOT
@@ -53,7 +54,7 @@ class Story:
 
     def __init__(self, directory, now):
         self.directory = directory
-        self._now = now
+        self.now = now
 
     def settings(self, **more):
         given = {"source_chat_id": GROUP, "target_chat_id": (TARGET,), **more}
@@ -66,7 +67,7 @@ class Story:
 
     def says(self, author, text, *, ago, **more):
         """A message of so many hours ago."""
-        return says(author, text, hours=(self._now - NOON) / 3600 - ago, **more)
+        return says(author, text, hours=(self.now - NOON) / 3600 - ago, **more)
 
     async def is_told(self):
         idea = self.says(ALICE, "#idea BTC/USDT LONG 4H\nstop 58000", ago=10, number=1)
@@ -93,7 +94,7 @@ class Story:
 
     async def is_heard_of(self, box, message_id):
         store = SignalStore(
-            connect(self.settings().database, in_loop=True), clock=lambda: self._now - 7200
+            connect(self.settings().database, in_loop=True), clock=lambda: self.now - 7200
         )
         await store.open_existing()
         await store.move_cursors([Cursor(box, 7, message_id=message_id)])
@@ -130,7 +131,7 @@ class Story:
         """What a command does, without the second that it takes Python to start."""
         given = self.settings(**settings)
         async with open_tables(given) as tables:
-            yield tables, given, self._now, Console(width=columns, file=io.StringIO())
+            yield tables, given, self.now, Console(width=columns, file=io.StringIO())
 
     def rows(self, query):
         with closing(sqlite3.connect(self.directory / "data" / "signals.db")) as db:
@@ -232,6 +233,57 @@ async def test_why_names_what_kept_the_bot_from_seeing_a_message(story):
     assert "? its author is one of the 1 in SOURCE_ALLOWED_USERS" in allowed
 
 
+async def test_why_names_a_target_and_a_source_that_is_not_set(story):
+    target = await story.why(f"{TARGET}:99")
+    unset = await story.why(f"{GROUP}:99", source_chat_id=None)
+
+    assert f"NO it stands in a target chat; the source chat is {GROUP}" in target
+    assert f"? {GROUP} is the source chat: SOURCE_CHAT_ID is not set here" in unset
+
+
+async def test_why_says_that_an_old_refusal_is_forgotten(story):
+    story.now += 40 * 24 * 3600
+
+    assert "? it was not refused: refusals are forgotten after 30 d, and this is older" in (
+        await story.why(5)
+    )
+
+
+async def test_of_a_flow_whose_owners_activity_is_lost_why_says_that(story):
+    """As an operator's hand in the table leaves it."""
+    with closing(sqlite3.connect(story.directory / "data" / "signals.db")) as db, db:
+        db.execute("UPDATE signals SET last_owner_activity = NULL")
+
+    assert "flow now live: when its owner was last active is not known, so it stays his" in (
+        await story.why(1)
+    )
+
+
+async def test_why_tells_of_a_post_that_was_deleted_with_its_source(story):
+    async with story.bot() as core:
+        await core.edits.deleted(GROUP, [MessageId(1)])
+        (post,) = await core.store.take_posts(TARGET)
+        waiting = await story.why(1)
+        await core.store.post_deleted(post)
+
+    link = "https://t.me/c/9876543210/701 (post 1)"
+    assert f"posted {link}: is posted, and waits to be deleted, 0 tries so far" in waiting
+    assert f"posted {link}: deleted, as was its source" in await story.why(1)
+
+
+async def test_why_knows_the_source_by_both_ids_once_the_group_has_moved(story):
+    """A bare number is one of the supergroup, which counts from 1 again."""
+    old = -4711
+    async with story.bot() as core:
+        await core.store.move_chat(old, GROUP)
+
+    here = await story.why(1, source_chat_id=old)
+    there = await story.why(f"{old}:99", source_chat_id=old)
+
+    assert here[0] == "message https://t.me/c/1234567890/1"
+    assert f"yes it stands in the source chat, {old}" in there
+
+
 async def test_why_says_how_far_the_bot_has_heard(story):
     await story.is_heard_of(GROUP, 50)
     passed, later = await story.why("9"), await story.why("99")
@@ -320,6 +372,31 @@ def test_refused_replies_are_dimmed_on_a_terminal(story):
     lines = on_a_terminal(["flows", "1"], story).splitlines()
 
     assert [("\x1b[2m" in line) for line in lines[-3:]] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (3600, "1 h"),
+        (7500, "2 h 5 min"),
+        (86_400, "1 d"),
+        (100_000, "1 d 3 h"),
+        (-5, "0 s"),
+    ],
+)
+def test_durations_are_told_in_the_two_largest_units_that_say_something(seconds, words):
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(0, "0 bytes"), (999, "999 bytes"), (77_824, "77.8 kB"), (3e9, "3 GB")]
+)
+def test_sizes_are_told_in_a_unit_that_fits(number, words):
+    assert size(number) == words
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

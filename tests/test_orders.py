@@ -152,22 +152,33 @@ async def test_a_failed_post_is_put_back_in_line_and_the_relay_is_woken(start, s
     assert bot.wakes.count == 1
 
 
-@pytest.mark.parametrize("change", [PostState.EDIT, PostState.DELETE])
-async def test_what_was_refused_is_what_is_tried_again(start, shell, change):
+async def test_what_was_refused_is_what_is_tried_again(start, shell):
     bot = await start()
     signal, _ = await bot.signal()
     (post,) = await bot.store.take_posts(TARGET)
     await bot.store.post_sent(post, MessageId(7))
-    if change is PostState.EDIT:
-        await bot.store.edit(says(ALICE, "#idea, changed", number=signal.id), SignalFields())
-    else:
-        await bot.store.delete(signal.chat_id, [signal.id])
+    await bot.store.delete(signal.chat_id, [signal.id])
     await fail_post(bot.store)
 
     await shell.retry()
 
     (post,) = await bot.store.take_posts(TARGET)
-    assert (post.state, post.target_message_id) == (change, 7)
+    assert (post.state, post.target_message_id) == (PostState.DELETE, 7)
+
+
+async def test_what_was_refused_for_certain_is_in_no_doubt_when_it_is_tried_again(start, shell):
+    """So what its author has changed since is sent as it is now, and not edited at once."""
+    bot = await start()
+    signal, _ = await bot.signal()
+    await fail_post(bot.store)
+    await bot.store.edit(says(ALICE, "#idea, changed", number=signal.id), SignalFields())
+    await shell.retry()
+
+    (post,) = await bot.store.take_posts(TARGET)
+    await bot.store.post_sent(post, MessageId(7))
+
+    assert (post.text, post.in_doubt) == ("#idea, changed", False)
+    assert await bot.store.take_posts(TARGET) == []
 
 
 async def test_only_failed_posts_are_retried(start, shell):

@@ -173,6 +173,27 @@ async def test_an_edit_during_the_sending_is_not_forgotten(record, store, send_a
     assert await send_all() == []
 
 
+async def test_an_edit_that_telegram_refuses_leaves_the_post_as_it_stands(record, store, send_all):
+    """It is answered, edited again and deleted like any other."""
+    message = await record(says(ALICE, "#idea BTC"))
+    await send_all()
+    await store.edit(says(ALICE, "#idea ETH", number=message.id), SignalFields())
+    (edit,) = await store.take_posts(TARGET)
+    await store.post_failed(edit, "MESSAGE_EDIT_TIME_EXPIRED")
+    assert await store.take_posts(TARGET) == []
+
+    await record(says(ALICE, "TP1", to=message))
+    (update,) = await send_all()
+    await store.edit(says(ALICE, "#idea SOL", number=message.id), SignalFields())
+    (again,) = await send_all()
+    await store.delete(GROUP, [message.id])
+    (deletion,) = await store.take_posts(TARGET)
+
+    assert update.reply_to == 700
+    assert (again.state, again.text) == (PostState.EDIT, "#idea SOL")
+    assert deletion.state is PostState.DELETE
+
+
 async def test_a_deletion_during_the_sending_is_not_forgotten(record, store):
     message = await record(says(ALICE, "#idea BTC"))
     (in_hand,) = await store.take_posts(TARGET)

@@ -137,7 +137,7 @@ class FakeTelegram:
         return [MessageId(first + number) for number in range(len(parts))]
 
     async def edit(self, target, message_id, text, entities, media, *, source):
-        self._answer("edit", message_id, text)
+        self._answer("edit", message_id, text, *([media.kind] if media else []))
 
     async def delete(self, target, ids):
         self._answer("delete", *ids)
@@ -401,6 +401,31 @@ async def test_a_deleted_message_is_deleted_where_it_was_posted():
 
     assert telegram.asked == [("delete", 77)]
     assert outbox.states() == [PostState.DELETED]
+
+
+POSTED = {"state": PostState.EDIT, "target_message_id": MessageId(77)}
+
+
+async def test_a_voice_message_is_left_out_of_the_edit_of_its_caption():
+    """It cannot be exchanged for another one, as a photo can."""
+    telegram = FakeTelegram()
+    outbox = FakeOutbox(
+        post(1, "old", media=PHOTO, **POSTED), post(2, "new", media=Media("voice", "x"), **POSTED)
+    )
+    await rounds(relay_of(outbox, telegram), 2)
+
+    assert telegram.asked == [("edit", 77, "old", "photo"), ("edit", 77, "new")]
+
+
+@pytest.mark.parametrize("kind", ["location", "venue", "contact", "dice", "sticker", "video_note"])
+async def test_what_has_no_caption_stays_as_it_was_posted(kind):
+    """A live location moves by one edit after the other; its post does not, and nobody is asked."""
+    telegram = FakeTelegram()
+    outbox = FakeOutbox(post(1, "", media=Media(kind, "x"), **POSTED))
+    await rounds(relay_of(outbox, telegram), 1)
+
+    assert telegram.asked == []
+    assert outbox.states() == [PostState.SENT]
 
 
 def test_the_random_id_says_which_post_it_is():

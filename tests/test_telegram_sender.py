@@ -17,6 +17,7 @@ from bot.errors import (
     ParentGone,
     PostRefused,
     RetryLater,
+    SentBefore,
     TargetUnavailable,
     TelegramError,
 )
@@ -396,7 +397,6 @@ WAITS = [
     ("SLOWMODE_WAIT_30", 420, 30),
     ("FLOOD_PREMIUM_WAIT_5", 420, 5),
     ("FLOOD_OF_A_NEW_KIND", 420, None),
-    ("RANDOM_ID_DUPLICATE", 500, None),
     ("INTERNAL", 500, None),
     ("Timeout", -503, None),
     ("MSG_WAIT_FAILED", 400, None),
@@ -486,7 +486,7 @@ async def test_a_post_that_telegram_will_never_take_is_refused(
 
 @pytest.mark.parametrize(("name", "code"), VOID)
 async def test_a_login_that_ended_is_logged_out(sender, telegram, target, name, code):
-    assert type(await failure(sender, telegram, target, code, name)) is LoggedOut
+    assert isinstance(await failure(sender, telegram, target, code, name), LoggedOut)
 
 
 async def test_a_session_revoked_at_run_time_is_noticed(sender, telegram, bot, target):
@@ -535,3 +535,31 @@ async def test_posting_goes_on_after_the_connection_was_lost(hasty, telegram, ta
         await hasty.send_text(target.id, "after", random_id=2)
     await hasty.send_text(target.id, "after", random_id=2)
     assert [m.text for m in telegram.messages(target)] == ["here I am", "after"]
+
+
+@pytest.mark.parametrize("media", [False, True])
+async def test_a_post_that_telegram_took_before_is_found_by_what_it_says(
+    sender, telegram, target, bot, media
+):
+    """Behind the newest one known, and only among our own."""
+    telegram.rules.duplicates = "error"
+    photo = medium(telegram.photo())
+    last = await sender.send_text(target.id, "#idea", random_id=1)
+    await bot.sends(target, "something else")
+    stranger = telegram.user("Mallory")
+    target.members[stranger.account] = Member(Role.MEMBER)
+    await stranger.sends(target, "TP1")
+
+    async def send():
+        if media:
+            source = MessageRef(target.id, last)
+            return await sender.send_media(target.id, photo, "TP1", source=source, random_id=2)
+        return await sender.send_text(target.id, "TP1", random_id=2)
+
+    posted = await send()
+    with pytest.raises(SentBefore):
+        await send()
+
+    assert await sender.find(target.id, "TP1", photo if media else None, after=last) == posted
+    assert await sender.find(target.id, "TP1", None if media else photo, after=last) is None
+    assert await sender.find(target.id, "TP1", photo if media else None, after=posted) is None

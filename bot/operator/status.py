@@ -82,10 +82,16 @@ async def status(tables: Tables, settings: Settings, schema: int, *, now: UnixTi
         tiers=await tables.ask(records.tier_hits),
         cache=cache_size(settings.flow_cache / "cache.db"),
         database=settings.database,
-        database_size=settings.database.stat().st_size,
+        database_size=_size_of(settings.database),
         schema=schema,
         versions=dict(_versions()),
     )
+
+
+def _size_of(database: Path) -> int:
+    """With what is written ahead of it."""
+    files = (database, database.with_name(f"{database.name}-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def ask_health(settings: Settings) -> Health:

@@ -391,7 +391,11 @@ class SignalStore:
         await self._post_shows(post, literal(post.version), post.target_message_id)
 
     async def _post_shows(
-        self, post: Post, version: ColumnElement[int], message_id: MessageId | None
+        self,
+        post: Post,
+        version: ColumnElement[int],
+        message_id: MessageId | None,
+        **more: object,
     ) -> None:
         """Unless it changed meanwhile: then there is more to do."""
         deleted = posts.c.state.in_({PostState.DELETE, PostState.DELETED})
@@ -401,15 +405,19 @@ class SignalStore:
             else_=PostState.SENT,
         )
         changes = {"state": state, "sent_version": version, "target_message_id": message_id}
-        await self._change_post(post, **changes)
+        await self._change_post(post, **changes, **more)
 
     async def post_deleted(self, post: Post) -> None:
         await self._change_post(post, state=PostState.DELETED)
 
     async def post_failed(self, post: Post, error: str) -> None:
-        await self._change_post(
-            post, state=PostState.FAILED, error=error, refused=post.state, **_certain(post)
-        )
+        """Telegram will never do it. An edit that fails leaves the post as it stands."""
+        if post.state is PostState.EDIT:
+            await self._post_shows(post, literal(post.version), post.target_message_id, error=error)
+        else:
+            await self._change_post(
+                post, state=PostState.FAILED, error=error, refused=post.state, **_certain(post)
+            )
 
     async def post_delayed(self, post: Post, error: str, *, in_doubt: bool) -> None:
         """Count an attempt that is to be made again. `in_doubt`: it may have gone through."""

@@ -23,15 +23,15 @@ from pyrogram.connection.connection import Connection
 from pyrogram.errors.rpc_error import RPCError
 from pyrogram.handlers.raw_update_handler import RawUpdateHandler
 
-from bot.errors import LoggedOut, PostRefused, RetryLater, TargetUnavailable
+from bot.errors import LoggedOut, PostRefused, RetryLater, TargetUnavailable, TelegramError
 from bot.models import CHANNELS, ChatId, Reached, is_basic_group
 from bot.telegram.catch_up import EVERY, CatchUp
 from bot.telegram.messages import build, events
 from bot.telegram.messages import chat_id as chat_id_of
-from bot.telegram.sender import Sender, input_channel, translated
+from bot.telegram.sender import Sender, input_channel, refusal, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from pathlib import Path
 
     from bot.models import Event
@@ -67,6 +67,10 @@ class ChatInfo:
     kind: str  # as Bot API says: "private", "group", "supergroup", "channel"
     can_read: bool | None  # all that is written there, not just what is meant for us
     can_post: bool | None  # None: cannot be told
+
+
+class _VoidLogin(LoggedOut):
+    """What was kept of the login is worth nothing any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,17 @@ class Telegram:
 
         Raises `LoggedOut` where trying again is useless, else `RetryLater`.
         """
+        try:
+            return await self._start()
+        except _VoidLogin as exc:
+            # A bot's token outlives its logins, and makes a new one.
+            if self._login["bot_token"] is None or not self._file.exists():
+                raise
+            log.warning("the kept login is void, logging in anew", error=str(exc))
+            self._file.unlink()
+            return await self._start()
+
+    async def _start(self) -> Me:
         _prepare_library()
         self._client = self._new_client()
         try:
@@ -242,7 +257,7 @@ class Telegram:
             with translated():
                 yield
         except (LoggedOut, PostRefused) as exc:
-            raise LoggedOut(f"{exc}: {self._culprit(str(exc))}") from exc
+            raise self._explained(exc) from exc
         except RetryLater as exc:
             # A key that Telegram forgot is answered with silence, as is a network that is down.
             hint = f"if the network is up, {self._kept} may be void"
@@ -251,12 +266,13 @@ class Telegram:
             # A handshake that is cut off fails with whatever the missing bytes lead to.
             raise RetryLater(f"not logged in yet: {type(exc).__name__}") from exc
 
-    def _culprit(self, refusal: str) -> str:
-        if "API_ID" in refusal:
-            return "API_ID or API_HASH is wrong"
-        if "ACCESS_TOKEN" in refusal:
-            return "BOT_TOKEN is wrong or was revoked"
-        return f"{self._kept} is void, log in anew"
+    def _explained(self, exc: TelegramError) -> LoggedOut:
+        if "API_ID" in str(exc):
+            return LoggedOut(f"{exc}: API_ID or API_HASH is wrong")
+        if "ACCESS_TOKEN" in str(exc):
+            return LoggedOut(f"{exc}: BOT_TOKEN is wrong or was revoked")
+        text = f"{exc}: {self._kept} is void, log in anew"
+        return _VoidLogin(text) if isinstance(exc, LoggedOut) else LoggedOut(text)
 
     def _connect(self, **where: Any) -> Any:
         """Kurigram asks for its connections here, and forgets one when its start is given up."""
@@ -330,7 +346,7 @@ class Telegram:
             raise ConnectionError("not connected")
         async with asyncio.timeout(2 * self._call_timeout):
             await asyncio.wait_for(client.session.is_started.wait(), self._call_timeout)
-            answer = await self._unless_lost(client.session.send(query, timeout=self._call_timeout))
+            answer = await self._answer_to(query, client)
         if isinstance(answer, types.BadMsgNotification):
             raise ConnectionError(f"refused by MTProto with code {answer.error_code}")
         await client.fetch_peers(_people(answer))
@@ -338,13 +354,18 @@ class Telegram:
             self._catch_up.answered(query, answer)
         return answer
 
-    async def _unless_lost(self, sending: Coroutine[Any, Any, Any]) -> Any:
+    async def _answer_to(self, query: Any, client: Any) -> Any:
         """No answer comes on a connection that is gone; the library would wait for it."""
-        task = asyncio.ensure_future(sending)
-        self._in_flight.add(task)
-        task.add_done_callback(self._in_flight.discard)
+        sending = asyncio.ensure_future(client.session.send(query, timeout=self._call_timeout))
+        self._in_flight.add(sending)
+        sending.add_done_callback(self._in_flight.discard)
         try:
-            return await task
+            return await sending
+        except RPCError as exc:
+            refused = refusal(exc, None)
+            if isinstance(refused, LoggedOut):
+                raise self._explained(refused) from exc
+            raise
         except asyncio.CancelledError:
             me = asyncio.current_task()
             if me is not None and me.cancelling():

@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks [--short]`: one table of figures, each beside its bound.
 
 A ratio is the median of ratios of interleaved rounds, so that a machine that slows down slows
-both sides. Two bounds are absolute because the issue they come from says so; they are marked.
+both sides. Some bounds are absolute because the issue they come from says so; they are marked.
 `--short` runs a tenth of the work with bounds loosened fourfold, for machines that are shared.
 """
 
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.benchmarks import replaying, tiers
+from tests.benchmarks import latency, replaying, tiers
 
 LOOSE = 4
 
@@ -45,6 +45,9 @@ def rows(*, short: bool) -> Iterator[Row]:
         yield Row(
             "replay, peak RSS at 10× the size", replaying.replay(10 * messages).peak_mb, 200, "MB"
         )
+    live = latency.latency(50 if short else 300)
+    yield Row("signal pushed → its post asked for (absolute)", live.median, 10, "ms")
+    yield Row("the same, 95th percentile", live.p95, 50, "ms")
     yield Row("--help / python -c pass, seconds more", replaying.help_seconds(), 0.5, "s")
 
 

@@ -21,7 +21,7 @@ from tests.loopback.faults import (
     Sometimes,
     Swallow,
 )
-from tests.loopback.media import Document, Photo
+from tests.loopback.media import Contact, Dice, Document, Location, Photo, Poll, Venue
 from tests.loopback.people import Person, Pressed
 from tests.loopback.snapshots import Entity, Seen
 from tests.loopback.telegram import API_HASH, API_ID, LoopbackTelegram
@@ -32,23 +32,28 @@ __all__ = [
     "API_ID",
     "Call",
     "Chat",
+    "Contact",
     "CutAfter",
     "CutBefore",
     "Delay",
+    "Dice",
     "Document",
     "Drop",
     "Entity",
     "FloodWait",
     "Hold",
+    "Location",
     "LoopbackTelegram",
     "Member",
     "Message",
     "Person",
     "Photo",
+    "Poll",
     "Pressed",
     "Role",
     "RpcError",
     "Seen",
     "Sometimes",
     "Swallow",
+    "Venue",
 ]

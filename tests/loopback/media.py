@@ -1,6 +1,7 @@
-"""Photos and documents, known by id, access hash and file reference."""
+"""What messages carry: files, known by id, access hash and file reference, and plain facts."""
 
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 from pyrogram import raw
@@ -79,4 +80,74 @@ class Document:
         return make(raw.types.MessageMediaDocument, document=document)
 
 
-Media = Photo | Document
+@dataclass(frozen=True)
+class Location:
+    lat: float
+    long: float
+
+    def point(self) -> Any:
+        return make(raw.types.GeoPoint, lat=self.lat, long=self.long)
+
+    def raw(self) -> Any:
+        return make(raw.types.MessageMediaGeo, geo=self.point())
+
+
+@dataclass(frozen=True)
+class Venue:
+    where: Location
+    title: str
+    address: str
+    provider: str = ""
+    venue_id: str = ""
+    venue_type: str = ""
+
+    def raw(self) -> Any:
+        fields = {**vars(self), "geo": self.where.point()}
+        return make(raw.types.MessageMediaVenue, **fields)
+
+
+@dataclass(frozen=True)
+class Contact:
+    phone_number: str
+    first_name: str
+    last_name: str = ""
+    vcard: str = ""
+
+    def raw(self) -> Any:
+        return make(raw.types.MessageMediaContact, **vars(self))
+
+
+@dataclass(frozen=True)
+class Dice:
+    """`value` is the server's to throw."""
+
+    emoticon: str
+    value: int = 1
+
+    def raw(self) -> Any:
+        return make(raw.types.MessageMediaDice, **vars(self))
+
+
+@dataclass(frozen=True)
+class Poll:
+    question: str
+    answers: tuple[str, ...]
+
+    def raw(self) -> Any:
+        answers = [
+            make(raw.types.PollAnswer, text=_worded(answer), option=b"%d" % number)
+            for number, answer in enumerate(self.answers)
+        ]
+        poll = make(raw.types.Poll, id=1, question=_worded(self.question), answers=answers)
+        results = make(raw.types.PollResults)
+        return make(raw.types.MessageMediaPoll, poll=poll, results=results)
+
+
+def _worded(text: str) -> Any:
+    """Newer layers format a poll's words."""
+    if "TextWithEntities" in str(signature(raw.types.Poll).parameters["question"].annotation):
+        return make(raw.types.TextWithEntities, text=text)
+    return text
+
+
+Media = Photo | Document | Location | Venue | Contact | Dice | Poll

@@ -78,20 +78,21 @@ class Person:
         reply_elsewhere: Chat | None = None,
         photo: Media | None = None,
         document: Media | None = None,
+        media: Media | None = None,
         as_channel: Chat | None = None,
         anonymous: bool = False,
         topic: Topic | None = None,
         signature: str | None = None,
         silent: bool = False,
     ) -> Message:
-        """A message; with a photo or document `text` is its caption.
+        """A message; with a photo, document or another of the `media` `text` is its caption.
 
         `as_channel`: sent as that channel. `anonymous`: an admin who writes as the group.
         In a channel it is always the channel that speaks. `reply_elsewhere`: the chat that
         `reply_to` is in, where it is not this one.
         """
         place = self._place(to)
-        message = self._draft(place, text, entities, photo or document)
+        message = self._draft(place, text, entities, photo or document or media)
         if as_channel is not None:
             message.sender = as_channel
         elif anonymous and isinstance(place, Chat):
@@ -144,12 +145,13 @@ class Person:
         *,
         entities: Entities = (),
         photo: Media | None = None,
+        media: Media | None = None,
     ) -> None:
         changes: dict[str, Any] = {}
         if text is not None:
             changes |= {"text": text, "entities": _raw(entities)}
-        if photo is not None:
-            changes["media"] = photo
+        if photo or media:
+            changes["media"] = photo or media
         self._desk.world.edit(_message(message), **changes)
 
     async def deletes(self, *messages: Sent) -> None:

@@ -8,7 +8,7 @@ from pyrogram import raw
 
 from tests.loopback import peers
 from tests.loopback.calls import Call, RpcFailure
-from tests.loopback.media import Document, Media, Photo
+from tests.loopback.media import Contact, Dice, Document, Location, Media, Photo, Venue
 from tests.loopback.rpc import Desk, handles
 from tests.loopback.rpc_login import check_reference
 from tests.loopback.tl import make, objects, utf16_length
@@ -198,7 +198,25 @@ def _medium(desk: Desk, given: Any) -> Media:
         return medium
     if isinstance(given, (types.InputMediaUploadedPhoto, types.InputMediaUploadedDocument)):
         return _uploaded(desk, given)
-    raise RpcFailure(400, "MEDIA_INVALID")
+    plain = _plain(desk, given)
+    if plain is None:
+        raise RpcFailure(400, "MEDIA_INVALID")
+    return plain
+
+
+def _plain(desk: Desk, given: Any) -> Media | None:
+    """A medium that is no file; None: this server does not know it."""
+    if isinstance(given, types.InputMediaGeoPoint):
+        return Location(given.geo_point.lat, given.geo_point.long)
+    if isinstance(given, types.InputMediaVenue):
+        names = ("title", "address", "provider", "venue_id", "venue_type")
+        where = Location(given.geo_point.lat, given.geo_point.long)
+        return Venue(where, *(getattr(given, name) for name in names))
+    if isinstance(given, types.InputMediaContact):
+        return Contact(given.phone_number, given.first_name, given.last_name, given.vcard)
+    if isinstance(given, types.InputMediaDice):
+        return Dice(given.emoticon, desk.world.number() % 6 + 1)
+    return None
 
 
 def _uploaded(desk: Desk, given: Any) -> Media:
@@ -351,7 +369,7 @@ def edit_message(desk: Desk, call: Call) -> Any:
 def _changes(desk: Desk, query: Any, message: Message) -> dict[str, Any]:
     changes: dict[str, Any] = {"keyboard": query.reply_markup}
     if query.media is not None:
-        changes["media"] = _medium(desk, query.media)
+        changes["media"] = _replacement(desk, query, message)
     if query.message is not None:
         limit = CAPTION_MAX if message.media or query.media else TEXT_MAX
         _check_text(query.message, query.entities, limit)
@@ -359,6 +377,25 @@ def _changes(desk: Desk, query: Any, message: Message) -> dict[str, Any]:
     if all(getattr(message, name) == value for name, value in changes.items()):
         raise RpcFailure(400, "MESSAGE_NOT_MODIFIED")
     return changes
+
+
+def _replacement(desk: Desk, query: Any, message: Message) -> Media:
+    """https://core.telegram.org/bots/api#editmessagemedia says what can be put for what."""
+    new = _medium(desk, query.media)
+    if not (_gives_way(message.media) and _gives_way(new)):
+        raise RpcFailure(400, "MEDIA_PREV_INVALID")
+    return new
+
+
+def _gives_way(medium: Media | None) -> bool:
+    if isinstance(medium, Document):
+        return not any(
+            isinstance(attribute, types.DocumentAttributeSticker)
+            or getattr(attribute, "voice", None)
+            or getattr(attribute, "round_message", None)
+            for attribute in medium.attributes
+        )
+    return medium is None or isinstance(medium, Photo)
 
 
 def _rules(call: Call, place: Place) -> bool:

@@ -193,10 +193,21 @@ class LoopbackTelegram:
         return photo
 
     def document(
-        self, name: str = "report.txt", mime_type: str = "text/plain", content: bytes = b"report"
+        self,
+        name: str = "report.txt",
+        mime_type: str = "text/plain",
+        content: bytes = b"report",
+        attributes: Iterable[Any] = (),
     ) -> Document:
+        """Raw attributes make it a video, a voice message, a sticker."""
         document = Document(
-            self.world.number(), self.world.number(), self.world.now, name, mime_type, content
+            self.world.number(),
+            self.world.number(),
+            self.world.now,
+            name,
+            mime_type,
+            content,
+            tuple(attributes),
         )
         self.world.media[document.id] = document
         return document

@@ -12,9 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.loopback import RpcError
-from tests.test_live import SEND, stage
-
-__all__ = ["stage"]  # the fixture
+from tests.stage import SEND
 
 
 @pytest.fixture
