@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from bot.errors import AlreadyRunning, DatabaseUnavailable
+from bot.errors import DatabaseUnavailable
 from bot.handlers.edit_handler import EditHandler
 from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
 from bot.intake import Intake
+from bot.lock import locked
 from bot.models import UnixTime
+from bot.orders import Orders
 from bot.signals import Markers
 from bot.state.flow_disk import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
-from bot.storage.store import SignalStore, connect
+from bot.storage.store import REFUSALS_KEPT, SignalStore, connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-    from pathlib import Path
 
     from bot.config import Settings
     from bot.models import ChatId
-
-
-REFUSALS_KEPT: Final = 30 * 86_400  # seconds
 
 
 class Core(NamedTuple):
@@ -38,6 +34,7 @@ class Core(NamedTuple):
     flows: FlowTracker
     intake: Intake
     edits: EditHandler
+    orders: Orders
     moved: Mapping[ChatId, ChatId]  # basic groups that became supergroups, old id to new
     targets: tuple[ChatId, ...]  # as they are now
 
@@ -65,59 +62,55 @@ async def open_core(
     except OSError as exc:
         raise DatabaseUnavailable(f"{exc.filename}: {exc.strerror}") from exc
     store = SignalStore(connect(settings.database, in_loop=in_loop), clock=clock)
-    lock = _lock(settings.data_dir / "lock")
-    try:
-        await store.open()
-        cache_key = await store.cache_key()
-        cache = await asyncio.to_thread(open_flow_cache, settings.flow_cache, cache_key)
-        flows = FlowTracker(
-            store,
-            cache,
-            ttl=settings.flow_ttl_hours,
-            after_ttl=settings.flow_after_ttl,
-            clock=clock,
-        )
+    with locked(settings.data_dir / "lock"):
         try:
-            moved = await store.moved_chats()
-            targets = tuple(dict.fromkeys(moved.get(target, target) for target in targets))
-            intake = _intake(settings, markers, store, flows, targets, moved)
-            edits = EditHandler(
-                store,
-                markers,
-                intake,
-                relay_edits=settings.relay_edits,
-                relay_deletes=settings.relay_deletes,
-            )
-            yield Core(store, flows, intake, edits, moved, targets)
+            await store.open()
+            async with _flows(settings, store, clock) as flows:
+                moved = await store.moved_chats()
+                targets = tuple(dict.fromkeys(moved.get(target, target) for target in targets))
+                intake = _intake(settings, markers, store, flows, targets, moved)
+                edits = EditHandler(
+                    store,
+                    markers,
+                    intake,
+                    relay_edits=settings.relay_edits,
+                    relay_deletes=settings.relay_deletes,
+                )
+                orders = Orders(store, flows)
+                await orders.begin()
+                yield Core(store, flows, intake, edits, orders, moved, targets)
         finally:
-            await flows.close()
+            await store.close()
+
+
+@asynccontextmanager
+async def open_tables(settings: Settings, *, read_only: bool = True) -> AsyncIterator[SignalStore]:
+    """The tables alone, for a look at them or an order, beside a running bot or without one."""
+    store = SignalStore(connect(settings.database, in_loop=True, read_only=read_only))
+    try:
+        await store.open_existing()
+        yield store
     finally:
         await store.close()
-        os.close(lock)
+
+
+@asynccontextmanager
+async def _flows(
+    settings: Settings, store: SignalStore, clock: Callable[[], float]
+) -> AsyncIterator[FlowTracker]:
+    cache_key = await store.cache_key()
+    cache = await asyncio.to_thread(open_flow_cache, settings.flow_cache, cache_key)
+    flows = FlowTracker(
+        store, cache, ttl=settings.flow_ttl_hours, after_ttl=settings.flow_after_ttl, clock=clock
+    )
+    try:
+        yield flows
+    finally:
+        await flows.close()
 
 
 async def forget_old_refusals(core: Core) -> None:
     await core.store.prune_decisions(before=UnixTime(int(time.time()) - REFUSALS_KEPT))
-
-
-def _lock(path: Path) -> int:
-    """Hold the data directory until the descriptor is closed, or the kernel does that for us.
-
-    Raises `AlreadyRunning` with the holder's pid.
-    """
-    try:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as exc:
-        raise DatabaseUnavailable(f"{path}: {exc.strerror}") from exc
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
-        holder = os.read(lock, 20).decode(errors="replace").strip() or "unknown"
-        os.close(lock)
-        raise AlreadyRunning(f"{path.parent} is in use by another instance (pid {holder})") from exc
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
 
 
 def _intake(

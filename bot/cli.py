@@ -6,15 +6,17 @@ Commands import what they need when they run: `--help` must not wait for a datab
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from bot.errors import BotError
-from bot.models import AfterTtl
+from bot.models import AfterTtl, UnixTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.export import Export
     from bot.models import IncomingMessage
+    from bot.operator.wording import Row
     from bot.replay import Report
 
 app = typer.Typer(
@@ -43,6 +46,15 @@ Chat = Annotated[
     str | None,
     typer.Option(help="Which chat of a full-account export: its id or exact name."),
 ]
+
+
+Message = Annotated[
+    str,
+    typer.Argument(metavar="MESSAGE", help="A link to it, chat:message, or its id in the source."),
+]
+A_SIGNAL = "By its number in `flows`, or by any message of its flow."
+# An id such as -1001234567890:15 is no option.
+LINKS = {"ignore_unknown_options": True}
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
@@ -165,6 +177,119 @@ def import_(file: File, *, chat: Chat = None) -> None:
     export = Export(file, chat=chat)
     asyncio.run(import_history(settings, export.chat, _watched(export), SummaryReport(_console())))
     _mention_malformed(export)
+
+
+@app.command(context_settings=LINKS)
+def why(message: Message) -> None:
+    """Tell the story of one message: what it was taken for, why, and where it was posted."""
+    from bot.app import open_tables
+    from bot.operator.shown import show_rows
+    from bot.operator.why import why as story
+
+    async def ask() -> list[Row]:
+        async with open_tables(settings) as tables:
+            return await story(tables, settings, message, now=_now())
+
+    settings = _settings({})
+    show_rows(_console(), asyncio.run(ask()))
+
+
+@app.command()
+def status(
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+) -> None:
+    """Say how the bot is doing. Works beside the running bot and when it is down."""
+    from bot.app import open_tables
+    from bot.operator.shown import show_rows
+    from bot.operator.status import Status, as_rows
+    from bot.operator.status import as_json as as_object
+    from bot.operator.status import status as look
+
+    async def ask() -> Status:
+        async with open_tables(settings) as tables:
+            schema = await tables.ask(tables.schema_version)
+            return await look(tables, settings, schema, now=_now())
+
+    settings = _settings({})
+    found = asyncio.run(ask())
+    if as_json:
+        typer.echo(json.dumps(as_object(found), indent=2, ensure_ascii=False))
+    else:
+        show_rows(_console(), as_rows(found))
+
+
+@app.command(context_settings=LINKS)
+def flows(
+    signal: Annotated[
+        str | None, typer.Argument(metavar="[SIGNAL]", help="Show this one's thread. " + A_SIGNAL)
+    ] = None,
+    *,
+    owner: Annotated[
+        Any, typer.Option(parser=_option("parse_id"), help="Those of one author, by id.")
+    ] = None,
+    pair: Annotated[str | None, typer.Option(help="Those of one pair, such as BTC/USDT.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Those that are released or quiet, too.")
+    ] = False,
+) -> None:
+    """Show the live flows, or what was said in one of them."""
+    from bot.app import open_tables
+    from bot.operator.flows import find_signal, overview, thread
+    from bot.operator.shown import show_flows, show_thread
+
+    async def ask() -> None:
+        async with open_tables(settings) as tables:
+            if signal is not None:
+                signal_id = await find_signal(tables, settings, signal)
+                return show_thread(
+                    _console(), await thread(tables, settings, signal_id, now=_now())
+                )
+            found = await overview(
+                tables, settings, now=_now(), owner=owner, pair=pair, everything=everything
+            )
+            return show_flows(_console(), found)
+
+    settings = _settings({})
+    asyncio.run(ask())
+
+
+@app.command(context_settings=LINKS)
+def release(signal: Annotated[str, typer.Argument(metavar="SIGNAL", help=A_SIGNAL)]) -> None:
+    """End a flow by hand: others may continue it, until its owner does. Heard within a second."""
+    from bot.app import open_tables
+    from bot.operator.flows import find_signal, signal_of, title
+
+    async def order() -> str:
+        async with open_tables(settings, read_only=False) as tables:
+            signal_id = await find_signal(tables, settings, signal)
+            found = await signal_of(tables, signal_id)
+            await tables.release(signal_id)
+            return f"released: signal {signal_id}, {title(found)} by {found.owner}"
+
+    settings = _settings({})
+    typer.echo(asyncio.run(order()))
+
+
+@app.command()
+def retry(
+    post: Annotated[
+        int | None, typer.Argument(metavar="[POST]", help="One post, by its number; else all.")
+    ] = None,
+) -> None:
+    """Put posts that Telegram refused back in line. A running bot tries them within a second."""
+    from bot.app import open_tables
+    from bot.operator.failed import put_back
+
+    async def order() -> str:
+        async with open_tables(settings, read_only=False) as tables:
+            return await put_back(tables, post)
+
+    settings = _settings({})
+    typer.echo(asyncio.run(order()))
+
+
+def _now() -> UnixTime:
+    return UnixTime(int(time.time()))
 
 
 def _settings(overrides: Mapping[str, Any]) -> Settings:

@@ -7,6 +7,7 @@ because `replay` and `import` do without it.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
@@ -78,6 +79,13 @@ def _markers(text: str) -> tuple[str, ...]:
     return markers
 
 
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IP address such as 127.0.0.1 or 0.0.0.0") from None
+
+
 def _database(url: str) -> Path:
     found = re.fullmatch(r"sqlite(?:\+aiosqlite)?:///(?P<path>.+)", url.strip())
     if found is None or found["path"] == ":memory:":
@@ -121,6 +129,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "console", "json"] = "auto"
     health_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    health_host: Annotated[str, _from(_address)] = "127.0.0.1"
 
     @model_validator(mode="before")
     @classmethod

@@ -7,6 +7,7 @@ and nothing is passed over. Albums are held together on the way, and cursors wit
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -47,6 +48,14 @@ class Table(Protocol):
     async def move_chat(self, old: ChatId, new: ChatId) -> None: ...
 
 
+class Meter(Protocol):
+    """Told of what is heard and decided."""
+
+    def heard(self) -> None: ...
+
+    def decided(self, decision: Decision, seconds: float) -> None: ...
+
+
 class Hearing:
     """`source` and `targets` are the chats of the route, `moved` what became of older ones.
 
@@ -68,6 +77,7 @@ class Hearing:
         wake: Callable[[], None],
         begin_anew: Callable[[], None],
         stopping: asyncio.Event,
+        meter: Meter,
         more_to_come: Callable[[], bool] = lambda: False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -83,6 +93,7 @@ class Hearing:
         self._wake = wake
         self._begin_anew = begin_anew
         self._stopping = stopping
+        self._meter = meter
         self.bookmarks = Bookmarks(table, sleep=sleep)
         self._albums = Albums(
             self._take, self.bookmarks.move, more_to_come=more_to_come, sleep=sleep
@@ -96,6 +107,7 @@ class Hearing:
         if isinstance(event, Reached):
             await self._albums.reached(event.cursor)
             return
+        self._meter.heard()
         match event:
             case IncomingMessage() if self._is_heard(event):
                 await self._albums.hear(event)
@@ -135,8 +147,11 @@ class Hearing:
         self._wake()
 
     async def _take(self, messages: Sequence[IncomingMessage]) -> None:
-        decisions = await self._record(lambda: self._decide(messages))
-        if any(decision.accepted for decision in decisions or ()):
+        began = time.perf_counter()
+        decisions = await self._record(lambda: self._decide(messages)) or ()
+        for decision in decisions:
+            self._meter.decided(decision, time.perf_counter() - began)
+        if any(decision.accepted for decision in decisions):
             self._wake()
 
     async def _decide(self, messages: Sequence[IncomingMessage]) -> Sequence[Decision]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -12,16 +14,18 @@ import structlog
 from bot.app import Core, forget_old_refusals, open_core
 from bot.errors import RetryLater, SettingsError
 from bot.hearing import Hearing, unless
+from bot.metrics import Metrics
 from bot.models import AuthorId
 from bot.relay import Relay
+from bot.storage import records
 from bot.telegram.client import Following, Telegram
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from pathlib import Path
 
     from bot.config import Settings
-    from bot.models import ChatId, Event
+    from bot.models import Backlog, ChatId, Event
     from bot.telegram.client import Me
 
 log = structlog.get_logger(__name__)
@@ -103,6 +107,7 @@ class Live:
         self._source = core.now(source)
         self._stopping = asyncio.Event()
         self._again = False
+        self._metrics = Metrics()
         self._hearing = Hearing(
             core.store,
             core.intake,
@@ -114,6 +119,7 @@ class Live:
             begin_anew=self._begin_anew,
             stopping=self._stopping,
             more_to_come=lambda: self._telegram.more_to_come,
+            meter=self._metrics,
         )
         self._telegram = telegram_of(
             settings,
@@ -121,10 +127,31 @@ class Live:
             self._hearing.hear,
             Following(core.store, [self._source], from_the_start=tuple(core.moved.values())),
         )
-        self._relays = [Relay(core.store, self._telegram.sender, target) for target in core.targets]
+        self._relays = [
+            Relay(core.store, self._telegram.sender, target, watch=self._metrics)
+            for target in core.targets
+        ]
 
     async def run(self) -> bool:
         """Until told to stop; True: a chat of ours has moved, and all is to begin anew."""
+        async with self._watched():
+            return await self._run()
+
+    @asynccontextmanager
+    async def _watched(self) -> AsyncIterator[None]:
+        """Answer on `HEALTH_PORT`, if that is set."""
+        port = self._settings.health_port
+        if port is None:
+            yield
+            return
+        # Imported for those only who want it: a web server is much to load.
+        from bot.health import Health, serve  # noqa: PLC0415  # see above
+
+        facts = Facts(self._telegram, self._core)
+        async with serve(Health(facts, self._metrics), self._settings.health_host, port):
+            yield
+
+    async def _run(self) -> bool:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
@@ -136,6 +163,8 @@ class Live:
                 hearing = [
                     asyncio.create_task(self._telegram.listen()),
                     asyncio.create_task(self._hearing.bookmarks.run()),
+                    asyncio.create_task(self._core.orders.run(self._wake)),
+                    asyncio.create_task(self._metrics.measure_lag()),
                 ]
                 stopping = asyncio.create_task(self._stopping.wait())
                 await asyncio.wait(
@@ -216,6 +245,33 @@ class Live:
         await self._telegram.stop()
         await self._hearing.close()
         log.info("stopped")
+
+
+class Facts:
+    """What `Health` asks of the running bot."""
+
+    def __init__(self, telegram: Telegram, core: Core) -> None:
+        self._telegram = telegram
+        self._core = core
+
+    @property
+    def connected_since(self) -> float | None:
+        return self._telegram.connected_since
+
+    @property
+    def gaps_recovered(self) -> int:
+        return self._telegram.gaps_recovered
+
+    @property
+    def flows_in_memory(self) -> int:
+        return self._core.flows.in_memory
+
+    @property
+    def cache_disabled(self) -> bool:
+        return self._core.flows.without_disk
+
+    async def backlog(self) -> Backlog:
+        return await self._core.store.ask(partial(records.backlog, targets=self._core.targets))
 
 
 async def end(tasks: Iterable[asyncio.Task[None]], *, patience: float = 0.5) -> None:

@@ -15,6 +15,9 @@ AuthorId = NewType("AuthorId", int)  # > 0 a user, < 0 a chat that speaks for it
 SignalId = NewType("SignalId", int)  # our own: the row of the `signals` table
 UnixTime = NewType("UnixTime", int)  # seconds, Telegram server time
 
+# As a flow's last activity: an operator has ended it, and its owner has not taken it back yet.
+ENDED_BY_HAND: Final = UnixTime(0)
+
 
 CHANNELS: Final = ChatId(-(10**12))  # a channel's id is this minus its own, as Bot API counts
 
@@ -176,6 +179,20 @@ class MigratedChat:
     new: ChatId
 
 
+class OrderKind(StrEnum):
+    """What an operator may want of a running bot."""
+
+    RELEASE = "release"  # end the flow of signal `subject`
+    RETRY = "retry"  # post `subject` again that Telegram refused
+
+
+class Order(NamedTuple):
+    id: int
+    kind: OrderKind
+    subject: int
+    at: UnixTime  # local clock
+
+
 class Cursor(NamedTuple):
     """How far one update box is dealt with. https://core.telegram.org/api/updates
 
@@ -227,11 +244,19 @@ class Post:
     media: Media | None
     album_id: int | None
     attempts: int
+    recorded_at: UnixTime  # local clock
 
     @property
     def in_doubt(self) -> bool:
         """A send was begun, and how it ended is not known."""
         return self.target_message_id is None and self.sent_version is not None
+
+
+class Backlog(NamedTuple):
+    """Posts that were never sent yet."""
+
+    pending: int
+    oldest: UnixTime | None  # by the local clock; None: nothing is pending
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ gets the same answer live, caught up after downtime and replayed. The first row 
     8   … author is the owner                                    update     owner
     9   … someone else, no longer than the TTL after the
         owner's last activity, or that is missing or later       rejected   not_the_owner
-    10  … someone else, past the TTL, FLOW_AFTER_TTL=release     update     released
+    10  … someone else, past the TTL, FLOW_AFTER_TTL=release,
+        or an operator has ended the flow                        update     released
     11  … the same with FLOW_AFTER_TTL=owner                     rejected   not_the_owner
     12  recorded before (the store's unique keys decide this)    duplicate  already_recorded
 
@@ -25,7 +26,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.models import AfterTtl, AuthorId, Decision, Outcome, Reason, UnixTime
+from bot.models import (
+    ENDED_BY_HAND,
+    AfterTtl,
+    AuthorId,
+    Decision,
+    Outcome,
+    Reason,
+    UnixTime,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -104,11 +113,13 @@ def is_released(
 ) -> bool:
     """May somebody else continue the flow? Not while its owner's activity is missing or in the
     future, and not at the very second at which the TTL ends: quiet *for* 72 hours, then released.
+
+    A flow that an operator has ended is released whatever `after_ttl` says.
     """
     return (
-        after_ttl is AfterTtl.RELEASE
-        and last_owner_activity is not None
+        last_owner_activity is not None
         and at - last_owner_activity > ttl
+        and (after_ttl is AfterTtl.RELEASE or last_owner_activity == ENDED_BY_HAND)
     )
 
 

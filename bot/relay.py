@@ -113,6 +113,27 @@ class Sender(Protocol):
     ) -> MessageId | None: ...
 
 
+class Watch(Protocol):
+    """Told what becomes of posts."""
+
+    def done(self, post: Post) -> None:
+        """It was sent, edited or deleted, as its state asked for."""
+
+    def delayed(self, error: Exception, wait: timedelta) -> None: ...
+
+    def failed(self, post: Post) -> None: ...
+
+
+class Unwatched:
+    """A `Watch` that looks away."""
+
+    def done(self, post: Post) -> None: ...
+
+    def delayed(self, error: Exception, wait: timedelta) -> None: ...
+
+    def failed(self, post: Post) -> None: ...
+
+
 class Relay:
     """`sleep` takes seconds; `jitter` gives 0 to 1, so that relays do not knock in step."""
 
@@ -122,12 +143,14 @@ class Relay:
         sender: Sender,
         target: ChatId,
         *,
+        watch: Watch | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._outbox = outbox
         self._sender = sender
         self._target = target
+        self._watch = watch or Unwatched()
         self._sleep = sleep
         self._jitter = jitter
         self._wake = asyncio.Event()
@@ -201,6 +224,7 @@ class Relay:
         log.info("post delayed", post_id=posts[0].id, seconds=wait.total_seconds(), error=str(exc))
         for post in posts:
             await self._outbox.post_delayed(post, str(exc), in_doubt=in_doubt)
+        self._watch.delayed(exc, wait)
         return wait
 
     async def _fail(self, posts: list[Post], exc: PostRefused) -> None:
@@ -211,6 +235,7 @@ class Relay:
             return
         log.error("post refused by Telegram", post_id=posts[0].id, error=str(exc))
         await self._outbox.post_failed(posts[0], str(exc))
+        self._watch.failed(posts[0])
 
     async def _try_alone(self, post: Post) -> None:
         try:
@@ -226,6 +251,8 @@ class Relay:
             await self._edit(post, post.target_message_id)
         else:
             await self._send(posts)
+        for each in posts:
+            self._watch.done(each)
 
     async def _remove(self, post: Post) -> None:
         """The source message is gone, or its text has become shorter than this part."""

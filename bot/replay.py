@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from array import array
 from collections import Counter
@@ -20,6 +19,7 @@ from rich.style import Style
 from bot.app import Core, forget_old_refusals, open_core
 from bot.errors import UsageError
 from bot.models import MessageId, Outcome, UnixTime
+from bot.operator.wording import UNPRINTABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -196,8 +196,6 @@ STYLES: Final = {
     Outcome.DUPLICATE: Style(color="yellow"),
 }
 HEADER: Final = Style(bold=True, underline=True)
-# Whatever could move the cursor, colour the line or turn its direction.
-UNPRINTABLE: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
 
 
 class TableReport(SummaryReport):

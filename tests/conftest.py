@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from tests.loopback import LoopbackTelegram, Person
     from tests.stage import Stage
 
+ROOT = Path(__file__).parent.parent
 SECRET = bytes(range(32))
 
 
@@ -36,6 +40,27 @@ def cache(tmp_path: Path) -> Iterator[diskcache.Cache]:
     assert cache is not None
     yield cache
     cache.close()
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run a command in an empty directory, with nothing set but what the test sets."""
+    keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    coverage = {name: value for name, value in os.environ.items() if name.startswith("COV")}
+
+    def run(*args, env=(), **options):
+        return subprocess.run(
+            [sys.executable, "-m", "bot", *map(str, args)],
+            cwd=tmp_path,
+            env={**keep, **coverage, "PYTHONPATH": str(ROOT), **dict(env)},
+            capture_output="stdout" not in options,
+            text=True,
+            timeout=60,
+            check=False,
+            **options,
+        )
+
+    return run
 
 
 @pytest.fixture

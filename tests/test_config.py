@@ -98,6 +98,7 @@ def test_an_empty_line_of_env_sets_nothing(load):
         ("FLOW_AFTER_TTL=never", "FLOW_AFTER_TTL: input should be 'release' or 'owner'"),
         ("RELAY_EDITS=perhaps", "RELAY_EDITS: input should be a valid boolean"),
         ("LOG_LEVEL=LOUD", "LOG_LEVEL: input should be 'DEBUG', 'INFO'"),
+        ("HEALTH_HOST=everywhere", "HEALTH_HOST: 'everywhere' is not an IP address"),
         ("HEALTH_PORT=70000", "HEALTH_PORT: input should be less than or equal to 65535"),
         ("DATABASE_URL=sqlite://", "DATABASE_URL: must be sqlite:///relative"),
         ("DATABASE_URL=sqlite:///:memory:", "DATABASE_URL: must be sqlite:///relative"),
@@ -141,6 +142,12 @@ def test_a_secret_shows_in_no_repr_and_no_error(load, line):
 )
 def test_the_database_may_lie_elsewhere(load, url, path):
     assert load(f"DATABASE_URL={url}").database == Path(path)
+
+
+def test_health_is_told_to_this_machine_alone_unless_said_otherwise(load):
+    assert load("HEALTH_PORT=8080").health_host == "127.0.0.1"
+    assert load("HEALTH_PORT=8080", "HEALTH_HOST=0.0.0.0").health_host == "0.0.0.0"
+    assert load("HEALTH_HOST= ::1 ").health_host == "::1"
 
 
 def test_a_misspelt_setting_is_not_passed_over(load):

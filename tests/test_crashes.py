@@ -19,6 +19,7 @@ from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
 from bot.hearing import Hearing
 from bot.intake import Intake
+from bot.metrics import Metrics
 from bot.models import ChatId, MessageId, Reached
 from bot.relay import Relay
 from bot.signals import Markers
@@ -139,6 +140,7 @@ class Process:
             wake=self.relay.wake,
             begin_anew=lambda: None,
             stopping=asyncio.Event(),
+            meter=Metrics(),
             more_to_come=lambda: self.catch_up.more_to_come,
             sleep=self._sleep,
         )

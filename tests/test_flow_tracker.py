@@ -152,6 +152,13 @@ async def test_ending_a_flow_counts_before_the_disk_has_heard_of_it(tracker, tab
     assert await tracker.is_allowed(FIRST, BOB, at=at(1))
 
 
+async def test_it_tells_how_much_it_holds_and_where(tracker, table):
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+
+    assert (tracker.in_memory, tracker.without_disk) == (1, False)
+    assert FlowTracker(table, None).without_disk
+
+
 async def test_cleanup_counts_what_it_removed(tracker):
     tracker.start_flow(FIRST, ALICE, at=at(0))
     tracker.start_flow(SECOND, BOB, at=at(10))

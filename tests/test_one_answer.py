@@ -27,12 +27,14 @@ from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
 from bot.intake import Intake
 from bot.models import AfterTtl, IncomingMessage, MessageId, MessageRef
+from bot.orders import Orders
 from bot.signals import Markers
 from bot.state.flow_disk import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
 from bot.storage.store import SignalStore, connect
 from tests.people import ALICE, BOB, CAROL, GROUP, HOUR, NOON, TARGET, TTL
 
+ENDED = 0  # what an operator's release leaves as the last activity
 PERMITTED = frozenset({ALICE, BOB})
 AUTHORS = st.sampled_from([ALICE, BOB, CAROL, None])
 WAITS = st.sampled_from([0, 1, HOUR, TTL - 1, TTL, TTL + 1, 3 * TTL])
@@ -57,6 +59,7 @@ class Bot(NamedTuple):
     store: SignalStore
     flows: FlowTracker
     intake: Intake
+    orders: Orders
 
 
 async def start(directory: Path, after_ttl: AfterTtl, max_in_memory: int, clock) -> Bot:
@@ -67,7 +70,9 @@ async def start(directory: Path, after_ttl: AfterTtl, max_in_memory: int, clock)
     handlers = (
         handler(store, flows, permitted=PERMITTED) for handler in (SignalHandler, UpdateHandler)
     )
-    return Bot(store, flows, Intake(Markers(["#idea"]), *handlers))
+    orders = Orders(store, flows)
+    await orders.begin()
+    return Bot(store, flows, Intake(Markers(["#idea"]), *handlers), orders)
 
 
 def expected(db: sqlite3.Connection, message: IncomingMessage, after_ttl: AfterTtl) -> str:
@@ -108,7 +113,7 @@ def judged(message: IncomingMessage, flow, marked: bool, after_ttl: AfterTtl) ->
         quiet = activity is not None and message.at > activity + TTL
         if not why_not and message.author == owner:
             return "update owner"
-        if not why_not and quiet and after_ttl is AfterTtl.RELEASE:
+        if not why_not and quiet and (after_ttl is AfterTtl.RELEASE or activity == ENDED):
             return "update released"
         if not marked:
             return f"rejected {why_not or 'not_the_owner'}"
@@ -181,6 +186,10 @@ class OneAnswer(RuleBasedStateMachine):
     )
     def somebody_answers_into_a_flow(self, data, author, quiet_for, marked, forwarded):
         parent = data.draw(st.sampled_from(self.accepted), label="parent")
+        text = "#idea BTC long" if marked else "thanks"
+        self.answer(parent, author, quiet_for, text=text, forwarded=forwarded)
+
+    def answer(self, parent, author, quiet_for, **more):
         owner, activity = self.query(
             """
             SELECT source_user_id, last_owner_activity FROM signals
@@ -191,10 +200,9 @@ class OneAnswer(RuleBasedStateMachine):
         )
         self.say(
             owner if author == "the owner" else author,
-            activity + quiet_for,
-            text="#idea BTC long" if marked else "thanks",
+            (activity or self.now) + quiet_for,
             reply_to=parent.ref,
-            forwarded=forwarded,
+            **more,
         )
 
     @rule(
@@ -227,6 +235,18 @@ class OneAnswer(RuleBasedStateMachine):
         self.somebody_answers_into_a_flow(data, "the owner", quiet_for, False, False)
         self.something_happens_to_the_cache("crash")
 
+    @rule(data=st.data(), then=st.sampled_from(["heard", "restart", "crash", "answered"]))
+    def an_operator_ends_a_flow(self, data, then):
+        parent = data.draw(st.sampled_from(self.accepted), label="parent")
+        signal_id = self.runner.run(self.bot.store.signal_at(*parent.ref))
+        self.runner.run(self.bot.store.release(signal_id))
+        if then in {"restart", "crash"}:
+            self.something_happens_to_the_cache(then)
+        elif then == "answered":  # by the owner, before the running bot has heard of it
+            self.answer(parent, "the owner", 1)
+        self.runner.run(self.bot.orders.look(lambda: None))
+        self.answer(parent, BOB, 1)
+
     @rule(what=st.sampled_from(DISTURBANCES))
     def something_happens_to_the_cache(self, what):
         if what == "clean up":
@@ -252,7 +272,8 @@ class OneAnswer(RuleBasedStateMachine):
         flow = self.query(
             "SELECT source_user_id, last_owner_activity FROM signals WHERE id = ?", number
         )
-        released = bool(flow and self.after_ttl is AfterTtl.RELEASE and moment > flow[1] + TTL)
+        may_be = flow and (self.after_ttl is AfterTtl.RELEASE or flow[1] == ENDED)
+        released = bool(may_be and moment > flow[1] + TTL)
         allowed = bool(flow and (author == flow[0] or released))
         flows = self.bot.flows
         assert self.runner.run(flows.is_allowed(number, author, at=moment)) == allowed

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.models import (
+    ENDED_BY_HAND,
     AfterTtl,
     AuthorId,
     Decision,
@@ -112,8 +113,18 @@ def test_a_reply_into_alices_flow_is_judged_by_its_own_date(author, quiet_for, a
     assert judge_reply(ALICE, activity, author, NOON, ttl=TTL, after_ttl=after_ttl) == expected
 
 
+@pytest.mark.parametrize("after_ttl", AfterTtl)
+@pytest.mark.parametrize(("author", "expected"), [(ALICE, "owner"), (BOB, "released")])
+def test_a_flow_that_an_operator_ended_is_everybodys_and_still_its_owners(
+    author, after_ttl, expected
+):
+    judged = judge_reply(ALICE, ENDED_BY_HAND, author, NOON, ttl=TTL, after_ttl=after_ttl)
+
+    assert judged == expected
+
+
 ids = st.one_of(st.none(), st.sampled_from([1, 2, 3, -1]), st.integers(-(2**63), 2**63 - 1))
-times = st.one_of(st.integers(0, 10 * TTL), st.integers(-(2**40), 2**40))
+times = st.one_of(st.just(ENDED_BY_HAND), st.integers(0, 10 * TTL), st.integers(-(2**40), 2**40))
 
 
 @given(
@@ -145,7 +156,7 @@ def test_nobody_is_relayed_who_is_not_known_permitted_and_owner_or_late_enough(
         assert author is not None
         assert permitted is None or author in permitted
     if judged.outcome is Outcome.UPDATE and author != owner:
-        assert after_ttl is AfterTtl.RELEASE
+        assert after_ttl is AfterTtl.RELEASE or activity == ENDED_BY_HAND
         assert activity is not None
         assert at - activity > TTL
     if judged.outcome is Outcome.SIGNAL:

@@ -30,7 +30,7 @@ from bot.relay import (
     random_id_of,
     split,
 )
-from tests.people import GROUP, TARGET
+from tests.people import GROUP, NOON, TARGET
 
 
 def post(number=1, text="text", **more):
@@ -49,6 +49,7 @@ def post(number=1, text="text", **more):
         media=None,
         album_id=None,
         attempts=0,
+        recorded_at=NOON,
     )
     return replace(made, **more)
 

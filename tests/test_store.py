@@ -231,6 +231,33 @@ async def test_a_cancelled_recording_leaves_nothing_open(opened):
     assert await add_signal(store) is not None
 
 
+async def test_whoever_is_cancelled_while_the_table_answers_spoils_it_for_nobody(opened):
+    """At whatever moment: as when a bot is told to stop, or a look at its health takes too long."""
+    store = await opened()
+    for turns in range(30):
+        for ask in (store.counts(), add_signal(store)):
+            task = asyncio.create_task(ask)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        assert await store.last_order() == 0
+    keys = await store.ask(lambda db: db.exec_driver_sql("PRAGMA foreign_keys").scalar())
+    assert keys == 1
+
+
+async def test_a_store_is_closed_behind_what_is_still_under_way(opened):
+    store = await opened()
+    task = asyncio.create_task(add_signal(store))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    task.cancel()
+    await store.close()
+
+    assert (await (await opened()).counts()).signals <= 1
+
+
 async def test_activity_never_moves_backwards(opened):
     store = await opened()
     signal = says(ALICE, "#idea", hours=5)

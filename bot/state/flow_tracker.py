@@ -191,6 +191,16 @@ class FlowTracker:
         if self._disk is not None:
             self._disk.delete_flow(signal_id)
 
+    @property
+    def in_memory(self) -> int:
+        """How many flows."""
+        return len(self._flows)
+
+    @property
+    def without_disk(self) -> bool:
+        """Whether it goes on without the disk tier."""
+        return self._disk is None
+
     def cleanup_expired(self, *, now: UnixTime) -> int:
         """Drop the flows whose TTL has ended from memory and tell how many there were.
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 class Connection:
-    def __init__(self, database: str, *, timeout: float) -> None:
-        self._connection = sqlite3.connect(database, timeout=timeout, isolation_level=None)
+    def __init__(self, database: str, *, timeout: float, uri: bool = False) -> None:
+        self._connection = sqlite3.connect(database, timeout=timeout, isolation_level=None, uri=uri)
 
     def cursor(self) -> Cursor:
         return Cursor(self._connection.cursor())

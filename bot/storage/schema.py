@@ -96,6 +96,7 @@ posts = Table(
     Column("target_message_id", BigInteger),  # NULL until sent
     Column("attempts", Integer, nullable=False),
     Column("error", Text),
+    Column("refused", Text),  # FAILED: the state in which Telegram refused it
     Column("recorded_at", BigInteger, nullable=False),
     # The version that stands in the target, or may stand there: written before it is sent.
     # NULL: none does.
@@ -113,6 +114,7 @@ decisions = Table(
     Column("source_message_id", BigInteger, nullable=False),
     Column("source_user_id", BigInteger),  # NULL: the author cannot be told
     Column("signal_id", BigInteger),  # NULL: not a reply into a flow
+    Column("reply_to_message_id", BigInteger),  # NULL: not a reply, or recorded by an old version
     Column("outcome", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("tier", Text),
@@ -142,6 +144,18 @@ moved_chats = Table(
     metadata,
     Column("old_chat_id", BigInteger, primary_key=True, autoincrement=False),
     Column("new_chat_id", BigInteger, nullable=False),
+)
+
+# What an operator ordered from a shell, for the running bot to hear of; see `bot.orders`. Kept:
+# they are few, and say who ended a flow.
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),  # see `models.OrderKind`
+    Column("subject", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),  # local clock, unix seconds
+    sqlite_autoincrement=True,  # the bot asks for what is newer than the last it heard
 )
 
 # Single values that belong to this database, such as the key of the cache's digests.
@@ -262,4 +276,17 @@ _CATCHING_UP: Final = (
     "CREATE TABLE moved_chats (old_chat_id BIGINT NOT NULL PRIMARY KEY, new_chat_id BIGINT NOT NULL)",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _CATCHING_UP)
+_ORDERS: Final = (
+    """
+    CREATE TABLE orders (
+        id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+        kind TEXT NOT NULL,
+        subject BIGINT NOT NULL,
+        at BIGINT NOT NULL
+    )
+    """,
+    "ALTER TABLE posts ADD COLUMN refused TEXT",
+    "ALTER TABLE decisions ADD COLUMN reply_to_message_id BIGINT",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _CATCHING_UP, _ORDERS)

@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import (
@@ -33,6 +34,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.errors import DatabaseUnavailable, DatabaseUnusable, UnknownFlow
 from bot.models import (
+    ENDED_BY_HAND,
     Cursor,
     Decision,
     Entity,
@@ -40,6 +42,8 @@ from bot.models import (
     Media,
     MessageId,
     MessageRef,
+    Order,
+    OrderKind,
     Outcome,
     Post,
     PostState,
@@ -55,6 +59,7 @@ from bot.storage.schema import (
     decisions,
     meta,
     moved_chats,
+    orders,
     posts,
     signal_updates,
     signals,
@@ -62,7 +67,6 @@ from bot.storage.schema import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from sqlalchemy import (
         ColumnElement,
@@ -88,23 +92,27 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT: Final = 5.0  # seconds a statement waits for another process's lock
 TO_DO: Final = frozenset({PostState.PENDING, PostState.EDIT, PostState.DELETE})
+REFUSALS_KEPT: Final = 30 * 86_400  # seconds
 RECORDS: Final = (signals, signal_updates, decisions)  # a message is in one of them at most
 
 
-def connect(database: Path, *, in_loop: bool = False) -> AsyncEngine:
+def connect(database: Path, *, in_loop: bool = False, read_only: bool = False) -> AsyncEngine:
     """An engine on a SQLite file; nothing is opened yet. `in_loop`: see that module.
+
+    `read_only` works in the loop, and beside a bot that writes.
 
     The driver's own transaction handling is off (`isolation_level` None): it would begin late and
     deferred, so that two writers could both read first and then fail. `_transaction` begins.
     """
+    name = f"{database.resolve().as_uri()}?mode=ro" if read_only else str(database)
 
     async def open_in_loop() -> in_loop_driver.Connection:
-        return in_loop_driver.Connection(str(database), timeout=BUSY_TIMEOUT)
+        return in_loop_driver.Connection(name, timeout=BUSY_TIMEOUT, uri=read_only)
 
     return create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(database)),
         connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT},
-        **({"async_creator": open_in_loop} if in_loop else {}),
+        **({"async_creator": open_in_loop} if in_loop or read_only else {}),
     )
 
 
@@ -146,9 +154,29 @@ class SignalStore:
         with _errors_of(self._engine):
             self._connection = await self._engine.connect()
         await self._read(_prepare)
-        version = await self._write(self._schema_version)
+        version = await self._write(self.schema_version)
         for number in range(version + 1, len(self._migrations) + 1):
             await self._write(partial(self._migrate_to, number=number))
+
+    async def open_existing(self) -> None:
+        """Connect to a database that a bot of this version keeps, maybe right now.
+
+        Makes nothing and brings nothing up to date: that is for the bot, which holds the lock.
+        """
+        name = self._engine.url.database
+        await asyncio.to_thread(_must_exist, name)
+        with _errors_of(self._engine):
+            self._connection = await self._engine.connect()
+        version = await self._read(self.schema_version)
+        if version < len(self._migrations):
+            raise DatabaseUnusable(
+                f"{name} has schema {version} and this program works on {len(self._migrations)}: "
+                "start the bot once, that brings it up to date"
+            )
+
+    async def ask(self, query: Callable[[Connection], T]) -> T:
+        """Run one of the queries of `bot.storage.records`."""
+        return await self._read(query)
 
     async def close(self) -> None:
         """Behind whatever was asked before."""
@@ -255,6 +283,7 @@ class SignalStore:
             "source_message_id": message.id,
             "source_user_id": message.author,
             "signal_id": decision.signal_id,
+            "reply_to_message_id": _answered_here(message),
             "outcome": decision.outcome,
             "reason": decision.reason,
             "tier": decision.tier,
@@ -265,7 +294,10 @@ class SignalStore:
         return inserted.rowcount > 0
 
     async def prune_decisions(self, *, before: UnixTime) -> int:
-        """Delete the refusals of messages older than that; tell how many there were."""
+        """Delete the refusals of messages older than that; tell how many there were.
+
+        How old they may become is `REFUSALS_KEPT`.
+        """
         query = decisions.delete().where(decisions.c.at < before)
         return (await self._write(lambda db: db.execute(query))).rowcount
 
@@ -383,11 +415,13 @@ class SignalStore:
         if post.state is PostState.EDIT:
             await self._post_shows(post, literal(post.version), post.target_message_id, error=error)
         else:
-            await self._change_post(post, state=PostState.FAILED, error=error)
+            await self._change_post(
+                post, state=PostState.FAILED, error=error, refused=post.state, **_certain(post)
+            )
 
     async def post_delayed(self, post: Post, error: str, *, in_doubt: bool) -> None:
         """Count an attempt that is to be made again. `in_doubt`: it may have gone through."""
-        certain = {} if in_doubt or post.sent_version is not None else {"sent_version": None}
+        certain = {} if in_doubt else _certain(post)
         await self._change_post(post, attempts=posts.c.attempts + 1, error=error, **certain)
 
     async def _change_post(self, post: Post, **changes: object) -> None:
@@ -431,6 +465,57 @@ class SignalStore:
         living = {PostState.SENT, PostState.EDIT, PostState.PENDING}
         query = update(posts).where(of_messages, posts.c.state.in_(living)).values(state=state)
         return (await self._write(lambda db: db.execute(query))).rowcount
+
+    # ── what an operator orders ───────────────────────────────────────────────
+
+    async def release(self, signal_id: SignalId) -> None:
+        """End a flow: from now on others may continue it, until its owner does."""
+        ended = (
+            update(signals)
+            .where(signals.c.id == signal_id)
+            .values(last_owner_activity=ENDED_BY_HAND)
+        )
+
+        def write(db: Connection) -> None:
+            db.execute(ended)
+            self._add_order(db, OrderKind.RELEASE, signal_id)
+
+        await self._write(write)
+
+    async def retry(self, post_id: int | None = None) -> list[int]:
+        """Put failed posts back in line, or the one; tells which."""
+        failed = posts.c.state == PostState.FAILED
+        which = failed if post_id is None else and_(failed, posts.c.id == post_id)
+        # What was refused before that was written down had been either sent or not.
+        guess = case((posts.c.target_message_id.is_(None), PostState.PENDING), else_=PostState.EDIT)
+        again = {"state": func.coalesce(posts.c.refused, guess), "refused": None, "attempts": 0}
+
+        def write(db: Connection) -> list[int]:
+            ids = list(db.scalars(select(posts.c.id).where(which).order_by(posts.c.id)))
+            db.execute(update(posts).where(which).values(again))
+            for each in ids:
+                self._add_order(db, OrderKind.RETRY, each)
+            return ids
+
+        return await self._write(write)
+
+    async def orders_after(self, last: int) -> list[Order]:
+        query = select(orders).where(orders.c.id > last).order_by(orders.c.id)
+        rows = await self._read(lambda db: db.execute(query).all())
+        return [Order(*row) for row in rows]
+
+    async def last_order(self) -> int:
+        query = select(func.coalesce(func.max(orders.c.id), 0))
+        return int(await self._read(lambda db: db.execute(query).scalar_one()))
+
+    async def ended_flows(self) -> list[SignalId]:
+        """The flows that an operator has ended and their owners have not taken back."""
+        query = select(signals.c.id).where(signals.c.last_owner_activity == ENDED_BY_HAND)
+        return await self._read(lambda db: list(map(SignalId, db.scalars(query))))
+
+    def _add_order(self, db: Connection, kind: OrderKind, subject: int) -> None:
+        row = {"kind": kind, "subject": subject, "at": int(self._clock())}
+        db.execute(insert(orders), row)
 
     # ── how far Telegram's updates are dealt with (see `CursorTable`) ─────────
 
@@ -541,7 +626,7 @@ class SignalStore:
             "tier": decision.tier,
         }
 
-    def _schema_version(self, db: Connection) -> int:
+    def schema_version(self, db: Connection) -> int:
         """How many steps this database has taken. Raises `DatabaseUnusable` if it is not for us."""
         name = db.engine.url.database
         application = db.scalar(text("PRAGMA application_id"))
@@ -558,7 +643,7 @@ class SignalStore:
         return version
 
     def _migrate_to(self, db: Connection, *, number: int) -> None:
-        if self._schema_version(db) >= number:
+        if self.schema_version(db) >= number:
             return  # another process took the step while this one waited for the lock
         for statement in self._migrations[number - 1]:
             db.execute(text(statement))
@@ -581,6 +666,16 @@ class SignalStore:
                 raise DatabaseUnavailable(f"{self._engine.url.database}: not open")
             with _errors_of(self._engine):
                 return await self._connection.run_sync(work)
+
+
+def _must_exist(database: str | None) -> None:
+    if database is None or not Path(database).exists():
+        raise DatabaseUnavailable(f"{database}: no database there, the bot has not run here yet")
+
+
+def _certain(post: Post) -> dict[str, None]:
+    """Telegram refused it, so it does not stand there, unless there was a doubt before."""
+    return {} if post.sent_version is not None else {"sent_version": None}
 
 
 def _look_at(asked: asyncio.Future[Any]) -> None:
@@ -665,6 +760,14 @@ def _move_activity() -> Update:
     return update(signals).where(is_flow).values(last_owner_activity=latest)
 
 
+def _answered_here(message: IncomingMessage) -> MessageId | None:
+    """What it answers; None: nothing, or a message of another chat."""
+    answered = message.reply_to
+    if answered is None or answered.chat_id != message.chat_id:
+        return None
+    return answered.message_id
+
+
 def _fields_row(fields: SignalFields) -> dict[str, str | None]:
     return {
         "pair": fields.pair,
@@ -740,6 +843,7 @@ def _post(db: Connection, row: RowMapping) -> Post:
         media=None if kind is None else Media(kind, content["media_file_id"]),
         album_id=content["album_id"],
         attempts=row["attempts"],
+        recorded_at=row["recorded_at"],
     )
 
 

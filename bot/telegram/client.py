@@ -11,6 +11,7 @@ import functools
 import os
 import sqlite3
 import struct
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -124,6 +125,7 @@ class Telegram:
         self._client: Any = None  # made anew by each start: a client that failed is spent
         self._me: Me | None = None
         self._dialogs_read = False
+        self._connected_at: float | None = None
         self.sender = Sender(self)
 
     # ── coming and going ──
@@ -156,6 +158,7 @@ class Telegram:
             self._catch_up = self._new_catch_up(self._me)
             if self._catch_up is not None:
                 await self._catch_up.begin()
+            self._connected_at = time.time()
         except BaseException:
             await self.stop()
             raise
@@ -179,11 +182,23 @@ class Telegram:
         """Events are known to follow."""
         return self._catch_up is not None and self._catch_up.more_to_come
 
+    @property
+    def connected_since(self) -> float | None:
+        """Unix seconds; None: not connected."""
+        session = self._client and self._client.session
+        return self._connected_at if session is not None and session.is_started.is_set() else None
+
+    @property
+    def gaps_recovered(self) -> int:
+        """Since the login."""
+        return 0 if self._catch_up is None else self._catch_up.recovered
+
     async def stop(self) -> None:
         """Events under way are finished first, for up to ten seconds."""
         if self._reconnecting is not None:
             self._reconnecting.cancel()
         self._catch_up = None
+        self._connected_at = None
         client, self._client = self._client, None
         if client is None:
             return
@@ -310,6 +325,7 @@ class Telegram:
 
     async def _reconnected(self, session: Any) -> None:
         await session.is_started.wait()
+        self._connected_at = time.time()
         if self._catch_up is not None:
             log.info("connected again")
             self._catch_up.lost()

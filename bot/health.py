@@ -1,0 +1,153 @@
+"""`/healthz` and `/metrics`: is the bot doing its work, for those who watch over it.
+
+`HEALTH_PORT` turns it on. It answers without asking who asks, and so on the loopback address
+unless `HEALTH_HOST` says otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from bot.errors import DatabaseError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from bot.metrics import Metrics
+    from bot.models import Backlog
+
+TABLE_PATIENCE: Final = 2.0  # seconds
+STALLED: Final = 300.0  # seconds in which the relay got nothing done although posts wait
+FRESH: Final = {"Cache-Control": "no-store"}
+
+
+class Bot(Protocol):
+    """What is asked of the running bot."""
+
+    @property
+    def connected_since(self) -> float | None:
+        """Unix seconds; None: not connected."""
+
+    @property
+    def flows_in_memory(self) -> int: ...
+
+    @property
+    def cache_disabled(self) -> bool: ...
+
+    @property
+    def gaps_recovered(self) -> int:
+        """Since the connection was made."""
+
+    async def backlog(self) -> Backlog:
+        """Asks the table. Raises `DatabaseError`."""
+
+
+class Report(NamedTuple):
+    reasons: list[str]  # why it is not well; empty: it is
+    backlog: Backlog | None  # None: the table does not answer
+
+
+class Health:
+    """`clock`: unix seconds."""
+
+    def __init__(
+        self,
+        bot: Bot,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.time,
+        table_patience: float = TABLE_PATIENCE,
+    ) -> None:
+        self._bot = bot
+        self._metrics = metrics
+        self._clock = clock
+        self._table_patience = table_patience
+
+    async def healthz(self, _request: web.Request) -> web.Response:
+        """200 if the bot is connected, the table answers and the relay moves; else 503."""
+        report = await self.report()
+        status = 503 if report.reasons else 200
+        return web.json_response(self._facts(report), status=status, headers=FRESH)
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        report = await self.report()
+        text = self._metrics.show(
+            connected=self._bot.connected_since is not None,
+            backlog=report.backlog,
+            flows=self._bot.flows_in_memory,
+            cache_disabled=self._bot.cache_disabled,
+            gaps_recovered=self._bot.gaps_recovered,
+        )
+        return web.Response(body=text, headers={**FRESH, "Content-Type": CONTENT_TYPE_LATEST})
+
+    async def report(self) -> Report:
+        reasons = []
+        if self._bot.connected_since is None:
+            reasons.append("not connected to Telegram")
+        backlog = None
+        try:
+            async with asyncio.timeout(self._table_patience):
+                backlog = await self._bot.backlog()
+        except DatabaseError as exc:
+            reasons.append(f"the table does not answer: {exc}")
+        except TimeoutError:
+            reasons.append(f"the table does not answer within {self._table_patience:g} s")
+        if backlog is not None:
+            reasons += self._stalled(backlog)
+        return Report(reasons, backlog)
+
+    def _stalled(self, backlog: Backlog) -> Iterator[str]:
+        """A post may wait for long behind others, or the relay may rest; not both for so long."""
+        now = self._clock()
+        waited = now - (now if backlog.oldest is None else backlog.oldest)
+        rested = now - self._metrics.moved_at
+        if min(waited, rested) > STALLED:
+            minutes = int(rested // 60)
+            yield f"the relay got nothing done for {minutes} min, posts that wait: {backlog.pending}"
+
+    def _facts(self, report: Report) -> dict[str, Any]:
+        """Dates are unix seconds; null is what is not known."""
+        backlog, metrics = report.backlog, self._metrics
+        return {
+            "healthy": not report.reasons,
+            "reasons": report.reasons,
+            "pid": os.getpid(),
+            "started_at": metrics.started_at,
+            "connected_since": self._bot.connected_since,
+            "last_update_at": metrics.heard_at,
+            "relay_moved_at": metrics.moved_at,
+            "pending_posts": backlog and backlog.pending,
+            "oldest_pending_at": backlog and backlog.oldest,
+            "flows_in_memory": self._bot.flows_in_memory,
+            "cache_disabled": self._bot.cache_disabled,
+            "tier_hits": {tier.value: number for tier, number in metrics.hits.items()},
+        }
+
+
+@asynccontextmanager
+async def serve(health: Health, host: str, port: int) -> AsyncIterator[int]:
+    """Answer until the context ends; gives the port, which for 0 is one that was free.
+
+    Raises `SettingsError` if the address cannot be had.
+    """
+    app = web.Application()
+    app.router.add_get("/healthz", health.healthz)
+    app.router.add_get("/metrics", health.metrics)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as exc:
+            reason = os.strerror(exc.errno) if exc.errno else str(exc)
+            raise SettingsError(f"HEALTH_PORT: cannot listen on {host}:{port}: {reason}") from exc
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,259 @@
+"""`python -m bot status`: how the bot is doing, whether it runs or not.
+
+The tables and the lock tell most of it. What only the running bot knows, it says on `/healthz`.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import platform
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from bot.lock import Holder, holder
+from bot.models import AfterTtl, PostState, UnixTime
+from bot.operator.wording import Row, ago, counted, date, duration, excerpt, size
+from bot.storage import records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from bot.config import Settings
+    from bot.models import Tier
+    from bot.operator.flows import Tables
+    from bot.storage.records import FlowCounts, Heard, PostRecord
+
+PATIENCE: Final = 3.0  # seconds for the running bot to answer
+TROUBLES: Final = 3
+# Where a bot that listens everywhere is reached from here.
+LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nothing is bound here
+# One import name, several distributions.
+LIBRARIES: Final = (("pyrogram", "kurigram"), ("tgcrypto", "TgCrypto-pyrofork"), ("diskcache",))
+
+
+class Health(NamedTuple):
+    """What `/healthz` answers. `facts` is its JSON object, empty where there is no answer."""
+
+    where: str  # as "127.0.0.1:8080"; empty: HEALTH_PORT is not set
+    answered: bool
+    facts: Mapping[str, Any]
+
+
+class CacheSize(NamedTuple):
+    flows: int
+    threads: int
+    size: int  # bytes of its file
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    now: UnixTime
+    holder: Holder | None  # who holds the lock on DATA_DIR; None: no bot runs there
+    health: Health
+    heard: list[Heard]
+    flows: FlowCounts
+    after_ttl: AfterTtl
+    posts: dict[PostState, int]
+    troubles: list[PostRecord]  # the latest first
+    tiers: dict[Tier, int]  # how many recorded replies each of them knew the flow of
+    cache: CacheSize | None  # None: there is none, or it cannot be read
+    database: Path
+    database_size: int  # bytes
+    schema: int
+    versions: dict[str, str]
+
+
+async def status(tables: Tables, settings: Settings, schema: int, *, now: UnixTime) -> Status:
+    oldest = UnixTime(now - int(settings.flow_ttl_hours.total_seconds()))
+    return Status(
+        now=now,
+        holder=holder(settings.data_dir / "lock"),
+        health=ask_health(settings),
+        heard=await tables.ask(records.heard),
+        flows=await tables.ask(lambda db: records.count_flows(db, active_since=oldest)),
+        after_ttl=settings.flow_after_ttl,
+        posts=await tables.ask(records.count_posts),
+        troubles=await tables.ask(lambda db: records.troubles(db, at_most=TROUBLES)),
+        tiers=await tables.ask(records.tier_hits),
+        cache=cache_size(settings.flow_cache / "cache.db"),
+        database=settings.database,
+        database_size=_size_of(settings.database),
+        schema=schema,
+        versions=dict(_versions()),
+    )
+
+
+def _size_of(database: Path) -> int:
+    """With what is written ahead of it."""
+    files = (database, database.with_name(f"{database.name}-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
+def ask_health(settings: Settings) -> Health:
+    if settings.health_port is None:
+        return Health("", answered=False, facts={})
+    host = LOOPBACK.get(settings.health_host, settings.health_host)
+    where = f"{host}:{settings.health_port}"
+    connection = http.client.HTTPConnection(host, settings.health_port, timeout=PATIENCE)
+    try:
+        with closing(connection):
+            connection.request("GET", "/healthz")
+            facts = json.loads(connection.getresponse().read())
+    except (OSError, http.client.HTTPException, ValueError):
+        facts = None
+    if not isinstance(facts, dict):  # something else answers there, or nothing
+        return Health(where, answered=False, facts={})
+    return Health(where, answered=True, facts=facts)
+
+
+def cache_size(file: Path) -> CacheSize | None:
+    """Looked up beside the bot and without diskcache, which would write."""
+    try:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            kinds = dict(db.execute("SELECT typeof(key), count(*) FROM Cache GROUP BY 1"))
+            return CacheSize(kinds.get("integer", 0), kinds.get("text", 0), file.stat().st_size)
+    except (OSError, sqlite3.Error):
+        return None
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    yield "telegram-signal-relay", _version("telegram-signal-relay") or "from source"
+    yield "Python", platform.python_version()
+    yield "SQLite", sqlite3.sqlite_version
+    for names in LIBRARIES:
+        for name in names:
+            found = _version(name)
+            if found is not None:
+                yield name, found
+                break
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+# ── shown ─────────────────────────────────────────────────────────────────────
+
+
+def as_rows(status: Status) -> list[Row]:
+    return [
+        *_running(status),
+        *_health(status),
+        *_heard(status),
+        *_flows(status),
+        *_posts(status),
+        *_cache(status),
+        *_rest(status),
+    ]
+
+
+def as_json(status: Status) -> dict[str, Any]:
+    """For scripts. Dates are unix seconds; what is not known is null."""
+    holder = status.holder
+    last_error = status.troubles[0] if status.troubles else None
+    return {
+        "running": holder is not None,
+        "pid": holder and holder.pid,
+        "since": holder and int(holder.since),
+        "health": dict(status.health.facts) if status.health.answered else None,
+        "heard": [box._asdict() for box in status.heard],
+        "flows": status.flows._asdict(),
+        "posts": {state.value: number for state, number in status.posts.items()},
+        "last_error": last_error
+        and {"post": last_error.id, "state": last_error.state, "error": last_error.error},
+        "tiers": {tier.value: number for tier, number in status.tiers.items()},
+        "cache": status.cache and status.cache._asdict(),
+        "database": {
+            "path": str(status.database),
+            "size": status.database_size,
+            "schema": status.schema,
+        },
+        "versions": status.versions,
+    }
+
+
+def _running(status: Status) -> Iterator[Row]:
+    if status.holder is None:
+        yield Row("bot", "not running")
+        return
+    pid, since = status.holder
+    yield Row("bot", f"running, pid {pid or 'unknown'}, for {duration(status.now - since)}")
+
+
+def _health(status: Status) -> Iterator[Row]:
+    where, answered, facts = status.health
+    if not where:
+        yield Row("telegram", "HEALTH_PORT is not set, so the running bot cannot be asked")
+        return
+    if not answered:
+        yield Row("telegram", f"nobody answers on {where}")
+        return
+    since, heard = facts.get("connected_since"), facts.get("last_update_at")
+    if isinstance(since, int | float):
+        yield Row("telegram", f"connected for {duration(status.now - since)}")
+    else:
+        yield Row("telegram", "NOT connected")
+    if isinstance(heard, int | float):
+        yield Row("", f"last update {ago(heard, status.now)}, {date(heard)}")
+    reasons = [excerpt(str(reason), 80) for reason in facts.get("reasons") or ()]
+    yield Row("health", "; ".join(reasons) or "ok")
+
+
+def _heard(status: Status) -> Iterator[Row]:
+    for number, (box, message_id, at) in enumerate(status.heard):
+        what = str(box) if box < 0 else "private chats and basic groups"
+        upto = "" if message_id is None else f" up to message {message_id}"
+        yield Row("" if number else "heard", f"{what}{upto}, {ago(at, status.now)}")
+
+
+def _flows(status: Status) -> Iterator[Row]:
+    active, quiet, ended = status.flows
+    if status.after_ttl is AfterTtl.RELEASE:
+        text = f"{active} live, {quiet + ended} released"
+    else:
+        text = f"{active} live, {quiet} quiet and still their owners', {ended} released"
+    yield Row("flows", text + (f" ({ended} of them by hand)" if ended else ""))
+
+
+def _posts(status: Status) -> Iterator[Row]:
+    posts = status.posts
+    changes = posts[PostState.EDIT] + posts[PostState.DELETE]
+    yield Row(
+        "posts",
+        f"{posts[PostState.PENDING]} pending, {posts[PostState.SENT]} posted, "
+        f"{posts[PostState.FAILED]} failed" + (f", {changes} to be changed" if changes else ""),
+    )
+    for number, post in enumerate(status.troubles):
+        error = excerpt(post.error or "", 60)
+        yield Row("" if number else "errors", f"post {post.id} to {post.target}, {post.state}:")
+        yield Row("", f"  {error}")
+
+
+def _cache(status: Status) -> Iterator[Row]:
+    cache = status.cache
+    if cache is None:
+        yield Row("cache", "none that can be read")
+    else:
+        flows, threads = counted(cache.flows, "flow"), counted(cache.threads, "message")
+        yield Row("cache", f"{flows} and {threads} on disk, {size(cache.size)}")
+    total = sum(status.tiers.values())
+    if total:
+        shares = (f"{tier} {number / total:.0%}" for tier, number in status.tiers.items())
+        yield Row("", f"knew the flows of replies: {', '.join(shares)}")
+
+
+def _rest(status: Status) -> Iterator[Row]:
+    yield Row(
+        "database", f"{status.database}, {size(status.database_size)}, schema {status.schema}"
+    )
+    names = [f"{name} {number}" for name, number in status.versions.items()]
+    yield Row("versions", ", ".join(names[:3]))
+    yield Row("", ", ".join(names[3:]))

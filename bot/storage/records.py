@@ -1,0 +1,425 @@
+"""What an operator asks the tables: what became of a message, a flow, the posts. Reads only.
+
+Each is run by `SignalStore.ask`, within the bot or beside it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from sqlalchemy import and_, func, literal, null, or_, select, union_all
+
+from bot.models import (
+    ENDED_BY_HAND,
+    AuthorId,
+    Backlog,
+    ChatId,
+    MessageId,
+    MessageRef,
+    OrderKind,
+    Outcome,
+    PostState,
+    Reason,
+    SignalId,
+    Tier,
+    UnixTime,
+)
+from bot.storage.schema import (
+    cursors,
+    decisions,
+    moved_chats,
+    orders,
+    posts,
+    signal_updates,
+    signals,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sqlalchemy import ColumnElement, Connection, Row, Select, Table
+
+OPEN: Final = (PostState.PENDING, PostState.EDIT, PostState.DELETE)
+
+
+class Recorded(NamedTuple):
+    """What a source message was taken for. Of a refused one the tables keep no text."""
+
+    ref: MessageRef
+    outcome: Outcome
+    reason: Reason
+    tier: Tier | None
+    answers: MessageRef | None
+    signal_id: SignalId | None
+    author: AuthorId | None
+    text: str | None
+    at: UnixTime
+    recorded_at: UnixTime
+
+
+class SignalRecord(NamedTuple):
+    """A signal, what it says, and how its flow stands."""
+
+    id: SignalId
+    ref: MessageRef
+    owner: AuthorId
+    at: UnixTime
+    last_owner_activity: UnixTime | None
+    marker: str
+    text: str
+    fields: Mapping[str, Any]  # the columns that say what was read in it
+    updates: int
+    refused: int
+
+
+class PostRecord(NamedTuple):
+    id: int
+    source: MessageRef
+    target: ChatId
+    target_message_id: MessageId | None
+    part: int
+    state: PostState
+    attempts: int  # that came to nothing
+    error: str | None
+
+
+class Heard(NamedTuple):
+    """How far all that Telegram told of a box (see `models.Cursor`) is dealt with."""
+
+    box: ChatId
+    message_id: MessageId | None  # the newest message; None: none was seen yet
+    recorded_at: UnixTime
+
+
+FIELDS: Final = (
+    *("pair", "direction", "timeframe", "entry_low", "entry_high"),
+    *("take_profits", "stop", "risk"),
+)
+
+
+# ── messages ──────────────────────────────────────────────────────────────────
+
+
+def recorded(db: Connection, ref: MessageRef) -> Recorded | None:
+    for query in _RECORDED:
+        of_message = and_(
+            query.selected_columns.source_chat_id == ref.chat_id,
+            query.selected_columns.source_message_id == ref.message_id,
+        )
+        row = db.execute(query.where(of_message)).first()
+        if row is not None:
+            return _recorded(row)
+    return None
+
+
+def replies(db: Connection, signal_id: SignalId) -> list[Recorded]:
+    """The updates of a signal and the refused replies into its flow, in their order."""
+    _, updates, refused = _RECORDED
+    query = union_all(
+        updates.where(signal_updates.c.signal_id == signal_id),
+        refused.where(decisions.c.signal_id == signal_id),
+    )
+    found = map(_recorded, db.execute(query))
+    return sorted(found, key=lambda reply: (reply.at, reply.ref.message_id))
+
+
+def messages_with_id(db: Connection, message_id: MessageId) -> list[MessageRef]:
+    """The messages of that number that the tables know, in whatever chat."""
+    queries = [
+        select(table.c.source_chat_id).where(table.c.source_message_id == message_id)
+        for table in (signals, signal_updates, decisions)
+    ]
+    posted = select(posts.c.target_chat_id).where(posts.c.target_message_id == message_id)
+    chats = {ChatId(chat_id) for chat_id in db.scalars(union_all(*queries, posted))}
+    return [MessageRef(chat_id, message_id) for chat_id in sorted(chats)]
+
+
+def neighbours(db: Connection, ref: MessageRef) -> tuple[Recorded | None, Recorded | None]:
+    """The nearest recorded messages of the chat before and after that one."""
+    before: list[Row[Any]] = []
+    after: list[Row[Any]] = []
+    for query in _RECORDED:
+        number = query.selected_columns.source_message_id
+        here = query.where(query.selected_columns.source_chat_id == ref.chat_id)
+        before += db.execute(here.where(number < ref.message_id).order_by(number.desc()).limit(1))
+        after += db.execute(here.where(number > ref.message_id).order_by(number).limit(1))
+    return (
+        max(map(_recorded, before), key=_number, default=None),
+        min(map(_recorded, after), key=_number, default=None),
+    )
+
+
+# ── flows ─────────────────────────────────────────────────────────────────────
+
+
+def signal(db: Connection, signal_id: SignalId) -> SignalRecord | None:
+    row = db.execute(_signals().where(signals.c.id == signal_id)).first()
+    return None if row is None else _signal(row)
+
+
+def flows(
+    db: Connection,
+    *,
+    active_since: UnixTime | None = None,
+    owner: AuthorId | None = None,
+    pair: str | None = None,
+) -> list[SignalRecord]:
+    """The flows, the most lately active first. `active_since`: no older ones, none ended by hand.
+
+    `pair` is compared without case and without what stands between its halves.
+    """
+    activity = signals.c.last_owner_activity
+    query = _signals().order_by(activity.desc().nulls_first(), signals.c.id.desc())
+    if active_since is not None:
+        fresh = and_(activity >= active_since, activity != ENDED_BY_HAND)
+        query = query.where(or_(activity.is_(None), fresh))
+    if owner is not None:
+        query = query.where(signals.c.source_user_id == owner)
+    found = map(_signal, db.execute(query))
+    if pair is None:
+        return list(found)
+    wanted = _letters(pair)
+    return [each for each in found if _letters(each.fields["pair"] or "").startswith(wanted)]
+
+
+def owner_activity(
+    db: Connection, signal_id: SignalId, *, at: UnixTime, but: MessageRef
+) -> UnixTime | None:
+    """When the owner had last continued the flow at that date, not counting message `but`."""
+    its = select(signals.c.at, signals.c.source_message_id).where(signals.c.id == signal_id)
+    by_owner = select(signal_updates.c.at, signal_updates.c.source_message_id).where(
+        signal_updates.c.signal_id == signal_id, signal_updates.c.reason == Reason.OWNER
+    )
+    both = union_all(its, by_owner).subquery()
+    query = select(func.max(both.c.at)).where(
+        both.c.at <= at, both.c.source_message_id != but.message_id
+    )
+    found = db.scalar(query)
+    return None if found is None else UnixTime(found)
+
+
+def ended_by_hand(
+    db: Connection, signal_id: SignalId, *, before: UnixTime | None = None
+) -> UnixTime | None:
+    """When an operator last ended the flow, by the local clock; None: never."""
+    query = select(func.max(orders.c.at)).where(
+        orders.c.kind == OrderKind.RELEASE, orders.c.subject == signal_id
+    )
+    if before is not None:
+        query = query.where(orders.c.at <= before)
+    found = db.scalar(query)
+    return None if found is None else UnixTime(found)
+
+
+class FlowCounts(NamedTuple):
+    active: int
+    quiet: int
+    ended_by_hand: int
+
+
+def count_flows(db: Connection, *, active_since: UnixTime) -> FlowCounts:
+    activity = signals.c.last_owner_activity
+    total, ended, active = db.execute(
+        select(
+            func.count(),
+            func.count().filter(activity == ENDED_BY_HAND),
+            func.count().filter(or_(activity.is_(None), activity >= active_since)),
+        ).select_from(signals)
+    ).one()
+    return FlowCounts(active, total - ended - active, ended)
+
+
+# ── posts and the rest ────────────────────────────────────────────────────────
+
+
+def posts_of(db: Connection, ref: MessageRef) -> list[PostRecord]:
+    query = select(posts).where(
+        posts.c.source_chat_id == ref.chat_id, posts.c.source_message_id == ref.message_id
+    )
+    return [_post(row) for row in db.execute(query.order_by(posts.c.target_chat_id, posts.c.part))]
+
+
+def posted_from(db: Connection, target: MessageRef) -> MessageRef | None:
+    """The source message of a message that we posted."""
+    query = select(posts.c.source_chat_id, posts.c.source_message_id).where(
+        posts.c.target_chat_id == target.chat_id, posts.c.target_message_id == target.message_id
+    )
+    row = db.execute(query).first()
+    return None if row is None else MessageRef(*row)
+
+
+def post(db: Connection, post_id: int) -> PostRecord | None:
+    row = db.execute(select(posts).where(posts.c.id == post_id)).first()
+    return None if row is None else _post(row)
+
+
+def count_posts(db: Connection) -> dict[PostState, int]:
+    found = db.execute(select(posts.c.state, func.count()).group_by(posts.c.state)).all()
+    counts = {PostState(state): number for state, number in found}
+    return {state: counts.get(state, 0) for state in PostState}
+
+
+def troubles(db: Connection, *, at_most: int) -> list[PostRecord]:
+    """Posts that failed or were put off, the latest first."""
+    trouble = and_(posts.c.error.is_not(None), posts.c.state.in_([*OPEN, PostState.FAILED]))
+    query = select(posts).where(trouble).order_by(posts.c.id.desc()).limit(at_most)
+    return [_post(row) for row in db.execute(query)]
+
+
+def backlog(db: Connection, targets: Iterable[ChatId]) -> Backlog:
+    """What waits for a target that there still is; the rest waits for the operator."""
+    query = select(func.count(), func.min(posts.c.recorded_at)).where(
+        posts.c.state == PostState.PENDING, posts.c.target_chat_id.in_(list(targets))
+    )
+    return Backlog(*db.execute(query).one())
+
+
+def tier_hits(db: Connection) -> dict[Tier, int]:
+    """How many recorded replies each tier knew the flow of."""
+    tiers = union_all(
+        *(select(table.c.tier).where(table.c.tier.is_not(None)) for table in _WITH_TIER)
+    ).subquery()
+    found = db.execute(select(tiers.c.tier, func.count()).group_by(tiers.c.tier)).all()
+    counts = {Tier(tier): number for tier, number in found}
+    return {tier: counts.get(tier, 0) for tier in Tier}
+
+
+def heard(db: Connection) -> list[Heard]:
+    query = select(cursors.c.box, cursors.c.message_id, cursors.c.recorded_at)
+    found = db.execute(query.order_by(cursors.c.box)).all()
+    return [Heard(ChatId(int(box)), message_id, at) for box, message_id, at in found]
+
+
+def now(db: Connection, chat: ChatId) -> ChatId:
+    """What has become of a chat: a basic group may have become a supergroup."""
+    moved = select(moved_chats.c.new_chat_id).where(moved_chats.c.old_chat_id == chat)
+    found = db.scalar(moved)
+    return chat if found is None else ChatId(found)
+
+
+# ── rows ──────────────────────────────────────────────────────────────────────
+
+_WITH_TIER: Final = (signal_updates, decisions)
+
+
+def _record_of(
+    table: Table,
+    *,
+    outcome: Any,
+    reason: Any,
+    signal_id: Any,
+    tier: Any = None,
+    answers: Any = None,
+    answered_in: Any = None,
+    text: Any = None,
+) -> Select[Any]:
+    def named(name: str, column: Any) -> Any:
+        return (null() if column is None else column).label(name)
+
+    return select(
+        table.c.source_chat_id,
+        table.c.source_message_id,
+        outcome.label("outcome"),
+        reason.label("reason"),
+        named("tier", tier),
+        named("answered_in", answered_in),
+        named("answers", answers),
+        signal_id.label("signal_id"),
+        table.c.source_user_id,
+        named("text", text),
+        table.c.at,
+        table.c.recorded_at,
+    )
+
+
+_RECORDED: Final = (
+    _record_of(
+        signals,
+        outcome=literal(Outcome.SIGNAL),
+        reason=literal(Reason.NEW_SIGNAL),
+        signal_id=signals.c.id,
+        text=signals.c.text,
+    ),
+    _record_of(
+        signal_updates,
+        outcome=literal(Outcome.UPDATE),
+        reason=signal_updates.c.reason,
+        tier=signal_updates.c.tier,
+        answers=signal_updates.c.reply_to_message_id,
+        answered_in=signal_updates.c.reply_to_chat_id,
+        signal_id=signal_updates.c.signal_id,
+        text=signal_updates.c.text,
+    ),
+    _record_of(
+        decisions,
+        outcome=decisions.c.outcome,
+        reason=decisions.c.reason,
+        tier=decisions.c.tier,
+        answers=decisions.c.reply_to_message_id,
+        signal_id=decisions.c.signal_id,
+    ),
+)
+
+
+def _recorded(row: Row[Any]) -> Recorded:
+    chat_id, message_id, outcome, reason, tier, answered_in, answers, *more = tuple(row)
+    return Recorded(
+        MessageRef(chat_id, message_id),
+        Outcome(outcome),
+        Reason(reason),
+        None if tier is None else Tier(tier),
+        None if answers is None else MessageRef(answered_in or chat_id, answers),
+        *more,
+    )
+
+
+def _number(record: Recorded) -> int:
+    return record.ref.message_id
+
+
+def _signals() -> Select[Any]:
+    return select(
+        signals,
+        _count(signal_updates, signal_updates.c.signal_id).label("updates"),
+        _count(decisions, decisions.c.signal_id, Outcome.REJECTED).label("refused"),
+    )
+
+
+def _count(table: Table, signal_id: Any, outcome: Outcome | None = None) -> Any:
+    where: ColumnElement[bool] = signal_id == signals.c.id
+    if outcome is not None:
+        where = and_(where, table.c.outcome == outcome)
+    return select(func.count()).select_from(table).where(where).scalar_subquery()
+
+
+def _signal(row: Row[Any]) -> SignalRecord:
+    found = row._mapping  # noqa: SLF001  # SQLAlchemy's public name for it
+    return SignalRecord(
+        id=found["id"],
+        ref=MessageRef(found["source_chat_id"], found["source_message_id"]),
+        owner=found["source_user_id"],
+        at=found["at"],
+        last_owner_activity=found["last_owner_activity"],
+        marker=found["marker"],
+        text=found["text"],
+        fields={name: found[name] for name in FIELDS},
+        updates=found["updates"],
+        refused=found["refused"],
+    )
+
+
+def _post(row: Row[Any]) -> PostRecord:
+    return PostRecord(
+        id=row.id,
+        source=MessageRef(row.source_chat_id, row.source_message_id),
+        target=row.target_chat_id,
+        target_message_id=row.target_message_id,
+        part=row.part,
+        state=PostState(row.state),
+        attempts=row.attempts,
+        error=row.error,
+    )
+
+
+def _letters(pair: str) -> str:
+    return "".join(filter(str.isalnum, pair)).upper()

@@ -1,0 +1,352 @@
+"""`/healthz` and `/metrics`: each state the bot can be in, over a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from datetime import timedelta
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from bot.errors import (
+    DatabaseUnavailable,
+    PostRefused,
+    RetryLater,
+    SettingsError,
+    TargetUnavailable,
+)
+from bot.health import STALLED, Health, serve
+from bot.metrics import LAG_EVERY, Metrics
+from bot.models import (
+    Backlog,
+    Decision,
+    MessageId,
+    Outcome,
+    PostState,
+    Reason,
+    SignalFields,
+    SignalId,
+    Tier,
+)
+from bot.relay import Relay
+from bot.storage import records
+from tests.conftest import ROOT
+from tests.people import ALICE, NOON, TARGET, says
+from tests.test_relay import FakeOutbox, FakeTelegram, post
+
+
+class FakeBot:
+    """A bot that is well, until a test says otherwise."""
+
+    def __init__(self):
+        self.connected_since = NOON - 60.0
+        self.flows_in_memory = 3
+        self.cache_disabled = False
+        self.gaps_recovered = 0
+        self.table = Backlog(0, None)
+
+    async def backlog(self):
+        if isinstance(self.table, Exception):
+            raise self.table
+        if self.table is None:
+            await asyncio.Event().wait()
+        return self.table
+
+
+class Clock:
+    def __init__(self):
+        self.now = float(NOON)
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def bot_():
+    return FakeBot()
+
+
+@pytest.fixture
+def metrics(clock):
+    return Metrics(clock=clock)
+
+
+@pytest.fixture
+async def ask(bot_, metrics, clock):
+    """Get a page from the real server; gives the status and the text."""
+    health = Health(bot_, metrics, clock=clock, table_patience=0.05)
+    async with serve(health, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
+
+        async def ask(path):
+            async with session.get(f"http://127.0.0.1:{port}{path}") as answer:
+                return answer.status, await answer.text()
+
+        yield ask
+
+
+@pytest.fixture
+def health(ask):
+    async def health():
+        status, text = await ask("/healthz")
+        facts = json.loads(text)
+        assert facts["healthy"] == (status == 200)
+        return status, facts["reasons"]
+
+    return health
+
+
+# ── each state ────────────────────────────────────────────────────────────────
+
+
+async def test_a_bot_that_is_connected_and_whose_table_answers_is_healthy(health):
+    assert await health() == (200, [])
+
+
+async def test_a_bot_that_is_not_connected_is_not_healthy(health, bot_):
+    bot_.connected_since = None
+
+    assert await health() == (503, ["not connected to Telegram"])
+
+
+async def test_a_bot_whose_table_fails_is_not_healthy(health, bot_):
+    bot_.table = DatabaseUnavailable("signals.db: database is locked")
+
+    assert await health() == (
+        503,
+        ["the table does not answer: signals.db: database is locked"],
+    )
+
+
+async def test_a_bot_whose_table_says_nothing_is_not_healthy(health, bot_):
+    bot_.table = None
+
+    assert await health() == (503, ["the table does not answer within 0.05 s"])
+
+
+async def test_a_bot_whose_relay_is_stuck_is_not_healthy(health, bot_, clock):
+    bot_.table = Backlog(7, NOON)
+    clock.now += STALLED
+    assert await health() == (200, [])
+
+    clock.now += 60
+
+    assert await health() == (503, ["the relay got nothing done for 6 min, posts that wait: 7"])
+
+
+async def test_a_long_line_that_moves_is_healthy(health, bot_, metrics, clock):
+    """As after a burst under a flood wait: the first has waited for long, but posts go out."""
+    bot_.table = Backlog(700, NOON)
+    clock.now += 3600
+    metrics.done(post())
+
+    assert await health() == (200, [])
+
+
+async def test_a_relay_that_had_nothing_to_do_is_healthy(health, bot_, clock):
+    clock.now += 24 * 3600
+    assert await health() == (200, [])
+
+    bot_.table = Backlog(1, int(clock.now) - 10)
+
+    assert await health() == (200, [])
+
+
+async def test_several_reasons_are_all_named(health, bot_):
+    bot_.connected_since = None
+    bot_.table = DatabaseUnavailable("disk I/O error")
+
+    status, reasons = await health()
+
+    assert (status, len(reasons)) == (503, 2)
+
+
+async def test_what_only_the_running_bot_knows_is_told(ask, bot_, metrics, clock):
+    bot_.table = Backlog(2, NOON)
+    metrics.decided(Decision(Outcome.UPDATE, Reason.OWNER, Tier.DISK, SignalId(1)), 0.01)
+    metrics.heard()
+
+    facts = json.loads((await ask("/healthz"))[1])
+
+    assert facts["connected_since"] == NOON - 60
+    assert facts["last_update_at"] == NOON
+    assert facts["tier_hits"] == {"memory": 0, "disk": 1, "table": 0}
+    assert (facts["pending_posts"], facts["oldest_pending_at"]) == (2, NOON)
+
+
+async def test_nothing_else_is_served(ask):
+    assert (await ask("/"))[0] == 404
+    assert (await ask("/healthz/../../etc/passwd"))[0] == 404
+
+
+async def test_a_port_that_is_taken_is_one_line_that_names_the_setting(bot_, metrics):
+    health = Health(bot_, metrics)
+    async with serve(health, "127.0.0.1", 0) as port:
+        with pytest.raises(SettingsError, match=f"HEALTH_PORT: cannot listen on 127.0.0.1:{port}"):
+            async with serve(health, "127.0.0.1", port):
+                pass
+
+
+# ── metrics ───────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def samples(ask):
+    """Every sample of `/metrics` by its name and labels, as Prometheus's own parser reads them."""
+
+    async def samples():
+        status, text = await ask("/metrics")
+        assert status == 200
+        return {
+            (sample.name.removeprefix("signal_relay_"), *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    return samples
+
+
+async def test_decisions_are_counted_by_outcome_reason_and_tier(samples, metrics):
+    refused = Decision(Outcome.REJECTED, Reason.NOT_THE_OWNER, Tier.MEMORY, SignalId(1))
+    metrics.decided(refused, 0.004)
+    metrics.decided(refused, 0.2)
+    metrics.decided(Decision(Outcome.SIGNAL, Reason.NEW_SIGNAL), 0.01)
+
+    found = await samples()
+
+    assert found["decisions_total", "rejected", "not_the_owner"] == 2
+    assert found["decisions_total", "signal", "new_signal"] == 1
+    assert found["tier_hits_total", "memory"] == 2
+    assert found["tier_hits_total", "table"] == 0
+    assert found["decision_seconds_bucket", "0.005"] == 1
+    assert found["decision_seconds_count",] == 3
+
+
+async def test_what_the_relay_does_is_counted_and_timed(samples, metrics, clock):
+    """Of four posts one hits a flood wait, a closed chat and a lost answer, and one is refused."""
+    outbox = FakeOutbox(
+        post(1, recorded_at=NOON - 7),
+        post(2),
+        post(3, state=PostState.EDIT, target_message_id=MessageId(9)),
+        post(4, state=PostState.DELETE, target_message_id=MessageId(10)),
+    )
+    telegram = FakeTelegram(
+        RetryLater("flood", after=timedelta(seconds=30)),
+        TargetUnavailable("closed", TARGET),
+        None,
+        RetryLater("no answer"),
+        PostRefused("MESSAGE_EMPTY"),
+    )
+    relay = Relay(outbox, telegram, TARGET, watch=metrics)
+    while await relay.post_next() is not None:
+        pass
+
+    found = await samples()
+
+    assert found["flood_waits_total",] == 1
+    assert found["flood_wait_seconds_total",] == 30
+    assert {
+        done: found["posts_total", done] for done in ("sent", "failed", "edited", "deleted")
+    } == {"sent": 1, "failed": 1, "edited": 1, "deleted": 1}
+    assert (found["post_seconds_bucket", "5.0"], found["post_seconds_bucket", "10.0"]) == (0, 1)
+
+
+async def test_what_is_so_is_shown_as_it_is_when_asked(samples, bot_, metrics, clock):
+    metrics.heard()
+    bot_.gaps_recovered = 2
+    bot_.table = Backlog(4, NOON - 20)
+    bot_.cache_disabled = True
+    before = await samples()
+    bot_.connected_since = None
+    bot_.gaps_recovered = 1  # of a new connection
+    bot_.table = DatabaseUnavailable("locked")
+    after = await samples()
+
+    assert (before["connected",], after["connected",]) == (1, 0)
+    assert (before["pending_posts",], before["oldest_pending_seconds",]) == (4, 20)
+    assert after["pending_posts",] != after["pending_posts",]  # not a number: nobody knows
+    assert before["last_update_timestamp_seconds",] == NOON
+    assert (before["memory_flows",], before["cache_disabled",]) == (3, 1)
+    assert (before["gaps_recovered_total",], after["gaps_recovered_total",]) == (2, 3)
+
+
+async def test_a_loop_that_wakes_late_is_seen(samples, metrics):
+    moments = iter([0.0, LAG_EVERY + 0.3, 10.0, 10.0 + LAG_EVERY, 20.0])
+    naps = []
+
+    async def sleep(seconds):
+        naps.append(seconds)
+        if len(naps) == 3:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await metrics.measure_lag(sleep=sleep, timer=lambda: next(moments))
+
+    found = await samples()
+    assert found["loop_lag_seconds_count",] == 2
+    assert (
+        found["loop_lag_seconds_bucket", "0.001"],
+        found["loop_lag_seconds_bucket", "0.25"],
+    ) == (
+        1,
+        1,
+    )
+    assert found["loop_lag_seconds_bucket", "0.5"] == 2
+
+
+async def test_two_bots_in_one_process_count_apart(metrics):
+    other = Metrics()
+    metrics.decided(Decision(Outcome.SIGNAL, Reason.NEW_SIGNAL), 0.01)
+
+    assert metrics.registry is not other.registry
+    assert other.registry.get_sample_value("signal_relay_decision_seconds_count") == 0
+
+
+async def test_the_table_tells_how_many_posts_wait_and_since_when(store):
+    for number in (1, 2):
+        await store.add_signal(
+            says(ALICE, "#idea", number=number),
+            author=ALICE,
+            marker="#idea",
+            fields=SignalFields(),
+            targets=[TARGET],
+        )
+    first, *_ = await store.take_posts(TARGET)
+
+    async def backlog(*targets):
+        return await store.ask(lambda db: records.backlog(db, targets))
+
+    assert await backlog(TARGET) == Backlog(2, first.recorded_at)
+    assert await backlog(TARGET - 1) == Backlog(0, None)  # the posts of a target that was left out
+    await store.post_sent(first, MessageId(7))
+    assert (await backlog(TARGET)).pending == 1
+
+
+# ── the dashboard ─────────────────────────────────────────────────────────────
+
+
+async def test_the_dashboard_asks_for_all_that_is_measured_and_nothing_else(samples, metrics):
+    """Names of queries are those of samples; that they are counters or not is Prometheus's."""
+    metrics.decided(Decision(Outcome.UPDATE, Reason.OWNER, Tier.DISK, SignalId(1)), 0.01)
+    metrics.done(post())
+    measured = {name for name, *_ in await samples() if not name.endswith("_created")}
+    dashboard = json.loads((ROOT / "docs" / "grafana.json").read_text(encoding="utf-8"))
+    asked = {
+        name
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"signal_relay_(\w+)", target["expr"])
+    }
+
+    def family(name):
+        return re.sub(r"_(bucket|sum|count)$", "", name)
+
+    assert asked <= measured
+    assert {family(name) for name in measured} == {family(name) for name in asked}
