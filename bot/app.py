@@ -7,6 +7,7 @@ import fcntl
 import os
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bot.errors import AlreadyRunning, DatabaseUnavailable
@@ -63,13 +64,15 @@ async def open_core(
     try:
         await store.open()
         cache_key = await store.cache_key()
-        cache = await asyncio.to_thread(open_flow_cache, settings.flow_cache, cache_key)
+        open_cache = partial(open_flow_cache, settings.flow_cache, cache_key)
+        cache = await asyncio.to_thread(open_cache)
         flows = FlowTracker(
             store,
             cache,
             ttl=settings.flow_ttl_hours,
             after_ttl=settings.flow_after_ttl,
             clock=clock,
+            reopen=partial(open_cache, again=True),
         )
         try:
             intake = _intake(settings, markers, store, flows, targets)
