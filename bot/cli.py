@@ -92,7 +92,7 @@ def run() -> None:
     from bot.live import run as live
 
     settings = Settings.load({})
-    logs.configure(settings.log_level, settings.log_format)
+    logs.configure(settings.log_level, settings.log_format, secrets=settings.secrets)
     asyncio.run(live(settings))
 
 
@@ -112,7 +112,7 @@ def check() -> None:
         return works
 
     settings = Settings.load({})
-    logs.configure("ERROR", settings.log_format)
+    logs.configure("ERROR", settings.log_format, secrets=settings.secrets)
     if not asyncio.run(show()):
         raise typer.Exit(1)
 
@@ -172,8 +172,9 @@ def _settings(overrides: Mapping[str, Any]) -> Settings:
     from bot.config import Settings
 
     # An export has thousands of decisions, and the report shows them: the log is for trouble.
-    logs.configure("WARNING")
-    return Settings.load(overrides)
+    settings = Settings.load(overrides)
+    logs.configure("WARNING", secrets=settings.secrets)
+    return settings
 
 
 def _console() -> Console:

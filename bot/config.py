@@ -33,13 +33,16 @@ DEFAULT_TTL: Final = timedelta(hours=72)
 _ID: Final = re.compile(r"-?[1-9][0-9]{0,18}")
 _MAX_ID: Final = 2**63 - 1
 _MAX_TTL_HOURS: Final = 24 * 3650
+LONGEST_SHOWN: Final = 20  # characters; an id has as many at most, and no secret as few
 
 
 def parse_id(text: str) -> int:
     """A user or chat id. Raises `ValueError` with what is wrong."""
     text = text.strip()
     if not _ID.fullmatch(text) or abs(int(text)) > _MAX_ID:
-        raise ValueError(f"{text!r} is not a Telegram id (a whole number such as -1001234567890)")
+        raise ValueError(
+            f"{_shown(text)} is not a Telegram id (a whole number such as -1001234567890)"
+        )
     return int(text)
 
 
@@ -58,8 +61,13 @@ def parse_ttl(text: str) -> timedelta:
     except InvalidOperation:
         hours = Decimal(0)
     if not (hours.is_finite() and 0 < hours <= _MAX_TTL_HOURS):
-        raise ValueError(f"{text!r} is not a number of hours above 0 (72 is three days)")
+        raise ValueError(f"{_shown(text)} is not a number of hours above 0 (72 is three days)")
     return timedelta(hours=float(hours))
+
+
+def _shown(text: str) -> str:
+    """A wrong value, unless it is as long as a token that was put on the wrong line."""
+    return repr(text) if len(text) <= LONGEST_SHOWN else f"a text of {len(text)} characters"
 
 
 def _patterns(text: str) -> tuple[str, ...]:
@@ -143,6 +151,12 @@ class Settings(BaseSettings):
             return cls(_env_file=env_file, **overrides)
         except ValidationError as exc:
             raise SettingsError("\n".join(map(_line, exc.errors(include_url=False)))) from None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown to anybody, for those who see to that."""
+        given = (self.api_hash, self.bot_token, self.session_string)
+        return tuple(secret.get_secret_value() for secret in given if secret is not None)
 
     @property
     def database(self) -> Path:

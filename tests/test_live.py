@@ -29,11 +29,11 @@ SEND = (
 class Stage:
     """Alice calls, Bob talks, and the relay carries from the group to the target."""
 
-    def __init__(self, telegram: LoopbackTelegram, directory) -> None:
+    def __init__(self, telegram: LoopbackTelegram, directory, *, token="42:secret") -> None:
         self.telegram = telegram
         self.directory = directory
         self.alice, self.bob = telegram.user("Alice"), telegram.user("Bob")
-        self.bot = telegram.bot("relay_bot", token="42:secret")
+        self.bot = telegram.bot("relay_bot", token=token)
         # An id that a 32-bit client library takes for impossible.
         self.group = telegram.supergroup(
             "Signals", members=[self.alice, self.bob], admins=[self.bot], id=2880553977
