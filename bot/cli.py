@@ -167,6 +167,17 @@ def import_(file: File, *, chat: Chat = None) -> None:
     _mention_malformed(export)
 
 
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy; a new file.")],
+) -> None:
+    """Copy the database to a new file, consistently, while the bot runs or not."""
+    from bot.storage.backup import back_up
+
+    back_up(_settings({}).database, file)
+    typer.echo(f"{file}: written")
+
+
 def _settings(overrides: Mapping[str, Any]) -> Settings:
     from bot import logs
     from bot.config import Settings

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import stat
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -146,6 +147,7 @@ class Settings(BaseSettings):
 
         Raises `SettingsError` with a line per wrong value. The values of secrets are not in it.
         """
+        refuse_readable(env_file)
         _refuse_misspelt(env_file, known=set(cls.model_fields))
         try:
             return cls(_env_file=env_file, **overrides)
@@ -163,8 +165,23 @@ class Settings(BaseSettings):
         return self.database_url or self.data_dir / "signals.db"
 
     @property
+    def sessions(self) -> tuple[Path, ...]:
+        """The files that hold a login."""
+        return tuple(self.data_dir.glob("*.session*"))
+
+    @property
     def flow_cache(self) -> Path:
         return self.data_dir / "flows"
+
+
+def refuse_readable(path: Path) -> None:
+    """Raise `SettingsError` for a file of secrets that is not its owner's alone."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return  # whoever reads it will say so, if it is needed
+    if mode & 0o077:
+        raise SettingsError(f"others on this machine can read {path}: chmod 600 {path}")
 
 
 def _line(error: ErrorDetails) -> str:
