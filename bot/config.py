@@ -124,6 +124,7 @@ class Settings(BaseSettings):
     flow_after_ttl: AfterTtl = AfterTtl.RELEASE
     relay_edits: bool = True
     relay_deletes: bool = True
+    relay_mentions: bool = False
 
     data_dir: Path = Path("data")
     database_url: Annotated[Path | None, _from(_database)] = None

@@ -21,6 +21,7 @@ import structlog
 
 from bot.errors import LoggedOut, ParentGone, PostRefused, RetryLater, TargetUnavailable
 from bot.models import AlbumPart, Entity, MessageId, PostState
+from bot.presentable import presentable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -94,7 +95,7 @@ class Sender(Protocol):
 
 
 class Relay:
-    """`sleep` takes seconds; `jitter` gives 0 to 1, so that relays do not knock in step."""
+    """`mentions`: of users are relayed as such. `sleep` takes seconds; `jitter` gives 0 to 1, so that relays do not knock in step."""
 
     def __init__(
         self,
@@ -102,9 +103,11 @@ class Relay:
         sender: Sender,
         target: ChatId,
         *,
+        mentions: bool = False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        self._mentions = mentions
         self._outbox = outbox
         self._sender = sender
         self._target = target
@@ -203,7 +206,7 @@ class Relay:
             await self._send(posts)
 
     async def _edit(self, post: Post) -> None:
-        chunks = chunks_of(post)
+        chunks = self._chunks(post)
         if post.target_message_id is None:
             return
         if post.part >= len(chunks):  # the text has become shorter
@@ -237,7 +240,7 @@ class Relay:
             await self._send_one(post, reply_to)
 
     async def _send_one(self, post: Post, reply_to: MessageId | None) -> None:
-        chunks = chunks_of(post)
+        chunks = self._chunks(post)
         if post.part >= len(chunks):  # an edit has made the text shorter
             await self._outbox.post_deleted(post)
             return
@@ -261,7 +264,7 @@ class Relay:
         await self._sent(post, message_id)
 
     async def _send_album(self, posts: list[Post], reply_to: MessageId | None) -> None:
-        texts = [chunks_of(post) for post in posts]
+        texts = [self._chunks(post) for post in posts]
         parts = [
             AlbumPart(post.media, first.text, first.entities, post.source, random_id_of(post))
             for post, (first, *_) in zip(posts, texts, strict=True)
@@ -272,6 +275,12 @@ class Relay:
             if len(chunks) > 1:
                 await self._outbox.add_parts(post, len(chunks))
             await self._sent(post, message_id)
+
+    def _chunks(self, post: Post) -> list[Chunk]:
+        """The texts to send for a message: the first is the caption where there is media."""
+        first = TEXT_LIMIT if post.media is None else CAPTION_LIMIT
+        text, entities = presentable(post.text, post.entities, mentions=self._mentions)
+        return split(text, entities, first=first)
 
     async def _sent(self, post: Post, message_id: MessageId) -> None:
         await self._outbox.post_sent(post, message_id)
@@ -299,12 +308,6 @@ def _doubled(first: timedelta, attempts: int, at_most: timedelta) -> timedelta:
 class Chunk(NamedTuple):
     text: str
     entities: tuple[Entity, ...]
-
-
-def chunks_of(post: Post) -> list[Chunk]:
-    """The texts to send for a message: the first is the caption where there is media."""
-    first = TEXT_LIMIT if post.media is None else CAPTION_LIMIT
-    return split(post.text, post.entities, first=first)
 
 
 def split(text: str, entities: Sequence[Entity], *, first: int = TEXT_LIMIT) -> list[Chunk]:

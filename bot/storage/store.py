@@ -549,11 +549,16 @@ def _entities_json(entities: tuple[Entity, ...]) -> str:
     )
 
 
+def _storable(text: str) -> str:
+    """The text as SQLite takes it: half a surrogate pair, as an export may hold, becomes "\ufffd"."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def _content_row(message: IncomingMessage) -> dict[str, Any]:
     """What is relayed of a message, and what an edit can change."""
     return {
-        "text": message.text,
-        "entities": _entities_json(message.entities),
+        "text": _storable(message.text),
+        "entities": _storable(_entities_json(message.entities)),
         "media_kind": message.media and message.media.kind,
         "media_file_id": message.media and message.media.file_id,
     }
