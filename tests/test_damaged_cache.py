@@ -380,6 +380,7 @@ async def test_a_foreign_lock_at_run_time_stalls_nobody(golden):
                 tracker.add_to_thread(signal_id(number), GROUP, number)
             assert await answers(tracker) == TRUTH
         db.execute("ROLLBACK")
+    assert await asyncio.to_thread(soon, lambda: tracker.disk_works)
     await tracker.close()
     cache.close()
 

@@ -63,6 +63,10 @@ EXPIRE_PATIENCE: Final = 10.0  # seconds for removing what has expired; the rest
 REOPEN_AFTER: Final = 60.0  # seconds, doubled each time, so that a bad disk fills with no ruins
 REOPEN_AT_MOST: Final = 3600.0
 
+NOT_READABLE, NOT_WRITABLE = "flow cache not readable", "flow cache not writable"
+OUTAGES: Final = frozenset({NOT_READABLE, NOT_WRITABLE})
+FOREIGN_ROW: Final = "flow cache holds what was not written here"
+
 FILES: Final = frozenset({DBNAME, f"{DBNAME}-wal", f"{DBNAME}-shm"})
 LARGEST_FILE: Final = 2**31  # bytes; a million flows take a tenth of that
 CHECK_PATIENCE: Final = 5.0  # seconds for the check at open
@@ -332,15 +336,15 @@ class DiskTier:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._broken = False
-        self._warned = False
+        self._told: set[str] = set()  # what was warned of, and has not passed since
         self._batches = 0
         self._writer = threading.Thread(target=self._keep_writing, name="flow-cache", daemon=True)
         self._writer.start()
 
     @property
     def works(self) -> bool:
-        """Whether there is a cache at present. For people to look at; decides nothing."""
-        return self._cache is not None and not self._warned
+        """Whether there is a cache that answers. For people to look at; decides nothing."""
+        return self._cache is not None and self._told.isdisjoint(OUTAGES)
 
     def flow(self, signal_id: SignalId) -> Flow | None:
         found = self._read(signal_id)
@@ -402,12 +406,13 @@ class DiskTier:
         try:
             payload = self._payload(key)
             return None if payload is None else _PAYLOAD.unpack(payload)
+        except NotOurs as exc:
+            self._warn(FOREIGN_ROW, exc)
         except Exception as exc:  # noqa: BLE001  # what cannot be read is a miss
-            self._warn("flow cache not readable", exc)
-            if not isinstance(exc, NotOurs):  # the cache is at fault, and not this row
-                self._read_again_at = time.monotonic() + REST
-                self._suspect(exc)
-            return None
+            self._warn(NOT_READABLE, exc)
+            self._read_again_at = time.monotonic() + REST
+            self._suspect(exc)
+        return None
 
     def _payload(self, key: Key) -> bytes | None:
         # In this order: the writer fills the second before it empties the first.
@@ -457,7 +462,8 @@ class DiskTier:
         self._reopen_after = min(2 * self._reopen_after, REOPEN_AT_MOST)
         cache = self._reopen()
         if cache is not None:
-            self._broken = self._warned = False
+            self._broken = False
+            self._told.clear()
             self._cache = cache
             log.info("flow cache works again")
 
@@ -498,7 +504,7 @@ class DiskTier:
             self._write(cache, batch)
         except Exception as exc:  # noqa: BLE001  # this thread must live
             # Waiting loses nothing: reads see what waits, and the table holds it all.
-            self._warn("flow cache not writable", exc)
+            self._warn(NOT_WRITABLE, exc)
             with self._lock:
                 self._unwritten = batch | self._unwritten
                 self._wake.set()
@@ -506,6 +512,8 @@ class DiskTier:
             return False
         finally:
             self._in_hand = {}
+        if batch:
+            self._told -= OUTAGES
         return True
 
     @staticmethod
@@ -531,11 +539,11 @@ class DiskTier:
             cache.expire()
         except Exception as exc:  # noqa: BLE001  # this thread must live
             # Housekeeping: a row that stays is found expired when it is read.
-            self._warn("flow cache not writable", exc)
+            self._warn(NOT_WRITABLE, exc)
 
     def _warn(self, event: str, exc: Exception) -> None:
-        if not self._warned:
-            self._warned = True
+        if event not in self._told:
+            self._told.add(event)
             log.warning(event, error=str(exc))
 
 
