@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from bot.config import refuse_readable
 from bot.errors import DatabaseUnavailable
 from bot.handlers.edit_handler import EditHandler
 from bot.handlers.signal_handler import SignalHandler
@@ -56,11 +59,7 @@ async def open_core(
     `in_loop`: the tables answer in the event loop, for work that nothing else waits beside.
     """
     markers = Markers(settings.signal_markers, settings.signal_patterns)
-    try:
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        settings.database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as exc:
-        raise DatabaseUnavailable(f"{exc.filename}: {exc.strerror}") from exc
+    _keep_private(settings)
     store = SignalStore(connect(settings.database, in_loop=in_loop), clock=clock)
     with locked(settings.data_dir / "lock"):
         try:
@@ -99,9 +98,14 @@ async def _flows(
     settings: Settings, store: SignalStore, clock: Callable[[], float]
 ) -> AsyncIterator[FlowTracker]:
     cache_key = await store.cache_key()
-    cache = await asyncio.to_thread(open_flow_cache, settings.flow_cache, cache_key)
+    open_cache = partial(open_flow_cache, settings.flow_cache, cache_key)
     flows = FlowTracker(
-        store, cache, ttl=settings.flow_ttl_hours, after_ttl=settings.flow_after_ttl, clock=clock
+        store,
+        await asyncio.to_thread(open_cache),
+        ttl=settings.flow_ttl_hours,
+        after_ttl=settings.flow_after_ttl,
+        clock=clock,
+        reopen=partial(open_cache, again=True),
     )
     try:
         yield flows
@@ -111,6 +115,27 @@ async def _flows(
 
 async def forget_old_refusals(core: Core) -> None:
     await core.store.prune_decisions(before=UnixTime(int(time.time()) - REFUSALS_KEPT))
+
+
+def _keep_private(settings: Settings) -> None:
+    """Make what is missing, and see that nobody else reads what the bot writes, whatever the umask.
+
+    Raises `SettingsError` for a session file that others may have read already: it is a login.
+    """
+    try:
+        for directory in (settings.data_dir, settings.database.parent):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings.data_dir.chmod(0o700)
+        if not settings.database.exists():
+            # SQLite would ask the umask; the files beside it take over this one's mode.
+            os.close(os.open(settings.database, os.O_CREAT | os.O_CLOEXEC, 0o600))
+        for path in settings.database.parent.glob(f"{settings.database.name}*"):
+            if path.is_file() and path.stat().st_mode & 0o077:
+                path.chmod(0o600)
+    except OSError as exc:
+        raise DatabaseUnavailable(f"{exc.filename}: {exc.strerror}") from exc
+    for session in settings.sessions:
+        refuse_readable(session)
 
 
 def _intake(

@@ -8,7 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from bot.errors import BotError, TelegramError
+from bot.config import refuse_readable
+from bot.errors import BotError, SettingsError, TelegramError
 from bot.live import require, telegram_of
 from bot.models import AfterTtl
 from bot.signals import Markers
@@ -35,11 +36,11 @@ class Finding(NamedTuple):
         return f"{self.verdict:<9}{self.text}"
 
 
-async def check(settings: Settings, *, env_file: Path = Path(".env")) -> AsyncIterator[Finding]:
+async def check(settings: Settings) -> AsyncIterator[Finding]:
     """What was found, as it is found. Raises `SettingsError` where there is nothing to look for."""
     source = require(settings)
     Markers(settings.signal_markers, settings.signal_patterns)  # raises for a pattern RE2 refuses
-    for finding in [*_settings(settings), *_surroundings(env_file)]:
+    for finding in [*_settings(settings), *_surroundings(settings)]:
         yield finding
     # A session of its own: the bot may be running on the one in DATA_DIR.
     with tempfile.TemporaryDirectory(prefix="check-") as directory:
@@ -86,11 +87,12 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         yield Finding(Verdict.WARNING, "everybody may post signals: set SOURCE_ALLOWED_USERS")
 
 
-def _surroundings(env_file: Path) -> Iterator[Finding]:
-    if env_file.exists() and env_file.stat().st_mode & 0o077:
-        yield Finding(
-            Verdict.WARNING, f"others on this machine can read {env_file}: chmod 600 {env_file}"
-        )
+def _surroundings(settings: Settings) -> Iterator[Finding]:
+    for session in settings.sessions:
+        try:
+            refuse_readable(session)
+        except SettingsError as exc:
+            yield Finding(Verdict.FAILURE, str(exc))
     if importlib.util.find_spec("tgcrypto") is None:
         yield Finding(Verdict.WARNING, "tgcrypto is not installed: encryption will be slow")
 

@@ -104,7 +104,7 @@ def run() -> None:
     from bot.live import run as live
 
     settings = Settings.load({})
-    logs.configure(settings.log_level, settings.log_format)
+    logs.configure(settings.log_level, settings.log_format, secrets=settings.secrets)
     asyncio.run(live(settings))
 
 
@@ -124,7 +124,7 @@ def check() -> None:
         return works
 
     settings = Settings.load({})
-    logs.configure("ERROR", settings.log_format)
+    logs.configure("ERROR", settings.log_format, secrets=settings.secrets)
     if not asyncio.run(show()):
         raise typer.Exit(1)
 
@@ -292,13 +292,25 @@ def _now() -> UnixTime:
     return UnixTime(int(time.time()))
 
 
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy; a new file.")],
+) -> None:
+    """Copy the database to a new file, consistently, while the bot runs or not."""
+    from bot.storage.backup import back_up
+
+    back_up(_settings({}).database, file)
+    typer.echo(f"{file}: written")
+
+
 def _settings(overrides: Mapping[str, Any]) -> Settings:
     from bot import logs
     from bot.config import Settings
 
     # An export has thousands of decisions, and the report shows them: the log is for trouble.
-    logs.configure("WARNING")
-    return Settings.load(overrides)
+    settings = Settings.load(overrides)
+    logs.configure("WARNING", secrets=settings.secrets)
+    return settings
 
 
 def _console() -> Console:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
+import stat
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -34,13 +35,16 @@ DEFAULT_TTL: Final = timedelta(hours=72)
 _ID: Final = re.compile(r"-?[1-9][0-9]{0,18}")
 _MAX_ID: Final = 2**63 - 1
 _MAX_TTL_HOURS: Final = 24 * 3650
+LONGEST_SHOWN: Final = 20  # characters; an id has as many at most, and no secret as few
 
 
 def parse_id(text: str) -> int:
     """A user or chat id. Raises `ValueError` with what is wrong."""
     text = text.strip()
     if not _ID.fullmatch(text) or abs(int(text)) > _MAX_ID:
-        raise ValueError(f"{text!r} is not a Telegram id (a whole number such as -1001234567890)")
+        raise ValueError(
+            f"{_shown(text)} is not a Telegram id (a whole number such as -1001234567890)"
+        )
     return int(text)
 
 
@@ -59,8 +63,13 @@ def parse_ttl(text: str) -> timedelta:
     except InvalidOperation:
         hours = Decimal(0)
     if not (hours.is_finite() and 0 < hours <= _MAX_TTL_HOURS):
-        raise ValueError(f"{text!r} is not a number of hours above 0 (72 is three days)")
+        raise ValueError(f"{_shown(text)} is not a number of hours above 0 (72 is three days)")
     return timedelta(hours=float(hours))
+
+
+def _shown(text: str) -> str:
+    """A wrong value, unless it is as long as a token that was put on the wrong line."""
+    return repr(text) if len(text) <= LONGEST_SHOWN else f"a text of {len(text)} characters"
 
 
 def _patterns(text: str) -> tuple[str, ...]:
@@ -123,6 +132,7 @@ class Settings(BaseSettings):
     flow_after_ttl: AfterTtl = AfterTtl.RELEASE
     relay_edits: bool = True
     relay_deletes: bool = True
+    relay_mentions: bool = False
 
     data_dir: Path = Path("data")
     database_url: Annotated[Path | None, _from(_database)] = None
@@ -147,6 +157,7 @@ class Settings(BaseSettings):
 
         Raises `SettingsError` with a line per wrong value. The values of secrets are not in it.
         """
+        refuse_readable(env_file)
         _refuse_misspelt(env_file, known=set(cls.model_fields))
         try:
             return cls(_env_file=env_file, **overrides)
@@ -154,12 +165,33 @@ class Settings(BaseSettings):
             raise SettingsError("\n".join(map(_line, exc.errors(include_url=False)))) from None
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown to anybody, for those who see to that."""
+        given = (self.api_hash, self.bot_token, self.session_string)
+        return tuple(secret.get_secret_value() for secret in given if secret is not None)
+
+    @property
     def database(self) -> Path:
         return self.database_url or self.data_dir / "signals.db"
 
     @property
+    def sessions(self) -> tuple[Path, ...]:
+        """The files that hold a login."""
+        return tuple(self.data_dir.glob("*.session*"))
+
+    @property
     def flow_cache(self) -> Path:
         return self.data_dir / "flows"
+
+
+def refuse_readable(path: Path) -> None:
+    """Raise `SettingsError` for a file of secrets that is not its owner's alone."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return  # whoever reads it will say so, if it is needed
+    if mode & 0o077:
+        raise SettingsError(f"others on this machine can read {path}: chmod 600 {path}")
 
 
 def _line(error: ErrorDetails) -> str:

@@ -128,7 +128,13 @@ class Live:
             Following(core.store, [self._source], from_the_start=tuple(core.moved.values())),
         )
         self._relays = [
-            Relay(core.store, self._telegram.sender, target, watch=self._metrics)
+            Relay(
+                core.store,
+                self._telegram.sender,
+                target,
+                watch=self._metrics,
+                mentions=settings.relay_mentions,
+            )
             for target in core.targets
         ]
 

@@ -30,6 +30,7 @@ from bot.errors import (
     TargetUnavailable,
 )
 from bot.models import AlbumPart, Entity, MessageId, PostState
+from bot.presentable import presentable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -135,7 +136,9 @@ class Unwatched:
 
 
 class Relay:
-    """`sleep` takes seconds; `jitter` gives 0 to 1, so that relays do not knock in step."""
+    """`mentions`: of users are relayed as such. `sleep` takes seconds; `jitter` gives 0 to 1, so
+    that relays do not knock in step.
+    """
 
     def __init__(
         self,
@@ -144,9 +147,11 @@ class Relay:
         target: ChatId,
         *,
         watch: Watch | None = None,
+        mentions: bool = False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        self._mentions = mentions
         self._outbox = outbox
         self._sender = sender
         self._target = target
@@ -245,7 +250,7 @@ class Relay:
 
     async def _do(self, posts: list[Post]) -> None:
         post = posts[0]
-        if post.state is PostState.DELETE or post.part >= len(chunks_of(post)):
+        if post.state is PostState.DELETE or post.part >= len(self._chunks(post)):
             await self._remove(post)
         elif post.state is PostState.EDIT and post.target_message_id is not None:
             await self._edit(post, post.target_message_id)
@@ -260,7 +265,7 @@ class Relay:
         if post.in_doubt:
             # It may stand there, and only Telegram knows as which message: said again, it is the
             # same one, and that can be deleted.
-            chunks = chunks_of(post)
+            chunks = self._chunks(post)
             chunk = chunks[min(post.part, len(chunks) - 1)]
             message_id = await self._send_chunk(post, chunk, None)
             await self._outbox.post_sent(post, message_id)
@@ -269,7 +274,7 @@ class Relay:
         await self._outbox.post_deleted(post)
 
     async def _edit(self, post: Post, message_id: MessageId) -> None:
-        chunks = chunks_of(post)
+        chunks = self._chunks(post)
         if post.media is not None and post.media.kind not in CAPTIONED:
             # Nothing in it can change. A live location moves by edits, many of them.
             await self._outbox.post_edited(post)
@@ -303,7 +308,7 @@ class Relay:
             await self._send_one(post, reply_to)
 
     async def _send_one(self, post: Post, reply_to: MessageId | None) -> None:
-        chunks = chunks_of(post)
+        chunks = self._chunks(post)
         if post.part == 0 and len(chunks) > 1:
             await self._outbox.add_parts(post, len(chunks))
         await self._sent(post, await self._send_chunk(post, chunks[post.part], reply_to))
@@ -340,7 +345,7 @@ class Relay:
         return found
 
     async def _send_album(self, posts: list[Post], reply_to: MessageId | None) -> None:
-        texts = [chunks_of(post) for post in posts]
+        texts = [self._chunks(post) for post in posts]
         parts = [
             AlbumPart(post.media, first.text, first.entities, post.source, random_id_of(post))
             for post, (first, *_) in zip(posts, texts, strict=True)
@@ -351,6 +356,12 @@ class Relay:
             if len(chunks) > 1:
                 await self._outbox.add_parts(post, len(chunks))
             await self._sent(post, message_id)
+
+    def _chunks(self, post: Post) -> list[Chunk]:
+        """The texts to send for a message: the first is the caption where there is media."""
+        first = TEXT_LIMIT if post.media is None else CAPTION_LIMIT
+        text, entities = presentable(post.text, post.entities, mentions=self._mentions)
+        return split(text, entities, first=first)
 
     async def _sent(self, post: Post, message_id: MessageId) -> None:
         await self._outbox.post_sent(post, message_id)
@@ -378,12 +389,6 @@ def _doubled(first: timedelta, attempts: int, at_most: timedelta) -> timedelta:
 class Chunk(NamedTuple):
     text: str
     entities: tuple[Entity, ...]
-
-
-def chunks_of(post: Post) -> list[Chunk]:
-    """The texts to send for a message: the first is the caption where there is media."""
-    first = TEXT_LIMIT if post.media is None else CAPTION_LIMIT
-    return split(post.text, post.entities, first=first)
 
 
 def split(text: str, entities: Sequence[Entity], *, first: int = TEXT_LIMIT) -> list[Chunk]:

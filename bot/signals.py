@@ -19,6 +19,8 @@ from bot.models import Direction, SignalFields, Span
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+# Letters and ligatures that casefolding takes for other letters, which nobody types by accident.
+LOOK_ALIKES = re.compile("[\u017f\u1e9b\u212a\ufb00-\ufb06]")
 MAX_DIGITS = 20  # of a price; a longer one is a typo or an attack, and is read as absent
 
 
@@ -28,7 +30,8 @@ MAX_DIGITS = 20  # of a price; a longer one is a typo or an attack, and is read 
 class Markers:
     """`SettingsError` names a marker that no text could be judged by.
 
-    A literal counts anywhere in the text, in any case. A pattern is RE2, since it runs on every stranger's
+    A literal counts anywhere in the text, in any case, letter by letter: what only looks like one of its
+    letters, or has an invisible character in between, is none. A pattern is RE2, since it runs on every stranger's
     message and must not be able to hang, and sees the text as it was written.
     """
 
@@ -40,7 +43,7 @@ class Markers:
 
     def find(self, text: str) -> str | None:
         """The first marker that matches, as it was configured: literals first, then patterns."""
-        folded = _folded(text)
+        folded = _folded(LOOK_ALIKES.sub("\ufffd", text))
         for needle, literal in self._literals:
             if needle in folded:
                 return literal

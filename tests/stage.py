@@ -22,11 +22,11 @@ class Stage:
     It logs in as a bot; Carol is somebody whose account it may use instead.
     """
 
-    def __init__(self, telegram: LoopbackTelegram, directory) -> None:
+    def __init__(self, telegram: LoopbackTelegram, directory, *, token="42:secret") -> None:
         self.telegram = telegram
         self.directory = directory
         self.alice, self.bob, self.carol = map(telegram.user, ("Alice", "Bob", "Carol"))
-        self.bot = telegram.bot("relay_bot", token="42:secret")
+        self.bot = telegram.bot("relay_bot", token=token)
         # An id that a 32-bit client library takes for impossible.
         self.group = telegram.supergroup(
             "Signals", members=[self.alice, self.bob, self.carol], admins=[self.bot], id=2880553977
@@ -37,19 +37,20 @@ class Stage:
         """Settings; every call makes a login of its own."""
         return {"BOT_TOKEN": "", "SESSION_STRING": self.telegram.session_string(self.carol)}
 
-    async def launch(self, *command, source=None, targets=None, **env):
+    def env(self, *, source=None, targets=None, **env):
+        return {
+            "API_ID": str(API_ID),
+            "API_HASH": API_HASH,
+            "BOT_TOKEN": self.bot.token,
+            "SOURCE_CHAT_ID": str((source or self.group).id),
+            "TARGET_CHAT_ID": ",".join(str(chat.id) for chat in targets or [self.target]),
+            "LOG_FORMAT": "json",
+            **env,
+        }
+
+    async def launch(self, *command, **how):
         return await self.telegram.run(
-            ["-m", "bot", *command],
-            cwd=self.directory,
-            env={
-                "API_ID": str(API_ID),
-                "API_HASH": API_HASH,
-                "BOT_TOKEN": self.bot.token,
-                "SOURCE_CHAT_ID": str((source or self.group).id),
-                "TARGET_CHAT_ID": ",".join(str(chat.id) for chat in targets or [self.target]),
-                "LOG_FORMAT": "json",
-                **env,
-            },
+            ["-m", "bot", *command], cwd=self.directory, env=self.env(**how)
         )
 
     @asynccontextmanager

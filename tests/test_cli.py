@@ -407,6 +407,7 @@ def test_a_mistake_is_one_line_with_its_culprit_and_the_right_exit_code(
 
 def test_a_wrong_value_in_env_is_named(run, tmp_path):
     (tmp_path / ".env").write_text("FLOW_AFTER_TTL=maybe\n")
+    (tmp_path / ".env").chmod(0o600)
 
     done = run("replay", SAMPLE)
 

@@ -24,6 +24,7 @@ def load(tmp_path, monkeypatch):
     def load(*lines, **overrides):
         file = tmp_path / ".env"
         file.write_text("\n".join(lines), encoding="utf-8")
+        file.chmod(0o600)
         return Settings.load(overrides, env_file=file)
 
     return load
@@ -162,6 +163,7 @@ def test_lines_of_other_programs_are_none_of_our_business(load):
 
 def test_an_env_file_that_is_not_text_is_an_error(tmp_path):
     (tmp_path / ".env").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / ".env").chmod(0o600)
 
     with pytest.raises(SettingsError, match="cannot be read"):
         Settings.load({}, env_file=tmp_path / ".env")

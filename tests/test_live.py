@@ -250,13 +250,10 @@ async def test_check_says_who_the_bot_is_and_what_it_may_do(stage):
 
 
 async def test_check_warns_of_what_is_risky(stage):
-    (stage.directory / ".env").write_text("")
-    (stage.directory / ".env").chmod(0o644)
     done = await stage.launch("check")
 
     assert await done.wait(timeout=30) == 0, done.output
     assert "everybody may post signals, and continue flows" in done.stdout
-    assert "chmod 600 .env" in done.stdout
 
 
 async def test_check_fails_where_the_bot_could_not_work(stage):

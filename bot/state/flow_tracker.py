@@ -71,6 +71,7 @@ class FlowTracker:
     """The three tiers. One event loop uses it; it is not thread-safe.
 
     `clock` (unix seconds) is asked for one thing only: for how long the disk should keep a row.
+    `reopen` is asked for another `disk` when there is none, or when it broke; from another thread.
     """
 
     def __init__(
@@ -82,10 +83,12 @@ class FlowTracker:
         after_ttl: AfterTtl = AfterTtl.RELEASE,
         max_in_memory: int = MAX_IN_MEMORY,
         clock: Callable[[], float] = time.time,
+        reopen: Callable[[], diskcache.Cache | None] | None = None,
     ) -> None:
         self._table = table
-        self._cache = disk
-        self._disk = None if disk is None else DiskTier(disk, clock=clock)
+        self._disk = (
+            None if disk is None and reopen is None else DiskTier(disk, reopen=reopen, clock=clock)
+        )
         self._ttl = int(ttl.total_seconds())
         self._after_ttl = after_ttl
         self._max_in_memory = max_in_memory
@@ -208,11 +211,16 @@ class FlowTracker:
         """
         return self._drop_expired(now, at_most=len(self._flows))
 
+    @property
+    def disk_works(self) -> bool:
+        """Whether the disk tier is there at present. For people to look at; decides nothing."""
+        return self._disk is not None and self._disk.works
+
     async def close(self) -> None:
         """Write what is not yet on disk. The tracker is of no use afterwards."""
-        if self._disk is not None and self._cache is not None:
+        if self._disk is not None:
             await asyncio.to_thread(self._disk.close)
-            self._cache.close()  # this thread's connection
+            self._disk.close_reader()
 
     async def _find(self, signal_id: SignalId, at: UnixTime) -> tuple[Flow, Tier] | None:
         """The facts from the fastest tier that has them; the table's if others would release.

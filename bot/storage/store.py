@@ -93,6 +93,13 @@ T = TypeVar("T")
 BUSY_TIMEOUT: Final = 5.0  # seconds a statement waits for another process's lock
 TO_DO: Final = frozenset({PostState.PENDING, PostState.EDIT, PostState.DELETE})
 REFUSALS_KEPT: Final = 30 * 86_400  # seconds
+HINTS: Final = {
+    "locked": "another program holds it: close that one",
+    "readonly": "the bot's user must be allowed to write it and its directory",
+    "is full": "make room on its disk",
+    "I/O error": "its disk is full or failing",
+    "malformed": "it is damaged: put a backup in its place",
+}
 RECORDS: Final = (signals, signal_updates, decisions)  # a message is in one of them at most
 
 
@@ -155,6 +162,7 @@ class SignalStore:
             self._connection = await self._engine.connect()
         await self._read(_prepare)
         version = await self._write(self.schema_version)
+        await self._read(_check)
         for number in range(version + 1, len(self._migrations) + 1):
             await self._write(partial(self._migrate_to, number=number))
 
@@ -703,15 +711,24 @@ def _prepare(db: Connection) -> None:
         db.exec_driver_sql(f"PRAGMA {pragma}")
 
 
+def _check(db: Connection) -> None:
+    verdict = db.scalar(text("PRAGMA quick_check(1)"))
+    if verdict != "ok":
+        problem = " ".join(str(verdict).split())
+        raise DatabaseUnusable(
+            f"{db.engine.url.database} is damaged: put a backup in its place ({problem})"
+        )
+
+
 def _in_transaction(db: Connection, *, work: Callable[[Connection], T]) -> T:
     # IMMEDIATE takes the write lock now: one who begins by reading may not get it later.
     db.exec_driver_sql("BEGIN IMMEDIATE")
     try:
         result = work(db)
+        db.commit()
     except BaseException:  # cancellation too: nothing half-done may stay open
         db.rollback()
         raise
-    db.commit()
     return result
 
 
@@ -796,11 +813,16 @@ def _entities_json(entities: tuple[Entity, ...]) -> str:
     )
 
 
+def _storable(text: str) -> str:
+    """The text as SQLite takes it: half a surrogate pair, as an export may hold, becomes "\ufffd"."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def _content_row(message: IncomingMessage) -> dict[str, Any]:
     """What is relayed of a message, and what an edit can change."""
     return {
-        "text": message.text,
-        "entities": _entities_json(message.entities),
+        "text": _storable(message.text),
+        "entities": _storable(_entities_json(message.entities)),
         "media_kind": message.media and message.media.kind,
         "media_file_id": message.media and message.media.file_id,
     }
@@ -906,7 +928,13 @@ def _errors_of(engine: AsyncEngine) -> Iterator[None]:
     except IntegrityError:
         raise
     except DBAPIError as exc:
-        line = f"{engine.url.database}: {exc.orig}"
-        if any(sign in line for sign in ("malformed", "not a database", "no such")):
+        said = str(exc.orig)
+        line = f"{engine.url.database}: {said}" + _hint(said)
+        if any(sign in said for sign in ("malformed", "not a database", "no such")):
             raise DatabaseUnusable(line) from exc
         raise DatabaseUnavailable(line) from exc
+
+
+def _hint(said: str) -> str:
+    """What the operator can do about it, where SQLite's own words leave that open."""
+    return next((f" ({hint})" for sign, hint in HINTS.items() if sign in said), "")

@@ -10,13 +10,15 @@ from pathlib import Path
 from tests.loopback.handshake import RSA_EXPONENT, RSA_FINGERPRINT, RSA_MODULUS
 from tests.loopback.transport import HOST
 
+SECRETS = ("API_HASH", "BOT_TOKEN", "SESSION_STRING")
 REDIRECTION = Path(__file__).parent / "redirection"
 LINE_MAX = 2**20  # bytes
+SHORTEST = 8  # characters of a secret
 
 
 def environment(port: int, env: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment, `env` on top, and what `sitecustomize` reads."""
-    merged = {**os.environ, **(env or {})}
+    merged = {**os.environ, "LOG_LEVEL": "DEBUG", **(env or {})}
     paths = [str(REDIRECTION), *filter(None, [merged.get("PYTHONPATH")])]
     merged["PYTHONPATH"] = os.pathsep.join(paths)
     merged["PYTHONUNBUFFERED"] = "1"
@@ -26,10 +28,14 @@ def environment(port: int, env: Mapping[str, str] | None = None) -> dict[str, st
 
 
 class Program:
-    """A running program. `stdout` and `stderr` hold what it has printed so far."""
+    """A running program. `stdout` and `stderr` hold what it has printed so far.
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    Whatever happens to it, none of its `secrets` may be among that, at the lowest log level.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, secrets: Sequence[str] = ()) -> None:
         self._process = process
+        self._secrets = secrets
         self._news = asyncio.Event()
         self._printed: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self._readers = [
@@ -101,6 +107,7 @@ class Program:
         async with asyncio.timeout(timeout):
             await self._process.wait()
             await asyncio.gather(*self._readers)
+        assert [secret for secret in self._secrets if secret in self.output] == []
         return self._process.returncode or 0
 
     async def close(self) -> None:
@@ -129,4 +136,10 @@ async def launch(
         cwd=cwd,
         limit=LINE_MAX,
     )
-    return Program(process)
+    given = [(env or {}).get(name, "") for name in SECRETS]
+    return Program(process, [part for secret in given for part in _parts(secret)])
+
+
+def _parts(secret: str) -> list[str]:
+    """The whole, and the half of a token that is secret, where they are no mere words."""
+    return [part for part in (secret, secret.partition(":")[2]) if len(part) >= SHORTEST]
