@@ -9,13 +9,12 @@ import asyncio
 import os
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from bot.errors import BotError, ExportError
+from bot.errors import BotError
 from bot.models import AfterTtl
 
 if TYPE_CHECKING:
@@ -158,8 +157,14 @@ def replay(
     if as_json:
         report = JsonReport(sys.stdout)
     trial = Trial(settings, restart_every=restart_every)
-    with _pictured(report, html, export, settings) as reports:
-        asyncio.run(trial.run(_watched(export), reports))
+    if html is None:
+        asyncio.run(trial.run(_watched(export), report))
+    else:
+        from bot.drawing import drawn
+
+        with drawn(report, settings, export.chat, html) as drawing:
+            asyncio.run(trial.run(_watched(export), drawing))
+        typer.echo(f"wrote {html}", err=True)
     _mention_malformed(export)
 
 
@@ -168,28 +173,9 @@ def report(
     html: Annotated[Path, typer.Option(metavar="FILE", help="Where the HTML page goes.")],
 ) -> None:
     """Draw a picture of the bot's tables. Changes nothing, and may run beside the bot."""
-    from bot.app import REFUSALS_KEPT
-    from bot.models import UnixTime
-    from bot.picture.figures import Figures
-    from bot.picture.page import PageFile, page
-    from bot.picture.sections import About
-    from bot.storage.history import facts
+    from bot.drawing import draw_tables
 
-    settings = _settings({})
-    file = PageFile(html)
-    now = int(time.time())
-    figures = Figures(settings.flow_ttl_hours, since=UnixTime(now - REFUSALS_KEPT))
-    for fact in facts(settings.database):
-        figures.add(fact)
-    about = About(
-        title="The last 30 days",
-        origin="From the tables of the bot. They hold signals, updates and what was kept back; "
-        "they do not hold chatter, nor the names of people.",
-        after_ttl=settings.flow_after_ttl,
-        until=now,
-        messages="recorded message",
-    )
-    file.write(page(figures, about))
+    draw_tables(_settings({}), html, now=time.time())
     typer.echo(f"wrote {html}", err=True)
 
 
@@ -206,38 +192,6 @@ def import_(file: File, *, chat: Chat = None) -> None:
     export = Export(file, chat=chat)
     asyncio.run(import_history(settings, export.chat, _watched(export), SummaryReport(_console())))
     _mention_malformed(export)
-
-
-@contextmanager
-def _pictured(
-    report: Report, html: Path | None, export: Export, settings: Settings
-) -> Iterator[Report]:
-    """The report, and besides a page if one is wanted. Of an export that breaks off as well."""
-    if html is None:
-        yield report
-        return
-    from bot.picture.figures import Figures
-    from bot.picture.page import PageFile, page
-    from bot.picture.sections import About
-    from bot.replay import Both, Counted
-
-    file = PageFile(html)
-    figures = Figures(settings.flow_ttl_hours)
-    about = About(
-        title=export.chat.name or str(export.chat.id),
-        origin="An exported chat, and what the bot would have done with it.",
-        after_ttl=settings.flow_after_ttl,
-        until=None,
-        until_what="end of the export",
-    )
-    try:
-        yield Both(report, Counted(figures))
-    except ExportError:
-        broken = "An exported chat that is damaged: this is what comes before the damage."
-        file.write(page(figures, about._replace(origin=broken)))
-        raise
-    file.write(page(figures, about))
-    typer.echo(f"wrote {html}", err=True)
 
 
 def _settings(overrides: Mapping[str, Any]) -> Settings:

@@ -19,8 +19,7 @@ from rich.style import Style
 
 from bot.app import Core, forget_old_refusals, open_core
 from bot.errors import UsageError
-from bot.models import Fact, MessageId, Outcome, UnixTime
-from bot.signals import parse
+from bot.models import MessageId, Outcome, UnixTime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.export import ExportedChat
     from bot.models import Decision, IncomingMessage, Reason
-    from bot.picture.figures import Figures
 
 
 class Decided(NamedTuple):
@@ -149,46 +147,6 @@ async def import_history(
                 report.show(Decided(message, decision, None))
             await forget_old_refusals(core)
         finally:
-            report.finish(tally)
-
-
-class Counted:
-    """The figures of a picture, growing with every decision."""
-
-    def __init__(self, figures: Figures) -> None:
-        self._figures = figures
-
-    def show(self, decided: Decided) -> None:
-        message, decision, _ = decided
-        fact = Fact(
-            message_id=message.id,
-            at=message.at,
-            author=message.author,
-            outcome=decision.outcome,
-            reason=decision.reason,
-            flow=decision.signal_id,
-            author_name=message.author_name,
-            album=message.album_id,
-        )
-        if decision.outcome is Outcome.SIGNAL:
-            says = parse(message.text)
-            fact = fact._replace(text=message.text, pair=says.pair, direction=says.direction)
-        self._figures.add(fact)
-
-    def finish(self, tally: Tally) -> None:
-        """Nothing: the figures are complete as they are."""
-
-
-class Both:
-    def __init__(self, *reports: Report) -> None:
-        self._reports = reports
-
-    def show(self, decided: Decided) -> None:
-        for report in self._reports:
-            report.show(decided)
-
-    def finish(self, tally: Tally) -> None:
-        for report in self._reports:
             report.finish(tally)
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from bot.config import Settings
 from bot.export import Export
@@ -279,11 +280,15 @@ def refused(number, author=BOB, **more):
     return fact(number, author, "rejected", "not_the_owner", **more)
 
 
-def drawn(*facts, since=None, ttl=TTL, about=ABOUT):
+def figures_of(facts, *, since=None, ttl=TTL):
     figures = Figures(ttl, since=since)
     for each in facts:
         figures.add(each)
-    return read(page(figures, about))
+    return figures
+
+
+def drawn(*facts, about=ABOUT, **more):
+    return read(page(figures_of(facts, **more), about))
 
 
 STORY = (
@@ -302,9 +307,7 @@ STORY = (
 @given(st.permutations(STORY))
 def test_facts_may_come_in_any_order(facts):
     def counted(facts):
-        figures = Figures(TTL)
-        for each in facts:
-            figures.add(each)
+        figures = figures_of(facts)
         holds = [story.holds(figures.ttl) for story in figures.stories()]
         return figures.outcomes, figures.hours, figures.answers(), sorted(figures.pauses()), holds
 
@@ -449,9 +452,7 @@ def crowd(messages, people=5000):
 
 
 def test_100_000_messages_are_a_small_page_with_what_is_left_out_counted():
-    figures = Figures(TTL)
-    for each in crowd(100_000):
-        figures.add(each)
+    figures = figures_of(crowd(100_000))
     began = time.perf_counter()
     html = page(figures, ABOUT)
     took = time.perf_counter() - began
@@ -518,10 +519,7 @@ def test_what_people_write_stays_text():
 
 
 def test_no_word_turns_hides_or_piles_up():
-    figures = Figures(TTL)
-    for each in evil_facts():
-        figures.add(each)
-    html = page(figures, ABOUT._replace(title="".join(EVIL)))
+    html = page(figures_of(evil_facts()), ABOUT._replace(title="".join(EVIL)))
 
     assert not {"\u202e", "\u2066", "\x00", "\x1b", "\x07", "\u2028", "\ud83d"} & set(html)
     assert "\u0301\u0301\u0301" not in html
@@ -530,10 +528,7 @@ def test_no_word_turns_hides_or_piles_up():
 
 
 def test_the_page_names_no_address_and_forbids_itself_every_request():
-    figures = Figures(TTL)
-    for each in STORY:
-        figures.add(each)
-    html = page(figures, ABOUT)
+    html = page(figures_of(STORY), ABOUT)
 
     policy = next(
         meta.attributes["content"]
@@ -785,8 +780,24 @@ def test_readable_text_is_one_line_of_bounded_length_that_stays_as_it_is(text):
     line.encode()
 
 
-def test_a_text_is_cut_where_it_is_too_wide_and_not_where_it_is_too_long():
-    assert cut("Ильдар", 6) == "Ильдар"
-    assert cut("Ильдар", 5) == "Ильд…"
-    assert cut("测试测试", 8) == "测试测试"
-    assert cut("测试测试", 7) == "测试测…"
+@pytest.mark.parametrize(
+    ("text", "cells", "shown"),
+    [
+        ("Ильдар", 6, "Ильдар"),
+        ("Ильдар", 5, "Ильд…"),
+        ("测试测试", 8, "测试测试"),
+        ("测试测试", 7, "测试测…"),
+        ("Анна Каренина", 6, "Анна…"),
+        ("👨‍👩‍👧‍👦", 4, "👨‍👩…"),
+    ],
+)
+def test_a_text_is_cut_where_there_is_no_room_for_it(text, cells, shown):
+    assert cut(text, cells) == shown
+
+
+@given(st.text(), st.integers(2, 30))
+def test_a_cut_text_has_no_more_cells_and_no_more_characters_than_there_is_room_for(text, cells):
+    short = cut(readable(text), cells)
+
+    assert len(short) <= cells
+    assert cell_len(short) <= cells

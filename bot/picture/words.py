@@ -32,10 +32,10 @@ def readable(text: str) -> str:
 
 
 def cut(text: str, cells: int) -> str:
-    """For where the width is fixed: wide letters and emoji count twice."""
-    if cell_len(text) <= cells:
+    """At most so many cells (wide letters and emoji take two) and no more characters than that."""
+    if cell_len(text) <= cells and len(text) <= cells:
         return text
-    return set_cell_size(text, cells - 1).rstrip() + "…"
+    return set_cell_size(text[: cells - 1], cells - 1).rstrip(f" {JOINER}") + "…"
 
 
 def isolated(text: str) -> str:
