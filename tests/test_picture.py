@@ -293,7 +293,7 @@ def drawn(*facts, about=ABOUT, **more):
 
 STORY = (
     signal(1, pair="BTC/USDT", author_name="Alice"),
-    refused(2, hours=1),
+    refused(2, hours=1.5),
     update(3, hours=2),
     signal(4, CAROL, flow=2, hours=3),
     refused(5, ALICE, flow=2, hours=4),
@@ -324,6 +324,7 @@ def test_what_is_older_than_the_window_opens_flows_but_is_not_counted():
         ("unknown sender", "Alice"): 1,
     }
     assert bars(shown, "pauses", 1) == {"within 7d": 1}
+    assert table(shown.one("section", "pauses"))[1] == ["1 h", "0%", "1"]
 
 
 def test_the_parts_of_an_album_are_one_answer():
@@ -470,6 +471,7 @@ def test_100_000_messages_are_a_small_page_with_what_is_left_out_counted():
     head, *rows = table(shown.one("section", "answers"))
     assert (len(head), head[-1]) == (1 + 6 + 1, "34 others")
     assert (len(rows), rows[-1][0]) == (15 + 1, "4,735 others")
+    assert matrix(shown).total() == number(tiles(shown)["replies kept back"]) == 63_333
 
 
 # ── hostile people ────────────────────────────────────────────────────────────
@@ -596,8 +598,8 @@ def test_a_report_changes_nothing_and_leaves_nothing_behind(run, imported, tmp_p
     before, names = contents(tmp_path), files()
     run("report", "--html", "tables.html")
 
-    assert contents(tmp_path) == before
     assert files() == sorted([*names, "tables.html"])
+    assert contents(tmp_path) == before
     assert (tmp_path / "tables.html").stat().st_mode & 0o077 == 0
 
 

@@ -15,7 +15,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 from bot.picture.page import page
-from tests.test_picture import ABOUT, EVIL, SAMPLE, STORY, command, crowd, evil_facts, figures_of
+from tests.test_picture import ABOUT, SAMPLE, STORY, command, crowd, evil_facts, figures_of
 
 QUIET = (
     "--headless",
@@ -71,7 +71,7 @@ def pages(tmp_path_factory):
     """Pages of the sample, of hostile people, of next to nothing, of a large group."""
     folder = tmp_path_factory.mktemp("pages")
     command(folder, "replay", SAMPLE, "--html", "sample.html")
-    evil = ABOUT._replace(title=" ".join(EVIL))
+    evil = ABOUT._replace(title="W" * 500)
     for name, facts, about in (
         ("hostile", evil_facts(), evil),
         ("empty", (), ABOUT),

@@ -195,7 +195,7 @@ def _scale(most: int) -> list[int]:
     """Round whole numbers from 0 to no less than the most."""
     steps = (n * 10**zeros for zeros in count() for n in (1, 2, 5))
     step = next(step for step in steps if step * TICKS >= most)
-    return list(range(0, max(1, most) + step, step))
+    return list(range(0, most + step, step))
 
 
 def _strokes(rows: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int | None, int | None]]:
