@@ -41,7 +41,7 @@ WIDE: Final = Size(width=1040, letters=13, name=26, dates=12, bars=60, rows=20, 
 HALF: Final = Size(width=500, letters=13, name=18, dates=6, bars=40, rows=12, dots=80)
 NARROW: Final = Size(width=342, letters=12, name=15, dates=5, bars=30, rows=12, dots=60)
 
-LETTER, CAPITAL = 0.6, 0.8  # of its height is a letter's width; pygal reckons with the first
+LETTER, CAPITAL = 0.6, 0.72  # of its height is a letter's width; pygal reckons with the first
 HEIGHT: Final = 230  # pixels
 ROW: Final = 30  # pixels
 FOOT: Final = 34  # pixels

@@ -174,9 +174,10 @@ def _flows(figures: Figures, stories: Sequence[Story], about: About) -> Section:
     return Section(
         "flows",
         f"At most {most} open at once",
-        f"{counted(len(stories), 'flow')}; {share(figures.ttl * len(holds), whole)} of the time "
-        f"in which they were their authors' was the {lasting(figures.ttl)} after a last word. "
-        "Below, one by one: how long its author was at work, the tail of that, and who replied when.",
+        f"{counted(len(stories), 'flow')}. {share(figures.ttl * len(holds), whole)} of the time "
+        f"they were open is tail: the {lasting(figures.ttl)} after an author's last word, kept for "
+        "him in case he comes back. Below, the newest one by one: how long the author was at work, "
+        "the tail, and who replied when.",
         [_occupation(figures, stories), _timeline(figures, shown, about)],
         left_out=_left_out(len(shown), len(stories), "more flow"),
     )
