@@ -1,4 +1,7 @@
-"""What became of a group's messages, counted for a picture. Facts may come in any order."""
+"""What became of a group's messages, counted for a picture.
+
+Facts may come in any order; of a person's names the one that came last is shown.
+"""
 
 from __future__ import annotations
 
@@ -83,10 +86,10 @@ class Story:
     replies: list[Reply]
 
     def words(self) -> list[Reply]:
-        """The author's, the signal first. By date: messages may be recorded late."""
+        """The author's, the signal among them. By date: messages may be recorded late."""
         signal = Reply(self.at, self.owner, Outcome.SIGNAL, Reason.NEW_SIGNAL, self.album)
         updates = (reply for reply in self.replies if reply.reason is Reason.OWNER)
-        return [signal, *sorted(updates, key=_when)]
+        return sorted([signal, *updates], key=lambda word: word.at)
 
     def holds(self, ttl: int) -> list[Hold]:
         holds: list[Hold] = []
@@ -213,12 +216,8 @@ def _spread(shares: list[float], begin: int, end: int, step: int) -> None:
 
 def _subject(fact: Fact) -> str:
     """What a signal is about, in a few words."""
-    lines = fact.text.strip().splitlines()
-    said = " ".join(filter(None, (fact.pair, fact.direction)))
-    return (
-        readable(said if fact.pair else lines[0] if lines else "") or f"message {fact.message_id}"
-    )
-
-
-def _when(reply: Reply) -> UnixTime:
-    return reply.at
+    if fact.pair:
+        subject = " ".join(filter(None, (fact.pair, fact.direction)))
+    else:
+        subject = next(iter(fact.text.strip().splitlines()), "")
+    return readable(subject) or f"message {fact.message_id}"

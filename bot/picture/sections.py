@@ -28,13 +28,13 @@ SHADES: Final = 4
 TTLS: Final = tuple(hours * HOUR for hours in (1, 6, 12, 24, 48, 72, 120, 168))
 VOICES: Final = {
     Voice.AUTHOR: "the author's",
-    Voice.RELEASED: "somebody else's, relayed after the TTL",
+    Voice.RELEASED: "somebody else's, relayed after the release",
     Voice.REFUSED: "somebody else's, kept back",
 }
 DOTS: Final = {
     Voice.AUTHOR: "author's update",
     Voice.REFUSED: "kept back",
-    Voice.RELEASED: "relayed after the TTL",
+    Voice.RELEASED: "relayed after the release",
 }
 LOADS: Final = {
     Load.SIGNAL: "signals",
@@ -141,7 +141,7 @@ def _voices(figures: Figures, answers: Answers) -> Section:
         f"{share(total - his, total)} of the replies into flows were not the author's",
         f"From the author of the signal: {number(his)} of {number(total)}. From others: "
         f"{number(voiced[Voice.REFUSED])} kept back, {number(voiced[Voice.RELEASED])} relayed "
-        "after the flow had gone quiet. "
+        "after the flow was released. "
         "Beside each author: the share of the replies to his signals that were not his.",
         [
             _chart(
