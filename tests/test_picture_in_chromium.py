@@ -34,13 +34,13 @@ TOO_WIDE = """
         .filter(element => element.getBoundingClientRect().right > width + 0.5)
         .map(element => `${element.tagName} ${element.getAttribute("class")}`);
 """
-# Words of a chart that reach out of it.
+# Words and lines of a chart that reach out of it.
 CUT_OFF = """
-    return [...document.querySelectorAll("svg text")].filter(text => {
+    return [...document.querySelectorAll("svg text, svg .line")].filter(text => {
         const inner = text.getBoundingClientRect();
         const outer = text.closest("svg").getBoundingClientRect();
         return inner.left < outer.left - 0.5 || inner.right > outer.right + 0.5;
-    }).map(text => text.textContent);
+    }).map(text => text.textContent || "a line");
 """
 
 
@@ -75,7 +75,7 @@ def pages(tmp_path_factory):
     for name, facts, about in (
         ("hostile", evil_facts(), evil),
         ("empty", (), ABOUT),
-        ("short", STORY, ABOUT),
+        ("short", STORY, ABOUT._replace(until=0)),
         ("large", crowd(20_000), ABOUT),
     ):
         html = page(figures_of(facts), about)

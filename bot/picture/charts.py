@@ -127,7 +127,8 @@ def timeline(stories: Sequence[Story], ttl: int, until: int, size: Size) -> Mark
     tails = [(hold.last_word, hold.end, row) for row, held in rows for hold in held]
     chart.add("tail", list(_strokes(tails)), show_dots=False)
     chart.add("spoken", list(_strokes(spoken)), show_dots=False)
-    chart.add("until", [(until, 0.5), (until, len(stories) + 0.5)], show_dots=False)
+    line = max(until, start)  # a wrong clock must not draw it over the labels
+    chart.add("until", [(line, 0.5), (line, len(stories) + 0.5)], show_dots=False)
     grain = max(1, (end - start) // size.dots)
     for voice in (Voice.REFUSED, Voice.RELEASED, Voice.AUTHOR):  # the rarer over the others
         chart.add(voice, list(_dots(stories, voice, grain)), stroke=False, dots_size=DOT)
