@@ -110,8 +110,10 @@ def timeline(stories: Sequence[Story], ttl: int, until: int, size: Size) -> Mark
     """A row for each flow: its author's time, the tail of that, and everybody's replies."""
     labels = [isolated(cut(story.about, size.name)) for story in stories]
     holds = [story.holds(ttl) for story in stories]
-    start = min(hold[0].start for hold in holds)
-    end = max(until, *(hold[-1].end for hold in holds))
+    # Replies as well: by a wrong clock they come before a signal, or later than now.
+    replied = [reply.at for story in stories for reply in story.replies]
+    start = min([*(held[0].start for held in holds), *replied])
+    end = max([until, *(held[-1].end for held in holds), *replied])
     chart = pygal.XY(
         **_look(size, height=ROW * len(stories) + FOOT, names=labels),
         xrange=(start, end),
