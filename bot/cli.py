@@ -135,6 +135,12 @@ def replay(
     *,
     chat: Chat = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Draw a picture: one HTML page. Prints the summary only."
+        ),
+    ] = None,
     ttl_hours: Annotated[
         Any, typer.Option(parser=_option("parse_ttl"), help="Instead of FLOW_TTL_HOURS.")
     ] = None,
@@ -149,7 +155,7 @@ def replay(
 ) -> None:
     """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
     from bot.export import Export
-    from bot.replay import JsonReport, TableReport, Trial
+    from bot.replay import JsonReport, SummaryReport, TableReport, Trial
 
     overrides = {
         "flow_ttl_hours": ttl_hours,
@@ -158,10 +164,30 @@ def replay(
     }
     settings = _settings({name: value for name, value in overrides.items() if value is not None})
     export = Export(file, chat=chat)
-    report: Report = JsonReport(sys.stdout) if as_json else TableReport(_console())
+    report: Report = (SummaryReport if html else TableReport)(_console())
+    if as_json:
+        report = JsonReport(sys.stdout)
     trial = Trial(settings, restart_every=restart_every)
-    asyncio.run(trial.run(_watched(export), report))
+    if html is None:
+        asyncio.run(trial.run(_watched(export), report))
+    else:
+        from bot.drawing import drawn
+
+        with drawn(report, settings, export.chat, html) as drawing:
+            asyncio.run(trial.run(_watched(export), drawing))
+        typer.echo(f"wrote {html}", err=True)
     _mention_malformed(export)
+
+
+@app.command()
+def report(
+    html: Annotated[Path, typer.Option(metavar="FILE", help="Where the HTML page goes.")],
+) -> None:
+    """Draw a picture of the bot's tables. Changes nothing, and may run beside the bot."""
+    from bot.drawing import draw_tables
+
+    draw_tables(_settings({}), html, now=time.time())
+    typer.echo(f"wrote {html}", err=True)
 
 
 @app.command(name="import")

@@ -151,7 +151,8 @@ class Hearing:
         decisions = await self._record(lambda: self._decide(messages)) or ()
         for decision in decisions:
             self._meter.decided(decision, time.perf_counter() - began)
-        if any(decision.accepted for decision in decisions):
+        # One that comes again may have been edited meanwhile.
+        if any(each.accepted or each.outcome is Outcome.DUPLICATE for each in decisions):
             self._wake()
 
     async def _decide(self, messages: Sequence[IncomingMessage]) -> Sequence[Decision]:

@@ -286,3 +286,20 @@ class SignalFields:
     take_profits: tuple[Decimal, ...] = ()  # in the order they are named
     stop: Decimal | None = None
     risk: Decimal | None = None  # per cent of the deposit
+
+
+class Fact(NamedTuple):
+    """What a message was and what became of it: a picture of a group is made of these."""
+
+    message_id: MessageId
+    at: UnixTime
+    author: AuthorId | None  # None: cannot be told
+    outcome: Outcome
+    reason: Reason
+    flow: SignalId | None = None  # None: the message belongs to no flow
+    author_name: str | None = None  # None: not at hand (the tables)
+    album: int | None = None  # shared by the parts of one album
+    # Of a signal only:
+    text: str = ""
+    pair: str | None = None
+    direction: str | None = None

@@ -39,7 +39,7 @@ def run(*command: object) -> None:
 
 def main() -> None:
     arguments = sys.argv[1:]
-    pytest = ("pytest", "-q", "-n", os.environ.get("TEST_PROCESSES", "auto"))
+    pytest = ("pytest", "-q", "-rs", "-n", os.environ.get("TEST_PROCESSES", "auto"))
     if arguments[:1] == ["--no-checks"]:
         return run(PYTHON, "-m", *pytest, *arguments[1:])
     for check in CHECKS:

@@ -428,6 +428,6 @@ def test_help_names_the_commands_and_waits_for_no_heavy_library(run):
     ).stdout.split()
 
     assert done.returncode == 0
-    assert {"replay", "import"} <= set(done.stdout.split())
-    heavy = {"pyrogram", "sqlalchemy", "pydantic", "diskcache", "rich"}
+    assert {"replay", "import", "report"} <= set(done.stdout.split())
+    heavy = {"pyrogram", "sqlalchemy", "pydantic", "diskcache", "rich", "pygal", "jinja2"}
     assert not (heavy | {"aiohttp", "prometheus_client"}) & set(loaded)

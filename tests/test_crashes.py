@@ -330,7 +330,8 @@ async def test_a_crash_at_every_await_loses_doubles_and_disorders_nothing(tmp_pa
         steps, undisturbed = await lives_through(seed, engine)
         assert undisturbed.shows() == undisturbed.should_show()
         for step in range(steps):
-            _, afternoon = await lives_through(seed, engine, step)
+            async with asyncio.timeout(20):
+                _, afternoon = await lives_through(seed, engine, step)
             assert afternoon.shows() == afternoon.should_show(), (seed, step)
             assert not afternoon.torn_albums(), (seed, step)
             crashes += 1

@@ -1,0 +1,139 @@
+"""Pictures: what they are drawn of, and where the page goes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bot.app import REFUSALS_KEPT
+from bot.errors import BotError, ExportError, UsageError
+from bot.models import Fact, Outcome, UnixTime
+from bot.picture.figures import Figures
+from bot.picture.page import page
+from bot.picture.sections import About
+from bot.signals import parse
+from bot.storage.history import facts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bot.config import Settings
+    from bot.export import ExportedChat
+    from bot.replay import Decided, Report, Tally
+
+
+@contextmanager
+def drawn(report: Report, settings: Settings, chat: ExportedChat, html: Path) -> Iterator[Report]:
+    """The report, and at the end a page besides. Also of an export that breaks off."""
+    file = PageFile(html)
+    figures = Figures(settings.flow_ttl_hours)
+    about = About(
+        title=chat.name or str(chat.id),
+        origin="An exported chat, and what the bot would have done with it.",
+        after_ttl=settings.flow_after_ttl,
+        until=None,
+        until_what="end of the export",
+    )
+    try:
+        yield Both(report, Counted(figures))
+    except ExportError:
+        broken = "An exported chat that is damaged: this is what comes before the damage."
+        file.write(page(figures, about._replace(origin=broken)))
+        raise
+    file.write(page(figures, about))
+
+
+def draw_tables(settings: Settings, html: Path, *, now: float) -> None:
+    """Of as long as refusals are kept: a share of updates and forgotten refusals would be none."""
+    file = PageFile(html)
+    figures = Figures(settings.flow_ttl_hours, since=UnixTime(int(now) - REFUSALS_KEPT))
+    for fact in facts(settings.database):
+        figures.add(fact)
+    about = About(
+        title=f"The last {REFUSALS_KEPT // 86_400} days",
+        origin="From the tables of the bot. They hold signals, updates and what was kept back; "
+        "they do not hold chatter, nor the names of people.",
+        after_ttl=settings.flow_after_ttl,
+        until=int(now),
+        messages="recorded message",
+    )
+    file.write(page(figures, about))
+
+
+class Counted:
+    """The figures of a picture, growing with every decision."""
+
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def show(self, decided: Decided) -> None:
+        message, decision, _ = decided
+        fact = Fact(
+            message_id=message.id,
+            at=message.at,
+            author=message.author,
+            outcome=decision.outcome,
+            reason=decision.reason,
+            flow=decision.signal_id,
+            author_name=message.author_name,
+            album=message.album_id,
+        )
+        if decision.outcome is Outcome.SIGNAL:
+            says = parse(message.text)
+            fact = fact._replace(text=message.text, pair=says.pair, direction=says.direction)
+        self._figures.add(fact)
+
+    def finish(self, tally: Tally) -> None:
+        """Nothing: the figures are complete as they are."""
+
+
+class Both:
+    def __init__(self, *reports: Report) -> None:
+        self._reports = reports
+
+    def show(self, decided: Decided) -> None:
+        for report in self._reports:
+            report.show(decided)
+
+    def finish(self, tally: Tally) -> None:
+        for report in self._reports:
+            report.finish(tally)
+
+
+class PageFile:
+    """Where the page goes. What was there before stays until the new one is complete.
+
+    Raises `UsageError` before there is anything to write, where nothing could be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            why_not = _why_not(path)
+        except OSError as exc:
+            why_not = exc.strerror
+        if why_not is not None:
+            raise UsageError(f"--html: {path}: {why_not}")
+
+    def write(self, html: str) -> None:
+        folder = self._path.parent
+        try:
+            with tempfile.TemporaryDirectory(prefix=".page-", dir=folder) as unfinished:
+                made = Path(unfinished, "page.html")
+                made.write_text(html, encoding="utf-8")
+                made.replace(self._path)
+        except OSError as exc:
+            raise BotError(f"{self._path}: {exc.strerror}") from exc
+
+
+def _why_not(path: Path) -> str | None:
+    if path.exists() and not path.is_file():
+        return "is not a file"
+    if not path.parent.is_dir():
+        return "there is no such directory"
+    if not os.access(path.parent, os.W_OK):
+        return "the directory cannot be written to"
+    return None

@@ -1,0 +1,137 @@
+"""The picture as a browser shows it: quiet, self-sufficient, and no wider than a phone.
+
+Without Chromium and chromedriver these are skipped, unless CHROMIUM_REQUIRED is set.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+
+from bot.picture.page import page
+from tests.test_picture import ABOUT, SAMPLE, STORY, command, crowd, evil_facts, figures_of
+
+QUIET = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+# What reaches past the right edge of the window. Names in the heads of a table are cut off by it.
+TOO_WIDE = """
+    const width = document.documentElement.clientWidth;
+    return [...document.querySelectorAll("body *:not(th *)")]
+        .filter(element => element.getBoundingClientRect().right > width + 0.5)
+        .map(element => `${element.tagName} ${element.getAttribute("class")}`);
+"""
+# Words and lines of a chart that reach out of it.
+CUT_OFF = """
+    return [...document.querySelectorAll("svg text, svg .line")].filter(text => {
+        const inner = text.getBoundingClientRect();
+        const outer = text.closest("svg").getBoundingClientRect();
+        return inner.left < outer.left - 0.5 || inner.right > outer.right + 0.5;
+    }).map(text => text.textContent || "a line");
+"""
+
+
+def programs():
+    browser = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if browser and driver:
+        return browser, driver
+    missing = "no Chromium with chromedriver (on Debian: apt-get install chromium chromium-driver)"
+    return pytest.fail(missing) if os.environ.get("CHROMIUM_REQUIRED") else pytest.skip(missing)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    chromium, driver = programs()
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for option in (*QUIET, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    browser = webdriver.Chrome(options=options, service=Service(driver))
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Pages of the sample, of hostile people, of next to nothing, of a large group."""
+    folder = tmp_path_factory.mktemp("pages")
+    command(folder, "replay", SAMPLE, "--html", "sample.html")
+    evil = ABOUT._replace(title="W" * 500)
+    for name, facts, about in (
+        ("hostile", evil_facts(), evil),
+        ("empty", (), ABOUT),
+        ("short", STORY, ABOUT._replace(until=0)),
+        ("large", crowd(20_000), ABOUT),
+    ):
+        html = page(figures_of(facts), about)
+        (folder / f"{name}.html").write_text(html, encoding="utf-8")
+    return sorted(folder.glob("*.html"))
+
+
+def show(browser, file, *, width, scheme):
+    """Open a page as a device of that width and colour scheme does."""
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    for log in ("browser", "performance"):
+        browser.get_log(log)  # what came before
+    browser.get(file.as_uri())
+
+
+def requested(browser):
+    messages = (json.loads(each["message"])["message"] for each in browser.get_log("performance"))
+    return [
+        message["params"]["request"]["url"]
+        for message in messages
+        if message["method"] == "Network.requestWillBeSent"
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_page_is_quiet_asks_for_nothing_and_fits(browser, pages, width, scheme):
+    assert len(pages) == 5
+    for file in pages:
+        show(browser, file, width=width, scheme=scheme)
+
+        assert browser.get_log("browser") == [], file
+        assert requested(browser) == [file.as_uri()]
+        assert browser.execute_script(TOO_WIDE) == [], file
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_word_of_a_chart_is_whole(browser, pages, width):
+    """Where people have ordinary names, that is, in whatever alphabet."""
+    for file in pages:
+        show(browser, file, width=width, scheme="light")
+
+        assert file.stem == "hostile" or browser.execute_script(CUT_OFF) == [], file
+
+
+def test_a_page_is_dark_where_the_device_is(browser, pages):
+    grounds = []
+    for scheme in ("light", "dark"):
+        show(browser, pages[0], width=1280, scheme=scheme)
+        script = "return getComputedStyle(document.body).backgroundColor"
+        grounds.append(browser.execute_script(script))
+
+    light, dark = (sum(map(int, re.findall(r"\d+", ground))) for ground in grounds)
+    assert dark < 150
+    assert light > 600
