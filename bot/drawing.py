@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.app import REFUSALS_KEPT
 from bot.errors import BotError, ExportError, UsageError
 from bot.models import Fact, Outcome, UnixTime
 from bot.picture.figures import Figures
@@ -16,6 +15,7 @@ from bot.picture.page import page
 from bot.picture.sections import About
 from bot.signals import parse
 from bot.storage.history import facts
+from bot.storage.store import REFUSALS_KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
