@@ -268,9 +268,13 @@ class Albums:
                 self._move(cursor)
 
     async def finish_before(self, ids: AbstractSet[MessageId]) -> None:
-        """Give out what is held if it is one of these that something happens to next."""
-        if any(part.id in ids for part in self._parts):
-            await self.finish()
+        """Give out what is held if it is one of these that something happens to next.
+
+        What is being given out has its turn already, and is waited for in any case.
+        """
+        async with self._turn:
+            if any(part.id in ids for part in self._parts):
+                await self._give()
 
     async def finish(self) -> None:
         """Give out what is held."""

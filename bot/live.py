@@ -7,7 +7,7 @@ import os
 import signal
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import structlog
 
@@ -107,6 +107,7 @@ class Live:
         self._source = core.now(source)
         self._stopping = asyncio.Event()
         self._again = False
+        self._signalled = False
         self._metrics = Metrics()
         self._hearing = Hearing(
             core.store,
@@ -163,8 +164,9 @@ class Live:
             loop.add_signal_handler(number, self._stop, number)
         posting: list[asyncio.Task[None]] = []
         hearing: list[asyncio.Task[None]] = []
+        stopping = asyncio.create_task(self._stopping.wait())
         try:
-            if await self._log_in():
+            if await self._logged_in(stopping):
                 posting = [asyncio.create_task(relay.run()) for relay in self._relays]
                 hearing = [
                     asyncio.create_task(self._telegram.listen()),
@@ -172,12 +174,12 @@ class Live:
                     asyncio.create_task(self._core.orders.run(self._wake)),
                     asyncio.create_task(self._metrics.measure_lag()),
                 ]
-                stopping = asyncio.create_task(self._stopping.wait())
                 await asyncio.wait(
                     {*posting, *hearing, stopping}, return_when=asyncio.FIRST_COMPLETED
                 )
         finally:
             self._stopping.set()
+            await end([stopping])
             await self._shut_down(posting, hearing)
         for task in (*posting, *hearing):
             if not task.cancelled():
@@ -189,8 +191,17 @@ class Live:
             relay.wake()
 
     def _begin_anew(self) -> None:
-        self._again = True
+        self._again = not self._signalled
         self._stopping.set()
+
+    async def _logged_in(self, stopping: asyncio.Task[Literal[True]]) -> bool:
+        """Whether it came to that: a login may take a minute, and an order to stop may not."""
+        login = asyncio.create_task(self._log_in())
+        await asyncio.wait({login, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not login.done():
+            await end([login])
+            return False
+        return login.result()
 
     async def _log_in(self) -> bool:
         """False: told to stop before it came to that, or not where we thought to be."""
@@ -232,11 +243,13 @@ class Live:
         )
 
     def _stop(self, number: int) -> None:
-        if self._stopping.is_set():
+        if self._signalled:
             # Asked twice: nothing is lost by ending here, every row is committed or not begun.
             # Not by an exception: the library's tasks may take ten seconds to be cancelled.
             os._exit(INTERRUPTED)
         log.info("stopping", signal=signal.Signals(number).name)
+        self._signalled = True
+        self._again = False
         self._stopping.set()
 
     async def _shut_down(
@@ -280,7 +293,7 @@ class Facts:
         return await self._core.store.ask(partial(records.backlog, targets=self._core.targets))
 
 
-async def end(tasks: Iterable[asyncio.Task[None]], *, patience: float = 0.5) -> None:
+async def end(tasks: Iterable[asyncio.Task[Any]], *, patience: float = 0.5) -> None:
     """Cancel them and wait until they are done. `patience` is seconds between two attempts.
 
     Once is not enough: `wait_for`, in the library's calls, swallows a cancellation that comes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.errors import AlreadyRunning, DatabaseUnavailable
@@ -62,8 +62,9 @@ def _take(path: Path) -> int:
         pid = os.read(lock, 20).decode(errors="replace").strip() or "unknown"
         os.close(lock)
         raise AlreadyRunning(f"{path.parent} is in use by another instance (pid {pid})") from exc
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    with suppress(OSError):  # a full disk: it is held without a name
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock
 
 

@@ -53,6 +53,7 @@ RETRY: Final = timedelta(seconds=1)  # doubled with each attempt
 RETRY_AT_MOST: Final = timedelta(minutes=1)
 UNAVAILABLE: Final = timedelta(seconds=5)  # doubled with each attempt
 UNAVAILABLE_AT_MOST: Final = timedelta(minutes=10)
+LOOKED_FOR: Final = 8  # times, for what was posted before; some four minutes
 AFTER_A_FAILURE: Final = timedelta(seconds=5)
 
 
@@ -110,7 +111,7 @@ class Sender(Protocol):
     async def delete(self, target: ChatId, ids: Sequence[MessageId]) -> None: ...
 
     async def find(
-        self, target: ChatId, text: str, media: Media | None, *, after: MessageId
+        self, target: ChatId, text: str | None, media: Media | None, *, after: MessageId
     ) -> MessageId | None: ...
 
 
@@ -208,7 +209,7 @@ class Relay:
         if not posts:
             return None
         try:
-            await self._do(posts)
+            await self._do_or_fail(posts)
         except RetryLater as exc:
             wait = exc.after or _doubled(RETRY, posts[0].attempts, RETRY_AT_MOST)
             # A flood wait is a refusal. All else may have gone through without our knowing.
@@ -219,9 +220,13 @@ class Relay:
                 "target chat takes nothing, posts are kept", target=self._target, error=str(exc)
             )
             return await self._delay(posts, exc, wait, in_doubt=False)
+        return AT_ONCE
+
+    async def _do_or_fail(self, posts: list[Post]) -> None:
+        try:
+            await self._do(posts)
         except PostRefused as exc:
             await self._fail(posts, exc)
-        return AT_ONCE
 
     async def _delay(
         self, posts: list[Post], exc: Exception, wait: timedelta, *, in_doubt: bool
@@ -236,17 +241,11 @@ class Relay:
         if len(posts) > 1:
             # One part spoils the album. Sent one by one, the others still arrive.
             for post in posts:
-                await self._try_alone(post)
+                await self._do_or_fail([post])
             return
         log.error("post refused by Telegram", post_id=posts[0].id, error=str(exc))
         await self._outbox.post_failed(posts[0], str(exc))
         self._watch.failed(posts[0])
-
-    async def _try_alone(self, post: Post) -> None:
-        try:
-            await self._do([post])
-        except PostRefused as exc:
-            await self._fail([post], exc)
 
     async def _do(self, posts: list[Post]) -> None:
         post = posts[0]
@@ -331,18 +330,23 @@ class Relay:
                 random_id=random_id,
             )
         except SentBefore:
-            return await self._find(chunk, media)
+            return await self._find(post, chunk, media)
 
-    async def _find(self, chunk: Chunk, media: Media | None) -> MessageId:
+    async def _find(self, post: Post, chunk: Chunk, media: Media | None) -> MessageId:
         """What was taken before without our learning as which message.
 
         Posts are sent one after the other, so it is the first of ours behind the newest known one.
+        If it was edited since, it stands there with a text that nobody has kept.
         """
+        edited = post.sent_version not in {None, post.version}
+        text = None if edited else chunk.text
         after = await self._outbox.last_posted(self._target)
-        found = await self._sender.find(self._target, chunk.text, media, after=after)
-        if found is None:
-            raise RetryLater("posted before, and not to be found yet")
-        return found
+        found = await self._sender.find(self._target, text, media, after=after)
+        if found is not None:
+            return found
+        if post.attempts >= LOOKED_FOR:
+            raise PostRefused("it was posted before, and cannot be found")
+        raise RetryLater("it was posted before, and is not to be found yet")
 
     async def _send_album(self, posts: list[Post], reply_to: MessageId | None) -> None:
         texts = [self._chunks(post) for post in posts]

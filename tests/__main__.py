@@ -45,10 +45,11 @@ def main() -> None:
     for check in CHECKS:
         run(*check)
     run(PYTHON, "-m", "coverage", "erase")
-    run(PYTHON, "-m", "coverage", "run", "-m", *pytest, *arguments)
+    run(PYTHON, "-m", "coverage", "run", "-m", *pytest, "-m", "not heavy", *arguments)
     run(PYTHON, "-m", "coverage", "combine", "-q")
     for report in COVERAGE:
         run(PYTHON, "-m", "coverage", *report)
+    run(PYTHON, "-m", *pytest, "-m", "heavy", *arguments)
     return None
 
 

@@ -128,3 +128,26 @@ async def test_a_moments_silence_ends_an_album_too(taken):
         await done.wait()
 
     assert taken == [[1, 2]]
+
+
+async def test_what_happens_to_a_part_that_is_being_recorded_waits_until_it_is(taken):
+    """Else a deletion would find nothing to delete, and the album would be posted after it."""
+    may_go_on = asyncio.Event()
+
+    async def take(messages):
+        await may_go_on.wait()
+        taken.append([message.id for message in messages])
+
+    albums = Albums(take, lambda _cursor: None)
+    await albums.hear(part(number=1))
+    recording = asyncio.create_task(albums.finish())
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(albums.finish_before({1}))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+
+    may_go_on.set()
+    await waiting
+    assert taken == [[1]]
+    await recording

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import random
 import sqlite3
 from collections import deque
@@ -12,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-import structlog
+from structlog.testing import capture_logs
 
 from bot.handlers.edit_handler import EditHandler
 from bot.handlers.signal_handler import SignalHandler
@@ -28,6 +27,8 @@ from bot.storage.store import SignalStore, connect
 from bot.telegram.catch_up import EVERY, CatchUp
 from bot.telegram.messages import events
 from tests.boxes import CHANNEL, ME, FakeTelegram, container
+
+pytestmark = pytest.mark.heavy
 
 TARGET = ChatId(-1009876543210)
 ALICE, BOB = 1001, 1002
@@ -324,7 +325,11 @@ async def lives_through(seed, engine, steps=None):
 
 @pytest.mark.parametrize("share", range(CRASHES // AT_ONCE))
 async def test_a_crash_at_every_await_loses_doubles_and_disorders_nothing(tmp_path, share):
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    with capture_logs():
+        await crash_at_every_await(tmp_path, share)
+
+
+async def crash_at_every_await(tmp_path, share):
     crashes, engine = 0, connect(tmp_path / "signals.db", in_loop=True)
     for seed in itertools.count(1_000 * share):
         steps, undisturbed = await lives_through(seed, engine)

@@ -42,6 +42,8 @@ from tests.test_hostile_cache import (
     track,
 )
 
+pytestmark = pytest.mark.heavy
+
 EACH = 97  # times 31 kinds: 3,007
 
 # ── 31 ways to spoil a cache that is closed ───────────────────────────────────

@@ -30,6 +30,8 @@ from tests.conftest import SECRET
 from tests.lag import BOUND, lag
 from tests.people import ALICE, BOB, CAROL, GROUP, at, signal_id
 
+pytestmark = pytest.mark.heavy
+
 QUIET, BUSY, UNKNOWN = signal_id(1), signal_id(2), signal_id(3)
 ROOT, REPLY, OTHER = (MessageId(number) for number in (10, 11, 12))
 NOW = at(80)

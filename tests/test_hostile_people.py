@@ -36,6 +36,8 @@ CALLERS = 777_001  # a channel that may post
 PERMITTED = frozenset({ALICE, BOB, CHATS - CALLERS})
 EACH, SEEDS = 2_500, 8
 
+pytestmark = pytest.mark.heavy
+
 MARKED = ["#idea BTC", "x #IDEA y", "#Идея", "BTC #идея\n\n" * 50]
 UNMARKED = [
     "",

@@ -181,7 +181,7 @@ def every_entity():
 async def test_every_kind_of_formatting_arrives_in_texts_and_captions(stage):
     formats = every_entity()
     mention = Entity("MentionName", 6, 3, user_id=stage.bob.id)
-    async with stage.relay():
+    async with stage.relay(RELAY_MENTIONS="true"):
         await stage.alice.sends(stage.group, WORDS, entities=formats)
         await stage.alice.sends(stage.group, WORDS, entities=formats, photo=stage.telegram.photo())
         # Somebody the account has met, by what he wrote here.

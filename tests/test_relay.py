@@ -23,6 +23,7 @@ from bot.models import Entity, Media, MessageId, MessageRef, Post, PostState
 from bot.relay import (
     AT_ONCE,
     CAPTION_LIMIT,
+    LOOKED_FOR,
     RETRY_AT_MOST,
     TEXT_LIMIT,
     UNAVAILABLE_AT_MOST,
@@ -144,7 +145,7 @@ class FakeTelegram:
 
     async def find(self, target, text, media, *, after):
         self.asked.append(("find", text, after))
-        return MessageId(after + 1) if text in self.found else None
+        return MessageId(after + 1) if text in self.found or (text is None and self.found) else None
 
 
 def relay_of(outbox, telegram, **options):
@@ -215,6 +216,35 @@ async def test_a_post_that_is_not_to_be_found_yet_is_tried_again():
 
     assert await relay_of(outbox, telegram).post_next() > AT_ONCE
     assert outbox.states() == [PostState.PENDING]
+
+
+async def test_what_was_edited_since_it_was_taken_is_looked_for_by_its_place_alone():
+    """With the text of then it stands there, and nobody has kept that."""
+    outbox = FakeOutbox(post(text="edited", version=1, sent_version=0))
+    telegram = FakeTelegram(SentBefore("RANDOM_ID_DUPLICATE"))
+
+    await relay_of(outbox, telegram).post_next()
+
+    assert telegram.asked[-1] == ("find", None, 600)
+
+
+async def test_what_is_never_found_fails_visibly_and_holds_nobody_up():
+    outbox = FakeOutbox(post(1), post(2, "next"))
+    telegram = FakeTelegram(*[SentBefore("RANDOM_ID_DUPLICATE")] * (LOOKED_FOR + 1))
+    telegram.found = set()
+
+    await rounds(relay_of(outbox, telegram), LOOKED_FOR + 2)
+
+    assert outbox.states() == [PostState.FAILED, PostState.SENT]
+    assert "cannot be found" in outbox.errors[0]
+
+
+async def test_a_flood_wait_amid_the_parts_of_a_spoilt_album_is_waited_out():
+    photo = Media("photo", "photo:1:2:3")
+    parts = [post(number, "text", album_id=9, media=photo) for number in (1, 2)]
+    telegram = FakeTelegram(PostRefused("MEDIA_INVALID"), FLOOD)
+
+    assert await relay_of(FakeOutbox(*parts), telegram).post_next() == FLOOD.after
 
 
 async def test_a_table_that_does_not_answer_delays_and_is_no_traceback(capsys):

@@ -25,7 +25,6 @@ from tests.lag import BOUND, lag
 from tests.loopback import LoopbackTelegram
 from tests.people import ALICE, TARGET, says
 from tests.stage import Stage
-from tests.test_cli import run  # noqa: F401  # a fixture
 from tests.test_store import add_signal
 
 

@@ -470,7 +470,8 @@ class SignalStore:
         )
         there = posts.c.sent_version.is_not(None)
         state = case((there, PostState.DELETE), else_=PostState.DELETED)
-        living = {PostState.SENT, PostState.EDIT, PostState.PENDING}
+        # A failed one would be sent by an operator's `retry`.
+        living = {PostState.SENT, PostState.EDIT, PostState.PENDING, PostState.FAILED}
         query = update(posts).where(of_messages, posts.c.state.in_(living)).values(state=state)
         return (await self._write(lambda db: db.execute(query))).rowcount
 

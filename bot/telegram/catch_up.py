@@ -21,7 +21,7 @@ import structlog
 from pyrogram import raw
 from pyrogram.errors.rpc_error import RPCError
 
-from bot.errors import PostRefused, RetryLater, TargetUnavailable, TelegramError
+from bot.errors import BotError, DatabaseError, PostRefused, RetryLater, TargetUnavailable
 from bot.models import CHANNELS, ChatId, Cursor, MessageId, Reached, UnixTime, is_basic_group
 from bot.telegram.messages import EDITED, LARGEST_ID, NEW, build, people_of
 from bot.telegram.sender import input_channel, reading, said, translated
@@ -44,10 +44,13 @@ ROOM_AGAIN: Final = 0.05  # seconds
 # Messages that are looked at again where Telegram does not say what has changed: those that are
 # recorded, and the newest ones, since an edit may make a signal of them.
 RECORDED_AGAIN, NEWEST_AGAIN = 1_000, 200
+HIDDEN: Final = 50  # messages at once
 
 SHORT: Final = (types.UpdateShortMessage, types.UpdateShortChatMessage)
 # An update that asks for the channel's difference, with or without its pts.
 TOO_LONG: Final = types.UpdateChannelTooLong
+# Nothing to end the hearing for.
+SOMETHING_LATER: Final = (RetryLater, TargetUnavailable, PostRefused, DatabaseError)
 # What we keep is not a number of this box, whatever we believed.
 NO_CURSOR: Final = frozenset({"PERSISTENT_TIMESTAMP_EMPTY", "PERSISTENT_TIMESTAMP_INVALID"})
 
@@ -136,8 +139,14 @@ class CatchUp:
 
     @property
     def more_to_come(self) -> bool:
-        """Whether there is something that waits for the reader, or that is still to be asked for."""
-        return not self.current or len(self._queue) > 0
+        """Whether there is something that waits for the reader, or that is still to be asked for.
+
+        The account's box counts only where a followed chat is in it.
+        """
+        boxes = list(self._boxes.values())
+        if any(map(is_basic_group, self._chats)):
+            boxes.append(self._account)
+        return len(self._queue) > 0 or any(box.behind for box in boxes)
 
     # ── what is pushed ──
 
@@ -180,7 +189,7 @@ class CatchUp:
         box = self._box_of(update)
         if isinstance(update, TOO_LONG):
             if box is not None:
-                self._fall_behind(box, getattr(update, "pts", None) or 0)
+                self._fall_behind(box, getattr(update, "pts", None) or LARGEST_ID)
             return
         pts, count = getattr(update, "pts", None), getattr(update, "pts_count", None)
         if pts is None or count is None:
@@ -224,7 +233,8 @@ class CatchUp:
             self._fall_behind(self._account)
         self._seq = max(self._seq, last)
 
-    def _fall_behind(self, box: Box, promised: int = 0) -> None:
+    def _fall_behind(self, box: Box, promised: int = LARGEST_ID) -> None:
+        """Without a number there is no telling whether an answer on its way holds it: ask again."""
         box.promised = max(box.promised, promised)
         if not box.behind:
             box.behind = True
@@ -246,22 +256,31 @@ class CatchUp:
 
     async def run(self) -> None:
         """Recover whatever falls behind. Raises `LoggedOut`; every other trouble is waited out."""
+        by_the_clock = asyncio.ensure_future(self._look_now_and_then())
         failures = 0
-        while True:
-            self._news.clear()
-            try:
-                await self._recover_all()
-            except (RetryLater, TargetUnavailable, PostRefused) as exc:
-                pause = _pause_after(exc, failures)
-                failures += 1
-                log.warning("updates cannot be asked for yet", error=str(exc), retry_in=pause)
-                await self._told_within(pause)
-                continue
-            failures = 0
-            if not await self._told_within(self._every):
-                self.lost()
+        try:
+            while True:
+                self._news.clear()
+                try:
+                    await self._recover_all()
+                except SOMETHING_LATER as exc:
+                    pause = _pause_after(exc, failures)
+                    failures += 1
+                    log.warning("updates cannot be asked for yet", error=str(exc), retry_in=pause)
+                    await self._told_within(pause)
+                else:
+                    failures = 0
+                    await self._news.wait()
+        finally:
+            by_the_clock.cancel()
 
-    async def _told_within(self, seconds: float) -> bool:
+    async def _look_now_and_then(self) -> None:
+        """However much or little is heard: silence may be a connection that is dead."""
+        while True:
+            await self._sleep(self._every)
+            self.lost()
+
+    async def _told_within(self, seconds: float) -> None:
         waiting = {
             asyncio.ensure_future(self._sleep(seconds)),
             asyncio.ensure_future(self._news.wait()),
@@ -271,16 +290,15 @@ class CatchUp:
         finally:
             for each in waiting:
                 each.cancel()
-        return self._news.is_set()
 
     async def _recover_all(self) -> None:
         """Every box that is behind, and one that is in trouble last."""
-        trouble: TelegramError | None = None
+        trouble: BotError | None = None
         for box in (self._account, *self._boxes.values()):
             if box.behind:
                 try:
                     await self._recover(box)
-                except (RetryLater, TargetUnavailable, PostRefused) as exc:
+                except SOMETHING_LATER as exc:
                     trouble = trouble or exc
         if trouble is not None:
             raise trouble
@@ -363,7 +381,15 @@ class CatchUp:
         query = build(
             functions.updates.GetDifference, pts=box.pts, date=box.date or 0, qts=box.qts or 0
         )
-        answer = await self._connection.call(query)
+        try:
+            answer = await self._connection.call(query)
+        except RPCError as exc:
+            if said(exc)[1] not in NO_CURSOR:
+                raise
+            state = await self._connection.call(functions.updates.GetState())
+            await self._look_at_messages(box, newest=None)
+            self._take_state(box, state)
+            return False
         if isinstance(answer, types.updates.DifferenceEmpty):
             box.date, self._seq = UnixTime(answer.date), answer.seq
             return True
@@ -381,12 +407,16 @@ class CatchUp:
         self._seq = state.seq
 
     def _feed(self, box: Box, difference: Any) -> None:
-        """Edits first: one may have made a signal of what the new messages answer."""
+        """Edits of older messages first: one may have made a signal of what the new ones answer."""
         users, chats = people_of(difference)
         messages = sorted(difference.new_messages, key=lambda message: message.id)
         new = [_new(box.id, message) for message in messages]
-        edits = [each for each in difference.other_updates if isinstance(each, EDITED)]
-        others = [each for each in difference.other_updates if not isinstance(each, EDITED)]
+        ids = {message.id for message in messages}
+        edits: list[Any] = []
+        others: list[Any] = []
+        for update in difference.other_updates:
+            older = isinstance(update, EDITED) and update.message.id not in ids
+            (edits if older else others).append(update)
         for update in (*edits, *new, *others):
             if self._box_of(update) is not box or isinstance(update, TOO_LONG):
                 self._sort(update, users, chats)  # a channel's, in the account's difference
@@ -441,7 +471,8 @@ class CatchUp:
             for message in found.messages:
                 self._queue.feed(_edited(chat, message), found.users, found.chats)
             gone = sorted(set(ids) - {message.id for message in found.messages})
-            if gone:
+            # Of many none is shown: the history is hidden from us, rather than all of it deleted.
+            if gone and (found.messages or len(gone) < HIDDEN):
                 self._queue.feed(_deleted(chat, gone), {}, {})
 
     async def _read(self, chat: ChatId, ids: Sequence[int]) -> Messages:
@@ -481,7 +512,7 @@ def _deleted(box: ChatId, ids: Sequence[int]) -> Any:
     return channel(channel_id=CHANNELS - box, messages=list(ids), **UNCOUNTED)
 
 
-def _pause_after(exc: TelegramError, failures: int) -> float:
+def _pause_after(exc: BotError, failures: int) -> float:
     asked: timedelta | None = getattr(exc, "after", None)
     doubled: float = min(RETRY * 2 ** min(failures, 20), RETRY_AT_MOST)
     return doubled if asked is None else asked.total_seconds()

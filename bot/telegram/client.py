@@ -43,8 +43,8 @@ functions: Final[Any] = raw.functions
 types: Final[Any] = raw.types
 
 SESSION: Final = "relay"  # the session file is called after it
-STOPPING: Final = 10  # seconds for what is under way when we stop
-RECONNECTING: Final = 2  # of those, for a connection that is being made
+STOPPING: Final = 4  # seconds for what is under way when we stop
+RECONNECTING: Final = 1  # of those, for a connection that is being made
 DIALOGS_AT_ONCE, DIALOGS_MAX = 100, 2_000
 
 
@@ -219,6 +219,7 @@ class Telegram:
             workdir=str(self._directory),
             workers=1,  # several would finish out of order: a reply before its signal
             sleep_threshold=0,
+            skip_updates=True,  # kurigram's own recovery, beside ours, would double everything
             connection_factory=self._connect,
         )
         # The parsers ask Telegram for the parent of every reply before any handler runs.
@@ -307,12 +308,15 @@ class Telegram:
         async with self._turn:
             if self._catch_up is None or self._client is None:
                 return
-            try:
-                await self._client.fetch_peers(_people(container))
-            except sqlite3.Error as exc:
-                # What is not kept is asked for when it is needed.
-                log.warning("peers were not kept", error=str(exc))
+            await self._keep_peers(self._client, container)
             self._catch_up.hear(container)
+
+    async def _keep_peers(self, client: Any, answer: Any) -> None:
+        try:
+            await client.fetch_peers(_people(answer))
+        except sqlite3.Error as exc:
+            # What is not kept is asked for when it is needed; the answer is good all the same.
+            log.warning("peers were not kept", error=str(exc))
 
     async def _disconnected(self, *_: Any) -> None:
         """What was pushed or answered to a connection that is gone is lost. Called by the library."""
@@ -354,7 +358,7 @@ class Telegram:
             answer = await self._answer_to(query, client)
         if isinstance(answer, types.BadMsgNotification):
             raise ConnectionError(f"refused by MTProto with code {answer.error_code}")
-        await client.fetch_peers(_people(answer))
+        await self._keep_peers(client, answer)
         if self._catch_up is not None:
             self._catch_up.answered(query, answer)
         return answer
@@ -479,6 +483,9 @@ class _Client(Client):
 
     async def handle_updates(self, updates: Any) -> None:
         await self.on_pushed(updates)
+
+    async def updates_watchdog(self) -> None:
+        """Asks for nothing: `CatchUp` does, and this one's failures would come up when we stop."""
 
 
 class _Queue:

@@ -229,9 +229,12 @@ class Sender:
                 await self._connection.call(_deletion(peer, some))
 
     async def find(
-        self, target: ChatId, text: str, media: Media | None, *, after: MessageId
+        self, target: ChatId, text: str | None, media: Media | None, *, after: MessageId
     ) -> MessageId | None:
-        """The first message of ours behind that one that says this; None: there is none yet."""
+        """The first message of ours behind that one that says this; None: there is none yet.
+
+        `text` None: whatever it says.
+        """
         with translated(target):
             peer = await self._connection.peer(target)
             for first in range(after + 1, after + 1 + FOUND_WITHIN, READ_MAX):
@@ -276,11 +279,11 @@ class Sender:
         return shown[0]
 
 
-def _says(message: Any, text: str, expected: Media | None) -> bool:
+def _says(message: Any, text: str | None, expected: Media | None) -> bool:
     ours = getattr(message, "out", None) or getattr(message, "post", None)
     words = getattr(message, "message", None) or ""
-    if not ours or words.strip() != text.strip():  # Telegram trims what it is given
-        return False
+    if not ours or (text is not None and words.strip() != text.strip()):
+        return False  # stripped, since Telegram trims what it is given
     return _file(media(getattr(message, "media", None))) == _file(expected)
 
 
@@ -383,7 +386,13 @@ def refusal(exc: RPCError, chat_id: ChatId | None, *, reply: bool = False) -> Te
         return RetryLater(text, after=timedelta(seconds=int(seconds[1])) if seconds else None)
     if reply and name in LOST_PARENTS:
         return ParentGone(text)
-    closed = name in CLOSED_CHATS or (code == FORBIDDEN and name not in NOT_OURS)
-    if closed and chat_id is not None:
+    if chat_id is not None and _is_closed(code, name):
         return TargetUnavailable(text, chat_id)
     return PostRefused(text)
+
+
+def _is_closed(code: int, name: str) -> bool:
+    """Whether the chat takes nothing at all; where it is a kind of message, others may be taken."""
+    if name in NOT_OURS or re.fullmatch(r"CHAT_SEND_(?!PLAIN_)\w+_FORBIDDEN", name):
+        return False
+    return code == FORBIDDEN or name in CLOSED_CHATS
