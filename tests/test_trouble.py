@@ -337,7 +337,7 @@ async def test_a_session_file_that_others_can_read_is_refused(begun, command):
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
 @pytest.mark.parametrize("command", [["run"], ["check"], ["replay", "x"], ["backup", "copy.db"]])
-def test_an_env_file_that_others_can_read_is_refused(run, tmp_path, mode, command):  # noqa: F811
+def test_an_env_file_that_others_can_read_is_refused(run, tmp_path, mode, command):
     (tmp_path / ".env").write_text("BOT_TOKEN=42:secret\n")
     (tmp_path / ".env").chmod(mode)
     done = run(*command)
