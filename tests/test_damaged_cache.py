@@ -42,8 +42,6 @@ from tests.test_hostile_cache import (
     track,
 )
 
-pytestmark = pytest.mark.heavy
-
 EACH = 97  # times 31 kinds: 3,007
 
 # ── 31 ways to spoil a cache that is closed ───────────────────────────────────
@@ -206,6 +204,7 @@ def damaged_copy(golden, number, damage, chance):
     return place / "flows"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", KINDS)
 async def test_no_damage_changes_an_answer_or_stalls_the_loop(golden, kind, capsys):
     chance = random.Random(kind)
@@ -238,6 +237,16 @@ def test_a_cache_of_another_user_is_set_aside(golden, what):
 
     open_flow_cache(golden, SECRET).close()
 
+    assert len(list(golden.parent.glob("golden.bad-*"))) == 1
+
+
+def test_a_cache_with_a_file_that_is_none_of_its_own_is_set_aside(golden):
+    """SQLite deletes whatever a planted rollback journal names."""
+    (golden / "cache.db-journal").write_bytes(b"")
+
+    open_flow_cache(golden, SECRET).close()
+
+    assert not (golden / "cache.db-journal").exists()
     assert len(list(golden.parent.glob("golden.bad-*"))) == 1
 
 

@@ -30,8 +30,6 @@ from tests.conftest import SECRET
 from tests.lag import BOUND, lag
 from tests.people import ALICE, BOB, CAROL, GROUP, at, signal_id
 
-pytestmark = pytest.mark.heavy
-
 QUIET, BUSY, UNKNOWN = signal_id(1), signal_id(2), signal_id(3)
 ROOT, REPLY, OTHER = (MessageId(number) for number in (10, 11, 12))
 NOW = at(80)
@@ -280,6 +278,7 @@ async def attack(flows, outside, mode, operation):
     return planted
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.__name__)
 @pytest.mark.parametrize("mode", MODES, ids=repr)
 async def test_no_planted_row_is_run_followed_or_believed(

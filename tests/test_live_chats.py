@@ -6,6 +6,8 @@ import pytest
 
 from tests.loopback import Member, Role
 
+pytestmark = pytest.mark.heavy
+
 # What an author ends a test with: when it has been posted, so has all that was to be posted.
 LAST = "#idea that is all"
 

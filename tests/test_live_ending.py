@@ -12,6 +12,8 @@ from pyrogram import raw
 from tests.loopback import FloodWait, Hold, Member, Role, Swallow
 from tests.stage import SEND
 
+pytestmark = pytest.mark.heavy
+
 EDIT = raw.functions.messages.EditMessage
 DELETE = raw.functions.channels.DeleteMessages
 NEEDED = ("API_ID", "API_HASH", "BOT_TOKEN", "SOURCE_CHAT_ID", "TARGET_CHAT_ID")

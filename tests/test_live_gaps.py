@@ -10,6 +10,8 @@ import pytest
 from tests.loopback import Entity
 from tests.stage import Stage
 
+pytestmark = pytest.mark.heavy
+
 
 class Story:
     """Two signals with an update each before the gap; `goes_on` is what happens in it."""

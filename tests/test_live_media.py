@@ -9,6 +9,8 @@ from tests.loopback import Contact, Dice, Entity, Hold, Location, Poll, Venue
 from tests.loopback.tl import make
 from tests.stage import SEND
 
+pytestmark = pytest.mark.heavy
+
 types = raw.types
 
 

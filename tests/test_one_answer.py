@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -33,6 +34,8 @@ from bot.state.flow_disk import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
 from bot.storage.store import SignalStore, connect
 from tests.people import ALICE, BOB, CAROL, GROUP, HOUR, NOON, TARGET, TTL
+
+pytestmark = pytest.mark.heavy
 
 ENDED = 0  # what an operator's release leaves as the last activity
 PERMITTED = frozenset({ALICE, BOB})

@@ -17,6 +17,8 @@ from selenium.webdriver.chrome.service import Service
 from bot.picture.page import page
 from tests.test_picture import ABOUT, SAMPLE, STORY, command, crowd, evil_facts, figures_of
 
+pytestmark = pytest.mark.heavy
+
 QUIET = (
     "--headless",
     "--no-sandbox",

@@ -27,6 +27,8 @@ from tests.people import ALICE, TARGET, says
 from tests.stage import Stage
 from tests.test_store import add_signal
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture
 async def stage(tmp_path):
