@@ -237,6 +237,7 @@ class Live:
             username=me.username,
             source=self._source,
             targets=self._core.targets,
+            tiers=["memory", *(["disk"] if self._core.flows.disk_works else []), "table"],
             ttl_hours=self._settings.flow_ttl_hours.total_seconds() / 3600,
             after_ttl=self._settings.flow_after_ttl,
             **counts._asdict(),

@@ -49,6 +49,7 @@ async def test_the_start_is_one_line_with_who_where_and_how_much(stage):
         assert said["account"] == said["username"] == "relay_bot"
         assert (said["source"], said["targets"]) == (stage.group.id, [stage.target.id])
         assert (said["ttl_hours"], said["after_ttl"]) == (24, "owner")
+        assert said["tiers"] == ["memory", "disk", "table"]
 
 
 # ── trouble in the target ──

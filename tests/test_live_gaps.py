@@ -7,8 +7,8 @@ from contextlib import closing
 
 import pytest
 
-from tests.loopback import Entity
-from tests.stage import Stage
+from tests.loopback import Entity, FloodWait
+from tests.stage import SEND, Stage
 
 pytestmark = pytest.mark.heavy
 
@@ -234,3 +234,43 @@ async def arrives(stage, *more):
     wanted = ["TP1", "#idea ETH", *more]
     await stage.telegram.wait_for(lambda: texts() == wanted, timeout=20, what=f"{wanted}")
     return first
+
+
+async def test_two_hosts_by_mistake_post_nothing_twice(stage, tmp_path):
+    """The same token, and each its own data directory."""
+    async with stage.relay():
+        second = await stage.launch(DATA_DIR=str(tmp_path / "elsewhere"))
+        await second.wait_output('"started"', timeout=30)
+        signal_ = await stage.alice.sends(stage.group, "#idea")
+        photos = [stage.telegram.photo() for _ in range(2)]
+        await stage.alice.sends_album(stage.group, photos, caption="TP1", reply_to=signal_)
+        await stage.shows("#idea", "TP1", "")
+        await second.wait_output('"posted"', count=3)
+        second.terminate()
+        assert await second.wait(timeout=15) == 0
+
+    everything = stage.telegram.messages(stage.target, deleted=True)
+    assert [seen.text for seen in everything] == ["#idea", "TP1", ""]
+
+
+async def test_told_to_stop_with_a_hundred_posts_pending_it_ends_in_time_and_posts_each_once(stage):
+    script = stage.telegram.faults.on(SEND, FloodWait(60))
+    texts = [f"#idea {number}" for number in range(100)]
+    async with stage.relay() as program:
+        for text in texts:
+            await stage.alice.sends(stage.group, text)
+        await program.wait_output('"decided"', count=100, timeout=30)
+        program.terminate()
+        assert await program.wait(timeout=10) == 0
+    assert script.hits == 1
+    assert stage.posted() == []
+    async with stage.relay():
+        await stage.shows(*texts)
+
+
+async def test_told_to_stop_in_the_midst_of_a_login_it_does_not_wait_for_that(stage):
+    with stage.telegram.faults.freeze():
+        program = await stage.launch(LOG_LEVEL="DEBUG")
+        await program.wait_output("auth key", timeout=20)
+        program.terminate()
+        assert await program.wait(timeout=10) == 0
