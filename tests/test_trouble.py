@@ -206,6 +206,21 @@ async def test_a_disk_that_fails_at_run_time_delays_decisions_and_loses_none(beg
         await begun.shows("#idea before", "#idea failing")
 
 
+async def test_a_table_damaged_at_run_time_delays_decisions_until_it_is_mended(begun):
+    """A reply must not be answered from the caches alone, nor a signal from nothing."""
+    async with begun.relay() as program:
+        with closing(sqlite3.connect(database(begun))) as db:
+            db.execute("ALTER TABLE signals RENAME TO out_of_reach")
+            signal_ = await begun.alice.sends(begun.group, "#idea damaged")
+            await begun.bob.sends(begun.group, "me too", reply_to=signal_)
+            await program.wait_output("intake waits", timeout=20)
+            assert [seen.text for seen in begun.posted()] == ["#idea before"]
+            db.execute("ALTER TABLE out_of_reach RENAME TO signals")
+        await begun.alice.sends(begun.group, "TP1", reply_to=signal_)
+        await begun.shows("#idea before", "#idea damaged", "TP1")
+        assert "no such table" in program.output
+
+
 async def test_a_table_that_does_not_answer_stalls_nobody(tmp_path):
     """A lock held for as long as the bot waits for one: the loop goes round all the while."""
     store = SignalStore(connect(tmp_path / "signals.db"))
