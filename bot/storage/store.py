@@ -90,6 +90,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+WAL_TRIES, WAL_RETRY = 5, 0.1  # seconds
 BUSY_TIMEOUT: Final = 5.0  # seconds a statement waits for another process's lock
 TO_DO: Final = frozenset({PostState.PENDING, PostState.EDIT, PostState.DELETE})
 REFUSALS_KEPT: Final = 30 * 86_400  # seconds
@@ -160,7 +161,7 @@ class SignalStore:
         await asyncio.to_thread(_try, self._engine.url.database)
         with _errors_of(self._engine):
             self._connection = await self._engine.connect()
-        await self._read(_prepare)
+        await self._prepare()
         version = await self._write(self.schema_version)
         await self._read(_check)
         for number in range(version + 1, len(self._migrations) + 1):
@@ -185,6 +186,17 @@ class SignalStore:
     async def ask(self, query: Callable[[Connection], T]) -> T:
         """Run one of the queries of `bot.storage.records`."""
         return await self._read(query)
+
+    async def _prepare(self) -> None:
+        """Two that turn a new file to WAL at once are refused at once, whatever their time-out."""
+        for _ in range(WAL_TRIES - 1):
+            try:
+                return await self._read(_prepare)
+            except DatabaseUnavailable as exc:
+                if "locked" not in str(exc):
+                    raise
+            await asyncio.sleep(WAL_RETRY)
+        return await self._read(_prepare)
 
     async def close(self) -> None:
         """Behind whatever was asked before."""
