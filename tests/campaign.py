@@ -371,7 +371,7 @@ class Campaign:
         while before != self.talk.verdict():  # it gets on
             before = self.talk.verdict()
             # Not done in time: then the verdict says what is wrong.
-            with contextlib.suppress(AssertionError):
+            with contextlib.suppress(AssertionError, TimeoutError):
                 await self._all_done()
         program.terminate()
         code = await program.wait()
@@ -390,7 +390,9 @@ async def run(kills, seed, *, faults, steps, progress):
             program.kill()
             await program.wait()
             if steps:
-                with contextlib.suppress(AssertionError):  # the verdict says what is wrong
+                with contextlib.suppress(
+                    AssertionError, TimeoutError
+                ):  # the verdict says what is wrong
                     await campaign.kills_at_every_step()
             with campaign.unreliable_server() if faults else contextlib.nullcontext():
                 await campaign.random_kills(kills, progress)
