@@ -61,8 +61,8 @@ class Hearing:
 
     `ours` are the authors of what comes back to us and is no news. `wake` is called when there may
     be something new to post, `begin_anew` when a chat of ours has become another one.
-    `more_to_come`: further events are known to follow. Once
-    `stopping` is set nothing more is heard: it comes again at the next start.
+    `more_to_come`: further events are known to follow. Once `stopping` is set nothing more is
+    heard: it comes again at the next start.
     """
 
     def __init__(
