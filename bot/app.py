@@ -21,7 +21,8 @@ from bot.orders import Orders
 from bot.signals import Markers
 from bot.state.flow_disk import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
-from bot.storage.store import REFUSALS_KEPT, SignalStore, connect
+from bot.storage.database import Database
+from bot.storage.store import REFUSALS_KEPT, SignalStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -60,7 +61,7 @@ async def open_core(
     """
     markers = Markers(settings.signal_markers, settings.signal_patterns)
     _keep_private(settings)
-    store = SignalStore(connect(settings.database, in_loop=in_loop), clock=clock)
+    store = SignalStore(Database(settings.database, in_loop=in_loop), clock=clock)
     with locked(settings.data_dir / "lock"):
         try:
             await store.open()
@@ -85,7 +86,7 @@ async def open_core(
 @asynccontextmanager
 async def open_tables(settings: Settings, *, read_only: bool = True) -> AsyncIterator[SignalStore]:
     """The tables alone, for a look at them or an order, beside a running bot or without one."""
-    store = SignalStore(connect(settings.database, in_loop=True, read_only=read_only))
+    store = SignalStore(Database(settings.database, in_loop=True, read_only=read_only))
     try:
         await store.open_existing()
         yield store

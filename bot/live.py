@@ -7,12 +7,12 @@ import os
 import signal
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import structlog
 
 from bot.app import Core, forget_old_refusals, open_core
-from bot.errors import RetryLater, SettingsError
+from bot.errors import DatabaseUnavailable, RetryLater, SettingsError
 from bot.hearing import Hearing, unless
 from bot.metrics import Metrics
 from bot.models import AuthorId
@@ -173,6 +173,7 @@ class Live:
                     asyncio.create_task(self._hearing.bookmarks.run()),
                     asyncio.create_task(self._core.orders.run(self._wake)),
                     asyncio.create_task(self._metrics.measure_lag()),
+                    asyncio.create_task(look_for_damage(self._core.store)),
                 ]
                 await asyncio.wait(
                     {*posting, *hearing, stopping}, return_when=asyncio.FIRST_COMPLETED
@@ -292,6 +293,22 @@ class Facts:
 
     async def backlog(self) -> Backlog:
         return await self._core.store.ask(partial(records.backlog, targets=self._core.targets))
+
+
+class Searchable(Protocol):
+    async def look_through(self) -> None: ...
+
+
+async def look_for_damage(table: Searchable) -> None:
+    """Until cancelled: a bot whose table is not to be trusted must end. Raises `DatabaseUnusable`.
+
+    Not before the first message is heard: a large table takes seconds to look through.
+    """
+    try:
+        await table.look_through()
+    except DatabaseUnavailable as exc:
+        log.warning("table was not looked through for damage", error=str(exc))
+    await asyncio.Event().wait()
 
 
 async def end(tasks: Iterable[asyncio.Task[Any]], *, patience: float = 0.5) -> None:

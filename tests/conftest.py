@@ -12,7 +12,8 @@ import pytest
 from hypothesis import settings
 
 from bot.state.flow_disk import open_flow_cache
-from bot.storage.store import SignalStore, connect
+from bot.storage.database import Database
+from bot.storage.store import SignalStore
 
 # Examples vary in how much disk they touch; their time says nothing.
 settings.register_profile("default", deadline=None, print_blob=True)
@@ -28,7 +29,7 @@ SECRET = bytes(range(32))
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SignalStore]:
-    store = SignalStore(connect(tmp_path / "signals.db", in_loop=True))
+    store = SignalStore(Database(tmp_path / "signals.db", in_loop=True))
     await store.open()
     yield store
     await store.close()

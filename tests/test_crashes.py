@@ -23,7 +23,8 @@ from bot.models import ChatId, MessageId, Reached
 from bot.relay import Relay
 from bot.signals import Markers
 from bot.state.flow_tracker import FlowTracker
-from bot.storage.store import SignalStore, connect
+from bot.storage.database import Database
+from bot.storage.store import SignalStore
 from bot.telegram.catch_up import EVERY, CatchUp
 from bot.telegram.messages import events
 from tests.boxes import CHANNEL, ME, FakeTelegram, container
@@ -330,7 +331,7 @@ async def test_a_crash_at_every_await_loses_doubles_and_disorders_nothing(tmp_pa
 
 
 async def crash_at_every_await(tmp_path, share):
-    crashes, engine = 0, connect(tmp_path / "signals.db", in_loop=True)
+    crashes, engine = 0, Database(tmp_path / "signals.db", in_loop=True)
     for seed in itertools.count(1_000 * share):
         steps, undisturbed = await lives_through(seed, engine)
         assert undisturbed.shows() == undisturbed.should_show()

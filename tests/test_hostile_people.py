@@ -21,7 +21,8 @@ from bot.models import IncomingMessage, Outcome, Reason
 from bot.signals import Markers
 from bot.state.flow_disk import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
-from bot.storage.store import SignalStore, connect
+from bot.storage.database import Database
+from bot.storage.store import SignalStore
 from bot.telegram.messages import events
 from tests.conftest import SECRET
 from tests.loopback import LoopbackTelegram
@@ -196,7 +197,7 @@ def check(made, event, decision, flows):
 async def through_the_intake(directory, seed):
     """How many messages were taken as a signal, as an update, and not at all."""
     chance = random.Random(seed)
-    store = SignalStore(connect(directory / "signals.db", in_loop=True))
+    store = SignalStore(Database(directory / "signals.db", in_loop=True))
     await store.open()
     tracker = FlowTracker(store, open_flow_cache(directory / "flows", SECRET), clock=lambda: NOON)
     handlers = (
@@ -248,7 +249,7 @@ def test_no_letter_passes_for_another_by_folding(letter):
 
 async def test_which_marker_matched_is_kept_with_the_signal(tmp_path):
     """So that `why` can tell."""
-    store = SignalStore(connect(tmp_path / "signals.db", in_loop=True))
+    store = SignalStore(Database(tmp_path / "signals.db", in_loop=True))
     await store.open()
     tracker = FlowTracker(store, None)
     intake = Intake(
@@ -284,7 +285,7 @@ def conversation():
 
 async def decided(directory, clock):
     """The decisions on the conversation; memory is small, so that the disk matters."""
-    store = SignalStore(connect(directory / "signals.db", in_loop=True), clock=clock)
+    store = SignalStore(Database(directory / "signals.db", in_loop=True), clock=clock)
     await store.open()
     decisions = []
     messages = conversation()
@@ -338,7 +339,7 @@ async def test_the_caches_own_expiry_is_housekeeping(tmp_path, expiry, capsys):
     expected = await decided(tmp_path, lambda: at(0))
     with closing(sqlite3.connect(tmp_path / "flows" / "cache.db")) as db, db:
         db.execute(f"UPDATE Cache SET expire_time = {expiry}")
-    store = SignalStore(connect(tmp_path / "signals.db", in_loop=True))
+    store = SignalStore(Database(tmp_path / "signals.db", in_loop=True))
     await store.open()
     cold = FlowTracker(store, None, ttl=timedelta(hours=72))
     warm = FlowTracker(store, open_flow_cache(tmp_path / "flows", SECRET), clock=lambda: at(0))

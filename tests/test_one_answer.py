@@ -32,7 +32,8 @@ from bot.orders import Orders
 from bot.signals import Markers
 from bot.state.flow_disk import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
-from bot.storage.store import SignalStore, connect
+from bot.storage.database import Database
+from bot.storage.store import SignalStore
 from tests.people import ALICE, BOB, CAROL, GROUP, HOUR, NOON, TARGET, TTL
 
 pytestmark = pytest.mark.heavy
@@ -66,7 +67,7 @@ class Bot(NamedTuple):
 
 
 async def start(directory: Path, after_ttl: AfterTtl, max_in_memory: int, clock) -> Bot:
-    store = SignalStore(connect(directory / "signals.db", in_loop=True))
+    store = SignalStore(Database(directory / "signals.db", in_loop=True))
     await store.open()
     cache = open_flow_cache(directory / "flows", await store.cache_key())
     flows = FlowTracker(store, cache, after_ttl=after_ttl, max_in_memory=max_in_memory, clock=clock)

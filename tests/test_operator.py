@@ -26,8 +26,9 @@ from bot.operator.shown import show_flows, show_rows, show_thread
 from bot.operator.status import as_rows, status
 from bot.operator.why import why
 from bot.operator.wording import duration, size
+from bot.storage.database import Database
 from bot.storage.schema import MIGRATIONS
-from bot.storage.store import SignalStore, connect
+from bot.storage.store import SignalStore
 from tests.conftest import ROOT
 from tests.exports import CHAT_ID, message, write
 from tests.people import ALICE, BOB, CAROL, GROUP, NOON, TARGET, says
@@ -94,7 +95,7 @@ class Story:
 
     async def is_heard_of(self, box, message_id):
         store = SignalStore(
-            connect(self.settings().database, in_loop=True), clock=lambda: self.now - 7200
+            Database(self.settings().database, in_loop=True), clock=lambda: self.now - 7200
         )
         await store.open_existing()
         await store.move_cursors([Cursor(box, 7, message_id=message_id)])

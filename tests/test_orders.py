@@ -24,7 +24,8 @@ from bot.models import (
 from bot.orders import LOOK_EVERY, Orders
 from bot.state.flow_disk import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
-from bot.storage.store import SignalStore, connect
+from bot.storage.database import Database
+from bot.storage.store import SignalStore
 from tests.people import ALICE, BOB, TARGET, at, says
 
 
@@ -76,7 +77,7 @@ async def start(store, tmp_path):
 @pytest.fixture
 async def shell(tmp_path, store):
     """The tables as another process sees them."""
-    other = SignalStore(connect(tmp_path / "signals.db", in_loop=True), clock=lambda: at(1))
+    other = SignalStore(Database(tmp_path / "signals.db", in_loop=True), clock=lambda: at(1))
     await other.open_existing()
     yield other
     await other.close()

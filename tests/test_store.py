@@ -12,7 +12,8 @@ from sqlalchemy import create_engine, inspect
 from bot.errors import DatabaseUnavailable, DatabaseUnusable
 from bot.models import Decision, Flow, Outcome, Reason, SignalFields, Tier
 from bot.storage import schema
-from bot.storage.store import SignalStore, connect
+from bot.storage.database import Database
+from bot.storage.store import SignalStore
 from tests.people import ALICE, BOB, TARGET, at, says, signal_id
 
 
@@ -21,13 +22,13 @@ def database(tmp_path):
     return tmp_path / "signals.db"
 
 
-@pytest.fixture(params=[False, True], ids=["aiosqlite", "in loop"])
+@pytest.fixture(params=[False, True], ids=["in a thread", "in loop"])
 async def opened(database, request):
-    """A function that opens stores on the one database, with either driver."""
+    """A function that opens stores on the one database, in either way."""
     stores = []
 
     async def open_store(**options):
-        stores.append(SignalStore(connect(database, in_loop=request.param), **options))
+        stores.append(SignalStore(Database(database, in_loop=request.param), **options))
         await stores[-1].open()
         return stores[-1]
 
@@ -108,7 +109,7 @@ async def test_the_steps_lead_to_the_tables_the_queries_are_written_for(opened, 
 
 
 async def test_two_processes_may_open_a_new_database_at_the_same_moment(database):
-    stores = [SignalStore(connect(database)) for _ in range(4)]
+    stores = [SignalStore(Database(database)) for _ in range(4)]
 
     await asyncio.gather(*(each.open() for each in stores))
 
@@ -120,7 +121,7 @@ async def test_two_processes_may_open_a_new_database_at_the_same_moment(database
 async def test_a_step_that_fails_leaves_no_half_of_itself(database):
     """The step and its number are one transaction."""
     broken = (*schema.MIGRATIONS[0][:4], "CREATE TABLE signals (again INTEGER)")
-    first = SignalStore(connect(database), migrations=[broken])
+    first = SignalStore(Database(database), migrations=[broken])
     with pytest.raises(DatabaseUnavailable, match="already exists"):
         await first.open()
     await first.close()
@@ -134,7 +135,7 @@ async def test_a_step_that_fails_leaves_no_half_of_itself(database):
 async def test_every_new_database_has_a_cache_key_of_its_own(tmp_path):
     keys = set()
     for name in ("a.db", "b.db"):
-        store = SignalStore(connect(tmp_path / name))
+        store = SignalStore(Database(tmp_path / name))
         await store.open()
         keys.add(await store.cache_key())
         await store.close()
@@ -189,7 +190,7 @@ async def test_a_database_that_is_not_for_us_is_refused_and_left_as_it_is(
 
 
 async def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path):
-    store = SignalStore(connect(tmp_path / "missing" / "signals.db"))
+    store = SignalStore(Database(tmp_path / "missing" / "signals.db"))
 
     with pytest.raises(DatabaseUnavailable, match="unable to open"):
         await store.open()

@@ -20,7 +20,8 @@ from bot.app import open_core
 from bot.config import Settings
 from bot.errors import DatabaseUnavailable, DatabaseUnusable, UsageError
 from bot.storage.backup import back_up
-from bot.storage.store import SignalStore, connect
+from bot.storage.database import Database
+from bot.storage.store import SignalStore
 from tests.lag import BOUND, lag
 from tests.loopback import LoopbackTelegram
 from tests.people import ALICE, TARGET, says
@@ -125,6 +126,27 @@ async def test_a_damaged_table_at_start_is_one_line_and_a_backup_helps(begun):
     await goes_on(begun)
 
 
+# More than a bot that starts again may wait for to be looked through.
+MANY_REFUSALS = """
+    INSERT INTO decisions (source_chat_id, source_message_id, outcome, reason, at, recorded_at)
+    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000)
+    SELECT -1, i, 'rejected', 'not_the_owner', 4000000000, 0 FROM n
+"""
+
+
+async def test_damage_deep_in_a_large_table_ends_the_bot_soon_after_its_start(begun):
+    with closing(sqlite3.connect(database(begun))) as db:
+        db.execute(MANY_REFUSALS)
+        db.commit()
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    scribble(database(begun), database(begun).stat().st_size - 100 * 4096)
+    program = await begun.launch(LOG_LEVEL="INFO")
+
+    assert await program.wait(timeout=30) == 1
+    assert "started" in program.output
+    assert "put a backup in its place" in program.output.splitlines()[-1]
+
+
 async def test_a_table_that_is_no_database_is_one_line(begun):
     whole = database(begun).read_bytes()
     database(begun).write_bytes(b"see you\n" * 1_000)
@@ -223,7 +245,7 @@ async def test_a_table_damaged_at_run_time_delays_decisions_until_it_is_mended(b
 
 async def test_a_table_that_does_not_answer_stalls_nobody(tmp_path):
     """A lock held for as long as the bot waits for one: the loop goes round all the while."""
-    store = SignalStore(connect(tmp_path / "signals.db"))
+    store = SignalStore(Database(tmp_path / "signals.db"))
     await store.open()
     with closing(sqlite3.connect(tmp_path / "signals.db", isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
@@ -268,7 +290,7 @@ async def test_a_backup_of_the_running_bot_is_whole_and_runs_in_its_place(stage)
 
 async def test_a_backup_while_thousands_are_written_is_consistent(tmp_path):
     """As of one moment: every update's signal is there, and every post's message."""
-    store = SignalStore(connect(tmp_path / "signals.db"))
+    store = SignalStore(Database(tmp_path / "signals.db"))
     await store.open()
 
     async def write():

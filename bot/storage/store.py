@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sqlite3
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import (
-    URL,
     BigInteger,
     and_,
     bindparam,
@@ -29,8 +24,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import IntegrityError
 
 from bot.errors import DatabaseUnavailable, DatabaseUnusable, UnknownFlow
 from bot.models import (
@@ -51,7 +45,6 @@ from bot.models import (
     RecordedAlbum,
     SignalId,
 )
-from bot.storage import in_loop as in_loop_driver
 from bot.storage.schema import (
     APPLICATION_ID,
     MIGRATIONS,
@@ -66,7 +59,7 @@ from bot.storage.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sqlalchemy import (
         ColumnElement,
@@ -78,7 +71,6 @@ if TYPE_CHECKING:
         Table,
         Update,
     )
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from bot.models import (
         AuthorId,
@@ -87,41 +79,13 @@ if TYPE_CHECKING:
         SignalFields,
         UnixTime,
     )
+    from bot.storage.database import Database
 
 T = TypeVar("T")
 
-WAL_TRIES, WAL_RETRY = 5, 0.1  # seconds
-BUSY_TIMEOUT: Final = 5.0  # seconds a statement waits for another process's lock
 TO_DO: Final = frozenset({PostState.PENDING, PostState.EDIT, PostState.DELETE})
 REFUSALS_KEPT: Final = 30 * 86_400  # seconds
-HINTS: Final = {
-    "locked": "another program holds it: close that one",
-    "readonly": "the bot's user must be allowed to write it and its directory",
-    "is full": "make room on its disk",
-    "I/O error": "its disk is full or failing",
-    "malformed": "it is damaged: put a backup in its place",
-}
 RECORDS: Final = (signals, signal_updates, decisions)  # a message is in one of them at most
-
-
-def connect(database: Path, *, in_loop: bool = False, read_only: bool = False) -> AsyncEngine:
-    """An engine on a SQLite file; nothing is opened yet. `in_loop`: see that module.
-
-    `read_only` works in the loop, and beside a bot that writes.
-
-    The driver's own transaction handling is off (`isolation_level` None): it would begin late and
-    deferred, so that two writers could both read first and then fail. `_transaction` begins.
-    """
-    name = f"{database.resolve().as_uri()}?mode=ro" if read_only else str(database)
-
-    async def open_in_loop() -> in_loop_driver.Connection:
-        return in_loop_driver.Connection(name, timeout=BUSY_TIMEOUT, uri=read_only)
-
-    return create_async_engine(
-        URL.create("sqlite+aiosqlite", database=str(database)),
-        connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT},
-        **({"async_creator": open_in_loop} if in_loop or read_only else {}),
-    )
 
 
 class Counts(NamedTuple):
@@ -138,12 +102,12 @@ class SignalStore:
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        database: Database,
         *,
         clock: Callable[[], float] = time.time,
         migrations: Sequence[Sequence[str]] = MIGRATIONS,
     ) -> None:
-        self._engine = engine
+        self._database = database
         self._clock = clock
         self._migrations = migrations
         # Built once: putting an expression together costs more than SQLite needs to run it.
@@ -153,17 +117,12 @@ class SignalStore:
         self._flow = select(signals.c.source_user_id, signals.c.last_owner_activity).where(
             signals.c.id == bindparam("signal_id")
         )
-        self._connection: AsyncConnection | None = None
-        self._turn = asyncio.Lock()  # one transaction at a time on the one connection
 
     async def open(self) -> None:
         """Connect, and bring the database to the newest schema, one step at a time."""
-        await asyncio.to_thread(_try, self._engine.url.database)
-        with _errors_of(self._engine):
-            self._connection = await self._engine.connect()
-        await self._prepare()
+        await self._database.open()
         version = await self._write(self.schema_version)
-        await self._read(_check)
+        await self._database.glance()
         for number in range(version + 1, len(self._migrations) + 1):
             await self._write(partial(self._migrate_to, number=number))
 
@@ -172,10 +131,10 @@ class SignalStore:
 
         Makes nothing and brings nothing up to date: that is for the bot, which holds the lock.
         """
-        name = self._engine.url.database
-        await asyncio.to_thread(_must_exist, name)
-        with _errors_of(self._engine):
-            self._connection = await self._engine.connect()
+        name = self._database.path
+        if not name.exists():
+            raise DatabaseUnavailable(f"{name}: no database there, the bot has not run here yet")
+        await self._database.open()
         version = await self._read(self.schema_version)
         if version < len(self._migrations):
             raise DatabaseUnusable(
@@ -183,28 +142,17 @@ class SignalStore:
                 "start the bot once, that brings it up to date"
             )
 
+    async def look_through(self) -> None:
+        """Look for damage everywhere, however long that takes. Raises `DatabaseUnusable`."""
+        await self._database.look_through()
+
     async def ask(self, query: Callable[[Connection], T]) -> T:
         """Run one of the queries of `bot.storage.records`."""
         return await self._read(query)
 
-    async def _prepare(self) -> None:
-        """Two that turn a new file to WAL at once are refused at once, whatever their time-out."""
-        for _ in range(WAL_TRIES - 1):
-            try:
-                return await self._read(_prepare)
-            except DatabaseUnavailable as exc:
-                if "locked" not in str(exc):
-                    raise
-            await asyncio.sleep(WAL_RETRY)
-        return await self._read(_prepare)
-
     async def close(self) -> None:
         """Behind whatever was asked before."""
-        async with self._turn:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                await connection.close()
-            await self._engine.dispose()
+        await self._database.close()
 
     # ── what a message becomes: one transaction each ──────────────────────────
 
@@ -595,7 +543,7 @@ class SignalStore:
         query = select(meta.c.value).where(meta.c.name == "cache_key")
         key = await self._read(lambda db: db.scalar(query))
         if not isinstance(key, bytes):
-            raise DatabaseUnusable(f"{self._engine.url.database}: no cache_key in table meta")
+            raise DatabaseUnusable(f"{self._database.path}: no cache_key in table meta")
         return key
 
     async def counts(self) -> Counts:
@@ -649,7 +597,7 @@ class SignalStore:
 
     def schema_version(self, db: Connection) -> int:
         """How many steps this database has taken. Raises `DatabaseUnusable` if it is not for us."""
-        name = db.engine.url.database
+        name = self._database.path
         application = db.scalar(text("PRAGMA application_id"))
         version = int(db.scalar(text("PRAGMA user_version")) or 0)
         if application != APPLICATION_ID:
@@ -672,77 +620,15 @@ class SignalStore:
         db.execute(text(f"PRAGMA user_version = {number}"))
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
-        return await self._read(partial(_in_transaction, work=work))
+        return await self._database.transaction(work)
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
-        # Whoever asks may be cancelled, the statement may not: in the midst of one SQLAlchemy gives
-        # the connection up, and with it what others are about to ask.
-        asked = asyncio.ensure_future(self._in_turn(work))
-        asked.add_done_callback(_look_at)
-        return await asyncio.shield(asked)
-
-    async def _in_turn(self, work: Callable[[Connection], T]) -> T:
-        async with self._turn:
-            if self._connection is None:
-                raise DatabaseUnavailable(f"{self._engine.url.database}: not open")
-            with _errors_of(self._engine):
-                return await self._connection.run_sync(work)
-
-
-def _must_exist(database: str | None) -> None:
-    if database is None or not Path(database).exists():
-        raise DatabaseUnavailable(f"{database}: no database there, the bot has not run here yet")
+        return await self._database.run(work)
 
 
 def _certain(post: Post) -> dict[str, None]:
     """Telegram refused it, so it does not stand there, unless there was a doubt before."""
     return {} if post.sent_version is not None else {"sent_version": None}
-
-
-def _look_at(asked: asyncio.Future[Any]) -> None:
-    """So that nobody complains of an error that the cancelled did not look at."""
-    if not asked.cancelled():
-        asked.exception()
-
-
-def _try(database: str | None) -> None:
-    """Raise if the file cannot be opened.
-
-    Not left to aiosqlite: where opening fails, its thread outlives the call, and at the end of the
-    program dies of an event loop that is gone, with a traceback.
-    """
-    try:
-        sqlite3.connect(database or "").close()
-    except sqlite3.Error as exc:
-        raise DatabaseUnavailable(f"{database}: {exc}") from exc
-
-
-def _prepare(db: Connection) -> None:
-    # Not in SQLAlchemy's connect event: a connection on which that fails is closed behind our
-    # back, by a thread that then finds the event loop gone.
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-        db.exec_driver_sql(f"PRAGMA {pragma}")
-
-
-def _check(db: Connection) -> None:
-    verdict = db.scalar(text("PRAGMA quick_check(1)"))
-    if verdict != "ok":
-        problem = " ".join(str(verdict).split())
-        raise DatabaseUnusable(
-            f"{db.engine.url.database} is damaged: put a backup in its place ({problem})"
-        )
-
-
-def _in_transaction(db: Connection, *, work: Callable[[Connection], T]) -> T:
-    # IMMEDIATE takes the write lock now: one who begins by reading may not get it later.
-    db.exec_driver_sql("BEGIN IMMEDIATE")
-    try:
-        result = work(db)
-        db.commit()
-    except BaseException:  # cancellation too: nothing half-done may stay open
-        db.rollback()
-        raise
-    return result
 
 
 def _is_message(table: Table) -> ColumnElement[bool]:
@@ -931,23 +817,3 @@ def _album(line: Select[Any], post: Post) -> Select[Any]:
     return line.where(
         posts.c.state == PostState.PENDING, posts.c.source_chat_id == post.source.chat_id, is_part
     )
-
-
-@contextmanager
-def _errors_of(engine: AsyncEngine) -> Iterator[None]:
-    """Raise ours for SQLite's, in SQLite's words but without the statement and its parameters."""
-    try:
-        yield
-    except IntegrityError:
-        raise
-    except DBAPIError as exc:
-        said = str(exc.orig)
-        line = f"{engine.url.database}: {said}" + _hint(said)
-        if any(sign in said for sign in ("malformed", "not a database", "no such")):
-            raise DatabaseUnusable(line) from exc
-        raise DatabaseUnavailable(line) from exc
-
-
-def _hint(said: str) -> str:
-    """What the operator can do about it, where SQLite's own words leave that open."""
-    return next((f" ({hint})" for sign, hint in HINTS.items() if sign in said), "")
