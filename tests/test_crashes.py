@@ -8,7 +8,6 @@ import random
 import sqlite3
 from collections import deque
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -121,9 +120,9 @@ class Queue(deque):
 class Process:
     """The bot's parts, as `live` puts them together, over fakes on Telegram's side."""
 
-    def __init__(self, telegram, target, engine, fuse):
-        self.database, self.fuse = engine.url.database, fuse
-        self.store = SignalStore(engine)
+    def __init__(self, telegram, target, database, fuse):
+        self.database, self.fuse = database, fuse
+        self.store = SignalStore(database)
         table = fuse.around(self.store)
         flows, markers = FlowTracker(table, None), Markers(["#idea"])
         intake = Intake(
@@ -197,7 +196,7 @@ class Process:
 
     def _to_do(self):
         query = "SELECT count(*) FROM posts WHERE state IN ('pending', 'edit', 'delete')"
-        with closing(sqlite3.connect(self.database)) as db:
+        with closing(sqlite3.connect(self.database.path)) as db:
             return db.execute(query).fetchone()[0]
 
     async def end(self):
@@ -206,7 +205,7 @@ class Process:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        await self.store.close()
+        await self.database.close()  # and not the store, which would write what it holds
 
 
 class Afternoon:
@@ -216,6 +215,7 @@ class Afternoon:
         self.chance = random.Random(seed)
         self.telegram, self.target = FakeTelegram(slice_=4), FakeTarget()
         self.expected = {}  # source message id → [text, parent], in source order
+        self.strangers = {}  # what others said: message id → parent
         self.albums = itertools.count(1)
 
     def next(self):
@@ -237,7 +237,8 @@ class Afternoon:
 
     def _update(self):
         parent = self.chance.choice(list(self.expected))
-        stranger, _ = self._say("and now?", BOB, parent)
+        stranger, said = self._say("and now?", BOB, parent)
+        self.strangers[said.id] = parent
         update, message = self._say(f"update {len(self.telegram.messages)}", parent=parent)
         self.expected[message.id] = [message.text, parent]
         return [stranger, update]
@@ -281,27 +282,36 @@ class Afternoon:
             for text, reply_to, _ in self.target.shown.values()
         ]
 
+    def should_refuse(self):
+        """Unless the message they answered was deleted: it may never have been heard of."""
+        return [said for said, parent in self.strangers.items() if parent in self.expected]
+
     def torn_albums(self):
         groups = [group for text, _, group in self.target.shown.values() if not text]
         leads = [group for text, _, group in self.target.shown.values() if "pictures" in text]
         return None in groups or groups != leads
 
 
-async def lives_through(seed, engine, steps=None):
+def refusals(database):
+    with closing(sqlite3.connect(database.path)) as db:
+        return [number for (number,) in db.execute("SELECT source_message_id FROM decisions")]
+
+
+async def lives_through(seed, database, steps=None):
     """An afternoon, with a crash after so many steps; how many there were.
 
-    The engine's file is made anew. The engine is not: compiling its statements takes longer than
+    The database's file is made anew. The object is not: compiling its statements takes longer than
     all the rest.
     """
-    for file in Path(engine.url.database).parent.glob("signals.db*"):
+    for file in database.path.parent.glob("signals.db*"):
         file.unlink()
     afternoon, fuse = Afternoon(seed), Fuse(steps)
-    process = Process(afternoon.telegram, afternoon.target, engine, Fuse())
+    process = Process(afternoon.telegram, afternoon.target, database, Fuse())
     await process.start()  # the first start decides from when on there is something to miss
     await process.quiet(afternoon.telegram)
     await process.end()
 
-    process = Process(afternoon.telegram, afternoon.target, engine, fuse)
+    process = Process(afternoon.telegram, afternoon.target, database, fuse)
     try:
         await process.start()
         for _ in range(HAPPENINGS):
@@ -317,7 +327,7 @@ async def lives_through(seed, engine, steps=None):
     if steps is None:
         return fuse.passed, afternoon
 
-    process = Process(afternoon.telegram, afternoon.target, engine, Fuse())
+    process = Process(afternoon.telegram, afternoon.target, database, Fuse())
     await process.start()
     await process.quiet(afternoon.telegram)
     await process.end()
@@ -331,15 +341,18 @@ async def test_a_crash_at_every_await_loses_doubles_and_disorders_nothing(tmp_pa
 
 
 async def crash_at_every_await(tmp_path, share):
-    crashes, engine = 0, Database(tmp_path / "signals.db", in_loop=True)
+    crashes, database = 0, Database(tmp_path / "signals.db", in_loop=True)
     for seed in itertools.count(1_000 * share):
-        steps, undisturbed = await lives_through(seed, engine)
+        steps, undisturbed = await lives_through(seed, database)
         assert undisturbed.shows() == undisturbed.should_show()
         for step in range(steps):
             async with asyncio.timeout(20):
-                _, afternoon = await lives_through(seed, engine, step)
+                _, afternoon = await lives_through(seed, database, step)
             assert afternoon.shows() == afternoon.should_show(), (seed, step)
             assert not afternoon.torn_albums(), (seed, step)
+            refused = refusals(database)
+            assert set(afternoon.should_refuse()) <= set(refused), (seed, step)
+            assert set(refused) <= set(afternoon.strangers), (seed, step)
             crashes += 1
             if crashes == AT_ONCE:
                 return

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import create_engine, inspect
 
 from bot.errors import DatabaseUnavailable, DatabaseUnusable
-from bot.models import Decision, Flow, Outcome, Reason, SignalFields, Tier
+from bot.models import Cursor, Decision, Flow, Outcome, Reason, SignalFields, Tier
 from bot.storage import schema
 from bot.storage.database import Database
-from bot.storage.store import SignalStore
-from tests.people import ALICE, BOB, TARGET, at, says, signal_id
+from bot.storage.store import REFUSALS_AT_ONCE, SignalStore
+from tests.people import ALICE, BOB, GROUP, TARGET, at, says, signal_id
 
 
 @pytest.fixture
@@ -284,11 +285,101 @@ async def test_missing_activity_is_found_again_with_the_owners_next_reply(opened
     assert await store.flow(added) == Flow(ALICE, at(9))
 
 
+REFUSED = Decision(Outcome.REJECTED, Reason.NOT_THE_OWNER, Tier.MEMORY, signal_id(1))
+
+
+def refusals(database):
+    return [number for (number,) in sql(database, "SELECT source_message_id FROM decisions")[0]]
+
+
+async def test_no_cursor_is_in_the_table_before_the_refusals_it_has_passed(database):
+    """Refusals wait for each other. What a crash takes comes again only behind the cursor."""
+    file = Database(database, in_loop=True)
+    store = SignalStore(file)
+    await store.open()
+    await store.add_decision(says(BOB, number=5), REFUSED)
+    await store.move_cursors([Cursor(GROUP, pts=9)])
+    await file.close()  # as a crash would: the store has no time to write what it holds
+
+    assert refusals(database) == [5]
+
+
+async def test_refusals_are_in_the_table_as_soon_as_it_is_idle_in_the_order_they_came(
+    opened, database
+):
+    store = await opened()
+    for number in range(1, 251):
+        assert await store.add_decision(says(BOB, number=number), REFUSED)
+    async with asyncio.timeout(10):
+        while len(refusals(database)) < 250:
+            await asyncio.sleep(0)
+
+    assert refusals(database) == list(range(1, 251))
+
+
+async def test_refusals_are_in_the_table_when_the_store_was_closed(opened, database):
+    store = await opened()
+    await store.add_decision(says(BOB, number=5), REFUSED)
+    await store.close()
+
+    assert refusals(database) == [5]
+
+
+async def test_a_refused_message_that_comes_again_is_known_whether_it_waits_or_not(
+    opened, database
+):
+    first, second, third = (says(BOB, number=number) for number in (5, 6, 7))
+    before = await opened()
+    await before.add_decision(second, REFUSED)
+    await before.close()
+
+    store = await opened()
+    assert not await store.add_decision(second, REFUSED)
+    assert await store.add_decision(third, REFUSED)
+    assert not await store.add_decision(third, REFUSED)
+    assert await store.add_decision(first, REFUSED)  # late, and yet never seen before
+    await store.close()
+
+    assert sorted(refusals(database)) == [5, 6, 7]
+
+
+async def test_a_signal_is_no_new_refusal(opened, database):
+    store = await opened()
+    signal, update = says(ALICE, "#idea", number=5), says(ALICE, number=6)
+    await store.add_decision(says(BOB, number=1), REFUSED)
+    added = await add_signal(store, signal)
+    by_owner = Decision(Outcome.UPDATE, Reason.OWNER, Tier.MEMORY, added)
+    await store.add_update(replace(update, reply_to=signal.ref), by_owner, author=ALICE)
+
+    assert not await store.add_decision(signal, REFUSED)
+    assert not await store.add_decision(update, REFUSED)
+    await store.close()
+    assert refusals(database) == [1]
+
+
+async def test_refusals_wait_for_a_table_that_does_not_answer_but_not_without_end(opened, database):
+    store = await opened()
+    await store.ask(lambda db: db.exec_driver_sql("PRAGMA busy_timeout = 0").close())
+    with closing(sqlite3.connect(database, isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        for number in range(1, REFUSALS_AT_ONCE + 1):
+            await store.add_decision(says(BOB, number=number), REFUSED)
+        last = says(BOB, number=REFUSALS_AT_ONCE + 1)
+        with pytest.raises(DatabaseUnavailable, match="locked"):
+            await store.add_decision(last, REFUSED)
+        with pytest.raises(DatabaseUnavailable, match="locked"):
+            await store.move_cursors([Cursor(GROUP, pts=9)])
+        db.execute("ROLLBACK")
+
+    assert await store.add_decision(last, REFUSED)
+    await store.close()
+    assert refusals(database) == list(range(1, last.id + 1))
+
+
 async def test_old_refusals_are_pruned_and_young_ones_kept(opened):
     store = await opened()
-    refused = Decision(Outcome.REJECTED, Reason.NOT_THE_OWNER, Tier.MEMORY, signal_id(1))
     for hours in (0, 1, 2, 3):
-        await store.add_decision(says(BOB, hours=hours), refused)
+        await store.add_decision(says(BOB, hours=hours), REFUSED)
 
     assert await store.prune_decisions(before=at(2)) == 2
     assert (await store.counts()).decisions == 2

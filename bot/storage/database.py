@@ -71,10 +71,6 @@ class Database:
         """Once it was asked for it is done, whatever becomes of whoever asked."""
         return await self._do(partial(self._run, work))
 
-    async def transaction(self, work: Callable[[Connection], T]) -> T:
-        """All of it or nothing."""
-        return await self.run(partial(_in_transaction, work=work))
-
     async def glance(self) -> None:
         """Look for damage, unless that would take long. Raises `DatabaseUnusable`.
 
@@ -183,7 +179,8 @@ def _prepare(db: Connection) -> None:
         db.exec_driver_sql(f"PRAGMA {pragma}")
 
 
-def _in_transaction(db: Connection, *, work: Callable[[Connection], T]) -> T:
+def in_transaction(db: Connection, work: Callable[[Connection], T]) -> T:
+    """All of it or nothing."""
     # IMMEDIATE takes the write lock now: one who begins by reading may not get it later.
     db.exec_driver_sql("BEGIN IMMEDIATE")
     try:

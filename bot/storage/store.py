@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+import structlog
 from sqlalchemy import (
     BigInteger,
     and_,
@@ -26,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
 from sqlalchemy.exc import IntegrityError
 
-from bot.errors import DatabaseUnavailable, DatabaseUnusable, UnknownFlow
+from bot.errors import DatabaseError, DatabaseUnavailable, DatabaseUnusable, UnknownFlow
 from bot.models import (
     ENDED_BY_HAND,
     Cursor,
@@ -45,6 +47,7 @@ from bot.models import (
     RecordedAlbum,
     SignalId,
 )
+from bot.storage.database import in_transaction
 from bot.storage.schema import (
     APPLICATION_ID,
     MIGRATIONS,
@@ -81,10 +84,13 @@ if TYPE_CHECKING:
     )
     from bot.storage.database import Database
 
+log = structlog.get_logger(__name__)
+
 T = TypeVar("T")
 
 TO_DO: Final = frozenset({PostState.PENDING, PostState.EDIT, PostState.DELETE})
 REFUSALS_KEPT: Final = 30 * 86_400  # seconds
+REFUSALS_AT_ONCE: Final = 100  # in one transaction, at the most
 RECORDS: Final = (signals, signal_updates, decisions)  # a message is in one of them at most
 
 
@@ -96,6 +102,10 @@ class Counts(NamedTuple):
 
 class SignalStore:
     """The tables, behind one connection. Raises `DatabaseError` and nothing of SQLAlchemy's.
+
+    Refusals wait for each other, for most of what is said in a group is refused. They are written
+    as soon as the table is idle, and at the latest with whatever else is written next. So no cursor
+    is in the table before them, and those that are lost in a crash come again.
 
     `clock` (unix seconds) dates the rows and decides nothing.
     """
@@ -117,6 +127,10 @@ class SignalStore:
         self._flow = select(signals.c.source_user_id, signals.c.last_owner_activity).where(
             signals.c.id == bindparam("signal_id")
         )
+        self._refusals: dict[MessageRef, dict[str, Any]] = {}  # rows that wait to be written
+        self._writing: asyncio.Task[None] | None = None  # of those
+        self._newest: dict[ChatId, MessageId] = {}  # all beyond it is not recorded yet
+        self._in_trouble = False
 
     async def open(self) -> None:
         """Connect, and bring the database to the newest schema, one step at a time."""
@@ -148,10 +162,18 @@ class SignalStore:
 
     async def ask(self, query: Callable[[Connection], T]) -> T:
         """Run one of the queries of `bot.storage.records`."""
+        await self.flush()
         return await self._read(query)
+
+    async def flush(self) -> None:
+        """Write the refusals that wait."""
+        if self._refusals:
+            await self._write(lambda _: None)
 
     async def close(self) -> None:
         """Behind whatever was asked before."""
+        if not self._in_trouble:  # else it would not answer now, either
+            await self._flush_or_say_so()
         await self._database.close()
 
     # ── what a message becomes: one transaction each ──────────────────────────
@@ -170,6 +192,7 @@ class SignalStore:
 
         `parts`: the others of its album, which are recorded with it as its first updates.
         """
+        self._pass((message, *parts))
         row = {
             **self._message_row(message),
             **_fields_row(fields),
@@ -206,6 +229,7 @@ class SignalStore:
         the others of its album. Raises `UnknownFlow`, having written nothing, if the table holds
         no such flow of that owner.
         """
+        self._pass((message, *parts))
 
         def write(db: Connection) -> bool:
             if not self._add_updates(db, [message], decision, author, targets):
@@ -258,8 +282,36 @@ class SignalStore:
             "at": message.at,
             "recorded_at": int(self._clock()),
         }
+        if message.id > await self._newest_in(message.chat_id):
+            if len(self._refusals) >= REFUSALS_AT_ONCE:
+                await self.flush()
+            self._refusals[message.ref] = row
+            self._newest[message.chat_id] = message.id
+            if self._writing is None or self._writing.done():
+                self._writing = asyncio.create_task(self._flush_or_say_so())
+            return True
         inserted = await self._write(lambda db: db.execute(self._insert[decisions], row))
         return inserted.rowcount > 0
+
+    async def _newest_in(self, chat_id: ChatId) -> MessageId:
+        newest = self._newest.get(chat_id)
+        if newest is None:
+            found = await self._read(lambda db: db.scalar(_newest(chat_id)))
+            newest = self._newest.setdefault(chat_id, MessageId(found))
+        return newest
+
+    def _pass(self, messages: Iterable[IncomingMessage]) -> None:
+        """They are about to be recorded."""
+        for message in messages:
+            if message.id > self._newest.get(message.chat_id, message.id):
+                self._newest[message.chat_id] = message.id
+
+    async def _flush_or_say_so(self) -> None:
+        try:
+            while self._refusals:
+                await self.flush()
+        except DatabaseError as exc:
+            log.warning("refusals wait to be recorded", error=str(exc), number=len(self._refusals))
 
     async def prune_decisions(self, *, before: UnixTime) -> int:
         """Delete the refusals of messages older than that; tell how many there were.
@@ -548,6 +600,7 @@ class SignalStore:
 
     async def counts(self) -> Counts:
         query = select(*(select(func.count()).select_from(t).scalar_subquery() for t in RECORDS))
+        await self.flush()
         return Counts(*await self._read(lambda db: db.execute(query).one()))
 
     def _add_posts(
@@ -620,7 +673,28 @@ class SignalStore:
         db.execute(text(f"PRAGMA user_version = {number}"))
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
-        return await self._database.transaction(work)
+        """In one transaction, with the refusals that wait."""
+        try:
+            result = await self._database.run(partial(self._with_refusals, work=work))
+        except DatabaseError:
+            self._in_trouble = True
+            raise
+        self._in_trouble = False
+        return result
+
+    def _with_refusals(self, db: Connection, *, work: Callable[[Connection], T]) -> T:
+        """In the tables' thread, where one comes after the other: they are written once."""
+        waiting = self._refusals.copy()
+
+        def write(db: Connection) -> T:
+            if waiting:
+                db.execute(self._insert[decisions], list(waiting.values()))
+            return work(db)
+
+        result = in_transaction(db, write)
+        for ref in waiting:
+            del self._refusals[ref]
+        return result
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
         return await self._database.run(work)
@@ -651,6 +725,18 @@ def _signal_at() -> CompoundSelect[Any]:
         select(signals.c.id).where(_is_message(signals)),
         select(signal_updates.c.signal_id).where(_is_message(signal_updates)),
     )
+
+
+def _newest(chat_id: ChatId) -> Select[Any]:
+    """The newest message of that chat that is recorded; 0: none is."""
+    newest = [
+        select(func.max(table.c.source_message_id))
+        .where(table.c.source_chat_id == chat_id)
+        .scalar_subquery()
+        for table in RECORDS
+    ]
+    # SQLite's max of several is NULL if one of them is.
+    return select(func.max(*(func.coalesce(each, 0) for each in newest)))
 
 
 def _first_of_album() -> CompoundSelect[Any]:
