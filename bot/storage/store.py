@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import time
 from dataclasses import replace
 from functools import partial
@@ -26,7 +27,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
-from sqlalchemy.exc import IntegrityError
 
 from bot.errors import DatabaseError, DatabaseUnavailable, DatabaseUnusable, UnknownFlow
 from bot.models import (
@@ -47,7 +47,7 @@ from bot.models import (
     RecordedAlbum,
     SignalId,
 )
-from bot.storage.database import in_transaction
+from bot.storage.database import Prepared, in_transaction
 from bot.storage.schema import (
     APPLICATION_ID,
     MIGRATIONS,
@@ -120,13 +120,11 @@ class SignalStore:
         self._database = database
         self._clock = clock
         self._migrations = migrations
-        # Built once: putting an expression together costs more than SQLite needs to run it.
-        self._insert = {table: _insert_once(table) for table in RECORDS}
-        self._move_activity = _move_activity()
-        self._signal_at = _signal_at()
-        self._flow = select(signals.c.source_user_id, signals.c.last_owner_activity).where(
-            signals.c.id == bindparam("signal_id")
-        )
+        self._insert = {table: Prepared(_insert_once(table)) for table in RECORDS}
+        self._insert_posts = Prepared(_insert_posts())
+        self._move_activity = Prepared(_move_activity())
+        self._signal_at = Prepared(_signal_at())
+        self._flow = Prepared(_flow())
         self._refusals: dict[MessageRef, dict[str, Any]] = {}  # rows that wait to be written
         self._writing: asyncio.Task[None] | None = None  # of those
         self._newest: dict[ChatId, MessageId] = {}  # all beyond it is not recorded yet
@@ -202,10 +200,10 @@ class SignalStore:
         }
 
         def write(db: Connection) -> SignalId | None:
-            inserted = db.execute(self._insert[signals], row)
+            inserted = self._insert[signals].run(db, row)
             if inserted.rowcount == 0:
                 return None
-            signal_id = SignalId(inserted.lastrowid)
+            signal_id = SignalId(inserted.lastrowid or 0)
             self._add_posts(db, [message], targets)
             answering = [replace(part, reply_to=message.ref) for part in parts]
             decision = Decision(Outcome.UPDATE, Reason.OWNER, None, signal_id)
@@ -235,8 +233,8 @@ class SignalStore:
             if not self._add_updates(db, [message], decision, author, targets):
                 return False
             if decision.reason is Reason.OWNER:
-                moved = db.execute(
-                    self._move_activity,
+                moved = self._move_activity.run(
+                    db,
                     {"flow": decision.signal_id, "owner": author, "activity": message.at},
                 )
                 if moved.rowcount == 0:
@@ -246,7 +244,7 @@ class SignalStore:
 
         try:
             return await self._write(write)
-        except IntegrityError as exc:
+        except sqlite3.IntegrityError as exc:
             raise UnknownFlow(f"signal {decision.signal_id} is not in the table") from exc
 
     def _add_updates(
@@ -261,9 +259,9 @@ class SignalStore:
         new = [
             message
             for message in messages
-            if db.execute(
-                self._insert[signal_updates], self._update_row(message, decision, author)
-            ).rowcount
+            if self._insert[signal_updates]
+            .run(db, self._update_row(message, decision, author))
+            .rowcount
         ]
         self._add_posts(db, new, targets)
         return bool(new)
@@ -290,7 +288,7 @@ class SignalStore:
             if self._writing is None or self._writing.done():
                 self._writing = asyncio.create_task(self._flush_or_say_so())
             return True
-        inserted = await self._write(lambda db: db.execute(self._insert[decisions], row))
+        inserted = await self._write(lambda db: self._insert[decisions].run(db, row))
         return inserted.rowcount > 0
 
     async def _newest_in(self, chat_id: ChatId) -> MessageId:
@@ -324,15 +322,13 @@ class SignalStore:
     # ── what the tracker asks (see `FlowTable`) ───────────────────────────────
 
     async def flow(self, signal_id: SignalId) -> Flow | None:
-        found = await self._read(
-            lambda db: db.execute(self._flow, {"signal_id": signal_id}).first()
-        )
+        found = await self._read(lambda db: self._flow.run(db, {"signal_id": signal_id}).fetchone())
         return None if found is None else Flow(*found)
 
     async def signal_at(self, chat_id: ChatId, message_id: MessageId) -> SignalId | None:
         message = {"source_chat_id": chat_id, "source_message_id": message_id}
-        found = await self._read(lambda db: db.scalar(self._signal_at, message))
-        return None if found is None else SignalId(found)
+        found = await self._read(lambda db: self._signal_at.run(db, message).fetchone())
+        return None if found is None else SignalId(found[0])
 
     async def album(self, chat_id: ChatId, album_id: int) -> RecordedAlbum | None:
         """What is recorded of this album; None: nothing."""
@@ -621,7 +617,7 @@ class SignalStore:
             for target in targets
         ]
         if rows:
-            db.execute(insert(posts), rows)
+            self._insert_posts.run_many(db, rows)
 
     def _message_row(self, message: IncomingMessage) -> dict[str, Any]:
         return {
@@ -688,7 +684,7 @@ class SignalStore:
 
         def write(db: Connection) -> T:
             if waiting:
-                db.execute(self._insert[decisions], list(waiting.values()))
+                self._insert[decisions].run_many(db, waiting.values())
             return work(db)
 
         result = in_transaction(db, write)
@@ -718,6 +714,18 @@ def _insert_once(table: Table) -> Insert:
     recorded = or_(*(exists().where(_is_message(record)) for record in RECORDS))
     values = select(*(bindparam(column.name, type_=column.type) for column in columns))
     return insert(table).from_select(columns, values.where(~recorded))
+
+
+def _insert_posts() -> Insert:
+    """Of new messages, so nothing is known of the post but where it is to go."""
+    unknown = {"id", "first_id", "target_message_id", "error", "refused", "sent_version"}
+    columns = [column.name for column in posts.c if column.name not in unknown]
+    return insert(posts).values({name: bindparam(name) for name in columns})
+
+
+def _flow() -> Select[Any]:
+    columns = (signals.c.source_user_id, signals.c.last_owner_activity)
+    return select(*columns).where(signals.c.id == bindparam("signal_id"))
 
 
 def _signal_at() -> CompoundSelect[Any]:
@@ -785,6 +793,8 @@ def _fields_row(fields: SignalFields) -> dict[str, str | None]:
 
 def _entities_json(entities: tuple[Entity, ...]) -> str:
     """A list of objects that name only what an entity has; `Entity(**item)` reads one back."""
+    if not entities:
+        return "[]"
     return json.dumps(
         [
             {
