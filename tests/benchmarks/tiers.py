@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import random
-import statistics
 import time
 import tracemalloc
+from typing import NamedTuple
 
 from bot.state.flow_tracker import FlowTracker
+from tests.benchmarks.comparing import Ratio, compare, spread
 from tests.people import GROUP, at
 
 FLOWS = 10_000
-ROUNDS = 15
+ROUNDS = 31
 ASKED = 20_000
 OWNERS = 50
 
@@ -28,29 +30,12 @@ class NoTable:
         raise AssertionError(message_id)
 
 
-def _tracker() -> FlowTracker:
-    tracker = FlowTracker(NoTable(), None, max_in_memory=FLOWS)
-    for number in range(FLOWS):
+def _tracker(flows: int = FLOWS) -> FlowTracker:
+    tracker = FlowTracker(NoTable(), None, max_in_memory=2 * flows)
+    for number in range(flows):
         tracker.start_flow(number, 1000 + number % OWNERS, at=at(0))
         tracker.add_to_thread(number, GROUP, number)
     return tracker
-
-
-def _ratio(measured, floor) -> float:
-    """The median ratio of two coroutine functions' times, round by round in random order."""
-
-    async def compare() -> float:
-        ratios = []
-        for _ in range(ROUNDS):
-            took = {}
-            for function in random.sample([measured, floor], 2):
-                began = time.perf_counter()
-                await function()
-                took[function] = time.perf_counter() - began
-            ratios.append(took[measured] / took[floor])
-        return statistics.median(ratios)
-
-    return asyncio.run(compare())
 
 
 def _pairs() -> list[tuple[int, int]]:
@@ -75,17 +60,17 @@ def _floor(pairs):
     return run
 
 
-def is_allowed_ratio() -> float:
+def is_allowed() -> Ratio:
     tracker, pairs, moment = _tracker(), _pairs(), at(1)
 
     async def run():
         for signal_id, user_id in pairs:
             await tracker.is_allowed(signal_id, user_id, at=moment)
 
-    return _ratio(run, _floor(pairs))
+    return asyncio.run(compare(run, _floor(pairs), rounds=ROUNDS, clock=time.thread_time))
 
 
-def whole_decision_ratio() -> float:
+def whole_decision() -> Ratio:
     tracker, pairs, moment = _tracker(), _pairs(), at(1)
 
     async def run():
@@ -93,7 +78,7 @@ def whole_decision_ratio() -> float:
             signal_id = await tracker.signal_at(GROUP, message_id)
             await tracker.decide(signal_id, user_id, at=moment)
 
-    return _ratio(run, _floor(pairs))
+    return asyncio.run(compare(run, _floor(pairs), rounds=ROUNDS, clock=time.thread_time))
 
 
 def bytes_per_flow() -> float:
@@ -110,3 +95,78 @@ def bytes_per_flow() -> float:
     tracemalloc.stop()
     assert tracker.cleanup_expired(now=at(10**6)) == FLOWS
     return (after - before) / FLOWS
+
+
+def start_flow_at(many: int, few: int = 10_000) -> Ratio:
+    """A new flow among many, against one among few."""
+    fresh = range(10**9, 10**9 + 2_000)
+
+    def starting(tracker):
+        async def run():
+            for number in fresh:
+                tracker.start_flow(number, number, at=at(1))
+
+        return run
+
+    async def measure():
+        trackers = [_tracker(many), _tracker(few)]
+        runs = [starting(tracker) for tracker in trackers]
+        ratios = []
+        for _ in range(ROUNDS):
+            ratios.append(await compare(*runs, rounds=2, clock=time.thread_time))
+            for tracker in trackers:
+                for number in fresh:
+                    tracker.end_flow(number)
+        return spread([ratio.median for ratio in ratios])
+
+    return _without_collector(lambda: asyncio.run(measure()))
+
+
+class Cleanup(NamedTuple):
+    ratio: Ratio
+    worst_stall: float  # milliseconds
+
+
+def cleanup_at(flows: int) -> Cleanup:
+    """Operations while flows expire all the time, against operations while none does.
+
+    The worst stall is the longest of all operations when every flow has expired at once.
+    """
+    tracker = FlowTracker(NoTable(), None, max_in_memory=2 * flows)
+    for number in range(flows):
+        tracker.start_flow(number, number, at=at(0) + number)
+    numbers = itertools.count(flows)
+
+    def starting(date):
+        async def run():
+            for number in itertools.islice(numbers, 5_000):
+                tracker.start_flow(number, number, at=date(number))
+
+        return run
+
+    # One flow begins, and one that began `flows` seconds before has been quiet for the TTL.
+    expiring = starting(lambda number: at(72) + number - flows)
+    expiring_not = starting(lambda number: at(72) + 1 - flows)
+
+    def measure() -> Cleanup:
+        ratio = asyncio.run(compare(expiring, expiring_not, rounds=ROUNDS, clock=time.thread_time))
+        worst, all_expired = 0.0, at(10**7)
+        for number in itertools.islice(numbers, flows // 8):
+            # Of this thread alone: what else the machine does is no stall of ours.
+            began = time.thread_time()
+            tracker.start_flow(number, number, at=all_expired)
+            worst = max(worst, time.thread_time() - began)
+        assert tracker.in_memory < flows // 4
+        return Cleanup(ratio, 1000 * worst)
+
+    return _without_collector(measure)
+
+
+def _without_collector(measure):
+    """Python's own pauses among a million objects are not what is looked for."""
+    gc.collect()
+    gc.disable()
+    try:
+        return measure()
+    finally:
+        gc.enable()
