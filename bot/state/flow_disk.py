@@ -21,6 +21,7 @@ import contextlib
 import functools
 import hashlib
 import hmac
+import itertools
 import os
 import sqlite3
 import stat
@@ -38,7 +39,7 @@ from diskcache.core import DBNAME, DEFAULT_SETTINGS, METADATA, MODE_RAW, UNKNOWN
 from bot.models import AuthorId, Flow, MessageRef, SignalId, UnixTime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +59,8 @@ RETRIES_AT_CLOSE: Final = 20
 QUIET: Final = 600.0  # seconds without a write, after which expired rows are removed
 EXPIRE_EVERY: Final = 1_000  # batches, where it is never quiet
 MAX_UNWRITTEN: Final = 200_000  # facts; with more waiting the disk has been gone for long
-WRITE_PATIENCE: Final = 1.0  # seconds for one row
+WRITE_PATIENCE: Final = 1.0  # seconds for some rows
+ROWS_AT_ONCE: Final = 200
 EXPIRE_PATIENCE: Final = 10.0  # seconds for removing what has expired; the rest is for next time
 REOPEN_AFTER: Final = 60.0  # seconds, doubled each time, so that a bad disk fills with no ruins
 REOPEN_AT_MOST: Final = 3600.0
@@ -140,6 +142,18 @@ class _Row(NamedTuple):
     until: float  # unix seconds by this machine's clock, as diskcache counts
 
 
+# The columns that diskcache writes, in the table that `_probe` has compared to the letter.
+_UPSERT: Final = """
+    INSERT INTO Cache (
+        key, raw, store_time, expire_time, access_time, access_count, size, mode, filename, value
+    ) VALUES (?, 1, ?, ?, ?, 0, ?, ?, ?, ?)
+    ON CONFLICT (key, raw) DO UPDATE SET
+        store_time = excluded.store_time, expire_time = excluded.expire_time,
+        access_time = excluded.access_time, access_count = 0, tag = NULL, size = excluded.size,
+        mode = excluded.mode, filename = excluded.filename, value = excluded.value
+"""
+
+
 class FlowCache(diskcache.Cache):  # type: ignore[misc]  # diskcache is untyped
     """Its connections run no setting as a PRAGMA and let no statement run on.
 
@@ -150,6 +164,18 @@ class FlowCache(diskcache.Cache):  # type: ignore[misc]  # diskcache is untyped
     def allow(self, seconds: float) -> None:
         """Give this thread's statements so long from now on, until it is called again."""
         self._local.give_up_at = time.monotonic() + seconds
+
+    def set_many(self, rows: Iterable[tuple[Key, _Row]], *, now: float) -> None:
+        """What `set` does, for many rows and in a tenth of the time: it would look for the row that
+        is replaced, and for the file of that, one by one. `now`: unix seconds. Within `transact`.
+        """
+        values = (
+            (key, now, row.until, now, *self._disk.store(row.payload, read=False))
+            for key, row in rows
+        )
+        while chunk := list(itertools.islice(values, ROWS_AT_ONCE)):
+            self.allow(WRITE_PATIENCE)
+            self._con.executemany(_UPSERT, chunk)
 
     @property
     def _con(self) -> sqlite3.Connection:
@@ -182,9 +208,7 @@ SETTINGS: Final[dict[str, Any]] = {
 }
 
 
-def open_flow_cache(
-    directory: Path, secret: bytes, *, again: bool = False
-) -> diskcache.Cache | None:
+def open_flow_cache(directory: Path, secret: bytes, *, again: bool = False) -> FlowCache | None:
     """Open the cache, or a fresh one in place of a damaged one, or None: go on without it.
 
     Blocking; call it in a thread. A damaged cache is renamed to `<directory>.bad-<time>` for the
@@ -203,7 +227,7 @@ def open_flow_cache(
     return None  # pragma: no cover  # the second try continues nowhere
 
 
-def _opened(directory: Path, secret: bytes) -> diskcache.Cache:
+def _opened(directory: Path, secret: bytes) -> FlowCache:
     database = directory / DBNAME
     _claim(directory)
     if not database.exists():
@@ -312,9 +336,9 @@ class DiskTier:
 
     def __init__(
         self,
-        cache: diskcache.Cache | None,
+        cache: FlowCache | None,
         *,
-        reopen: Callable[[], diskcache.Cache | None] | None = None,
+        reopen: Callable[[], FlowCache | None] | None = None,
         clock: Callable[[], float] = time.time,
         expire_every: int = EXPIRE_EVERY,
         quiet: float = QUIET,
@@ -331,7 +355,7 @@ class DiskTier:
         self._lock = threading.Lock()  # held while the two dicts change places
         self._unwritten: dict[Key, _Row | None] = {}  # None: to be deleted
         self._in_hand: dict[Key, _Row | None] = {}
-        self._read_from: diskcache.Cache | None = None  # whose connection the reader holds
+        self._read_from: FlowCache | None = None  # whose connection the reader holds
         self._read_again_at = 0.0  # by the monotonic clock
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -427,11 +451,11 @@ class DiskTier:
         value: bytes | None = cache.get(key)
         return value
 
-    def _read_with(self, cache: diskcache.Cache) -> None:
+    def _read_with(self, cache: FlowCache) -> None:
         if self._read_from is not cache:
             self.close_reader()
             self._read_from = cache
-        _allow(cache, READ_TIMEOUT)
+        cache.allow(READ_TIMEOUT)
 
     def _suspect(self, exc: Exception) -> None:
         if _is_damage(exc):
@@ -468,12 +492,12 @@ class DiskTier:
             log.info("flow cache works again")
 
     @staticmethod
-    def _close_connection(cache: diskcache.Cache) -> None:
+    def _close_connection(cache: FlowCache) -> None:
         """This thread's; every thread has its own."""
         with contextlib.suppress(sqlite3.Error):
             cache.close()
 
-    def _write_or_rest(self, cache: diskcache.Cache) -> None:
+    def _write_or_rest(self, cache: FlowCache) -> None:
         if not self._write_waiting(cache):
             self._closing.wait(self._retry_after)
         self._batches += 1
@@ -489,13 +513,13 @@ class DiskTier:
             # The table has them all.
             log.warning("flow cache closed with facts unwritten", facts=len(self._unwritten))
 
-    def _write_at_last(self, cache: diskcache.Cache) -> None:
+    def _write_at_last(self, cache: FlowCache) -> None:
         for _ in range(RETRIES_AT_CLOSE):
             if self._write_waiting(cache) or self._broken:
                 return
             threading.Event().wait(self._retry_after)
 
-    def _write_waiting(self, cache: diskcache.Cache) -> bool:
+    def _write_waiting(self, cache: FlowCache) -> bool:
         with self._lock:
             self._wake.clear()
             batch = self._in_hand = self._unwritten
@@ -517,24 +541,22 @@ class DiskTier:
         return True
 
     @staticmethod
-    def _write(cache: diskcache.Cache, batch: dict[Key, _Row | None]) -> None:
+    def _write(cache: FlowCache, batch: dict[Key, _Row | None]) -> None:
         if not batch:
             return
         if not Path(cache.directory, DBNAME).exists():
             # SQLite would go on writing to the file that has no name any more.
             raise NotOurs("it was deleted")
         now = time.time()
-        _allow(cache, WRITE_PATIENCE)
+        cache.allow(WRITE_PATIENCE)
         with cache.transact():
-            for key, row in batch.items():
-                _allow(cache, WRITE_PATIENCE)
-                if row is None:
-                    cache.delete(key)
-                else:
-                    cache.set(key, row.payload, expire=row.until - now)
+            for key in [key for key, row in batch.items() if row is None]:
+                cache.allow(WRITE_PATIENCE)
+                cache.delete(key)
+            cache.set_many(((key, row) for key, row in batch.items() if row is not None), now=now)
 
-    def _expire(self, cache: diskcache.Cache) -> None:
-        _allow(cache, EXPIRE_PATIENCE)
+    def _expire(self, cache: FlowCache) -> None:
+        cache.allow(EXPIRE_PATIENCE)
         try:
             cache.expire()
         except Exception as exc:  # noqa: BLE001  # this thread must live
@@ -545,11 +567,6 @@ class DiskTier:
         if event not in self._told:
             self._told.add(event)
             log.warning(event, error=str(exc))
-
-
-def _allow(cache: diskcache.Cache, seconds: float) -> None:
-    if isinstance(cache, FlowCache):
-        cache.allow(seconds)
 
 
 def _thread_key(ref: MessageRef) -> str:

@@ -22,9 +22,8 @@ from bot.state.flow_disk import DiskTier
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    import diskcache
-
     from bot.models import AuthorId, ChatId, MessageId, SignalId, UnixTime
+    from bot.state.flow_disk import FlowCache
 
 MAX_IN_MEMORY: Final = 10_000  # flows; the one quiet for longest leaves first
 CLEANUP_EVERY: Final = 100  # operations
@@ -81,13 +80,13 @@ class FlowTracker:
     def __init__(
         self,
         table: FlowTable,
-        disk: diskcache.Cache | None,
+        disk: FlowCache | None,
         *,
         ttl: timedelta = timedelta(hours=72),
         after_ttl: AfterTtl = AfterTtl.RELEASE,
         max_in_memory: int = MAX_IN_MEMORY,
         clock: Callable[[], float] = time.time,
-        reopen: Callable[[], diskcache.Cache | None] | None = None,
+        reopen: Callable[[], FlowCache | None] | None = None,
     ) -> None:
         self._table = table
         self._disk = (
@@ -99,7 +98,7 @@ class FlowTracker:
         # The flow quiet for longest stands in front, so expiry and eviction pop and never scan.
         self._flows: OrderedDict[SignalId, _HeldFlow] = OrderedDict()
         self._threads: dict[tuple[ChatId, MessageId], SignalId] = {}
-        self._looked_up: tuple[SignalId, MessageRef] | None = None
+        self._looked_up: tuple[SignalId, MessageRef, Tier] | None = None
         self._operations = 0
 
     def start_flow(self, signal_id: SignalId, user_id: AuthorId, *, at: UnixTime) -> None:
@@ -122,12 +121,8 @@ class FlowTracker:
         Does nothing for a flow that is not in memory: it is too old for the caches.
         """
         ref = MessageRef(chat_id, message_id)
-        held = self._flows.get(signal_id)
-        if held is None or ref in self._threads:
-            return
-        self._threads[ref] = signal_id
-        held.add(ref)
-        if self._disk is not None:
+        held = self._hold_thread(signal_id, ref)
+        if held is not None and self._disk is not None:
             self._disk.put_thread(ref, signal_id, until=held.last_owner_activity + self._ttl)
 
     async def signal_at(self, chat_id: ChatId, message_id: MessageId) -> SignalId | None:
@@ -143,11 +138,13 @@ class FlowTracker:
         ref = MessageRef(chat_id, message_id)
         if self._disk is not None:
             signal_id = self._disk.signal_at(ref)
+        tier = Tier.DISK
         if signal_id is None:
             signal_id = await self._table.signal_at(chat_id, message_id)
+            tier = Tier.TABLE
         if signal_id is not None:
             # Memory keeps threads with their flow only; `_find` is about to bring that in.
-            self._looked_up = (signal_id, ref)
+            self._looked_up = (signal_id, ref, tier)
             self._keep_looked_up(signal_id)
         return signal_id
 
@@ -264,7 +261,11 @@ class FlowTracker:
 
     def _keep_looked_up(self, signal_id: SignalId) -> None:
         if self._looked_up is not None and self._looked_up[0] == signal_id in self._flows:
-            self.add_to_thread(signal_id, *self._looked_up[1])
+            _, ref, tier = self._looked_up
+            if tier is Tier.DISK:
+                self._hold_thread(signal_id, ref)
+            else:
+                self.add_to_thread(signal_id, *ref)
             self._looked_up = None
 
     def _judge(self, flow: Flow, user_id: AuthorId | None, at: UnixTime) -> Reason:
@@ -279,6 +280,15 @@ class FlowTracker:
         self._flows[signal_id] = _HeldFlow(owner, at)
         if len(self._flows) > self._max_in_memory:
             self._drop(next(iter(self._flows)))
+
+    def _hold_thread(self, signal_id: SignalId, ref: MessageRef) -> _HeldFlow | None:
+        """The flow that the message now belongs to; None: there is nothing new to hold."""
+        held = self._flows.get(signal_id)
+        if held is None or ref in self._threads:
+            return None
+        self._threads[ref] = signal_id
+        held.add(ref)
+        return held
 
     def _drop(self, signal_id: SignalId) -> None:
         held = self._flows.pop(signal_id, None)
