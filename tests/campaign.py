@@ -355,9 +355,9 @@ class Campaign:
                         return
                 await asyncio.sleep(0.005)
 
-    async def _all_done(self, timeout=60):
+    async def _all_done(self):
         """Looked at now and then: to compare thousands of posts takes the server's time as well."""
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(60):
             while True:
                 began = time.monotonic()
                 if self.talk.is_as_it_should_be():

@@ -1,0 +1,271 @@
+"""The disk tier: against plain `diskcache`, against the table, locked by others, and after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import sqlite3
+import tempfile
+import time
+from contextlib import ExitStack, asynccontextmanager, closing
+from pathlib import Path
+from typing import NamedTuple
+
+import diskcache
+
+from bot.app import open_core
+from bot.config import Settings
+from bot.models import Decision, Outcome, Reason
+from bot.signals import parse
+from bot.state.flow_disk import SETTINGS, open_flow_cache
+from bot.state.flow_tracker import FlowTracker
+from bot.storage.database import Database
+from bot.storage.store import SignalStore
+from tests.benchmarks.comparing import Ratio, compare, spread
+from tests.benchmarks.tiers import NoTable
+from tests.people import ALICE, BOB, GROUP, says
+
+SECRET = b"benchmarks, and nothing worth it"
+FLOWS = 500
+ROUNDS = 15
+VALUE = b"x" * 41  # as long as one of ours
+IDLE, LOCKED = 1.0, 3.0  # seconds of measuring
+
+
+def first_decision() -> Ratio:
+    """Decisions into flows that memory does not know yet, against two plain reads each."""
+    with tempfile.TemporaryDirectory() as directory:
+        return asyncio.run(_first_decision(Path(directory)))
+
+
+async def _first_decision(directory: Path) -> Ratio:
+    now = int(time.time())
+    await _fill(FlowTracker(NoTable(), open_flow_cache(directory / "flows", SECRET)), now)
+    plain = diskcache.Cache(str(directory / "plain"), **SETTINGS)
+    for number in range(FLOWS):
+        plain.set(number, VALUE, expire=3600)
+        plain.set(f"{GROUP}:{number}", VALUE, expire=3600)
+
+    async def floor():
+        for number in range(FLOWS):
+            plain.get(f"{GROUP}:{number}")
+            plain.get(number)
+
+    ratios = []
+    for _ in range(ROUNDS):
+        tracker = FlowTracker(NoTable(), open_flow_cache(directory / "flows", SECRET))
+        decide_all = _deciding(tracker, now)
+        took = []
+        for work in (floor, decide_all):
+            began = time.thread_time()
+            await work()
+            took.append(time.thread_time() - began)
+        ratios.append(took[1] / took[0])
+        await tracker.close()
+    plain.close()
+    return spread(ratios)
+
+
+async def _fill(tracker, now):
+    for number in range(FLOWS):
+        tracker.start_flow(number, ALICE, at=now)
+        tracker.add_to_thread(number, GROUP, number)
+    await tracker.close()
+
+
+def _deciding(tracker, now):
+    async def run():
+        for number in range(FLOWS):
+            signal_id = await tracker.signal_at(GROUP, number)
+            assert (await tracker.decide(signal_id, BOB, at=now)).reason is Reason.NOT_THE_OWNER
+
+    return run
+
+
+def table_against_disk() -> Ratio:
+    """How many times longer a decision takes that only the table can make."""
+    with tempfile.TemporaryDirectory() as directory:
+        return asyncio.run(_table_against_disk(Path(directory)))
+
+
+async def _table_against_disk(directory: Path) -> Ratio:
+    now = int(time.time())
+    store = SignalStore(Database(directory / "signals.db"))
+    await store.open()
+    first = FlowTracker(store, open_flow_cache(directory / "flows", SECRET))
+    for number in range(FLOWS):
+        message = says(ALICE, "#idea", number=number, hours=(now - says(ALICE).at) / 3600)
+        signal_id = await store.add_signal(
+            message, author=ALICE, marker="#idea", fields=parse(message.text)
+        )
+        first.start_flow(signal_id, ALICE, at=message.at)
+        first.add_to_thread(signal_id, *message.ref)
+    await first.close()
+
+    ratios = []
+    for _ in range(ROUNDS):
+        by_disk = FlowTracker(NoTable(), open_flow_cache(directory / "flows", SECRET))
+        by_table = FlowTracker(store, None)
+        ratios.append(
+            (await compare(_deciding(by_table, now), _deciding(by_disk, now), rounds=2)).median
+        )
+        await by_disk.close()
+    await store.close()
+    return spread(ratios)
+
+
+def durable_throughput() -> Ratio:
+    """`start_flow` until all is on disk, in flows per second, against a `Cache.set` each."""
+    with tempfile.TemporaryDirectory() as directory:
+        return asyncio.run(_durable_throughput(Path(directory)))
+
+
+async def _durable_throughput(directory: Path, flows: int = 20_000) -> Ratio:
+    now, ratios = int(time.time()), []
+    for number in range(5):
+        tracker = FlowTracker(NoTable(), open_flow_cache(directory / f"flows{number}", SECRET))
+        began = time.perf_counter()
+        for signal_id in range(flows):
+            tracker.start_flow(signal_id, ALICE, at=now)
+        await tracker.close()
+        ours = time.perf_counter() - began
+        with closing(diskcache.Cache(str(directory / f"plain{number}"), **SETTINGS)) as plain:
+            began = time.perf_counter()
+            for signal_id in range(flows):
+                plain.set(signal_id, VALUE, expire=3600)
+            ratios.append((time.perf_counter() - began) / ours)
+    return spread(ratios)
+
+
+class Lag(NamedTuple):
+    """Milliseconds by which a sleep of one was too long, at the worst."""
+
+    idle: float
+    locked: float
+
+
+def lag_while_locked() -> Lag:
+    """2,000 flows a second while another process holds the cache's lock, 250 ms at a time."""
+    with tempfile.TemporaryDirectory() as directory:
+        return asyncio.run(_lag_while_locked(Path(directory)))
+
+
+async def _lag_while_locked(directory: Path) -> Lag:
+    now = int(time.time())
+    tracker = FlowTracker(NoTable(), open_flow_cache(directory / "flows", SECRET))
+    idle = await _worst_lag(IDLE)
+    async with _locker(directory / "flows" / "cache.db"):
+        numbers = iter(range(10**9))
+
+        def start_two():
+            for _ in range(2):
+                tracker.start_flow(next(numbers), ALICE, at=now)
+
+        locked = await _worst_lag(LOCKED, every_millisecond=start_two)
+    await tracker.close()
+    return Lag(1000 * idle, 1000 * locked)
+
+
+async def _worst_lag(seconds, *, every_millisecond=lambda: None):
+    worst, end = 0.0, time.monotonic() + seconds
+    while (began := time.monotonic()) < end:
+        every_millisecond()
+        await asyncio.sleep(0.001)
+        worst = max(worst, time.monotonic() - began - 0.001)
+    return worst
+
+
+@asynccontextmanager
+async def _locker(database: Path):
+    """Another process that locks and lets go, in turns."""
+    context = multiprocessing.get_context("spawn")
+    stop, begun = context.Event(), context.Event()
+    process = context.Process(target=lock_in_turns, args=(database, begun, stop), daemon=True)
+    process.start()
+    await asyncio.to_thread(begun.wait, 30)
+    yield
+    stop.set()
+    await asyncio.to_thread(process.join, 30)
+
+
+def lock_in_turns(database, begun, stop):
+    with closing(sqlite3.connect(database, timeout=5, isolation_level=None)) as db:
+        while not stop.is_set():
+            db.execute("BEGIN IMMEDIATE")
+            begun.set()
+            stop.wait(0.25)
+            db.execute("ROLLBACK")
+            stop.wait(0.01)
+
+
+class Restart(NamedTuple):
+    ratio: Ratio
+    milliseconds: float  # of the larger one
+
+
+def restart(many: int, few: int = 1_000) -> Restart:
+    """From nothing open to the first decision, imports excepted, with as many flows on disk."""
+    with ExitStack() as stack:
+        directories = [
+            Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in (many, few)
+        ]
+        return asyncio.run(_restart(directories, many, few))
+
+
+async def _restart(directories, many, few) -> Restart:
+    works = []
+    for directory, flows in zip(directories, (many, few), strict=True):
+        settings = Settings(data_dir=directory / "data", _env_file=None)
+        now = int(time.time())
+        await _live_flows(settings, flows, now)
+        works.append(_restarting(settings, flows, now))
+    for work in works:
+        await work()  # the disk's own cache is no part of it
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        await works[0]()
+        took.append(time.perf_counter() - began)
+    return Restart(await compare(*works, rounds=7), 1000 * sorted(took)[2])
+
+
+def _restarting(settings, flows, now):
+    async def run():
+        async with open_core(settings) as core:
+            signal_id = await core.flows.signal_at(GROUP, flows // 2)
+            decision = await core.flows.decide(signal_id, BOB, at=now)
+            assert decision == Decision(
+                Outcome.REJECTED, Reason.NOT_THE_OWNER, decision.tier, signal_id
+            )
+            assert decision.tier == "disk"
+
+    return run
+
+
+async def _live_flows(settings, flows, now):
+    """In the table by SQL alone; the cache is written as the bot does it, but for its patience."""
+    async with open_core(settings):
+        pass
+    with closing(sqlite3.connect(settings.database)) as db:
+        db.execute(_SIGNALS, {"flows": flows, "chat": GROUP, "author": ALICE, "now": now})
+        db.commit()
+        (secret,) = db.execute("SELECT value FROM meta WHERE name = 'cache_key'").fetchone()
+    begin = 1
+    while begin <= flows:
+        end = min(begin + 50_000, flows + 1)
+        tracker = FlowTracker(
+            NoTable(), open_flow_cache(settings.flow_cache, secret), max_in_memory=flows
+        )
+        for number in range(begin, end):
+            tracker.start_flow(number, ALICE, at=now)
+            tracker.add_to_thread(number, GROUP, number)
+        await tracker.close()
+        begin = end
+
+
+_SIGNALS = """
+    INSERT INTO signals (source_chat_id, source_message_id, source_user_id, at,
+                         last_owner_activity, marker, text, entities, take_profits, recorded_at)
+    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :flows)
+    SELECT :chat, i, :author, :now, :now, '#idea', '#idea BTC/USDT LONG', '[]', '[]', :now FROM n
+"""
