@@ -333,6 +333,38 @@ def test_a_damaged_cache_is_set_aside_and_a_fresh_one_opened(written, directory,
     fresh.close()
 
 
+def test_a_large_cache_is_looked_through_behind_the_start(directory, cache):
+    """Damage that no read has met is found all the same, and mended."""
+    first = DiskTier(cache, clock=lambda: at(0))
+    for number in range(50_000):
+        first.put_flow(signal_id(number), ALICE, at(1), until=LATER)
+    first.close()
+    with closing(sqlite3.connect(directory / "cache.db")) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    pages = bytearray((directory / "cache.db").read_bytes())
+    table_leaf = max(at for at in range(0, len(pages), 4096) if pages[at] == 0x0D)
+    pages[table_leaf : table_leaf + 4096] = b"\xa5" * 4096
+    (directory / "cache.db").write_bytes(pages)
+
+    opened = open_flow_cache(directory, SECRET)
+    assert list(directory.parent.glob("flows.bad-*")) == []
+    mended = DiskTier(
+        opened,
+        clock=lambda: at(0),
+        reopen=lambda: open_flow_cache(directory, SECRET, again=True),
+        reopen_after=0.01,
+    )
+    for _ in range(1_000):
+        if list(directory.parent.glob("flows.bad-*")) and mended.works:
+            break
+        threading.Event().wait(0.01)
+    mended.put_flow(FIRST, BOB, at(2), until=LATER)
+    mended.close()
+
+    assert len(list(directory.parent.glob("flows.bad-*"))) == 1
+    assert len(rows(directory)) == 1
+
+
 def test_a_locked_cache_is_left_alone_and_opening_does_not_wait_for_it(directory, cache):
     with closing(sqlite3.connect(directory / "cache.db", isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")

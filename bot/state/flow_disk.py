@@ -70,6 +70,7 @@ OUTAGES: Final = frozenset({NOT_READABLE, NOT_WRITABLE})
 FOREIGN_ROW: Final = "flow cache holds what was not written here"
 
 FILES: Final = frozenset({DBNAME, f"{DBNAME}-wal", f"{DBNAME}-shm"})
+SMALL: Final = 4 * 2**20  # bytes; a file of this size is looked through in 20 ms or so
 LARGEST_FILE: Final = 2**31  # bytes; a million flows take a tenth of that
 CHECK_PATIENCE: Final = 5.0  # seconds for the check at open
 LARGEST_VALUE: Final = 2**16  # bytes; ours have 41, the longest statement of diskcache a thousand
@@ -161,6 +162,14 @@ class FlowCache(diskcache.Cache):  # type: ignore[misc]  # diskcache is untyped
     or a value fill the memory.
     """
 
+    looked_through = False  # for damage
+
+    def look_through(self) -> None:
+        """Look for damage everywhere. Raises `NotOurs`. Blocking, for seconds."""
+        self.looked_through = True
+        with contextlib.closing(sqlite3.connect(Path(self._directory) / DBNAME)) as connection:
+            _check_pages(connection)
+
     def allow(self, seconds: float) -> None:
         """Give this thread's statements so long from now on, until it is called again."""
         self._local.give_up_at = time.monotonic() + seconds
@@ -213,11 +222,11 @@ def open_flow_cache(directory: Path, secret: bytes, *, again: bool = False) -> F
 
     Blocking; call it in a thread. A damaged cache is renamed to `<directory>.bad-<time>` for the
     operator to look at. A locked one is left alone: its owner may be alive. `again`: that it
-    cannot be opened is no news.
+    cannot be opened is no news, and it is looked through however large it is.
     """
     for first_try in (True, False):
         try:
-            return _opened(directory, secret)
+            return _opened(directory, secret, again=again)
         except Exception as exc:  # noqa: BLE001  # the table answers without a cache
             if first_try and _is_damage(exc) and _set_aside(directory, exc):
                 continue
@@ -227,15 +236,18 @@ def open_flow_cache(directory: Path, secret: bytes, *, again: bool = False) -> F
     return None  # pragma: no cover  # the second try continues nowhere
 
 
-def _opened(directory: Path, secret: bytes) -> FlowCache:
+def _opened(directory: Path, secret: bytes, *, again: bool) -> FlowCache:
     database = directory / DBNAME
     _claim(directory)
     if not database.exists():
         # SQLite would ask the umask; the files beside it take over this one's mode.
         os.close(os.open(database, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    _probe(database)
+    # Looking through a million flows takes a second, and a bot that starts again must not wait.
+    thoroughly = again or database.stat().st_size <= SMALL
+    _probe(database, thoroughly=thoroughly)
     cache = FlowCache(str(directory), timeout=READ_TIMEOUT, disk=FlowDisk, **SETTINGS)
     cache.disk.secret = secret
+    cache.looked_through = thoroughly
     cache.close()  # this thread's connection; others open their own
     return cache
 
@@ -264,7 +276,7 @@ def _keep_private(path: Path, is_right_kind: Callable[[int], bool], mode: int) -
         path.chmod(mode)
 
 
-def _probe(database: Path) -> None:
+def _probe(database: Path, *, thoroughly: bool) -> None:
     """Raise what diskcache would hang, stumble or be fooled over; its own open waits 60 s."""
     connection = sqlite3.connect(database, timeout=READ_TIMEOUT, isolation_level=None)
     with contextlib.closing(connection):
@@ -279,9 +291,14 @@ def _probe(database: Path) -> None:
         if schema != _diskcache_schema():
             raise NotOurs("not a database of diskcache")
         _check_settings(connection)
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise NotOurs(verdict)
+        if thoroughly:
+            _check_pages(connection)
+
+
+def _check_pages(connection: sqlite3.Connection) -> None:
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise NotOurs(verdict)
 
 
 def _schema(connection: sqlite3.Connection) -> frozenset[tuple[Any, ...]]:
@@ -473,12 +490,21 @@ class DiskTier:
             elif self._broken and self._reopen is not None:
                 self._cache = None
                 self._close_connection(cache)
+            elif not cache.looked_through:
+                self._look_through(cache)
             elif self._wake.wait(self._quiet):
                 self._closing.wait(LINGER)
                 self._write_or_rest(cache)
             else:
                 self._expire(cache)
         self._drain()
+
+    def _look_through(self, cache: FlowCache) -> None:
+        try:
+            cache.look_through()
+        except Exception as exc:  # noqa: BLE001  # this thread must live
+            self._warn(NOT_READABLE, exc)
+            self._suspect(exc)
 
     def _open_again(self) -> None:
         if self._closing.is_set() or self._reopen is None:

@@ -527,7 +527,10 @@ class SignalStore:
 
     async def ended_flows(self) -> list[SignalId]:
         """The flows that an operator has ended and their owners have not taken back."""
-        query = select(signals.c.id).where(signals.c.last_owner_activity == ENDED_BY_HAND)
+        # By way of the orders, which are few.
+        of_order = and_(orders.c.kind == OrderKind.RELEASE, orders.c.subject == signals.c.id)
+        query = select(signals.c.id).distinct().join(orders, of_order)
+        query = query.where(signals.c.last_owner_activity == ENDED_BY_HAND)
         return await self._read(lambda db: list(map(SignalId, db.scalars(query))))
 
     def _add_order(self, db: Connection, kind: OrderKind, subject: int) -> None:
