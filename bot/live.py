@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import structlog
 
 from bot.app import Core, forget_old_refusals, open_core
-from bot.errors import RetryLater, SettingsError
+from bot.errors import RetryLater, SettingsError, VoidLogin
 from bot.hearing import Hearing, unless
 from bot.metrics import Metrics
 from bot.models import AuthorId
@@ -33,6 +34,7 @@ log = structlog.get_logger(__name__)
 STOPPING: Final = 10.0  # seconds for what is in hand
 INTERRUPTED: Final = 130  # as a shell counts a process ended by SIGINT
 LOGIN_RETRY: Final = 10.0  # seconds
+RENEWED_ONCE_IN: Final = 3600.0  # seconds; a login that becomes void more often has a reason
 # What a live bot needs, and where it comes from.
 NEEDED: Final = {
     "API_ID": "from https://my.telegram.org",
@@ -91,18 +93,36 @@ def telegram_of(
 async def run(settings: Settings) -> None:
     """Relay until SIGTERM or SIGINT. Raises `BotError` where it cannot go on."""
     source = require(settings)
+    renewals = Renewals(allowed=settings.bot_token is not None)
     again = True
     while again:
         async with open_core(settings, targets=settings.target_chat_id) as core:
             await forget_old_refusals(core)
-            again = await Live(settings, source, core).run()
+            again = await Live(settings, source, core, renewals).run()
+
+
+class Renewals:
+    """Whether a login that has become void is made anew: a bot's token can, now and then."""
+
+    def __init__(self, *, allowed: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._allowed = allowed
+        self._clock = clock
+        self._last: float | None = None
+
+    def take(self) -> bool:
+        now = self._clock()
+        if not self._allowed or (self._last is not None and now - self._last < RENEWED_ONCE_IN):
+            return False
+        self._last = now
+        return True
 
 
 class Live:
     """`source` is the configured one: what became of it is in the core's `moved`."""
 
-    def __init__(self, settings: Settings, source: ChatId, core: Core) -> None:
+    def __init__(self, settings: Settings, source: ChatId, core: Core, renewals: Renewals) -> None:
         self._settings = settings
+        self._renewals = renewals
         self._core = core
         self._source = core.now(source)
         self._stopping = asyncio.Event()
@@ -140,9 +160,15 @@ class Live:
         ]
 
     async def run(self) -> bool:
-        """Until told to stop; True: a chat of ours has moved, and all is to begin anew."""
+        """Until told to stop; True: all is to begin anew, in chats that moved or a new login."""
         async with self._watched():
-            return await self._run()
+            try:
+                return await self._run()
+            except VoidLogin as exc:
+                if self._signalled or not self._renewals.take():
+                    raise
+                log.warning("the login has become void, beginning anew", error=str(exc))
+                return True
 
     @asynccontextmanager
     async def _watched(self) -> AsyncIterator[None]:

@@ -182,33 +182,32 @@ async def test_told_to_stop_a_second_time_it_ends_at_once_and_loses_nothing(stag
     assert second_post.reply_to == first_post.id
 
 
-async def revoked(stage, **login):
-    """Run until an answer finds the login revoked; give the one line that says so."""
-    program = await stage.launch(**login)
-    await program.wait_output('"started"')
+async def revoked(stage, program):
+    """Post, and let an answer find the login revoked."""
+    await program.wait_output('"started"', timeout=30)
     signal_ = await stage.alice.sends(stage.group, "#idea")
     await stage.shows("#idea")
     for account in (stage.bot, stage.carol):
         stage.telegram.faults.revoke(account, "SESSION_REVOKED")
     await stage.alice.sends(stage.group, "TP1", reply_to=signal_)
+
+
+async def test_a_bot_whose_login_is_revoked_makes_a_new_one_and_posts_the_rest(stage):
+    async with stage.relay() as program:
+        await revoked(stage, program)
+        first, second = await stage.shows("#idea", "TP1")
+        assert second.reply_to == first.id
+        assert "401 SESSION_REVOKED: data/relay.session is void" in program.output
+        assert "logging in anew" in program.output
+
+
+async def test_a_person_whose_session_is_revoked_is_told_so_and_a_new_one_posts_the_rest(stage):
+    program = await stage.launch(**stage.login_of_carol())
+    await revoked(stage, program)
     assert await program.wait(timeout=15) == 1
     assert stage.rows("SELECT state FROM posts ORDER BY id") == [("sent",), ("pending",)]
     assert "Traceback" not in program.output
     (line,) = (line for line in program.stderr.splitlines() if line.startswith("error:"))
-    return line
-
-
-async def test_a_bot_whose_login_is_revoked_ends_and_posts_the_rest_with_a_new_one(stage):
-    line = await revoked(stage)
-    assert "401 SESSION_REVOKED: data/relay.session is void" in line
-    async with stage.relay() as program:
-        assert "logging in anew" in program.output
-        first, second = await stage.shows("#idea", "TP1")
-    assert second.reply_to == first.id
-
-
-async def test_a_person_whose_session_is_revoked_is_told_so_and_a_new_one_posts_the_rest(stage):
-    line = await revoked(stage, **stage.login_of_carol())
     assert "401 SESSION_REVOKED: SESSION_STRING is void, log in anew" in line
     async with stage.relay(**stage.login_of_carol()):
         await stage.shows("#idea", "TP1")
