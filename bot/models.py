@@ -22,6 +22,11 @@ ENDED_BY_HAND: Final = UnixTime(0)
 CHANNELS: Final = ChatId(-(10**12))  # a channel's id is this minus its own, as Bot API counts
 
 
+def has_own_box(chat: ChatId) -> bool:
+    """A channel or supergroup: its updates and its messages are counted apart from all others."""
+    return chat < CHANNELS
+
+
 def is_basic_group(chat: ChatId) -> bool:
     """Neither a user nor a channel nor a supergroup."""
     return CHANNELS < chat < 0
