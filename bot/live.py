@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
+import threading
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -22,7 +24,7 @@ from bot.storage import records
 from bot.telegram.client import Following, Telegram
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
     from pathlib import Path
 
     from bot.config import Settings
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-STOPPING: Final = 10.0  # seconds for what is in hand
+STOPPING: Final = 10.0  # seconds for all of it
+POSTS_IN_HAND: Final = 5.0  # of those
+LAST_MOMENT: Final = 0.5  # of those, for the end of the process
 INTERRUPTED: Final = 130  # as a shell counts a process ended by SIGINT
 LOGIN_RETRY: Final = 10.0  # seconds
 RENEWED_ONCE_IN: Final = 3600.0  # seconds; a login that becomes void more often has a reason
@@ -95,10 +99,38 @@ async def run(settings: Settings) -> None:
     source = require(settings)
     renewals = Renewals(allowed=settings.bot_token is not None)
     again = True
-    while again:
-        async with open_core(settings, targets=settings.target_chat_id) as core:
-            await forget_old_refusals(core)
-            again = await Live(settings, source, core, renewals).run()
+    with in_time() as told_to_stop:
+        while again:
+            async with open_core(settings, targets=settings.target_chat_id) as core:
+                await forget_old_refusals(core)
+                again = await Live(settings, source, core, renewals, told_to_stop).run()
+
+
+@contextmanager
+def in_time(seconds: float = STOPPING - LAST_MOMENT) -> Iterator[Callable[[], None]]:
+    """Once what it gives is called the process ends after so many seconds, if it has not by itself.
+
+    Each step has its own bounds, but a table that another program holds may make many of them wait.
+    A thread, since it is not for the event loop to come to an end when the loop is what hangs.
+    """
+    timer = threading.Timer(seconds, _leave)
+    timer.daemon = True
+
+    def told_to_stop() -> None:
+        if timer.ident is None:
+            timer.start()
+
+    try:
+        yield told_to_stop
+    finally:
+        timer.cancel()
+
+
+def _leave() -> None:
+    log.warning("stopped without closing everything: what is pending stays pending")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # as safe as after a second signal; see there
 
 
 class Renewals:
@@ -120,9 +152,17 @@ class Renewals:
 class Live:
     """`source` is the configured one: what became of it is in the core's `moved`."""
 
-    def __init__(self, settings: Settings, source: ChatId, core: Core, renewals: Renewals) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        source: ChatId,
+        core: Core,
+        renewals: Renewals,
+        told_to_stop: Callable[[], None],
+    ) -> None:
         self._settings = settings
         self._renewals = renewals
+        self._told_to_stop = told_to_stop
         self._core = core
         self._source = core.now(source)
         self._stopping = asyncio.Event()
@@ -276,6 +316,7 @@ class Live:
             os._exit(INTERRUPTED)
         log.info("stopping", signal=signal.Signals(number).name)
         self._signalled = True
+        self._told_to_stop()
         self._again = False
         self._stopping.set()
 
@@ -285,9 +326,10 @@ class Live:
         """Stop hearing, then finish the posts in hand. What is pending stays pending."""
         for relay in self._relays:
             relay.stop()
+        await end(hearing)
         if running := {task for task in posting if not task.done()}:
-            await asyncio.wait(running, timeout=STOPPING / 2)
-        await end((*posting, *hearing))
+            await asyncio.wait(running, timeout=POSTS_IN_HAND)
+        await end(posting)
         await self._telegram.stop()
         await self._hearing.close()
         log.info("stopped")

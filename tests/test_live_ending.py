@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 
 import pytest
 from pyrogram import raw
@@ -156,6 +160,59 @@ async def test_told_to_stop_with_a_send_under_way_it_ends_in_time_and_sends_once
     assert stage.rows("SELECT state FROM posts") == [("pending",), ("pending",)]
     async with stage.relay():
         await stage.shows("#idea 1", "#idea 2")
+
+
+async def test_told_to_stop_while_another_program_holds_the_table_it_ends_within_ten_seconds(stage):
+    """There is more to write down than one may wait for, five seconds for each."""
+    answer = Hold()
+    stage.telegram.faults.on(SEND, answer)
+    program = await stage.launch()
+    await program.wait_output('"started"', timeout=30)
+    await stage.alice.sends(stage.group, "#idea")
+    await stage.shows("#idea")
+    with closing(
+        sqlite3.connect(stage.directory / "data" / "signals.db", isolation_level=None)
+    ) as db:
+        db.execute("BEGIN IMMEDIATE")
+        await stage.bob.sends(stage.group, "what is noted down when the table is free")
+        await program.wait_output("cursors were not written")
+        await stage.bob.sends(stage.group, "and this, too")
+        program.terminate()
+        await program.wait_output('"stopping"')
+        answer.release()
+        assert await program.wait(timeout=10) == 0
+
+    assert stage.rows("SELECT state FROM posts") == [("pending",)]
+    async with stage.relay():
+        await stage.alice.sends(stage.group, "#idea 2")
+        await stage.shows("#idea", "#idea 2")
+
+
+HANGS = """
+import threading
+from bot.live import in_time
+with in_time(0.2) as told_to_stop:
+    told_to_stop()
+    told_to_stop()
+    {inside}
+{behind}
+"""
+
+
+@pytest.mark.parametrize("hangs", ["inside", "behind"])
+def test_a_stop_that_hangs_is_ended_and_one_that_is_over_is_not(hangs):
+    """Whatever it hangs in, the event loop itself or a thread."""
+    wait = "print(threading.Event().wait(0.6))"
+    script = HANGS.format(**{"inside": "", "behind": "", hangs: wait})
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
+    )
+
+    if hangs == "inside":
+        assert "stopped without closing everything" in ended.stdout + ended.stderr
+        assert "False" not in ended.stdout
+    else:
+        assert ended.stdout == "False\n"
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])

@@ -217,7 +217,7 @@ class Telegram:
         return 0 if self._catch_up is None else self._catch_up.recovered
 
     async def stop(self) -> None:
-        """Events under way are finished first, for up to ten seconds."""
+        """Events under way are finished first, for up to `STOPPING` seconds."""
         self._catch_up = None
         self._connected_at = None
         reconnecting, self._reconnecting = self._reconnecting, None
