@@ -18,7 +18,7 @@ from bot.app import Core, forget_old_refusals, open_core
 from bot.errors import RetryLater, SettingsError, VoidLogin
 from bot.hearing import Hearing, unless
 from bot.metrics import Metrics
-from bot.models import AuthorId
+from bot.models import AuthorId, Route
 from bot.relay import Relay
 from bot.storage import records
 from bot.telegram.client import Following, Telegram
@@ -173,9 +173,7 @@ class Live:
             core.store,
             core.intake,
             core.edits,
-            source=self._source,
-            targets=core.targets,
-            moved=core.moved,
+            route=Route(self._source, core.targets, core.moved),
             wake=self._wake,
             begin_anew=self._begin_anew,
             stopping=self._stopping,

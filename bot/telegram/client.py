@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 import sqlite3
 import struct
 import time
@@ -278,11 +277,13 @@ class Telegram:
         )
 
     async def _open_session(self) -> None:
-        """Read the session before the network is asked; a new file is nobody else's to read."""
+        """Read the session before the network is asked, and see that nobody else can.
+
+        That a new file is nobody else's from the start is for the process's umask.
+        """
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _private_files():
-                await self._client.storage.open()
+            await self._client.storage.open()
             await self._client.storage.close()
             if self._file.exists():
                 self._file.chmod(0o600)
@@ -634,15 +635,6 @@ async def _disconnect(client: Any) -> None:
         await client.disconnect()
     elif client.session is not None:  # given up while it was connecting
         await client.session.stop()
-
-
-@contextmanager
-def _private_files() -> Iterator[None]:
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)
 
 
 def _prepare_library() -> None:
