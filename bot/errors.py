@@ -13,6 +13,7 @@ BotError                    one line for the operator, no traceback; `exit_code`
 │   ├── SentBefore          it was taken before, and not said as which message: look for it
 │   ├── PostRefused         this one message will never be taken: mark it failed, go on
 │   └── LoggedOut           the session or token is void: stop, with the queue intact
+│       └── VoidLogin       the login that was kept is; a bot's token makes a new one
 └── DatabaseError           the table does not answer
     ├── DatabaseUnavailable locked, full, read-only: try again later
     └── DatabaseUnusable    not ours, damaged, or written by a newer version: an operator's task
@@ -93,6 +94,10 @@ class PostRefused(TelegramError):
 
 
 class LoggedOut(TelegramError):
+    pass
+
+
+class VoidLogin(LoggedOut):
     pass
 
 

@@ -25,12 +25,12 @@ from bot.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from collections.abc import Set as AbstractSet
 
     from bot.handlers.edit_handler import EditHandler
     from bot.intake import Intake
-    from bot.models import AuthorId, ChatId, Cursor, Decision, Event, MessageId
+    from bot.models import AuthorId, ChatId, Cursor, Decision, Event, MessageId, Route
 
 log = structlog.get_logger(__name__)
 
@@ -57,9 +57,7 @@ class Meter(Protocol):
 
 
 class Hearing:
-    """`source` and `targets` are the chats of the route, `moved` what became of older ones.
-
-    `ours` are the authors of what comes back to us and is no news. `wake` is called when there may
+    """`ours` are the authors of what comes back to us and is no news. `wake` is called when there may
     be something new to post, `begin_anew` when a chat of ours has become another one.
     `more_to_come`: further events are known to follow. Once `stopping` is set nothing more is
     heard: it comes again at the next start.
@@ -71,9 +69,7 @@ class Hearing:
         intake: Intake,
         edits: EditHandler,
         *,
-        source: ChatId,
-        targets: Iterable[ChatId],
-        moved: Mapping[ChatId, ChatId],
+        route: Route,
         wake: Callable[[], None],
         begin_anew: Callable[[], None],
         stopping: asyncio.Event,
@@ -84,10 +80,10 @@ class Hearing:
         self._table = table
         self._intake = intake
         self._edits = edits
-        self._source = source
-        self._targets = frozenset(targets)
-        before = (old for old, new in moved.items() if new == source)
-        self._basic_groups = [chat for chat in (source, *before) if is_basic_group(chat)]
+        self._source = route.source
+        self._targets = frozenset(route.targets)
+        before = (old for old, new in route.moved.items() if new == route.source)
+        self._basic_groups = [chat for chat in (route.source, *before) if is_basic_group(chat)]
         # A person who is a target may be an author as well.
         self.ours: set[AuthorId | ChatId] = {target for target in self._targets if target < 0}
         self._wake = wake

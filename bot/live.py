@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from contextlib import asynccontextmanager
+import sys
+import threading
+import time
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import structlog
 
 from bot.app import Core, forget_old_refusals, open_core
-from bot.errors import DatabaseUnavailable, RetryLater, SettingsError
+from bot.errors import DatabaseUnavailable, RetryLater, SettingsError, VoidLogin
 from bot.hearing import Hearing, unless
 from bot.metrics import Metrics
-from bot.models import AuthorId
+from bot.models import AuthorId, Route
 from bot.relay import Relay
 from bot.storage import records
 from bot.telegram.client import Following, Telegram
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
     from pathlib import Path
 
     from bot.config import Settings
@@ -30,9 +33,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-STOPPING: Final = 10.0  # seconds for what is in hand
+STOPPING: Final = 10.0  # seconds for all of it
+POSTS_IN_HAND: Final = 5.0  # of those
+LAST_MOMENT: Final = 0.5  # of those, for the end of the process
 INTERRUPTED: Final = 130  # as a shell counts a process ended by SIGINT
 LOGIN_RETRY: Final = 10.0  # seconds
+RENEWED_ONCE_IN: Final = 3600.0  # seconds; a login that becomes void more often has a reason
 # What a live bot needs, and where it comes from.
 NEEDED: Final = {
     "API_ID": "from https://my.telegram.org",
@@ -91,18 +97,72 @@ def telegram_of(
 async def run(settings: Settings) -> None:
     """Relay until SIGTERM or SIGINT. Raises `BotError` where it cannot go on."""
     source = require(settings)
+    renewals = Renewals(allowed=settings.bot_token is not None)
     again = True
-    while again:
-        async with open_core(settings, targets=settings.target_chat_id) as core:
-            await forget_old_refusals(core)
-            again = await Live(settings, source, core).run()
+    with in_time() as told_to_stop:
+        while again:
+            async with open_core(settings, targets=settings.target_chat_id) as core:
+                await forget_old_refusals(core)
+                again = await Live(settings, source, core, renewals, told_to_stop).run()
+
+
+@contextmanager
+def in_time(seconds: float = STOPPING - LAST_MOMENT) -> Iterator[Callable[[], None]]:
+    """Once what it gives is called the process ends after so many seconds, if it has not by itself.
+
+    Each step has its own bounds, but a table that another program holds may make many of them wait.
+    A thread, since it is not for the event loop to come to an end when the loop is what hangs.
+    """
+    timer = threading.Timer(seconds, _leave)
+    timer.daemon = True
+
+    def told_to_stop() -> None:
+        if timer.ident is None:
+            timer.start()
+
+    try:
+        yield told_to_stop
+    finally:
+        timer.cancel()
+
+
+def _leave() -> None:
+    log.warning("stopped without closing everything: what is pending stays pending")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # as safe as after a second signal; see there
+
+
+class Renewals:
+    """Whether a login that has become void is made anew: a bot's token can, now and then."""
+
+    def __init__(self, *, allowed: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._allowed = allowed
+        self._clock = clock
+        self._last: float | None = None
+
+    def take(self) -> bool:
+        now = self._clock()
+        if not self._allowed or (self._last is not None and now - self._last < RENEWED_ONCE_IN):
+            return False
+        self._last = now
+        return True
 
 
 class Live:
     """`source` is the configured one: what became of it is in the core's `moved`."""
 
-    def __init__(self, settings: Settings, source: ChatId, core: Core) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        source: ChatId,
+        core: Core,
+        renewals: Renewals,
+        told_to_stop: Callable[[], None],
+    ) -> None:
         self._settings = settings
+        self._renewals = renewals
+        self._told_to_stop = told_to_stop
         self._core = core
         self._source = core.now(source)
         self._stopping = asyncio.Event()
@@ -113,9 +173,7 @@ class Live:
             core.store,
             core.intake,
             core.edits,
-            source=self._source,
-            targets=core.targets,
-            moved=core.moved,
+            route=Route(self._source, core.targets, core.moved),
             wake=self._wake,
             begin_anew=self._begin_anew,
             stopping=self._stopping,
@@ -140,9 +198,15 @@ class Live:
         ]
 
     async def run(self) -> bool:
-        """Until told to stop; True: a chat of ours has moved, and all is to begin anew."""
+        """Until told to stop; True: all is to begin anew, in chats that moved or a new login."""
         async with self._watched():
-            return await self._run()
+            try:
+                return await self._run()
+            except VoidLogin as exc:
+                if self._signalled or not self._renewals.take():
+                    raise
+                log.warning("the login has become void, beginning anew", error=str(exc))
+                return True
 
     @asynccontextmanager
     async def _watched(self) -> AsyncIterator[None]:
@@ -251,6 +315,7 @@ class Live:
             os._exit(INTERRUPTED)
         log.info("stopping", signal=signal.Signals(number).name)
         self._signalled = True
+        self._told_to_stop()
         self._again = False
         self._stopping.set()
 
@@ -260,9 +325,10 @@ class Live:
         """Stop hearing, then finish the posts in hand. What is pending stays pending."""
         for relay in self._relays:
             relay.stop()
+        await end(hearing)
         if running := {task for task in posting if not task.done()}:
-            await asyncio.wait(running, timeout=STOPPING / 2)
-        await end((*posting, *hearing))
+            await asyncio.wait(running, timeout=POSTS_IN_HAND)
+        await end(posting)
         await self._telegram.stop()
         await self._hearing.close()
         log.info("stopped")

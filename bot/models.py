@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, NewType
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from decimal import Decimal
 
 ChatId = NewType("ChatId", int)  # as Bot API counts: > 0 a user, < 0 a group, -100… a channel
@@ -22,9 +23,22 @@ ENDED_BY_HAND: Final = UnixTime(0)
 CHANNELS: Final = ChatId(-(10**12))  # a channel's id is this minus its own, as Bot API counts
 
 
+def has_own_box(chat: ChatId) -> bool:
+    """A channel or supergroup: its updates and its messages are counted apart from all others."""
+    return chat < CHANNELS
+
+
 def is_basic_group(chat: ChatId) -> bool:
     """Neither a user nor a channel nor a supergroup."""
     return CHANNELS < chat < 0
+
+
+class Route(NamedTuple):
+    """Which chat is read and where it is posted, by the ids that they have now."""
+
+    source: ChatId
+    targets: tuple[ChatId, ...]
+    moved: Mapping[ChatId, ChatId]  # basic groups that became supergroups, old id to new
 
 
 class Outcome(StrEnum):

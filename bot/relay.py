@@ -380,8 +380,15 @@ class Relay:
 
 
 def random_id_of(post: Post) -> int:
-    """63 bits that say which post this is, on every host and after every restart."""
+    """63 bits that say which post this is, on every host and after every restart.
+
+    A later part may be taken back and come again, and is another message then. It is told by the
+    version in which it was sent first.
+    """
     what = struct.pack(">qqqq", post.target, *post.source, post.part)
+    version = post.version if post.sent_version is None else post.sent_version
+    if post.part and version:
+        what += struct.pack(">q", version)
     return int.from_bytes(hashlib.blake2b(what, digest_size=8).digest()) >> 1
 
 

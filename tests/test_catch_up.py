@@ -12,7 +12,7 @@ from pyrogram import raw
 from pyrogram.errors import FloodWait, InternalServerError
 
 from bot.errors import LoggedOut
-from bot.models import Cursor, MessageId, Reached
+from bot.models import ChatId, Cursor, MessageId, Reached
 from bot.telegram.catch_up import EVERY, QUEUE_MAX, CatchUp
 from tests.boxes import BARE, CHANNEL, ME, NOW, PEER, FakeTelegram, Said, container
 from tests.loopback.tl import make
@@ -483,3 +483,147 @@ async def test_beyond_the_difference_a_chat_of_which_nothing_was_seen_yet_is_rea
     life.work()
 
     assert knows_all(notes, telegram, since=120)
+
+
+# ── one box in trouble ──
+
+
+async def until(condition):
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+class Sleeps:
+    """Pauses that end when the test says so, by their length."""
+
+    def __init__(self):
+        self.begun = []
+        self._ends = {}
+
+    async def __call__(self, seconds):
+        self.begun.append(seconds)
+        await self._ends.setdefault(seconds, asyncio.Event()).wait()
+
+    def end(self, seconds):
+        self._ends[seconds].set()
+
+
+async def test_a_flood_wait_of_one_box_is_waited_out_while_another_goes_on(alive):
+    telegram, sleeps = FakeTelegram(), Sleeps()
+    life = await alive(telegram, sleep=sleeps)
+    telegram.asked.clear()
+    telegram.errors.append(FloodWait(30))
+    life.catch_up.lost()
+    await until(lambda: 30 in sleeps.begun)
+
+    telegram.say("missed")
+    life.catch_up.hear(container(telegram.say("and shown to be")))
+    await until(lambda: len(life.queue) > 3)
+    life.catch_up.lost()
+    await until(lambda: telegram.asked.count("GetChannelDifference") >= 3)
+    life.work()
+    assert knows_all(life.notes, telegram)
+    assert telegram.asked.count("GetDifference") == 1
+
+    sleeps.end(30)
+    await life.settle()
+    assert telegram.asked.count("GetDifference") == 2
+
+
+async def test_a_new_connection_ends_the_pauses_that_the_old_one_was_to_blame_for(alive):
+    telegram, sleeps = FakeTelegram(), Sleeps()
+    life = await alive(telegram, sleep=sleeps)
+    telegram.say("missed")
+    telegram.errors.extend([ConnectionError(), ConnectionError()])
+    life.catch_up.lost()
+    await until(lambda: sleeps.begun.count(1.0) == 2)
+
+    life.catch_up.lost()
+    await life.settle()
+    life.work()
+
+    assert knows_all(life.notes, telegram)
+
+
+# ── basic groups, in the account's box, beyond what the difference reaches ──
+
+GROUP = ChatId(-77)
+
+
+class SmallGroup(FakeTelegram):
+    """The account's box counts the messages of a basic group. It is too long to tell, always."""
+
+    def __init__(self, error=None):
+        super().__init__()
+        self.error = error
+        self.answers |= {
+            functions.updates.GetState: lambda _query: self.state(),
+            functions.updates.GetDifference: self._too_far,
+            functions.messages.GetMessages: self._read_dated,
+        }
+        self.dates = {}
+
+    def state(self):
+        return types.updates.State(pts=self.pts, qts=0, date=NOW, seq=0, unread_count=0)
+
+    def says(self, text, *, at=NOW):
+        self.say(text)
+        self.dates[self.messages[-1].id] = at
+
+    def _too_far(self, query):
+        if query.pts == self.pts:
+            return types.updates.DifferenceEmpty(date=NOW, seq=0)
+        if self.error is not None:
+            self.error, error = None, self.error
+            raise error
+        return types.updates.DifferenceTooLong(pts=self.pts)
+
+    def _read_dated(self, query):
+        answer = self._read(query)
+        for message in answer.messages:
+            if not isinstance(message, types.MessageEmpty):
+                message.date = self.dates[message.id]
+        return answer
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["too long", "refused"])
+@pytest.mark.parametrize("before", [0, 1, 99, 100, 250, 3_000])
+async def test_beyond_the_difference_a_basic_group_of_which_nothing_was_seen_is_read_from_our_start(
+    alive, before, refused
+):
+    from pyrogram.errors import PersistentTimestampInvalid  # noqa: PLC0415 - beside its one use
+
+    telegram, notes = SmallGroup(PersistentTimestampInvalid() if refused else None), Notes()
+    for number in range(before):
+        telegram.says(f"old {number}", at=NOW - 1)
+    await (await alive(telegram, notes, chats=[GROUP])).end()
+    for number in range(130):
+        telegram.says(f"new {number}")
+    telegram.asked.clear()
+
+    life = await alive(telegram, notes, chats=[GROUP])
+    life.work()
+
+    assert knows_all(notes, telegram, since=before)
+    assert telegram.asked.count("GetMessages") < 45
+
+
+async def test_hundreds_of_deleted_messages_in_a_row_do_not_hide_those_behind_them(alive):
+    """A flood of spam and the admin who removed it: nobody tells where the newest message is."""
+    telegram, notes = SmallGroup(), Notes()
+    life = await alive(telegram, notes, chats=[GROUP])
+    telegram.says("seen")
+    life.catch_up.lost()
+    await life.settle()
+    life.work()
+    await life.end()
+    for number in range(700):
+        telegram.says(f"spam {number}")
+        telegram.messages[-1].deleted = True
+    telegram.says("behind it")
+
+    life = await alive(telegram, notes, chats=[GROUP])
+    life.work()
+
+    assert notes.texts == {1: "seen", 702: "behind it"}

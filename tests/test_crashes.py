@@ -18,7 +18,7 @@ from bot.handlers.update_handler import UpdateHandler
 from bot.hearing import Hearing
 from bot.intake import Intake
 from bot.metrics import Metrics
-from bot.models import ChatId, MessageId, Reached
+from bot.models import ChatId, MessageId, Reached, Route
 from bot.relay import Relay
 from bot.signals import Markers
 from bot.state.flow_tracker import FlowTracker
@@ -135,9 +135,7 @@ class Process:
             table,
             intake,
             EditHandler(table, markers, intake),
-            source=CHANNEL,
-            targets=[TARGET],
-            moved={},
+            route=Route(CHANNEL, (TARGET,), {}),
             wake=self.relay.wake,
             begin_anew=lambda: None,
             stopping=asyncio.Event(),

@@ -81,12 +81,23 @@ async def test_a_reply_to_any_part_of_an_album_belongs_to_its_flow(stage):
 async def test_a_text_too_long_for_one_message_arrives_in_parts(stage):
     text = "#idea " + "слово " * 1_000
     async with stage.relay():
-        await stage.alice.sends(stage.group, text)
-        await stage.telegram.wait_for(lambda: len(stage.posted()) == 2, timeout=20, what="parts")
+        message = await stage.alice.sends(stage.group, text)
+        first, second = await in_parts(stage, text)
+        await stage.alice.edits(message, "#idea, closed")
+        await stage.shows("#idea, closed")
+        text = text.replace("слово", "снова")
+        await stage.alice.edits(message, text)
+        assert [each.id for each in await in_parts(stage, text)] != [first.id, second.id]
 
+
+async def in_parts(stage, text):
+    def is_there():
+        return "".join(seen.text for seen in stage.posted()).split() == text.split()
+
+    await stage.telegram.wait_for(is_there, timeout=20, what="the text in two parts")
     first, second = stage.posted()
-    assert (first.text + second.text).split() == text.split()
     assert second.reply_to == first.id
+    return first, second
 
 
 async def test_an_edit_is_relayed_and_a_deletion_is_too(stage):

@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 
 import pytest
 from pyrogram import raw
@@ -158,6 +162,59 @@ async def test_told_to_stop_with_a_send_under_way_it_ends_in_time_and_sends_once
         await stage.shows("#idea 1", "#idea 2")
 
 
+async def test_told_to_stop_while_another_program_holds_the_table_it_ends_within_ten_seconds(stage):
+    """There is more to write down than one may wait for, five seconds for each."""
+    answer = Hold()
+    stage.telegram.faults.on(SEND, answer)
+    program = await stage.launch()
+    await program.wait_output('"started"', timeout=30)
+    await stage.alice.sends(stage.group, "#idea")
+    await stage.shows("#idea")
+    with closing(
+        sqlite3.connect(stage.directory / "data" / "signals.db", isolation_level=None)
+    ) as db:
+        db.execute("BEGIN IMMEDIATE")
+        await stage.bob.sends(stage.group, "what is noted down when the table is free")
+        await program.wait_output("cursors were not written")
+        await stage.bob.sends(stage.group, "and this, too")
+        program.terminate()
+        await program.wait_output('"stopping"')
+        answer.release()
+        assert await program.wait(timeout=10) == 0
+
+    assert stage.rows("SELECT state FROM posts") == [("pending",)]
+    async with stage.relay():
+        await stage.alice.sends(stage.group, "#idea 2")
+        await stage.shows("#idea", "#idea 2")
+
+
+HANGS = """
+import threading
+from bot.live import in_time
+with in_time(0.2) as told_to_stop:
+    told_to_stop()
+    told_to_stop()
+    {inside}
+{behind}
+"""
+
+
+@pytest.mark.parametrize("hangs", ["inside", "behind"])
+def test_a_stop_that_hangs_is_ended_and_one_that_is_over_is_not(hangs):
+    """Whatever it hangs in, the event loop itself or a thread."""
+    wait = "print(threading.Event().wait(0.6))"
+    script = HANGS.format(**{"inside": "", "behind": "", hangs: wait})
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
+    )
+
+    if hangs == "inside":
+        assert "stopped without closing everything" in ended.stdout + ended.stderr
+        assert "False" not in ended.stdout
+    else:
+        assert ended.stdout == "False\n"
+
+
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
 async def test_told_to_stop_a_second_time_it_ends_at_once_and_loses_nothing(stage, first):
     """Even at the same moment, as a supervisor and a terminal may tell it."""
@@ -182,33 +239,32 @@ async def test_told_to_stop_a_second_time_it_ends_at_once_and_loses_nothing(stag
     assert second_post.reply_to == first_post.id
 
 
-async def revoked(stage, **login):
-    """Run until an answer finds the login revoked; give the one line that says so."""
-    program = await stage.launch(**login)
-    await program.wait_output('"started"')
+async def revoked(stage, program):
+    """Post, and let an answer find the login revoked."""
+    await program.wait_output('"started"', timeout=30)
     signal_ = await stage.alice.sends(stage.group, "#idea")
     await stage.shows("#idea")
     for account in (stage.bot, stage.carol):
         stage.telegram.faults.revoke(account, "SESSION_REVOKED")
     await stage.alice.sends(stage.group, "TP1", reply_to=signal_)
+
+
+async def test_a_bot_whose_login_is_revoked_makes_a_new_one_and_posts_the_rest(stage):
+    async with stage.relay() as program:
+        await revoked(stage, program)
+        first, second = await stage.shows("#idea", "TP1")
+        assert second.reply_to == first.id
+        assert "401 SESSION_REVOKED: data/relay.session is void" in program.output
+        assert "logging in anew" in program.output
+
+
+async def test_a_person_whose_session_is_revoked_is_told_so_and_a_new_one_posts_the_rest(stage):
+    program = await stage.launch(**stage.login_of_carol())
+    await revoked(stage, program)
     assert await program.wait(timeout=15) == 1
     assert stage.rows("SELECT state FROM posts ORDER BY id") == [("sent",), ("pending",)]
     assert "Traceback" not in program.output
     (line,) = (line for line in program.stderr.splitlines() if line.startswith("error:"))
-    return line
-
-
-async def test_a_bot_whose_login_is_revoked_ends_and_posts_the_rest_with_a_new_one(stage):
-    line = await revoked(stage)
-    assert "401 SESSION_REVOKED: data/relay.session is void" in line
-    async with stage.relay() as program:
-        assert "logging in anew" in program.output
-        first, second = await stage.shows("#idea", "TP1")
-    assert second.reply_to == first.id
-
-
-async def test_a_person_whose_session_is_revoked_is_told_so_and_a_new_one_posts_the_rest(stage):
-    line = await revoked(stage, **stage.login_of_carol())
     assert "401 SESSION_REVOKED: SESSION_STRING is void, log in anew" in line
     async with stage.relay(**stage.login_of_carol()):
         await stage.shows("#idea", "TP1")

@@ -6,6 +6,7 @@ import pytest
 
 from bot.handlers.edit_handler import EditHandler
 from bot.models import (
+    ChatId,
     Decision,
     Entity,
     Media,
@@ -131,6 +132,119 @@ async def test_later_parts_of_a_text_stand_before_whatever_came_after_it(record,
         ("#idea next", 0),
     ]
     assert [post.reply_to for post in posts] == [None, 700, 700, None]
+
+
+async def shortened(record, store, send_all):
+    """A text in two parts, of which the second was taken back as the text became shorter."""
+    message = await record(says(ALICE, "#idea long"))
+    (first,) = await store.take_posts(TARGET)
+    await store.add_parts(first, 2)
+    await send_all()
+    await store.edit(says(ALICE, "#idea", number=message.id), SignalFields())
+    for part in ("first", "second"):
+        (post,) = await store.take_posts(TARGET)
+        await (store.post_edited(post) if part == "first" else store.post_deleted(post))
+    assert await store.take_posts(TARGET) == []
+    return message
+
+
+async def test_a_part_that_was_taken_back_comes_again_where_the_text_is_long_again(
+    record, store, send_all
+):
+    message = await shortened(record, store, send_all)
+    await store.edit(says(ALICE, "#idea long again", number=message.id), SignalFields())
+    (first,) = await store.take_posts(TARGET)
+    await store.add_parts(first, 2)
+    await store.post_edited(first)
+
+    (second,) = await store.take_posts(TARGET)
+    assert (second.part, second.state) == (1, PostState.PENDING)
+    assert (second.target_message_id, second.sent_version, second.attempts) == (None, None, 0)
+    assert second.reply_to == first.target_message_id
+    assert second.version == first.version
+
+    await store.add_parts(first, 2)
+    await store.post_sent(second, MessageId(800))
+    assert await store.take_posts(TARGET) == []
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["new", "taken back"])
+async def test_no_part_is_posted_of_a_text_whose_source_was_deleted_meanwhile(
+    record, store, send_all, before
+):
+    if before:
+        message = await shortened(record, store, send_all)
+    else:
+        message = await record(says(ALICE, "#idea"))
+        await send_all()
+    await store.edit(says(ALICE, "#idea long again", number=message.id), SignalFields())
+    (first,) = await store.take_posts(TARGET)
+    await store.delete(GROUP, [message.id])
+    await store.add_parts(first, 2)
+    await store.post_edited(first)
+
+    (post,) = await store.take_posts(TARGET)
+    assert (post.part, post.state) == (0, PostState.DELETE)
+    await store.post_deleted(post)
+    assert await store.take_posts(TARGET) == []
+
+
+@pytest.mark.parametrize("change", ["edit", "delete"])
+async def test_what_is_new_to_do_with_a_post_begins_with_no_attempts(
+    record, store, send_all, change
+):
+    """Else an edit waits for ten minutes at its first refusal, for what the sending met with."""
+    message = await record(says(ALICE, "#idea"))
+    (post,) = await store.take_posts(TARGET)
+    for _ in range(9):
+        await store.post_delayed(post, "no answer", in_doubt=True)
+    await send_all()
+    if change == "edit":
+        await store.edit(says(ALICE, "#idea ETH", number=message.id), SignalFields())
+    else:
+        await store.delete(GROUP, [message.id])
+
+    (post,) = await store.take_posts(TARGET)
+    assert post.attempts == 0
+    await store.post_delayed(post, "no answer", in_doubt=True)
+    await store.edit(says(ALICE, "#idea SOL", number=message.id), SignalFields())
+    (post,) = await store.take_posts(TARGET)
+    assert post.attempts == 1
+
+
+async def test_an_edit_that_came_during_a_sending_with_trouble_begins_with_no_attempts(
+    record, store
+):
+    message = await record(says(ALICE, "#idea"))
+    (post,) = await store.take_posts(TARGET)
+    await store.post_delayed(post, "no answer", in_doubt=True)
+    await store.edit(says(ALICE, "#idea ETH", number=message.id), SignalFields())
+    await store.post_sent(post, MessageId(700))
+
+    (post,) = await store.take_posts(TARGET)
+    assert (post.state, post.attempts) == (PostState.EDIT, 0)
+
+
+@pytest.mark.parametrize("first", ["refused", "moved"])
+async def test_a_refused_post_of_a_group_that_has_moved_is_retried_where_it_is_now(
+    record, store, first
+):
+    old, new = ChatId(-77), ChatId(-1000000000077)
+    message = await record(says(ALICE, "#idea"), targets=[old, TARGET])
+    (post,) = await store.take_posts(old)
+    if first == "moved":
+        await store.move_chat(old, new)
+    await store.post_failed(post, "400 MESSAGE_EMPTY")
+    if first == "refused":
+        await store.move_chat(old, new)
+
+    assert await store.retry() == [post.id]
+
+    assert await store.take_posts(old) == []
+    (again,) = await store.take_posts(new)
+    assert (again.id, again.state, again.source) == (post.id, PostState.PENDING, message.ref)
+    (other,) = await store.take_posts(TARGET)
+    assert other.target == TARGET
 
 
 async def test_a_delayed_post_stays_first_in_line_and_is_counted(record, store):

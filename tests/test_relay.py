@@ -472,6 +472,20 @@ def test_the_random_id_says_which_post_it_is():
     assert random_id_of(post(1)) == 6076442301966427664
 
 
+def test_a_part_that_comes_again_is_another_message():
+    """Telegram would take it for the one that was deleted, and drop it."""
+    sent, doubt = post(1, part=1, version=2), post(1, part=1, version=3, sent_version=2)
+
+    assert random_id_of(sent) == random_id_of(doubt)
+    ids = {random_id_of(post(1, part=1, version=version)) for version in range(4)}
+    assert len(ids) == 4
+    # A first part never comes again; what is edited before it is sent is the same message still,
+    # on another host, too.
+    assert random_id_of(post(1, version=7)) == random_id_of(post(1))
+    # Fixed for good, as above.
+    assert random_id_of(post(1, part=1)) == 3647889568836907014
+
+
 def units(text):
     return len(text.encode("utf-16-le")) // 2
 

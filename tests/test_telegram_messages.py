@@ -302,6 +302,27 @@ def test_a_photo_is_known_by_id_hash_and_reference():
     assert again.id == types.InputPhoto(**KEYS)
 
 
+@pytest.mark.parametrize("covered", [True, None])
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        types.MessageMediaPhoto(photo=make(types.Photo, **KEYS)),
+        document("Video"),
+        document("Video", "Animated"),
+    ],
+    ids=["photo", "video", "animation"],
+)
+def test_a_medium_that_is_covered_stays_covered(theirs, covered):
+    theirs.spoiler = covered
+    found = media(theirs)
+
+    assert media_to_input(found.file_id).spoiler == covered
+    # The reference stays the last, and the rest says which medium it is.
+    assert found.file_id.rpartition(":")[2] == KEYS["file_reference"].hex()
+    theirs.spoiler = not covered
+    assert media(theirs).file_id.rpartition(":")[0] != found.file_id.rpartition(":")[0]
+
+
 POINT = make(types.GeoPoint, lat=41.5, long=-8.25)
 PLACE = {"title": "Café: «A»", "address": "x", "provider": "p", "venue_id": "v", "venue_type": "t"}
 PERSON = {"phone_number": "+1", "first_name": "A", "last_name": "", "vcard": ""}

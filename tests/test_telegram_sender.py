@@ -244,6 +244,22 @@ async def test_a_file_is_posted_without_being_uploaded(
     assert not [name for name in telegram.calls.names() if name.startswith("upload.")]
 
 
+async def test_what_is_covered_in_the_source_is_covered_in_the_target(
+    relay, telegram, alice, source, target
+):
+    photo = telegram.photo()
+    photo.spoiler = True
+    message = await alice.sends(source, "the result", photo=photo)
+    [heard] = await relay.hears()
+    await relay.sender.send_media(target.id, heard.media, source=ref(message), random_id=9)
+    photo.expire()
+    await relay.sender.send_media(target.id, heard.media, source=ref(message), random_id=10)
+
+    calls = telegram.calls.of(functions.messages.SendMedia)
+    assert [call.query.media.spoiler for call in calls] == [True, True, True]
+    assert await relay.sender.find(target.id, "", heard.media, after=0) is not None
+
+
 async def test_a_stale_file_reference_is_renewed_from_the_source(
     sender, telegram, alice, source, target
 ):
@@ -290,7 +306,9 @@ async def test_a_reference_that_stays_stale_is_refused_after_one_more_try(
     assert script.hits == 2
 
 
-@pytest.mark.parametrize("file_id", [None, "poll:1", "poll:{}", "photo:1:2", "photo:1:2:zz", ""])
+@pytest.mark.parametrize(
+    "file_id", [None, "poll:1", "poll:{}", "photo:1:2", "photo:1:2:zz", "photo:1:2:x:00", ""]
+)
 async def test_what_cannot_be_posted_is_refused_before_telegram_is_asked(
     sender, telegram, target, file_id
 ):

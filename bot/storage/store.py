@@ -91,6 +91,7 @@ T = TypeVar("T")
 TO_DO: Final = frozenset({PostState.PENDING, PostState.EDIT, PostState.DELETE})
 REFUSALS_KEPT: Final = 30 * 86_400  # seconds
 REFUSALS_AT_ONCE: Final = 100  # in one transaction, at the most
+PART: Final = ("source_chat_id", "source_message_id", "part", "target_chat_id")  # is one post
 RECORDS: Final = (signals, signal_updates, decisions)  # a message is in one of them at most
 
 
@@ -380,7 +381,11 @@ class SignalStore:
         return sorted(album, key=lambda part: part.source.message_id)
 
     async def add_parts(self, post: Post, parts: int) -> None:
-        """Make rows for the parts after the first, in the first one's place in the line."""
+        """Make rows for the parts after the first, in the first one's place in the line.
+
+        Parts that were taken back, as the text was shorter for a while, are to be sent again. None
+        of a text whose source was deleted meanwhile.
+        """
         rows = [
             {
                 "source_chat_id": post.source.chat_id,
@@ -395,8 +400,23 @@ class SignalStore:
             }
             for part in range(1, parts)
         ]
-        query = on_conflict_insert(posts).on_conflict_do_nothing()
-        await self._write(lambda db: db.execute(query, rows))
+        again = {
+            "state": PostState.PENDING,
+            "target_message_id": None,
+            "sent_version": None,
+            "attempts": 0,
+            "error": None,
+        }
+        query = on_conflict_insert(posts).on_conflict_do_update(
+            index_elements=PART, set_=again, where=posts.c.state == PostState.DELETED
+        )
+        first = select(posts.c.state).where(posts.c.id == post.id)
+
+        def write(db: Connection) -> None:
+            if db.scalar(first) not in {PostState.DELETE, PostState.DELETED}:
+                db.execute(query, rows)
+
+        await self._write(write)
 
     async def post_sent(self, post: Post, message_id: MessageId) -> None:
         """It stands in the target chat, as the version that was noted when it was taken first."""
@@ -420,7 +440,14 @@ class SignalStore:
             (posts.c.version != version, PostState.EDIT),
             else_=PostState.SENT,
         )
-        changes = {"state": state, "sent_version": version, "target_message_id": message_id}
+        # Of what was done the attempts are kept, to be told; what is left to do begins anew.
+        done = and_(~deleted, posts.c.version == version)
+        changes = {
+            "state": state,
+            "sent_version": version,
+            "target_message_id": message_id,
+            "attempts": case((done, posts.c.attempts), else_=0),
+        }
         await self._change_post(post, **changes, **more)
 
     async def post_deleted(self, post: Post) -> None:
@@ -480,7 +507,10 @@ class SignalStore:
         state = case((there, PostState.DELETE), else_=PostState.DELETED)
         # A failed one would be sent by an operator's `retry`.
         living = {PostState.SENT, PostState.EDIT, PostState.PENDING, PostState.FAILED}
-        query = update(posts).where(of_messages, posts.c.state.in_(living)).values(state=state)
+        done = posts.c.state.in_({PostState.SENT, PostState.FAILED})
+        attempts = case((done, 0), else_=posts.c.attempts)
+        query = update(posts).where(of_messages, posts.c.state.in_(living))
+        query = query.values(state=state, attempts=attempts)
         return (await self._write(lambda db: db.execute(query))).rowcount
 
     # ── what an operator orders ───────────────────────────────────────────────
@@ -500,12 +530,26 @@ class SignalStore:
         await self._write(write)
 
     async def retry(self, post_id: int | None = None) -> list[int]:
-        """Put failed posts back in line, or the one; tells which."""
+        """Put failed posts back in line, or the one; tells which.
+
+        One that was never sent, to a group that has moved since, goes where the group is now.
+        """
         failed = posts.c.state == PostState.FAILED
         which = failed if post_id is None else and_(failed, posts.c.id == post_id)
         # What was refused before that was written down had been either sent or not.
         guess = case((posts.c.target_message_id.is_(None), PostState.PENDING), else_=PostState.EDIT)
-        again = {"state": func.coalesce(posts.c.refused, guess), "refused": None, "attempts": 0}
+        state = func.coalesce(posts.c.refused, guess)
+        moved = select(moved_chats.c.new_chat_id).where(
+            moved_chats.c.old_chat_id == posts.c.target_chat_id
+        )
+        here = posts.c.target_chat_id
+        now = func.coalesce(moved.scalar_subquery(), here)
+        again = {
+            "state": state,
+            "target_chat_id": case((state == PostState.PENDING, now), else_=here),
+            "refused": None,
+            "attempts": 0,
+        }
 
         def write(db: Connection) -> list[int]:
             ids = list(db.scalars(select(posts.c.id).where(which).order_by(posts.c.id)))
@@ -840,8 +884,13 @@ def _mark_edited(db: Connection, ref: MessageRef) -> None:
     of_message = and_(
         posts.c.source_chat_id == ref.chat_id, posts.c.source_message_id == ref.message_id
     )
-    state = case((posts.c.state == PostState.SENT, PostState.EDIT), else_=posts.c.state)
-    db.execute(update(posts).where(of_message).values(version=posts.c.version + 1, state=state))
+    done = posts.c.state == PostState.SENT
+    changes = {
+        "version": posts.c.version + 1,
+        "state": case((done, PostState.EDIT), else_=posts.c.state),
+        "attempts": case((done, 0), else_=posts.c.attempts),
+    }
+    db.execute(update(posts).where(of_message).values(changes))
 
 
 def _post(db: Connection, row: RowMapping) -> Post:

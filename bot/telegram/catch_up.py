@@ -22,7 +22,16 @@ from pyrogram import raw
 from pyrogram.errors.rpc_error import RPCError
 
 from bot.errors import BotError, DatabaseError, PostRefused, RetryLater, TargetUnavailable
-from bot.models import CHANNELS, ChatId, Cursor, MessageId, Reached, UnixTime, is_basic_group
+from bot.models import (
+    CHANNELS,
+    ChatId,
+    Cursor,
+    MessageId,
+    Reached,
+    UnixTime,
+    has_own_box,
+    is_basic_group,
+)
 from bot.telegram.messages import EDITED, LARGEST_ID, NEW, build, people_of
 from bot.telegram.sender import input_channel, reading, said, translated
 
@@ -41,6 +50,7 @@ AT_ONCE: Final = 1_000  # updates in one difference
 BATCH: Final = 100  # messages in one call
 QUEUE_MAX: Final = 2_000  # updates that wait to be dealt with
 ROOM_AGAIN: Final = 0.05  # seconds
+GONE_IN_A_ROW: Final = 1_000  # ids; so many messages deleted in one go are hardly ever seen
 # Messages that are looked at again where Telegram does not say what has changed: those that are
 # recorded, and the newest ones, since an edit may make a signal of them.
 RECORDED_AGAIN, NEWEST_AGAIN = 1_000, 200
@@ -88,6 +98,9 @@ class Box:
     message_id: MessageId | None = None  # the newest that was fed
     behind: bool = True
     promised: int = 0
+    failures: int = 0  # in a row
+    rest: asyncio.Task[None] | None = None  # until it is to be asked for again
+    patient: bool = False  # the rest is Telegram's wish
 
     def stands_at(self, cursor: Cursor) -> None:
         _, self.pts, self.qts, self.date, self.message_id = cursor
@@ -126,7 +139,7 @@ class CatchUp:
         self._sleep = sleep
         self._account = Box(account)
         self._chats = tuple(chats)
-        self._boxes = {chat: Box(chat) for chat in self._chats if chat < CHANNELS}
+        self._boxes = {chat: Box(chat) for chat in self._chats if has_own_box(chat)}
         self._from_the_start = frozenset(from_the_start)
         self._seq = 0  # of containers; 0: not known
         self._news = asyncio.Event()
@@ -184,6 +197,9 @@ class CatchUp:
         """There may be anything that we were not told of: in a new connection, or after hours."""
         for box in (self._account, *self._boxes.values()):
             self._fall_behind(box)
+            if box.rest is not None and not box.patient:
+                box.rest.cancel()
+                self._rested(box)
 
     def _sort(self, update: Any, users: Mapping[int, Any], chats: Mapping[int, Any]) -> None:
         box = self._box_of(update)
@@ -257,22 +273,16 @@ class CatchUp:
     async def run(self) -> None:
         """Recover whatever falls behind. Raises `LoggedOut`; every other trouble is waited out."""
         by_the_clock = asyncio.ensure_future(self._look_now_and_then())
-        failures = 0
         try:
             while True:
                 self._news.clear()
-                try:
-                    await self._recover_all()
-                except SOMETHING_LATER as exc:
-                    pause = _pause_after(exc, failures)
-                    failures += 1
-                    log.warning("updates cannot be asked for yet", error=str(exc), retry_in=pause)
-                    await self._told_within(pause)
-                else:
-                    failures = 0
-                    await self._news.wait()
+                await self._recover_all()
+                await self._news.wait()
         finally:
             by_the_clock.cancel()
+            for box in (self._account, *self._boxes.values()):
+                if box.rest is not None:
+                    box.rest.cancel()
 
     async def _look_now_and_then(self) -> None:
         """However much or little is heard: silence may be a connection that is dead."""
@@ -280,28 +290,33 @@ class CatchUp:
             await self._sleep(self._every)
             self.lost()
 
-    async def _told_within(self, seconds: float) -> None:
-        waiting = {
-            asyncio.ensure_future(self._sleep(seconds)),
-            asyncio.ensure_future(self._news.wait()),
-        }
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waiting:
-                each.cancel()
-
     async def _recover_all(self) -> None:
-        """Every box that is behind, and one that is in trouble last."""
-        trouble: BotError | None = None
+        """Every box that is behind; what stands in the way of one is nothing to the others."""
         for box in (self._account, *self._boxes.values()):
-            if box.behind:
+            if box.behind and box.rest is None:
                 try:
                     await self._recover(box)
                 except SOMETHING_LATER as exc:
-                    trouble = trouble or exc
-        if trouble is not None:
-            raise trouble
+                    self._let_rest(box, exc)
+                else:
+                    box.failures = 0
+
+    def _let_rest(self, box: Box, exc: BotError) -> None:
+        asked: timedelta | None = getattr(exc, "after", None)
+        doubled = min(RETRY * 2 ** min(box.failures, 20), RETRY_AT_MOST)
+        pause = doubled if asked is None else asked.total_seconds()
+        box.failures += 1
+        box.patient = asked is not None
+        log.warning("updates cannot be asked for yet", box=box.id, error=str(exc), retry_in=pause)
+        box.rest = asyncio.ensure_future(self._rest(box, pause))
+
+    async def _rest(self, box: Box, seconds: float) -> None:
+        await self._sleep(seconds)
+        self._rested(box)
+
+    def _rested(self, box: Box) -> None:
+        box.rest = None
+        self._news.set()
 
     async def _recover(self, box: Box) -> None:
         with translated(box.id):
@@ -430,26 +445,50 @@ class CatchUp:
     async def _look_at_messages(self, box: Box, *, newest: MessageId | None) -> None:
         """What is recorded, as it is now, and all that came since; `newest` None: not told.
 
-        Bots may read messages by id. Without the newest id, a hundred ids in a row without a
-        message are the end.
+        Bots may read messages by id. Without the newest id, `GONE_IN_A_ROW` ids without a message
+        are the end. Basic groups have no box: their messages are read as the account's.
         """
         log.warning("too far behind, looking at messages one by one", box=box.id)
         basic_groups = [chat for chat in self._chats if is_basic_group(chat)]
         for chat in basic_groups if box is self._account else [box.id]:
             await self._look_again(chat, box.message_id or 0)
-        if box.message_id is None and newest is not None:
-            box.message_id = await self._last_before(box, newest)
-        while box.message_id is not None and (newest is None or box.message_id < newest):
-            ids = range(box.message_id + 1, min(box.message_id + BATCH, newest or LARGEST_ID) + 1)
+        last, since = box.message_id, 0
+        if last is None:  # none was seen yet, so it begins with when we began to follow
+            since = box.date or 0
+            last = await (
+                self._last_before(box, newest) if newest else self._last_found_before(box)
+            )
+        gone = 0
+        while gone < GONE_IN_A_ROW and (newest is None or last < newest):
+            ids = range(last + 1, min(last + BATCH, newest or LARGEST_ID) + 1)
             found = await self._read(box.id, ids)
-            if not found.messages and newest is None:
-                return
             for message in found.messages:
-                self._queue.feed(_new(box.id, message), found.users, found.chats)
-            box.message_id = MessageId(ids[-1] if newest else found.messages[-1].id)
-            # The box is where it was, but these need not be asked for again.
-            self._queue.feed(Reached(box.cursor()), {}, {})
+                if message.date >= since:
+                    self._queue.feed(_new(box.id, message), found.users, found.chats)
+            last = MessageId(ids[-1])
+            gone = gone + BATCH if newest is None and not found.messages else 0
+            if newest is not None or found.messages:
+                box.message_id = last if newest else MessageId(found.messages[-1].id)
+                # The box is where it was, but these need not be asked for again.
+                self._queue.feed(Reached(box.cursor()), {}, {})
             await self._room()
+
+    async def _last_found_before(self, box: Box) -> MessageId:
+        """A message from before we began to follow, and few others between it and the first since.
+
+        None tells where the newest is: dates rise with ids, so ever longer steps are made, and
+        shorter ones where they lead beyond.
+        """
+        last, step = 0, BATCH
+        while True:
+            found = await self._read(box.id, range(last + step - BATCH + 1, last + step + 1))
+            old = [each.id for each in found.messages if each.date < (box.date or 0)]
+            if old:
+                last, step = old[-1], 2 * step
+            elif step > BATCH:
+                step = max(BATCH, step // 2)
+            else:
+                return MessageId(last)
 
     async def _last_before(self, box: Box, newest: MessageId) -> MessageId:
         """The newest message from before we began to follow the chat."""
@@ -477,7 +516,7 @@ class CatchUp:
 
     async def _read(self, chat: ChatId, ids: Sequence[int]) -> Messages:
         """Messages of a channel, or of the account, whose chats share one row of ids."""
-        peer = await self._connection.peer(chat) if chat < CHANNELS else None
+        peer = await self._connection.peer(chat) if has_own_box(chat) else None
         answer = await self._connection.call(reading(peer, ids))
         there = [each for each in answer.messages if not isinstance(each, types.MessageEmpty)]
         return Messages(sorted(there, key=lambda message: message.id), *people_of(answer))
@@ -496,23 +535,17 @@ UNCOUNTED: Final = {"pts": 0, "pts_count": 0}
 
 
 def _new(box: ChatId, message: Any) -> Any:
-    wrap = types.UpdateNewChannelMessage if box < CHANNELS else types.UpdateNewMessage
+    wrap = types.UpdateNewChannelMessage if has_own_box(box) else types.UpdateNewMessage
     return wrap(message=message, **UNCOUNTED)
 
 
 def _edited(box: ChatId, message: Any) -> Any:
-    wrap = types.UpdateEditChannelMessage if box < CHANNELS else types.UpdateEditMessage
+    wrap = types.UpdateEditChannelMessage if has_own_box(box) else types.UpdateEditMessage
     return wrap(message=message, **UNCOUNTED)
 
 
 def _deleted(box: ChatId, ids: Sequence[int]) -> Any:
-    if box > CHANNELS:
+    if not has_own_box(box):
         return types.UpdateDeleteMessages(messages=list(ids), **UNCOUNTED)
     channel = types.UpdateDeleteChannelMessages
     return channel(channel_id=CHANNELS - box, messages=list(ids), **UNCOUNTED)
-
-
-def _pause_after(exc: BotError, failures: int) -> float:
-    asked: timedelta | None = getattr(exc, "after", None)
-    doubled: float = min(RETRY * 2 ** min(failures, 20), RETRY_AT_MOST)
-    return doubled if asked is None else asked.total_seconds()

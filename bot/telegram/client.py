@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 import sqlite3
 import struct
 import time
@@ -23,11 +22,19 @@ from pyrogram.connection.connection import Connection
 from pyrogram.errors.rpc_error import RPCError
 from pyrogram.handlers.raw_update_handler import RawUpdateHandler
 
-from bot.errors import LoggedOut, PostRefused, RetryLater, TargetUnavailable, TelegramError
+from bot.errors import (
+    LoggedOut,
+    PostRefused,
+    RetryLater,
+    TargetUnavailable,
+    TelegramError,
+    VoidLogin,
+)
 from bot.models import CHANNELS, ChatId, Reached, is_basic_group
 from bot.telegram.catch_up import EVERY, CatchUp
 from bot.telegram.messages import build, events
 from bot.telegram.messages import chat_id as chat_id_of
+from bot.telegram.reconnecting import Reconnecting, cancelled
 from bot.telegram.sender import Sender, input_channel, refusal, translated
 
 if TYPE_CHECKING:
@@ -44,7 +51,6 @@ types: Final[Any] = raw.types
 
 SESSION: Final = "relay"  # the session file is called after it
 STOPPING: Final = 4  # seconds for what is under way when we stop
-RECONNECTING: Final = 1  # of those, for a connection that is being made
 DIALOGS_AT_ONCE, DIALOGS_MAX = 100, 2_000
 
 
@@ -67,10 +73,6 @@ class ChatInfo:
     kind: str  # as Bot API says: "private", "group", "supergroup", "channel"
     can_read: bool | None  # all that is written there, not just what is meant for us
     can_post: bool | None  # None: cannot be told
-
-
-class _VoidLogin(LoggedOut):
-    """What was kept of the login is worth nothing any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class Telegram:
         following: Following | None = None,
         call_timeout: float = 15,
         start_timeout: float = 60,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         if (bot_token is None) == (session_string is None):
             raise ValueError("either a bot token or a session string, not both or none")
@@ -117,10 +120,13 @@ class Telegram:
         self._following = following
         self._catch_up: CatchUp | None = None
         self._turn = asyncio.Lock()  # one container at a time, in the order they came
-        self._reconnecting: asyncio.Task[None] | None = None
+        self._reconnecting: Reconnecting | None = None
+        self._void: LoggedOut | None = None  # what ended the login, once it was made
+        self._void_known = asyncio.Event()
         self._in_flight: set[asyncio.Future[Any]] = set()  # calls that wait for their answer
         self._call_timeout = call_timeout
         self._start_timeout = start_timeout
+        self._sleep = sleep
         self._connections: list[Any] = []  # of a start under way
         self._client: Any = None  # made anew by each start: a client that failed is spent
         self._me: Me | None = None
@@ -136,14 +142,17 @@ class Telegram:
         Raises `LoggedOut` where trying again is useless, else `RetryLater`.
         """
         try:
-            return await self._start()
-        except _VoidLogin as exc:
-            # A bot's token outlives its logins, and makes a new one.
-            if self._login["bot_token"] is None or not self._file.exists():
-                raise
-            log.warning("the kept login is void, logging in anew", error=str(exc))
-            self._file.unlink()
-            return await self._start()
+            try:
+                return await self._start()
+            except VoidLogin as exc:
+                # A bot's token outlives its logins, and makes a new one.
+                if self._login["bot_token"] is None or not self._file.exists():
+                    raise
+                log.warning("the kept login is void, logging in anew", error=str(exc))
+                self._file.unlink()
+                return await self._start()
+        except VoidLogin as exc:
+            raise LoggedOut(str(exc)) from exc  # and there is nothing more to try
 
     async def _start(self) -> Me:
         _prepare_library()
@@ -153,6 +162,7 @@ class Telegram:
             with self._login_errors():
                 async with asyncio.timeout(self._start_timeout):
                     await self._client.start()
+            self._reconnecting = self._new_reconnecting(self._client.session)
             self._me = _me(self._client.me)
             self._check_account(self._me)
             self._catch_up = self._new_catch_up(self._me)
@@ -162,13 +172,25 @@ class Telegram:
         except BaseException:
             await self.stop()
             raise
-        self._connections.clear()
         return self._me
 
     async def listen(self) -> None:
-        """Hear what is new and what was missed, until cancelled. Raises `LoggedOut`."""
-        if self._catch_up is not None:
-            await self._catch_up.run()
+        """Hear what is new and what was missed, until cancelled.
+
+        Raises `LoggedOut`; a `VoidLogin` where another `start` may do with a bot's token.
+        """
+        if self._catch_up is None:
+            return
+        hearing = asyncio.ensure_future(self._catch_up.run())
+        void = asyncio.ensure_future(self._void_known.wait())
+        try:
+            await asyncio.wait({hearing, void}, return_when=asyncio.FIRST_COMPLETED)
+            if self._void is not None:
+                raise self._void
+            await hearing
+        finally:
+            void.cancel()
+            await cancelled(hearing)
 
     @property
     def current(self) -> bool:
@@ -194,16 +216,17 @@ class Telegram:
         return 0 if self._catch_up is None else self._catch_up.recovered
 
     async def stop(self) -> None:
-        """Events under way are finished first, for up to ten seconds."""
-        if self._reconnecting is not None:
-            self._reconnecting.cancel()
+        """Events under way are finished first, for up to `STOPPING` seconds."""
         self._catch_up = None
         self._connected_at = None
+        reconnecting, self._reconnecting = self._reconnecting, None
         client, self._client = self._client, None
         if client is None:
             return
         try:
             async with asyncio.timeout(STOPPING):
+                if reconnecting is not None:
+                    await reconnecting.close()
                 await _close(client)
                 for connection in self._connections:
                     if connection.protocol is not None:
@@ -226,8 +249,19 @@ class Telegram:
         client.dispatcher.update_parsers.clear()
         client.add_handler(RawUpdateHandler(self._hear))
         client.on_pushed = self._pushed
-        client.disconnect_handler = self._disconnected
         return client
+
+    def _new_reconnecting(self, session: Any) -> Reconnecting:
+        self._void = None
+        self._void_known.clear()
+        self._connections.clear()
+        return Reconnecting(
+            session,
+            lost=self._connection_lost,
+            back=self._connected_again,
+            void=self._login_is_void,
+            sleep=self._sleep,
+        )
 
     def _new_catch_up(self, me: Me) -> CatchUp | None:
         if self._following is None:
@@ -243,11 +277,13 @@ class Telegram:
         )
 
     async def _open_session(self) -> None:
-        """Read the session before the network is asked; a new file is nobody else's to read."""
+        """Read the session before the network is asked, and see that nobody else can.
+
+        That a new file is nobody else's from the start is for the process's umask.
+        """
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _private_files():
-                await self._client.storage.open()
+            await self._client.storage.open()
             await self._client.storage.close()
             if self._file.exists():
                 self._file.chmod(0o600)
@@ -278,7 +314,7 @@ class Telegram:
         if "ACCESS_TOKEN" in str(exc):
             return LoggedOut(f"{exc}: BOT_TOKEN is wrong or was revoked")
         text = f"{exc}: {self._kept} is void, log in anew"
-        return _VoidLogin(text) if isinstance(exc, LoggedOut) else LoggedOut(text)
+        return VoidLogin(text) if isinstance(exc, LoggedOut) else LoggedOut(text)
 
     def _connect(self, **where: Any) -> Any:
         """Kurigram asks for its connections here, and forgets one when its start is given up."""
@@ -318,21 +354,21 @@ class Telegram:
             # What is not kept is asked for when it is needed; the answer is good all the same.
             log.warning("peers were not kept", error=str(exc))
 
-    async def _disconnected(self, *_: Any) -> None:
-        """What was pushed or answered to a connection that is gone is lost. Called by the library."""
+    def _connection_lost(self) -> None:
+        """What was pushed or answered to a connection that is gone is lost."""
         for task in self._in_flight:
             task.cancel()
-        if self._reconnecting is not None:
-            self._reconnecting.cancel()
-        if self._client is not None and self._client.session is not None:
-            self._reconnecting = asyncio.create_task(self._reconnected(self._client.session))
 
-    async def _reconnected(self, session: Any) -> None:
-        await session.is_started.wait()
+    def _connected_again(self) -> None:
+        self._connections.clear()
         self._connected_at = time.time()
         if self._catch_up is not None:
             log.info("connected again")
             self._catch_up.lost()
+
+    def _login_is_void(self, exc: LoggedOut) -> None:
+        self._void = self._explained(exc)
+        self._void_known.set()
 
     async def _hear(self, _client: Any, update: Any, users: Any, chats: Any) -> None:
         """The queue's one reader."""
@@ -353,6 +389,8 @@ class Telegram:
         client = self._client
         if client is None or client.session is None:
             raise ConnectionError("not connected")
+        if self._void is not None:
+            raise self._void
         async with asyncio.timeout(2 * self._call_timeout):
             await asyncio.wait_for(client.session.is_started.wait(), self._call_timeout)
             answer = await self._answer_to(query, client)
@@ -592,24 +630,11 @@ async def _close(client: Any) -> None:
 
 async def _disconnect(client: Any) -> None:
     if client.is_initialized:
-        # One that is stopped in the midst of reconnecting goes on reconnecting for ever.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(RECONNECTING):
-                await client.session.is_started.wait()
         await client.stop()
     elif client.is_connected:
         await client.disconnect()
     elif client.session is not None:  # given up while it was connecting
         await client.session.stop()
-
-
-@contextmanager
-def _private_files() -> Iterator[None]:
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)
 
 
 def _prepare_library() -> None:

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 types: Final[Any] = raw.types
 
 LARGEST_ID: Final = 2**63 - 1
+COVERED: Final = "spoiler"  # in a file id of ours: shown once it is touched
+FILE: Final = re.compile(
+    rf"(?P<id>-?\d+):(?P<access_hash>-?\d+)(?P<covered>:{COVERED})?:(?P<reference>([0-9a-f]{{2}})*)"
+)
 
 # Telegram itself, its anonymous admin and its "channel in a group": not people, and shared by all.
 SERVICE_ACCOUNTS: Final = frozenset({777000, 1087968824, 136817688})
@@ -299,11 +303,11 @@ def media(found: Any) -> Media | None:
     if isinstance(found, nothing):
         return None
     if isinstance(found, types.MessageMediaPhoto):
-        return Media("photo", _file_id("photo", getattr(found, "photo", None)))
+        return Media("photo", _file_id("photo", getattr(found, "photo", None), found))
     if isinstance(found, types.MessageMediaDocument):
         document = getattr(found, "document", None)
         kind = _document_kind(document)
-        return Media(kind, _file_id(kind, document))
+        return Media(kind, _file_id(kind, document, found))
     name = type(found).__name__.removeprefix("MessageMedia")
     kind = {"Geo": "location", "GeoLive": "location"}.get(name, _snake(name))
     facts = _facts(kind, found)
@@ -314,12 +318,14 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-def _file_id(kind: str, file: Any) -> str | None:
+def _file_id(kind: str, file: Any, found: Any) -> str | None:
+    """The reference comes last: it differs each time it is told, and all before it says what it is."""
     number, access_hash = getattr(file, "id", None), getattr(file, "access_hash", None)
     reference = getattr(file, "file_reference", None)
     if number is None or access_hash is None or reference is None:
         return None  # it has expired, or was empty from the start
-    return f"{kind}:{number}:{access_hash}:{reference.hex()}"
+    covered = f":{COVERED}" if getattr(found, "spoiler", None) else ""
+    return f"{kind}:{number}:{access_hash}{covered}:{reference.hex()}"
 
 
 def _document_kind(document: Any) -> str:
@@ -361,18 +367,18 @@ def media_to_input(file_id: str) -> Any:
     kind, _, rest = file_id.partition(":")
     if rest.startswith("{"):
         return _input_of_facts(kind, json.loads(rest))
-    try:
-        number, access_hash, reference = rest.split(":")
-        file = {
-            "id": int(number),
-            "access_hash": int(access_hash),
-            "file_reference": bytes.fromhex(reference),
-        }
-    except ValueError:
-        raise ValueError(f"{kind!r} is not media that can be sent") from None
+    parts = FILE.fullmatch(rest)
+    if parts is None:
+        raise ValueError(f"{kind!r} is not media that can be sent")
+    file = {
+        "id": int(parts["id"]),
+        "access_hash": int(parts["access_hash"]),
+        "file_reference": bytes.fromhex(parts["reference"]),
+    }
+    spoiler = True if parts["covered"] else None
     if kind == "photo":
-        return types.InputMediaPhoto(id=types.InputPhoto(**file))
-    return types.InputMediaDocument(id=types.InputDocument(**file))
+        return build(types.InputMediaPhoto, id=types.InputPhoto(**file), spoiler=spoiler)
+    return build(types.InputMediaDocument, id=types.InputDocument(**file), spoiler=spoiler)
 
 
 def _input_of_facts(kind: str, facts: dict[str, Any]) -> Any:

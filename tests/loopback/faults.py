@@ -300,6 +300,15 @@ class Faults:
             if key.account is _entry(account):
                 key.revoked = error
 
+    @contextmanager
+    def unknown_keys(self) -> Iterator[None]:
+        """Transport error 404 for every client, as long as this lasts."""
+        known, self._server.keys = self._server.keys, {}
+        try:
+            yield
+        finally:
+            self._server.keys = known | self._server.keys
+
     def forget_keys(self) -> None:
         """Transport error 404 for every client: its auth key is not known any more."""
         self._server.keys.clear()

@@ -22,6 +22,7 @@ class Photo:
     width: int = 90
     height: int = 60
     version: int = 1
+    spoiler: bool = False  # of the messages that carry it, which is where Telegram has it
 
     @property
     def file_reference(self) -> bytes:
@@ -41,7 +42,7 @@ class Photo:
             sizes=[size],
             dc_id=DATA_CENTRE,
         )
-        return make(raw.types.MessageMediaPhoto, photo=photo)
+        return make(raw.types.MessageMediaPhoto, photo=photo, spoiler=self.spoiler)
 
 
 @dataclass(eq=False)
