@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -309,6 +309,30 @@ def retry(
     async def order() -> str:
         async with open_tables(settings, read_only=False) as tables:
             return await put_back(tables, post)
+
+    settings = _settings({})
+    typer.echo(asyncio.run(order()))
+
+
+@app.command()
+def pause() -> None:
+    """Have the bot post nothing until `resume`, also after a restart. Nothing is lost."""
+    _order_posting("pause")
+
+
+@app.command()
+def resume() -> None:
+    """End a pause: what waited is posted, in order. Heard within a second."""
+    _order_posting("resume")
+
+
+def _order_posting(what: Literal["pause", "resume"]) -> None:
+    from bot.app import open_tables
+    from bot.operator.posting import pause, resume
+
+    async def order() -> str:
+        async with open_tables(settings, read_only=False) as tables:
+            return await {"pause": pause, "resume": resume}[what](tables)
 
     settings = _settings({})
     typer.echo(asyncio.run(order()))

@@ -116,7 +116,7 @@ class Live:
             source=self._source,
             targets=core.targets,
             moved=core.moved,
-            wake=self._wake,
+            wake=self.wake,
             begin_anew=self._begin_anew,
             stopping=self._stopping,
             more_to_come=lambda: self._telegram.more_to_come,
@@ -138,6 +138,8 @@ class Live:
             )
             for target in core.targets
         ]
+        if core.orders.paused_at is not None:
+            self.pause()
 
     async def run(self) -> bool:
         """Until told to stop; True: a chat of ours has moved, and all is to begin anew."""
@@ -171,7 +173,7 @@ class Live:
                 hearing = [
                     asyncio.create_task(self._telegram.listen()),
                     asyncio.create_task(self._hearing.bookmarks.run()),
-                    asyncio.create_task(self._core.orders.run(self._wake)),
+                    asyncio.create_task(self._core.orders.run(self)),
                     asyncio.create_task(self._metrics.measure_lag()),
                 ]
                 await asyncio.wait(
@@ -186,9 +188,20 @@ class Live:
                 task.result()  # what ended one of them ends the bot
         return self._again
 
-    def _wake(self) -> None:
+    # ── what orders do to the relays (see `orders.Posting`) ──
+
+    def wake(self) -> None:
         for relay in self._relays:
             relay.wake()
+
+    def pause(self) -> None:
+        for relay in self._relays:
+            relay.pause()
+
+    def resume(self) -> None:
+        self._metrics.resumed()
+        for relay in self._relays:
+            relay.resume()
 
     def _begin_anew(self) -> None:
         self._again = not self._signalled
@@ -240,6 +253,7 @@ class Live:
             tiers=["memory", *(["disk"] if self._core.flows.disk_works else []), "table"],
             ttl_hours=self._settings.flow_ttl_hours.total_seconds() / 3600,
             after_ttl=self._settings.flow_after_ttl,
+            paused=self._core.orders.paused_at is not None,
             **counts._asdict(),
         )
 
@@ -289,6 +303,10 @@ class Facts:
     @property
     def cache_disabled(self) -> bool:
         return self._core.flows.without_disk
+
+    @property
+    def paused_at(self) -> float | None:
+        return self._core.orders.paused_at
 
     async def backlog(self) -> Backlog:
         return await self._core.store.ask(partial(records.backlog, targets=self._core.targets))

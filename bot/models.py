@@ -184,6 +184,8 @@ class OrderKind(StrEnum):
 
     RELEASE = "release"  # end the flow of signal `subject`
     RETRY = "retry"  # post `subject` again that Telegram refused
+    PAUSE = "pause"  # post nothing; `subject` is 0, as it is of the next
+    RESUME = "resume"
 
 
 class Order(NamedTuple):
