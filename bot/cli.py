@@ -283,14 +283,12 @@ def flows(
 def release(signal: Annotated[str, typer.Argument(metavar="SIGNAL", help=A_SIGNAL)]) -> None:
     """End a flow by hand: others may continue it, until its owner does. Heard within a second."""
     from bot.app import open_tables
-    from bot.operator.flows import find_signal, signal_of, title
+    from bot.operator.flows import find_signal
+    from bot.operator.flows import release as end
 
     async def order() -> str:
         async with open_tables(settings, read_only=False) as tables:
-            signal_id = await find_signal(tables, settings, signal)
-            found = await signal_of(tables, signal_id)
-            await tables.release(signal_id)
-            return f"released: signal {signal_id}, {title(found)} by {found.owner}"
+            return await end(tables, await find_signal(tables, settings, signal))
 
     settings = _settings({})
     typer.echo(asyncio.run(order()))

@@ -7,25 +7,31 @@ import os
 import signal
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import structlog
 
-from bot.app import Core, forget_old_refusals, open_core
-from bot.errors import RetryLater, SettingsError
+from bot.alerts import Alerts
+from bot.app import Core, forget_old_refusals, open_core, open_tables
+from bot.errors import LoggedOut, RetryLater, SettingsError
+from bot.handlers.admin_handler import AdminHandler
+from bot.health import Health, serve
 from bot.hearing import Hearing, unless
 from bot.metrics import Metrics
-from bot.models import AuthorId
+from bot.models import AuthorId, DeletedMessages, EditedMessage, IncomingMessage
 from bot.relay import Relay
 from bot.storage import records
+from bot.telegram.admin import AdminChat
 from bot.telegram.client import Following, Telegram
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from datetime import timedelta
     from pathlib import Path
 
     from bot.config import Settings
-    from bot.models import Backlog, ChatId, Event
+    from bot.models import Backlog, ChatId, Event, Post
+    from bot.relay import Watch
     from bot.telegram.client import Me
 
 log = structlog.get_logger(__name__)
@@ -109,6 +115,7 @@ class Live:
         self._again = False
         self._signalled = False
         self._metrics = Metrics()
+        self._admins: Admins | None = None  # None: nobody may give orders
         self._hearing = Hearing(
             core.store,
             core.intake,
@@ -125,15 +132,18 @@ class Live:
         self._telegram = telegram_of(
             settings,
             settings.data_dir,
-            self._hearing.hear,
+            self._hear,
             Following(core.store, [self._source], from_the_start=tuple(core.moved.values())),
         )
+        self._facts = Facts(self._telegram, core)
+        self._health = Health(self._facts, self._metrics)
+        self._watches: list[Watch] = [self._metrics]
         self._relays = [
             Relay(
                 core.store,
                 self._telegram.sender,
                 target,
-                watch=self._metrics,
+                watch=Watches(self._watches),
                 mentions=settings.relay_mentions,
             )
             for target in core.targets
@@ -143,8 +153,30 @@ class Live:
 
     async def run(self) -> bool:
         """Until told to stop; True: a chat of ours has moved, and all is to begin anew."""
-        async with self._watched():
+        async with self._watched(), self._administered():
             return await self._run()
+
+    async def _hear(self, event: Event) -> None:
+        if self._admins is not None:
+            self._admins.hear(event, self._source)
+        await self._hearing.hear(event)
+
+    @asynccontextmanager
+    async def _administered(self) -> AsyncIterator[None]:
+        """Take orders of `ADMIN_USERS` in private chats, and tell them of trouble."""
+        settings = self._settings
+        if settings.admin_users and settings.session_string:
+            log.warning("a user account has no commands: ADMIN_USERS give orders from a shell")
+        if not settings.admin_users or settings.session_string:
+            yield
+            return
+        async with open_tables(settings, read_only=False, in_loop=False) as tables:
+            chat = AdminChat(self._telegram)
+            orders = AdminHandler(tables, settings, chat, facts=self._health.facts)
+            alerts = Alerts(orders.tell, self._facts, silence=settings.alert_silence_hours)
+            self._admins = Admins(orders, alerts)
+            self._watches.append(alerts)
+            yield
 
     @asynccontextmanager
     async def _watched(self) -> AsyncIterator[None]:
@@ -153,11 +185,7 @@ class Live:
         if port is None:
             yield
             return
-        # Imported for those only who want it: a web server is much to load.
-        from bot.health import Health, serve  # noqa: PLC0415  # see above
-
-        facts = Facts(self._telegram, self._core)
-        async with serve(Health(facts, self._metrics), self._settings.health_host, port):
+        async with serve(self._health, self._settings.health_host, port):
             yield
 
     async def _run(self) -> bool:
@@ -176,12 +204,16 @@ class Live:
                     asyncio.create_task(self._core.orders.run(self)),
                     asyncio.create_task(self._metrics.measure_lag()),
                 ]
+                if self._admins is not None:
+                    hearing += self._admins.tasks()
                 await asyncio.wait(
                     {*posting, *hearing, stopping}, return_when=asyncio.FIRST_COMPLETED
                 )
         finally:
             self._stopping.set()
             await end([stopping])
+            if self._admins is not None:
+                await self._admins.say_why(task for task in (*posting, *hearing) if task.done())
             await self._shut_down(posting, hearing)
         for task in (*posting, *hearing):
             if not task.cancelled():
@@ -279,6 +311,54 @@ class Live:
         await self._telegram.stop()
         await self._hearing.close()
         log.info("stopped")
+
+
+class Admins(NamedTuple):
+    """What there is for those who may give orders."""
+
+    orders: AdminHandler
+    alerts: Alerts
+
+    def hear(self, event: Event, source: ChatId) -> None:
+        self.orders.hear(event)
+        match event:
+            case IncomingMessage(chat_id=chat) | DeletedMessages(chat_id=chat):
+                pass
+            case EditedMessage(message):
+                chat = message.chat_id
+            case _:
+                return
+        if chat == source:
+            self.alerts.heard()
+
+    def tasks(self) -> list[asyncio.Task[None]]:
+        return [asyncio.create_task(self.orders.run()), asyncio.create_task(self.alerts.run())]
+
+    async def say_why(self, ended: Iterable[asyncio.Task[None]]) -> None:
+        """Tell of a login that was lost, as far as it still lets us."""
+        for task in ended:
+            if not task.cancelled() and isinstance(lost := task.exception(), LoggedOut):
+                self.alerts.login_lost(lost)
+                await self.alerts.last_words()
+
+
+class Watches:
+    """Several that are told what becomes of posts."""
+
+    def __init__(self, watches: Iterable[Watch]) -> None:
+        self._watches = watches
+
+    def done(self, post: Post) -> None:
+        for watch in self._watches:
+            watch.done(post)
+
+    def delayed(self, error: Exception, wait: timedelta) -> None:
+        for watch in self._watches:
+            watch.delayed(error, wait)
+
+    def failed(self, post: Post) -> None:
+        for watch in self._watches:
+            watch.failed(post)
 
 
 class Facts:

@@ -5,6 +5,7 @@ The tables and the lock tell most of it. What only the running bot knows, it say
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import platform
@@ -90,7 +91,7 @@ async def status(
         posts=await tables.ask(records.count_posts),
         troubles=await tables.ask(lambda db: records.troubles(db, at_most=TROUBLES)),
         tiers=await tables.ask(records.tier_hits),
-        cache=cache_size(settings.flow_cache / "cache.db"),
+        cache=await asyncio.to_thread(cache_size, settings.flow_cache / "cache.db"),
         database=settings.database,
         database_size=_size_of(settings.database),
         schema=schema,
