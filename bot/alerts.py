@@ -12,7 +12,7 @@ import structlog
 from bot.errors import TargetUnavailable
 from bot.models import PostState
 from bot.operator.links import link
-from bot.operator.wording import counted, duration
+from bot.operator.wording import duration
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -49,7 +49,7 @@ class Alerts:
     """A `relay.Watch` among others. `tell` reaches the operators and does not raise.
 
     `silence`: after how long without a word in the source they are told; None: never. `clock` is
-    unix seconds, `sleep` takes seconds.
+    unix seconds, `sleep` takes seconds; `patience` is seconds for the last words.
     """
 
     def __init__(
@@ -60,7 +60,9 @@ class Alerts:
         silence: timedelta | None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        patience: float = LAST_WORDS,
     ) -> None:
+        self._patience = patience
         self._tell = tell
         self._facts = facts
         self._silence = silence
@@ -129,7 +131,7 @@ class Alerts:
     async def last_words(self) -> None:
         """Tell what is left, if it can still be told."""
         try:
-            async with asyncio.timeout(LAST_WORDS):
+            async with asyncio.timeout(self._patience):
                 while not self._news.empty():
                     await self._tell(self._news.get_nowait())
         except TimeoutError:
@@ -146,6 +148,6 @@ class Alerts:
             self._untold[kind] += 1
             return
         more = self._untold[kind]
-        since = f" It is one of {counted(more + 1, 'such')} since the last alert." if more else ""
+        since = f" It is one of {more + 1} such since the last alert." if more else ""
         self._told_at[kind], self._untold[kind] = now, 0
         self._news.put_nowait(text + since)

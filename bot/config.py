@@ -68,6 +68,14 @@ def parse_ttl(text: str) -> timedelta:
     return timedelta(hours=float(hours))
 
 
+def _people(text: str) -> tuple[int, ...]:
+    ids = parse_ids(text)
+    chats = [each for each in ids if each < 0]
+    if chats:
+        raise ValueError(f"{chats[0]} is a chat: only users can give orders")
+    return ids
+
+
 def _silence(text: str) -> timedelta | None:
     return None if text.strip() in {"", "0"} else parse_ttl(text)
 
@@ -129,7 +137,7 @@ class Settings(BaseSettings):
     target_chat_id: Annotated[tuple[ChatId, ...], NoDecode, _from(parse_ids)] = ()
     # None: everyone whose identity can be told.
     source_allowed_users: Annotated[tuple[AuthorId, ...] | None, NoDecode, _from(parse_ids)] = None
-    admin_users: Annotated[tuple[AuthorId, ...], NoDecode, _from(parse_ids)] = ()
+    admin_users: Annotated[tuple[AuthorId, ...], NoDecode, _from(_people)] = ()
     alert_silence_hours: Annotated[timedelta | None, _from(_silence)] = timedelta(hours=24)
 
     signal_markers: Annotated[tuple[str, ...], NoDecode, _from(_markers)] = DEFAULT_MARKERS

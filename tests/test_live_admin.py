@@ -233,9 +233,12 @@ async def test_a_pause_holds_back_until_it_is_ended_over_a_restart(stage, carol)
         )
         assert [seen.text for seen in stage.posted()] == ["#idea 1"]
         assert len(carol.shown) == said
-        resumed = await carol.says("/resume")
+        by_shell = await stage.launch("resume")
+        assert await by_shell.wait(timeout=30) == 0
+        await program.wait_output('"order heard"', timeout=1)
         await stage.shows("#idea 1", "#idea 2", "TP1")
-    assert words(resumed) == "resumed: 2 posts to be sent or changed"
+        assert words(await carol.says("/resume")) == "there is no pause"
+    assert by_shell.stdout == "resumed: 2 posts to be sent or changed\n"
 
 
 async def test_operators_are_told_of_targets_that_throw_the_bot_out_and_once(stage, carol):
@@ -248,7 +251,13 @@ async def test_operators_are_told_of_targets_that_throw_the_bot_out_and_once(sta
         told = await carol.answer(1)
         await program.wait_output("target chat takes nothing", count=2, timeout=20)
         status = await carol.says("/status")
+        # Of what has ended all that could be told, only the log tells.
+        stage.telegram.faults.revoke(stage.bot, "SESSION_REVOKED")
+        stage.telegram.faults.kill_connections()
+        assert await program.wait(timeout=30) == 1
 
+    assert "an operator was not told" in program.output
+    assert "The bot stops: Telegram refused: 401 SESSION_REVOKED" in program.output
     assert words(told).startswith(
         tuple(f"Target {each.id} takes nothing: " for each in (other, stage.target))
     )
