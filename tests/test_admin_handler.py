@@ -30,6 +30,7 @@ __all__ = ["now"]  # a fixture
 
 DAVE = 1004
 COLUMNS = 40
+PATIENCE = 20  # seconds
 LINK = "https://t.me/c/1234567890/"
 
 
@@ -106,9 +107,14 @@ class Desk:
         )
 
     async def until(self, happened):
-        while self.chat.happened < happened:
-            assert not self.running.done(), self.running.exception()
-            await asyncio.sleep(0.001)
+        await self._turns(lambda: self.chat.happened >= happened)
+
+    async def _turns(self, over):
+        """Give the handler turns until that is so."""
+        async with asyncio.timeout(PATIENCE):
+            while not over():
+                assert not self.running.done(), self.running.exception()
+                await asyncio.sleep(0.001)
 
     async def says(self, text, **more):
         """The answer: its text with every blank as one, and its buttons."""
@@ -127,9 +133,7 @@ class Desk:
         before = len(self.chat.toasts)
         press = PressedButton(next(self.numbers), user, chat or user, MessageId(7), data)
         self.handler.hear(press)
-        while len(self.chat.toasts) == before:
-            assert not self.running.done(), self.running.exception()
-            await asyncio.sleep(0.001)
+        await self._turns(lambda: len(self.chat.toasts) > before)
         query_id, text, _ = self.chat.toasts[-1]
         assert query_id == press.query_id
         return text
@@ -291,7 +295,14 @@ async def test_nothing_that_others_wrote_is_live_in_an_answer(desk, story):
         signal = story.says(ALICE, f"#idea {bait}", ago=0, number=90)
         await core.intake.handle(signal)
         await core.intake.handle(story.says(ALICE, bait, ago=0, number=91, to=signal))
-    for asked in ("/flows", "/flows 4", "/why 90", "/why 91", "/release 4"):
+    answers = {
+        "/flows": [],
+        "/flows 4": [],
+        "/why 90": [90],
+        "/why 91": [91, 90, 90],
+        "/release 4": [],
+    }
+    for asked, links in answers.items():
         await desk.says(asked)
         _, text, entities, _ = desk.chat.sent[-1]
         units = text.encode("utf-16-le")
@@ -300,7 +311,7 @@ async def test_nothing_that_others_wrote_is_live_in_an_answer(desk, story):
             gone = b" \0" * code.length
             units = units[: 2 * code.offset] + gone + units[2 * (code.offset + code.length) :]
         left = units.decode("utf-16-le").split()
-        assert [word for word in left if not word.startswith(LINK)] == []
+        assert left == [f"{LINK}{number}" for number in links]
         assert too_wide(text) == []
 
 
@@ -386,6 +397,16 @@ async def test_a_button_pressed_twice_does_its_work_once_and_says_so(desk, story
 
     assert (await desk.presses(buttons["Yes, release it"])).startswith("That was answered already")
     assert await desk.activity(1) != ENDED_BY_HAND
+    assert len(await desk.tables.orders_after(0)) == 1
+
+
+async def test_of_two_buttons_for_one_flow_the_second_says_that_it_was_ended(desk):
+    (_, one), (_, other) = await desk.says("/release 1"), await desk.says("/release 1")
+    await desk.presses(one["Yes, release it"])
+
+    said = await desk.presses(other["Yes, release it"])
+
+    assert said == "the flow of signal 1 was ended by hand already"
     assert len(await desk.tables.orders_after(0)) == 1
 
 
@@ -533,6 +554,6 @@ async def test_every_operator_is_told_even_if_one_cannot_be_reached(story):
         chat.errors = [TargetUnavailable("blocked", DAVE)]
         await desk.handler.tell(f"Target {TARGET} takes nothing.")
 
-    assert [(to, words(text)) for to, text, _, _ in chat.sent[1:]] == [
-        (CAROL, f"Target {TARGET} takes nothing.")
-    ]
+    ((to, text, (code,), _),) = chat.sent[1:]
+    assert (to, words(text)) == (CAROL, f"Target {TARGET} takes nothing.")
+    assert (code.type, code.length) == ("code", len(text))  # what Telegram said is data, too
