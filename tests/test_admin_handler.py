@@ -190,9 +190,9 @@ async def desk(story):
         pytest.param("/help", "/status how the bot is doing /flows the live", [], id="help"),
         pytest.param("/status", "bot: not running telegram: connected", ["Retry 1 post"], id="status"),
         pytest.param(
-            "/flows", "2 ETH/USDT SHORT by 1002 in 2 d 19 h", ["Release 2", "Release 1"], id="flows"
+            "/flows", "2 ETH/USDT SHORT by 1002 live for 2 d 19 h more, quiet for 5 h", ["Release 2", "Release 1"], id="flows"
         ),
-        pytest.param("/flows eth", "2 ETH/USDT SHORT by 1002 in 2 d", ["Release 2"], id="pair"),
+        pytest.param("/flows eth", "2 ETH/USDT SHORT by 1002 live for 2 d", ["Release 2"], id="pair"),
         pytest.param(
             "/flows all", "2 ETH/USDT SHORT by 1002", ["Release 2", "Release 1"], id="all"
         ),
@@ -534,6 +534,17 @@ async def test_a_failure_of_our_own_is_told_and_ends_nothing(desk):
     desk.facts = None
     assert (await desk.says("/status"))[0] == "That failed; the bot's log says why."
     assert (await desk.says("/help"))[0].startswith("/status")
+
+
+async def test_trouble_of_our_own_outside_of_a_command_ends_nothing_either(story):
+    """Such as a session file that cannot be read: the relay goes on, and so do the answers."""
+    chat = Chat()
+    chat.errors = [OSError("session"), OSError("session")]
+    async with opened(story, chat) as desk:
+        await desk.handler.tell("trouble")  # before the commands are offered
+        assert (await desk.says("/help"))[0].startswith("/status")
+
+    assert chat.offered == [(CAROL, *COMMANDS)]
 
 
 async def test_what_comes_too_fast_is_dropped_and_hurts_nobody(desk):

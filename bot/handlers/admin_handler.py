@@ -231,6 +231,9 @@ class AdminHandler:
                 await self._send(ChatId(admin), _data(text))
             except TelegramError as exc:
                 log.warning("an operator was not told", admin=admin, text=text, error=str(exc))
+            except Exception:
+                # The alert is in the log, and the relay goes on.
+                log.exception("an operator was not told", admin=admin, text=text)
 
     async def _offer(self, admin: AuthorId) -> None:
         """Once he and the bot have met, Telegram shows him the commands."""
@@ -241,6 +244,9 @@ class AdminHandler:
                 self._offered.add(admin)
         except TelegramError as exc:
             log.warning("commands were not registered", admin=admin, error=str(exc))
+        except Exception:
+            # What ends `run` ends the bot; he can do without a menu.
+            log.exception("commands were not registered", admin=admin)
 
     async def _send(self, to: ChatId, answer: Answer) -> None:
         parts = split(answer.text, answer.entities)

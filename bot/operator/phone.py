@@ -81,7 +81,9 @@ def flows(found: Sequence[Overview]) -> Iterator[Line]:
     for flow in found:
         what = " ".join(filter(None, (flow.pair, flow.direction)))
         yield from wrapped(f"{flow.signal}  ", f"{what} by {flow.owner}")
-        yield from wrapped(INDENT, f"{flow.released}, quiet for {flow.quiet_for or 'unknown'}")
+        left = flow.released.removeprefix("in ")
+        held = flow.released if left == flow.released else f"live for {left} more"
+        yield from wrapped(INDENT, f"{held}, quiet for {flow.quiet_for or 'unknown'}")
         refused = f"{flow.refused} refused"
         yield from wrapped(INDENT, f"{counted(flow.updates, 'update')}, {refused}")
 
