@@ -84,9 +84,11 @@ async def open_core(
 
 
 @asynccontextmanager
-async def open_tables(settings: Settings, *, read_only: bool = True) -> AsyncIterator[SignalStore]:
+async def open_tables(
+    settings: Settings, *, read_only: bool = True, in_loop: bool = True
+) -> AsyncIterator[SignalStore]:
     """The tables alone, for a look at them or an order, beside a running bot or without one."""
-    store = SignalStore(Database(settings.database, in_loop=True, read_only=read_only))
+    store = SignalStore(Database(settings.database, in_loop=in_loop, read_only=read_only))
     try:
         await store.open_existing()
         yield store

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -283,14 +283,12 @@ def flows(
 def release(signal: Annotated[str, typer.Argument(metavar="SIGNAL", help=A_SIGNAL)]) -> None:
     """End a flow by hand: others may continue it, until its owner does. Heard within a second."""
     from bot.app import open_tables
-    from bot.operator.flows import find_signal, signal_of, title
+    from bot.operator.flows import find_signal
+    from bot.operator.flows import release as end
 
     async def order() -> str:
         async with open_tables(settings, read_only=False) as tables:
-            signal_id = await find_signal(tables, settings, signal)
-            found = await signal_of(tables, signal_id)
-            await tables.release(signal_id)
-            return f"released: signal {signal_id}, {title(found)} by {found.owner}"
+            return await end(tables, await find_signal(tables, settings, signal))
 
     settings = _settings({})
     typer.echo(asyncio.run(order()))
@@ -309,6 +307,30 @@ def retry(
     async def order() -> str:
         async with open_tables(settings, read_only=False) as tables:
             return await put_back(tables, post)
+
+    settings = _settings({})
+    typer.echo(asyncio.run(order()))
+
+
+@app.command()
+def pause() -> None:
+    """Have the bot post nothing until `resume`, also after a restart. Nothing is lost."""
+    _order_posting("pause")
+
+
+@app.command()
+def resume() -> None:
+    """End a pause: what waited is posted, in order. Heard within a second."""
+    _order_posting("resume")
+
+
+def _order_posting(what: Literal["pause", "resume"]) -> None:
+    from bot.app import open_tables
+    from bot.operator.posting import pause, resume
+
+    async def order() -> str:
+        async with open_tables(settings, read_only=False) as tables:
+            return await {"pause": pause, "resume": resume}[what](tables)
 
     settings = _settings({})
     typer.echo(asyncio.run(order()))

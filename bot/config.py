@@ -35,6 +35,7 @@ DEFAULT_TTL: Final = timedelta(hours=72)
 _ID: Final = re.compile(r"-?[1-9][0-9]{0,18}")
 _MAX_ID: Final = 2**63 - 1
 _MAX_TTL_HOURS: Final = 24 * 3650
+EMPTY_SAYS_SOMETHING: Final = {"source_allowed_users", "signal_markers", "alert_silence_hours"}
 LONGEST_SHOWN: Final = 20  # characters; an id has as many at most, and no secret as few
 
 
@@ -65,6 +66,18 @@ def parse_ttl(text: str) -> timedelta:
     if not (hours.is_finite() and 0 < hours <= _MAX_TTL_HOURS):
         raise ValueError(f"{_shown(text)} is not a number of hours above 0 (72 is three days)")
     return timedelta(hours=float(hours))
+
+
+def _people(text: str) -> tuple[int, ...]:
+    ids = parse_ids(text)
+    chats = [each for each in ids if each < 0]
+    if chats:
+        raise ValueError(f"{chats[0]} is a chat: only users can give orders")
+    return ids
+
+
+def _silence(text: str) -> timedelta | None:
+    return None if text.strip() in {"", "0"} else parse_ttl(text)
 
 
 def _shown(text: str) -> str:
@@ -124,7 +137,8 @@ class Settings(BaseSettings):
     target_chat_id: Annotated[tuple[ChatId, ...], NoDecode, _from(parse_ids)] = ()
     # None: everyone whose identity can be told.
     source_allowed_users: Annotated[tuple[AuthorId, ...] | None, NoDecode, _from(parse_ids)] = None
-    admin_users: Annotated[tuple[AuthorId, ...], NoDecode, _from(parse_ids)] = ()
+    admin_users: Annotated[tuple[AuthorId, ...], NoDecode, _from(_people)] = ()
+    alert_silence_hours: Annotated[timedelta | None, _from(_silence)] = timedelta(hours=24)
 
     signal_markers: Annotated[tuple[str, ...], NoDecode, _from(_markers)] = DEFAULT_MARKERS
     signal_patterns: Annotated[tuple[str, ...], NoDecode, _from(_patterns)] = ()
@@ -144,11 +158,11 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _empty_is_unset(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """A line `NAME=` of `.env` sets nothing, except where that would mean "everyone"."""
+        """A line `NAME=` of `.env` sets nothing, except where that would mean another thing."""
         return {
             name: value
             for name, value in values.items()
-            if value != "" or name in {"source_allowed_users", "signal_markers"}
+            if value != "" or name in EMPTY_SAYS_SOMETHING
         }
 
     @classmethod

@@ -12,13 +12,14 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from bot.errors import DatabaseError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+
+    from aiohttp import web
 
     from bot.metrics import Metrics
     from bot.models import Backlog
@@ -40,6 +41,10 @@ class Bot(Protocol):
 
     @property
     def cache_disabled(self) -> bool: ...
+
+    @property
+    def paused_at(self) -> float | None:
+        """Since when an operator has had nothing posted, unix seconds; None: no pause."""
 
     @property
     def gaps_recovered(self) -> int:
@@ -72,11 +77,15 @@ class Health:
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """200 if the bot is connected, the table answers and the relay moves; else 503."""
-        report = await self.report()
-        status = 503 if report.reasons else 200
-        return web.json_response(self._facts(report), status=status, headers=FRESH)
+        from aiohttp import web  # noqa: PLC0415  # much to load, and `facts` does without it
+
+        facts = await self.facts()
+        status = 200 if facts["healthy"] else 503
+        return web.json_response(facts, status=status, headers=FRESH)
 
     async def metrics(self, _request: web.Request) -> web.Response:
+        from aiohttp import web  # noqa: PLC0415  # as above
+
         report = await self.report()
         text = self._metrics.show(
             connected=self._bot.connected_since is not None,
@@ -84,6 +93,7 @@ class Health:
             flows=self._bot.flows_in_memory,
             cache_disabled=self._bot.cache_disabled,
             gaps_recovered=self._bot.gaps_recovered,
+            paused=self._bot.paused_at is not None,
         )
         return web.Response(body=text, headers={**FRESH, "Content-Type": CONTENT_TYPE_LATEST})
 
@@ -99,7 +109,7 @@ class Health:
             reasons.append(f"the table does not answer: {exc}")
         except TimeoutError:
             reasons.append(f"the table does not answer within {self._table_patience:g} s")
-        if backlog is not None:
+        if backlog is not None and self._bot.paused_at is None:
             reasons += self._stalled(backlog)
         return Report(reasons, backlog)
 
@@ -112,8 +122,9 @@ class Health:
             minutes = int(rested // 60)
             yield f"the relay got nothing done for {minutes} min, posts that wait: {backlog.pending}"
 
-    def _facts(self, report: Report) -> dict[str, Any]:
-        """Dates are unix seconds; null is what is not known."""
+    async def facts(self) -> dict[str, Any]:
+        """What `/healthz` says. Dates are unix seconds; None is what is not known."""
+        report = await self.report()
         backlog, metrics = report.backlog, self._metrics
         return {
             "healthy": not report.reasons,
@@ -123,6 +134,7 @@ class Health:
             "connected_since": self._bot.connected_since,
             "last_update_at": metrics.heard_at,
             "relay_moved_at": metrics.moved_at,
+            "paused_at": self._bot.paused_at,
             "pending_posts": backlog and backlog.pending,
             "oldest_pending_at": backlog and backlog.oldest,
             "flows_in_memory": self._bot.flows_in_memory,
@@ -137,6 +149,8 @@ async def serve(health: Health, host: str, port: int) -> AsyncIterator[int]:
 
     Raises `SettingsError` if the address cannot be had.
     """
+    from aiohttp import web  # noqa: PLC0415  # as above
+
     app = web.Application()
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/metrics", health.metrics)

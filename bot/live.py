@@ -10,25 +10,31 @@ import threading
 import time
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 import structlog
 
-from bot.app import Core, forget_old_refusals, open_core
-from bot.errors import DatabaseUnavailable, RetryLater, SettingsError, VoidLogin
+from bot.alerts import Alerts
+from bot.app import Core, forget_old_refusals, open_core, open_tables
+from bot.errors import DatabaseUnavailable, LoggedOut, RetryLater, SettingsError, VoidLogin
+from bot.handlers.admin_handler import AdminHandler
+from bot.health import Health, serve
 from bot.hearing import Hearing, unless
 from bot.metrics import Metrics
-from bot.models import AuthorId, Route
+from bot.models import AuthorId, DeletedMessages, EditedMessage, IncomingMessage, Route
 from bot.relay import Relay
 from bot.storage import records
+from bot.telegram.admin import AdminChat
 from bot.telegram.client import Following, Telegram
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from datetime import timedelta
     from pathlib import Path
 
     from bot.config import Settings
-    from bot.models import Backlog, ChatId, Event
+    from bot.models import Backlog, ChatId, Event, Post
+    from bot.relay import Watch
     from bot.telegram.client import Me
 
 log = structlog.get_logger(__name__)
@@ -141,12 +147,16 @@ class Renewals:
         self._clock = clock
         self._last: float | None = None
 
+    @property
+    def left(self) -> bool:
+        long_ago = self._last is None or self._clock() - self._last >= RENEWED_ONCE_IN
+        return self._allowed and long_ago
+
     def take(self) -> bool:
-        now = self._clock()
-        if not self._allowed or (self._last is not None and now - self._last < RENEWED_ONCE_IN):
-            return False
-        self._last = now
-        return True
+        taken = self.left
+        if taken:
+            self._last = self._clock()
+        return taken
 
 
 class Live:
@@ -169,12 +179,13 @@ class Live:
         self._again = False
         self._signalled = False
         self._metrics = Metrics()
+        self._admins: Admins | None = None  # None: nobody may give orders
         self._hearing = Hearing(
             core.store,
             core.intake,
             core.edits,
             route=Route(self._source, core.targets, core.moved),
-            wake=self._wake,
+            wake=self.wake,
             begin_anew=self._begin_anew,
             stopping=self._stopping,
             more_to_come=lambda: self._telegram.more_to_come,
@@ -183,23 +194,28 @@ class Live:
         self._telegram = telegram_of(
             settings,
             settings.data_dir,
-            self._hearing.hear,
+            self._hear,
             Following(core.store, [self._source], from_the_start=tuple(core.moved.values())),
         )
+        self._facts = Facts(self._telegram, core)
+        self._health = Health(self._facts, self._metrics)
+        self._watches: list[Watch] = [self._metrics]
         self._relays = [
             Relay(
                 core.store,
                 self._telegram.sender,
                 target,
-                watch=self._metrics,
+                watch=Watches(self._watches),
                 mentions=settings.relay_mentions,
             )
             for target in core.targets
         ]
+        if core.orders.paused_at is not None:
+            self.pause()
 
     async def run(self) -> bool:
         """Until told to stop; True: all is to begin anew, in chats that moved or a new login."""
-        async with self._watched():
+        async with self._watched(), self._administered():
             try:
                 return await self._run()
             except VoidLogin as exc:
@@ -208,6 +224,28 @@ class Live:
                 log.warning("the login has become void, beginning anew", error=str(exc))
                 return True
 
+    async def _hear(self, event: Event) -> None:
+        if self._admins is not None:
+            self._admins.hear(event, self._source)
+        await self._hearing.hear(event)
+
+    @asynccontextmanager
+    async def _administered(self) -> AsyncIterator[None]:
+        """Take orders of `ADMIN_USERS` in private chats, and tell them of trouble."""
+        settings = self._settings
+        if settings.admin_users and settings.session_string:
+            log.warning("a user account has no commands: ADMIN_USERS give orders from a shell")
+        if not settings.admin_users or settings.session_string:
+            yield
+            return
+        async with open_tables(settings, read_only=False, in_loop=False) as tables:
+            chat = AdminChat(self._telegram)
+            orders = AdminHandler(tables, settings, chat, facts=self._health.facts)
+            alerts = Alerts(orders.tell, self._facts, silence=settings.alert_silence_hours)
+            self._admins = Admins(orders, alerts)
+            self._watches.append(alerts)
+            yield
+
     @asynccontextmanager
     async def _watched(self) -> AsyncIterator[None]:
         """Answer on `HEALTH_PORT`, if that is set."""
@@ -215,11 +253,7 @@ class Live:
         if port is None:
             yield
             return
-        # Imported for those only who want it: a web server is much to load.
-        from bot.health import Health, serve  # noqa: PLC0415  # see above
-
-        facts = Facts(self._telegram, self._core)
-        async with serve(Health(facts, self._metrics), self._settings.health_host, port):
+        async with serve(self._health, self._settings.health_host, port):
             yield
 
     async def _run(self) -> bool:
@@ -235,25 +269,41 @@ class Live:
                 hearing = [
                     asyncio.create_task(self._telegram.listen()),
                     asyncio.create_task(self._hearing.bookmarks.run()),
-                    asyncio.create_task(self._core.orders.run(self._wake)),
+                    asyncio.create_task(self._core.orders.run(self)),
                     asyncio.create_task(self._metrics.measure_lag()),
                     asyncio.create_task(look_for_damage(self._core.store)),
                 ]
+                if self._admins is not None:
+                    hearing += self._admins.tasks()
                 await asyncio.wait(
                     {*posting, *hearing, stopping}, return_when=asyncio.FIRST_COMPLETED
                 )
         finally:
             self._stopping.set()
             await end([stopping])
+            if self._admins is not None:
+                ended = [task for task in (*posting, *hearing) if task.done()]
+                await self._admins.say_why(ended, renewing=self._renewals.left)
             await self._shut_down(posting, hearing)
         for task in (*posting, *hearing):
             if not task.cancelled():
                 task.result()  # what ended one of them ends the bot
         return self._again
 
-    def _wake(self) -> None:
+    # ── what orders do to the relays (see `orders.Posting`) ──
+
+    def wake(self) -> None:
         for relay in self._relays:
             relay.wake()
+
+    def pause(self) -> None:
+        for relay in self._relays:
+            relay.pause()
+
+    def resume(self) -> None:
+        self._metrics.resumed()
+        for relay in self._relays:
+            relay.resume()
 
     def _begin_anew(self) -> None:
         self._again = not self._signalled
@@ -305,6 +355,7 @@ class Live:
             tiers=["memory", *(["disk"] if self._core.flows.disk_works else []), "table"],
             ttl_hours=self._settings.flow_ttl_hours.total_seconds() / 3600,
             after_ttl=self._settings.flow_after_ttl,
+            paused=self._core.orders.paused_at is not None,
             **counts._asdict(),
         )
 
@@ -334,6 +385,55 @@ class Live:
         log.info("stopped")
 
 
+class Admins(NamedTuple):
+    """What there is for those who may give orders."""
+
+    orders: AdminHandler
+    alerts: Alerts
+
+    def hear(self, event: Event, source: ChatId) -> None:
+        self.orders.hear(event)
+        match event:
+            case IncomingMessage(chat_id=chat) | DeletedMessages(chat_id=chat):
+                pass
+            case EditedMessage(message):
+                chat = message.chat_id
+            case _:
+                return
+        if chat == source:
+            self.alerts.heard()
+
+    def tasks(self) -> list[asyncio.Task[None]]:
+        return [asyncio.create_task(self.orders.run()), asyncio.create_task(self.alerts.run())]
+
+    async def say_why(self, ended: Iterable[asyncio.Task[None]], *, renewing: bool) -> None:
+        """Tell of a login that was lost, as far as it still lets us, and is not made anew."""
+        for task in ended:
+            lost = None if task.cancelled() else task.exception()
+            if isinstance(lost, LoggedOut) and not (renewing and isinstance(lost, VoidLogin)):
+                self.alerts.login_lost(lost)
+                await self.alerts.last_words()
+
+
+class Watches:
+    """Several that are told what becomes of posts."""
+
+    def __init__(self, watches: Iterable[Watch]) -> None:
+        self._watches = watches
+
+    def done(self, post: Post) -> None:
+        for watch in self._watches:
+            watch.done(post)
+
+    def delayed(self, error: Exception, wait: timedelta) -> None:
+        for watch in self._watches:
+            watch.delayed(error, wait)
+
+    def failed(self, post: Post) -> None:
+        for watch in self._watches:
+            watch.failed(post)
+
+
 class Facts:
     """What `Health` asks of the running bot."""
 
@@ -356,6 +456,10 @@ class Facts:
     @property
     def cache_disabled(self) -> bool:
         return self._core.flows.without_disk
+
+    @property
+    def paused_at(self) -> float | None:
+        return self._core.orders.paused_at
 
     async def backlog(self) -> Backlog:
         return await self._core.store.ask(partial(records.backlog, targets=self._core.targets))

@@ -86,6 +86,7 @@ class Metrics:
         self._oldest = gauge("oldest_pending_seconds", "For how long the first of them has waited.")
         self._heard = gauge("last_update_timestamp_seconds", "When Telegram last told us anything.")
         self._flows = gauge("memory_flows", "Flows in memory.")
+        self._paused = gauge("paused", "1: an operator has had the relay post nothing.")
         self._cache_disabled = gauge("cache_disabled", "1: the bot goes on without the disk cache.")
 
     # ── what happens ──
@@ -110,6 +111,10 @@ class Metrics:
         if post.state is PostState.PENDING and post.part == 0:
             self._post_seconds.observe(max(0.0, self.moved_at - post.recorded_at))
 
+    def resumed(self) -> None:
+        """After a pause, in which there was nothing for it to do."""
+        self.moved_at = self._clock()
+
     def delayed(self, error: Exception, wait: timedelta) -> None:
         if isinstance(error, RetryLater) and error.after is not None:
             self._floods.inc()
@@ -129,6 +134,7 @@ class Metrics:
         flows: int,
         cache_disabled: bool,
         gaps_recovered: int,
+        paused: bool,
     ) -> bytes:
         """The text of `/metrics`. `backlog` None: the table does not answer.
 
@@ -142,6 +148,7 @@ class Metrics:
         self._heard.set(nan if self.heard_at is None else self.heard_at)
         self._flows.set(flows)
         self._cache_disabled.set(cache_disabled)
+        self._paused.set(paused)
         begun_anew = gaps_recovered < self._gaps_seen
         self._gaps.inc(gaps_recovered - (0 if begun_anew else self._gaps_seen))
         self._gaps_seen = gaps_recovered

@@ -166,6 +166,7 @@ class IncomingMessage:
     media: Media | None = None
     album_id: int | None = None  # shared by the parts of one album
     author_name: str | None = None  # as people see it; decides nothing
+    forward_of: MessageRef | None = None  # None: no forward, or Telegram does not say of what
 
     @property
     def ref(self) -> MessageRef:
@@ -193,11 +194,29 @@ class MigratedChat:
     new: ChatId
 
 
+@dataclass(frozen=True, slots=True)
+class PressedButton:
+    """An inline button below a message of ours. It tells no date and comes once or never."""
+
+    query_id: int
+    user: AuthorId
+    chat_id: ChatId
+    message_id: MessageId
+    data: str  # what we gave the button
+
+
+class Button(NamedTuple):
+    text: str
+    data: str  # up to 64 bytes; see `PressedButton`
+
+
 class OrderKind(StrEnum):
     """What an operator may want of a running bot."""
 
     RELEASE = "release"  # end the flow of signal `subject`
     RETRY = "retry"  # post `subject` again that Telegram refused
+    PAUSE = "pause"  # post nothing; `subject` is 0, as it is of the next
+    RESUME = "resume"
 
 
 class Order(NamedTuple):
@@ -228,7 +247,7 @@ class Reached:
     cursor: Cursor
 
 
-Event = IncomingMessage | EditedMessage | DeletedMessages | MigratedChat | Reached
+Event = IncomingMessage | EditedMessage | DeletedMessages | MigratedChat | PressedButton | Reached
 
 
 class PostState(StrEnum):

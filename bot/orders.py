@@ -1,8 +1,8 @@
-"""What an operator orders from a shell, as the running bot hears of it.
+"""What an operator orders, from a shell or in Telegram, as the running bot hears of it.
 
-`python -m bot release` and `retry` write to the tables and nowhere else: a second writer of the
-flow cache would be one too many. Each leaves a row in the table `orders`; here the running bot
-looks for new ones, forgets what its caches know of an ended flow and wakes the relay.
+`release`, `retry`, `pause` and `resume` write to the tables and nowhere else: a second writer of
+the flow cache would be one too many. Each leaves a row in the table `orders`; here the running bot
+looks for new ones, forgets what its caches know of an ended flow, and holds or wakes the relays.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bot.models import OrderKind, SignalId
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from bot.models import Order
+    from bot.models import Order, UnixTime
 
 log = structlog.get_logger(__name__)
 
@@ -32,9 +32,22 @@ class OrderTable(Protocol):
 
     async def orders_after(self, last: int) -> Sequence[Order]: ...
 
+    async def paused_at(self) -> UnixTime | None: ...
+
 
 class Flows(Protocol):
     def end_flow(self, signal_id: SignalId) -> None: ...
+
+
+class Posting(Protocol):
+    """The relays."""
+
+    def wake(self) -> None:
+        """There is something to post."""
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
 
 
 class Orders:
@@ -51,6 +64,7 @@ class Orders:
         self._flows = flows
         self._sleep = sleep
         self._last = 0
+        self.paused_at: UnixTime | None = None  # None: no pause
 
     async def begin(self) -> None:
         """Have the caches forget every ended flow, whenever it was ended.
@@ -59,25 +73,36 @@ class Orders:
         of it, or the cache is an older copy.
         """
         self._last = await self._table.last_order()
+        self.paused_at = await self._table.paused_at()
         for signal_id in await self._table.ended_flows():
             self._flows.end_flow(signal_id)
 
-    async def run(self, wake: Callable[[], None]) -> None:
-        """Act on orders as they come, until cancelled. `wake`: there is something to post."""
+    async def run(self, posting: Posting) -> None:
+        """Act on orders as they come, until cancelled."""
         while True:
             try:
-                await self.look(wake)
+                await self.look(posting)
             except DatabaseError as exc:
                 # The order stays in the table; intake and relay complain of it loudly enough.
                 log.debug("table does not answer, orders wait", error=str(exc))
             await self._sleep(LOOK_EVERY)
 
-    async def look(self, wake: Callable[[], None]) -> None:
+    async def look(self, posting: Posting) -> None:
         """Act on the orders that are new since the last look."""
         for order in await self._table.orders_after(self._last):
-            if order.kind == OrderKind.RELEASE:
-                self._flows.end_flow(SignalId(order.subject))
-            else:
-                wake()
+            self._act_on(order, posting)
             self._last = order.id
             log.info("order heard", order=order.kind, subject=order.subject)
+
+    def _act_on(self, order: Order, posting: Posting) -> None:
+        match order.kind:
+            case OrderKind.RELEASE:
+                self._flows.end_flow(SignalId(order.subject))
+            case OrderKind.PAUSE:
+                self.paused_at = order.at
+                posting.pause()
+            case OrderKind.RESUME:
+                self.paused_at = None
+                posting.resume()
+            case _:
+                posting.wake()

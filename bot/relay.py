@@ -161,9 +161,18 @@ class Relay:
         self._jitter = jitter
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._paused = False
 
     def wake(self) -> None:
         """There is something new in the outbox."""
+        self._wake.set()
+
+    def pause(self) -> None:
+        """Begin no further post, until `resume`. The one in hand is finished."""
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
         self._wake.set()
 
     def stop(self) -> None:
@@ -176,7 +185,7 @@ class Relay:
         while not self._stopping.is_set():
             self._wake.clear()
             try:
-                pause = await self.post_next()
+                pause = None if self._paused else await self.post_next()
             except LoggedOut:
                 raise
             except DatabaseError as exc:

@@ -91,6 +91,8 @@ def test_an_empty_line_of_env_sets_nothing(load):
         ("SOURCE_CHAT_ID=@group", "SOURCE_CHAT_ID: '@group' is not a Telegram id"),
         ("API_ID=x", "API_ID: 'x' is not"),
         ("API_ID=-5", "API_ID: input should be greater than 0"),
+        ("ADMIN_USERS=5,-1001", "ADMIN_USERS: -1001 is a chat: only users can give orders"),
+        ("ALERT_SILENCE_HOURS=-1", "ALERT_SILENCE_HOURS: '-1' is not a number of hours"),
         ("FLOW_TTL_HOURS=three", "FLOW_TTL_HOURS: 'three' is not a number of hours"),
         ("FLOW_TTL_HOURS=0", "FLOW_TTL_HOURS: '0' is not a number of hours"),
         ("FLOW_TTL_HOURS=-1", "FLOW_TTL_HOURS: '-1' is not a number of hours"),
@@ -143,6 +145,13 @@ def test_a_secret_shows_in_no_repr_and_no_error(load, line):
 )
 def test_the_database_may_lie_elsewhere(load, url, path):
     assert load(f"DATABASE_URL={url}").database == Path(path)
+
+
+def test_silence_is_told_after_a_day_unless_said_otherwise(load):
+    assert load().alert_silence_hours == timedelta(hours=24)
+    assert load("ALERT_SILENCE_HOURS=1.5").alert_silence_hours == timedelta(minutes=90)
+    assert load("ALERT_SILENCE_HOURS=0").alert_silence_hours is None
+    assert load("ALERT_SILENCE_HOURS=").alert_silence_hours is None
 
 
 def test_health_is_told_to_this_machine_alone_unless_said_otherwise(load):

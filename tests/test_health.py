@@ -46,6 +46,7 @@ class FakeBot:
         self.flows_in_memory = 3
         self.cache_disabled = False
         self.gaps_recovered = 0
+        self.paused_at = None
         self.table = Backlog(0, None)
 
     async def backlog(self):
@@ -146,6 +147,22 @@ async def test_a_long_line_that_moves_is_healthy(health, bot_, metrics, clock):
     bot_.table = Backlog(700, NOON)
     clock.now += 3600
     metrics.done(post())
+
+    assert await health() == (200, [])
+
+
+async def test_a_pause_is_told_and_is_no_trouble(health, ask, bot_, clock, metrics, samples):
+    """Nor is its end: what was held back has a while to get on."""
+    bot_.table = Backlog(7, NOON)
+    bot_.paused_at = NOON + 60
+    clock.now += 3600
+    assert await health() == (200, [])
+    assert json.loads((await ask("/healthz"))[1])["paused_at"] == NOON + 60
+    assert (await samples())["paused",] == 1
+
+    bot_.paused_at = None
+    assert (await health())[0] == 503
+    metrics.resumed()
 
     assert await health() == (200, [])
 

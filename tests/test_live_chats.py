@@ -188,9 +188,13 @@ async def test_what_somebody_deletes_in_a_private_chat_deletes_nothing_in_the_ta
 
 
 async def test_a_persons_account_relays_as_a_bot_does(stage):
-    """It may write in the source group, too, and is then an author like any other."""
+    """It may write in the source group, too, and is then an author like any other.
+
+    It has no commands, whoever would give them.
+    """
     carol, login = stage.carol, stage.login_of_carol()
-    async with stage.relay(**login) as program:
+    async with stage.relay(**login, ADMIN_USERS=str(stage.bob.id)) as program:
+        await stage.bob.sends(carol, "/status")
         signal_ = await stage.alice.sends(stage.group, "#idea BTC")
         await stage.bob.sends(stage.group, "thanks", reply_to=signal_)
         await stage.alice.sends(stage.group, "TP1", reply_to=signal_)
@@ -203,6 +207,8 @@ async def test_a_persons_account_relays_as_a_bot_does(stage):
         assert login["SESSION_STRING"] not in program.output
 
     assert '"account": "Carol"' in program.output
+    assert program.output.count("a user account has no commands") == 1
+    assert len(stage.telegram.messages(stage.bob, carol)) == 1
     assert seen[1].reply_to == seen[0].id
     assert not [name for name in stage.telegram.calls.names() if "GetMessages" in name]
     assert list((stage.directory / "data").glob("*.session")) == []

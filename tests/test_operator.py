@@ -542,6 +542,19 @@ async def test_failed_posts_are_put_back_in_line(ask, story):
     assert (post.id, post.text) == (4, "#idea SOL LONG")
 
 
+async def test_a_pause_is_told_and_the_same_order_twice_changes_nothing(ask, story):
+    assert ask("pause") == "paused: all is recorded, and nothing is posted until `resume`\n"
+    assert ask("pause") == "paused already: nothing is posted until `resume`\n"
+    lines = await story.status()
+    assert any(line.startswith("relay PAUSED ") for line in lines)
+    async with story.bot() as core:
+        assert core.orders.paused_at is not None
+
+    assert ask("resume") == "resumed: 1 post to be sent or changed\n"
+    assert ask("resume") == "there is no pause\n"
+    assert not any(line.startswith("relay") for line in await story.status())
+
+
 # ── whatever is the operator's to mend ────────────────────────────────────────
 
 

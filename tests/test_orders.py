@@ -29,12 +29,20 @@ from bot.storage.store import SignalStore
 from tests.people import ALICE, BOB, TARGET, at, says
 
 
-class Wakes:
-    def __init__(self):
-        self.count = 0
+class Posting:
+    """The relays: what they were told."""
 
-    def __call__(self):
-        self.count += 1
+    def __init__(self):
+        self.told = []
+
+    def wake(self):
+        self.told.append("wake")
+
+    def pause(self):
+        self.told.append("pause")
+
+    def resume(self):
+        self.told.append("resume")
 
 
 class Bot:
@@ -46,7 +54,7 @@ class Bot:
         self.signals = SignalHandler(store, self.flows, targets=[TARGET])
         self.updates = UpdateHandler(store, self.flows)
         self.orders = Orders(store, self.flows)
-        self.wakes = Wakes()
+        self.posting = Posting()
 
     async def signal(self):
         message = says(ALICE, "#idea")
@@ -56,7 +64,7 @@ class Bot:
         return (await self.updates.handle(says(author, to=signal, hours=hours))).reason
 
     async def look(self):
-        await self.orders.look(self.wakes)
+        await self.orders.look(self.posting)
 
 
 @pytest.fixture
@@ -130,7 +138,7 @@ async def test_an_order_is_heard_once(start, shell):
     await bot.look()
     await bot.look()
 
-    assert bot.wakes.count == 1
+    assert bot.posting.told == ["wake"]
 
 
 async def fail_post(store):
@@ -150,7 +158,7 @@ async def test_a_failed_post_is_put_back_in_line_and_the_relay_is_woken(start, s
 
     (post,) = await bot.store.take_posts(TARGET)
     assert (post.id, post.state, post.attempts) == (failed.id, PostState.PENDING, 0)
-    assert bot.wakes.count == 1
+    assert bot.posting.told == ["wake"]
 
 
 async def test_what_was_refused_is_what_is_tried_again(start, shell):
@@ -211,7 +219,7 @@ async def test_a_table_that_does_not_answer_delays_an_order_and_loses_none(start
             raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await Orders(Locked(), bot.flows, sleep=sleep).run(bot.wakes)
+        await Orders(Locked(), bot.flows, sleep=sleep).run(bot.posting)
 
     assert naps == [LOOK_EVERY] * 3
     assert LOOK_EVERY < 1
@@ -227,3 +235,30 @@ async def test_a_release_is_written_with_its_order_and_its_date(start, shell):
     assert order[1:] == (OrderKind.RELEASE, signal_id, at(1))
     assert await bot.store.ended_flows() == [signal_id]
     assert await bot.store.flow(signal_id) == Flow(ALICE, ENDED_BY_HAND)
+
+
+# ── pause and resume ──────────────────────────────────────────────────────────
+
+
+async def test_a_running_bot_hears_of_a_pause_and_of_its_end(start, shell):
+    bot = await start()
+    assert await shell.pause()
+    assert not await shell.pause()  # which is no second order
+    await bot.look()
+    assert (bot.posting.told, bot.orders.paused_at) == (["pause"], at(1))
+
+    assert await shell.resume()
+    assert not await shell.resume()
+    await bot.look()
+
+    assert (bot.posting.told, bot.orders.paused_at) == (["pause", "resume"], None)
+
+
+async def test_a_pause_outlives_the_bot(start, shell):
+    bot = await start()
+    await shell.pause()
+    await bot.flows.close()
+
+    assert (await start()).orders.paused_at == at(1)
+    await shell.resume()
+    assert (await start()).orders.paused_at is None

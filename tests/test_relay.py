@@ -375,6 +375,28 @@ async def test_a_relay_that_sleeps_is_woken_by_a_new_post():
     await running
 
 
+async def test_a_pause_holds_posts_back_and_its_end_lets_them_go_in_order():
+    """Edits and deletions of what is posted wait as well; a stop is not waited for."""
+    outbox = FakeOutbox(post(1, "first"), post(2, "second"))
+    telegram = FakeTelegram()
+    relay = relay_of(outbox, telegram)
+    relay.pause()
+    running = asyncio.create_task(relay.run())
+    for _ in range(5):
+        relay.wake()
+        await asyncio.sleep(0)
+    assert telegram.asked == []
+
+    relay.resume()
+    while outbox.states() != [PostState.SENT] * 2:
+        await asyncio.sleep(0)
+    assert telegram.asked == [("text", "first", None), ("text", "second", None)]
+
+    relay.pause()
+    relay.stop()
+    await asyncio.wait_for(running, timeout=5)
+
+
 PHOTO = Media("photo", "photo:1:2:3")
 
 

@@ -18,6 +18,7 @@ from bot.models import (
     Media,
     MessageRef,
     MigratedChat,
+    PressedButton,
 )
 from bot.telegram.messages import (
     entities,
@@ -192,6 +193,29 @@ FORWARDS = {
 def test_a_forward_is_one_unless_the_link_of_a_channel_made_it(speaker, header, forwarded):
     given_ = None if header is None else make(types.MessageFwdHeader, date=NOON, **header)
     assert read(from_id=speaker, fwd_from=given_).forwarded is forwarded
+
+
+ORIGINS = {
+    "a channel's post": ({"from_id": channel(5), "channel_post": 8}, (-(10**12) - 5, 8)),
+    "what was saved": (AUTOMATIC, (-(10**12) - 5, 1)),
+    "a post that was saved": (
+        {**AUTOMATIC, "from_id": channel(6), "channel_post": 8},
+        (-(10**12) - 6, 8),
+    ),
+    "a group's message": ({"from_id": user(9)}, None),
+    "what an anonymous admin said": ({"from_id": channel(5)}, None),
+    "hidden": ({"from_name": "Somebody"}, None),
+    "nowhere": ({"from_id": channel(0), "channel_post": 8}, None),
+    "nothing": ({"from_id": channel(5), "channel_post": 0}, None),
+}
+
+
+@pytest.mark.parametrize(("header", "origin"), ORIGINS.values(), ids=ORIGINS)
+def test_what_a_forward_is_of_is_known_of_channel_posts(header, origin):
+    header = make(types.MessageFwdHeader, date=NOON, **header)
+    found = read(from_id=user(ALICE), fwd_from=header).forward_of
+    assert found == (None if origin is None else MessageRef(*origin))
+    assert read(from_id=user(ALICE)).forward_of is None
 
 
 # ── text ──
@@ -411,6 +435,20 @@ def test_a_migration_is_told_once_and_the_rest_is_service():
     assert told(to) == [MigratedChat(-GROUP, -1002880553977)]
     [event] = told(from_)
     assert (event.service, event.text, event.media) == (True, "", None)
+
+
+def press(**fields: Any) -> list[Any]:
+    given_ = {"user_id": ALICE, "peer": user(ALICE), "msg_id": 7, "data": b"yes:1", **fields}
+    return list(events(make(types.UpdateBotCallbackQuery, query_id=9, **given_), {}, {}))
+
+
+def test_a_pressed_button_is_told_with_who_pressed_it_and_where():
+    assert press() == [PressedButton(9, ALICE, ALICE, 7, "yes:1")]
+    assert press(peer=channel(5), data=b"\xff") == [
+        PressedButton(9, ALICE, -(10**12) - 5, 7, "\N{REPLACEMENT CHARACTER}")
+    ]
+    assert press(data=None) == []  # a game's
+    assert press(user_id=0) == press(peer=user(0)) == []
 
 
 def test_other_updates_and_deleted_messages_tell_nothing():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 from bot.errors import UsageError
 from bot.models import (
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bot.models import AuthorId
     from bot.operator.links import Pointer
     from bot.storage.records import Recorded, SignalRecord
+    from bot.storage.store import SignalStore
 
 T = TypeVar("T")
 
@@ -45,6 +46,9 @@ class Standing(StrEnum):
     QUIET = "quiet"  # its owner's alone, though he has been quiet for longer than the TTL
     RELEASED = "released"  # every permitted author may continue it
     ENDED = "ended by hand"  # the same, because an operator said so
+
+
+HELD: Final = {Standing.LIVE, Standing.QUIET}  # by its owner
 
 
 def standing(activity: UnixTime | None, at: UnixTime, settings: Settings) -> Standing:
@@ -189,6 +193,13 @@ async def signal_of(tables: Tables, signal_id: SignalId) -> SignalRecord:
     if found is None:
         raise UsageError(f"there is no signal {signal_id}: `python -m bot flows` shows which are")
     return found
+
+
+async def release(tables: SignalStore, signal_id: SignalId) -> str:
+    """End the flow by hand; tells what was done. Raises `UsageError` if there is no such signal."""
+    found = await signal_of(tables, signal_id)
+    await tables.release(signal_id)
+    return f"released: signal {signal_id}, {title(found)} by {found.owner}"
 
 
 async def find_signal(tables: Tables, settings: Settings, text: str) -> SignalId:

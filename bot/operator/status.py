@@ -5,6 +5,7 @@ The tables and the lock tell most of it. What only the running bot knows, it say
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import platform
@@ -53,6 +54,7 @@ class CacheSize(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Status:
     now: UnixTime
+    paused_at: UnixTime | None  # since when nothing is posted; None: no pause
     holder: Holder | None  # who holds the lock on DATA_DIR; None: no bot runs there
     health: Health
     heard: list[Heard]
@@ -68,19 +70,28 @@ class Status:
     versions: dict[str, str]
 
 
-async def status(tables: Tables, settings: Settings, schema: int, *, now: UnixTime) -> Status:
+async def status(
+    tables: Tables,
+    settings: Settings,
+    schema: int,
+    *,
+    now: UnixTime,
+    health: Health | None = None,
+) -> Status:
+    """`health`: what the running bot knows of itself; None: it is asked."""
     oldest = UnixTime(now - int(settings.flow_ttl_hours.total_seconds()))
     return Status(
         now=now,
+        paused_at=await tables.ask(records.paused_at),
         holder=holder(settings.data_dir / "lock"),
-        health=ask_health(settings),
+        health=health or ask_health(settings),
         heard=await tables.ask(records.heard),
         flows=await tables.ask(lambda db: records.count_flows(db, active_since=oldest)),
         after_ttl=settings.flow_after_ttl,
         posts=await tables.ask(records.count_posts),
         troubles=await tables.ask(lambda db: records.troubles(db, at_most=TROUBLES)),
         tiers=await tables.ask(records.tier_hits),
-        cache=cache_size(settings.flow_cache / "cache.db"),
+        cache=await asyncio.to_thread(cache_size, settings.flow_cache / "cache.db"),
         database=settings.database,
         database_size=_size_of(settings.database),
         schema=schema,
@@ -163,6 +174,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "running": holder is not None,
         "pid": holder and holder.pid,
         "since": holder and int(holder.since),
+        "paused_at": status.paused_at,
         "health": dict(status.health.facts) if status.health.answered else None,
         "heard": [box._asdict() for box in status.heard],
         "flows": status.flows._asdict(),
@@ -226,6 +238,11 @@ def _flows(status: Status) -> Iterator[Row]:
 def _posts(status: Status) -> Iterator[Row]:
     posts = status.posts
     changes = posts[PostState.EDIT] + posts[PostState.DELETE]
+    if status.paused_at is not None:
+        yield Row(
+            "relay",
+            f"PAUSED {ago(status.paused_at, status.now)}: nothing is posted until `resume`",
+        )
     yield Row(
         "posts",
         f"{posts[PostState.PENDING]} pending, {posts[PostState.SENT]} posted, "

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bot.models import CHANNELS, MessageRef, Outcome, PostState, Reason, UnixTime
-from bot.operator.flows import find_message, signal_of, standing, title, until
+from bot.operator.flows import HELD, find_message, signal_of, standing, title, until
 from bot.operator.links import link, pointer
 from bot.operator.wording import Row, counted, date, duration, excerpt
 from bot.storage import records
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from bot.config import Settings
-    from bot.models import ChatId
+    from bot.models import ChatId, SignalId
     from bot.operator.flows import Tables
     from bot.storage.records import Heard, PostRecord, Recorded, SignalRecord
 
@@ -57,6 +57,26 @@ async def why(tables: Tables, settings: Settings, text: str, *, now: UnixTime) -
     else:
         story = _story(tables, settings, record, now)
     return [*rows, *[row async for row in story]]
+
+
+class InHand(NamedTuple):
+    """What an operator can do about a message."""
+
+    held: SignalId | None  # the signal whose flow is its owner's alone
+    failed: list[int]  # posts
+
+
+async def in_hand(tables: Tables, settings: Settings, text: str, *, now: UnixTime) -> InHand:
+    ref = await find_message(tables, settings, pointer(text))
+    source = await tables.ask(partial(records.posted_from, target=ref))
+    record = await tables.ask(partial(records.recorded, ref=source or ref))
+    if record is None or record.signal_id is None:
+        return InHand(None, [])
+    signal = await signal_of(tables, record.signal_id)
+    how = standing(signal.last_owner_activity, now, settings)
+    posts = await tables.ask(partial(records.posts_of, ref=record.ref))
+    failed = [post.id for post in posts if post.state is PostState.FAILED]
+    return InHand(signal.id if how in HELD else None, failed)
 
 
 # ── a message that was recorded ───────────────────────────────────────────────

@@ -274,6 +274,15 @@ def backlog(db: Connection, targets: Iterable[ChatId]) -> Backlog:
     return Backlog(*db.execute(query).one())
 
 
+def paused_at(db: Connection) -> UnixTime | None:
+    """Since when an operator has had nothing posted, by the local clock; None: no pause."""
+    query = select(orders.c.kind, orders.c.at).where(
+        orders.c.kind.in_([OrderKind.PAUSE, OrderKind.RESUME])
+    )
+    last = db.execute(query.order_by(orders.c.id.desc()).limit(1)).first()
+    return UnixTime(last.at) if last is not None and last.kind == OrderKind.PAUSE else None
+
+
 def tier_hits(db: Connection) -> dict[Tier, int]:
     """How many recorded replies each tier knew the flow of."""
     tiers = union_all(

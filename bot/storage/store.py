@@ -47,6 +47,7 @@ from bot.models import (
     RecordedAlbum,
     SignalId,
 )
+from bot.storage import records
 from bot.storage.database import Prepared, in_transaction
 from bot.storage.schema import (
     APPLICATION_ID,
@@ -559,6 +560,23 @@ class SignalStore:
             return ids
 
         return await self._write(write)
+
+    async def pause(self) -> bool:
+        """Have nothing posted until `resume`, over restarts, too; False: it was so already."""
+        return await self._write(partial(self._set_paused, paused=True))
+
+    async def resume(self) -> bool:
+        """Have posted what waits; False: there was no pause."""
+        return await self._write(partial(self._set_paused, paused=False))
+
+    async def paused_at(self) -> UnixTime | None:
+        return await self._read(records.paused_at)
+
+    def _set_paused(self, db: Connection, *, paused: bool) -> bool:
+        if (records.paused_at(db) is not None) is paused:
+            return False
+        self._add_order(db, OrderKind.PAUSE if paused else OrderKind.RESUME, 0)
+        return True
 
     async def orders_after(self, last: int) -> list[Order]:
         query = select(orders).where(orders.c.id > last).order_by(orders.c.id)

@@ -26,6 +26,7 @@ from bot.models import (
     MessageId,
     MessageRef,
     MigratedChat,
+    PressedButton,
     UnixTime,
 )
 
@@ -121,6 +122,23 @@ def events(update: Any, users: Known, chats: Known, *, me: int | None = None) ->
         channel = getattr(update, "channel_id", None)
         ids = tuple(map(MessageId, update.messages or ()))
         yield DeletedMessages(None if channel is None else _channel(channel), ids)
+    elif isinstance(update, types.UpdateBotCallbackQuery):
+        press = _press(update)
+        if press is not None:
+            yield press
+
+
+def _press(update: Any) -> PressedButton | None:
+    where, data = chat_id(update.peer), getattr(update, "data", None)
+    if where is None or data is None or not (_is_id(update.user_id) and _is_id(update.msg_id)):
+        return None
+    return PressedButton(
+        update.query_id,
+        AuthorId(update.user_id),
+        where,
+        MessageId(update.msg_id),
+        data.decode(errors="replace"),
+    )
 
 
 def _migration(message: Any) -> MigratedChat | None:
@@ -158,6 +176,7 @@ def incoming(
         media=media(getattr(message, "media", None)),
         album_id=getattr(message, "grouped_id", None),
         author_name=_name(author, users or {}, chats or {}),
+        forward_of=_forward_of(message),
     )
 
 
@@ -236,6 +255,16 @@ def _forwarded(message: Any) -> bool:
         and chat_id(source) == chat_id(speaker)
         and chat_id(source) != chat_id(getattr(message, "peer_id", None))
     )
+
+
+def _forward_of(message: Any) -> MessageRef | None:
+    """Told of channel posts and of what was saved; of a group's messages only who wrote them."""
+    header = getattr(message, "fwd_from", None)
+    for peer, number in (("from_id", "channel_post"), ("saved_from_peer", "saved_from_msg_id")):
+        where, found = chat_id(getattr(header, peer, None)), getattr(header, number, None)
+        if where is not None and _is_id(found):
+            return MessageRef(where, MessageId(found))
+    return None
 
 
 # ── formatting ──

@@ -176,8 +176,16 @@ def leave_channel(desk: Desk, call: Call) -> Any:
 
 
 @handles("bots.SetBotCommands")
-def set_bot_commands(_desk: Desk, call: Call) -> Any:
-    call.account.commands = list(call.query.commands)
+def set_bot_commands(desk: Desk, call: Call) -> Any:
+    """For everybody, or for one person; the other scopes are not told apart."""
+    query = call.query
+    if not isinstance(query.scope, types.BotCommandScopePeer):
+        call.account.commands = list(query.commands)
+        return True
+    person = peers.account(desk, call, query.scope.peer)
+    if person is None:
+        raise RpcFailure(400, "PEER_ID_INVALID")
+    call.account.commands_of[person] = list(query.commands)
     return True
 
 

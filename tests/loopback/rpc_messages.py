@@ -32,6 +32,7 @@ from tests.loopback.world import (
 types = raw.types
 
 TEXT_MAX, CAPTION_MAX = 4096, 1024  # UTF-16 units
+BUTTON_DATA_MAX = 64  # bytes
 ALBUM_MAX = 10
 
 
@@ -55,6 +56,7 @@ def send_message(desk: Desk, call: Call) -> Any:
     _check_text(query.message, query.entities, TEXT_MAX)
     if not query.message:
         raise RpcFailure(400, "MESSAGE_EMPTY")
+    _check_buttons(query.reply_markup)
     part = Part(query.random_id, query.message, _entities(query.entities))
     sent = _send(desk, call, place, [part])
     if isinstance(place, Dialogue):
@@ -175,6 +177,16 @@ def _check_text(text: str, entities: Any, longest: int) -> None:
     for entity in entities or ():
         if entity.offset < 0 or entity.length < 0 or entity.offset + entity.length > length:
             raise RpcFailure(400, "ENTITY_BOUNDS_INVALID")
+
+
+def _check_buttons(keyboard: Any) -> None:
+    """https://core.telegram.org/bots/api#inlinekeyboardbutton"""
+    for row in getattr(keyboard, "rows", None) or ():
+        for button in row.buttons:
+            # Newer layers keep a button's data in its `type`.
+            data = getattr(getattr(button, "type", button), "data", None)
+            if data is not None and not 1 <= len(data) <= BUTTON_DATA_MAX:
+                raise RpcFailure(400, "BUTTON_DATA_INVALID")
 
 
 def _entities(given: Any) -> tuple[Any, ...]:

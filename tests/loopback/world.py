@@ -112,6 +112,7 @@ class Account:
     qts: int = 0
     mail: dict[int, "Message"] = field(default_factory=dict)  # private chats and basic groups
     commands: list[Any] = field(default_factory=list)
+    commands_of: dict["Account", list[Any]] = field(default_factory=dict)  # that he is shown
     blocked: set["Account"] = field(default_factory=set)
 
     @property

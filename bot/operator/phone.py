@@ -1,0 +1,118 @@
+"""How answers look in a chat on a telephone: short lines, and nothing in them live but our links.
+
+What people wrote is within code entities: in them Telegram makes no link, mention or command of
+anything, so nobody can have an operator give an order by a word in a signal.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from rich.cells import cell_len, chop_cells
+
+from bot.models import Entity
+from bot.operator.wording import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from bot.operator.flows import Overview, Reply, Thread
+    from bot.operator.wording import Row
+
+COLUMNS: Final = 40
+INDENT: Final = "  "
+DEEPEST: Final = 5  # indents; a thread may go deeper than a telephone is wide
+# What a shell calls `python -m bot flows 3` or `retry 5` is a command here.
+COMMAND: Final = re.compile(r"`(?:python -m bot )?(flows|retry|resume|release)\b([^`]*)`")
+LINK: Final = re.compile(r"https://t\.me/c/\d+/\d+")
+
+
+class Line(NamedTuple):
+    text: str
+    live: bool = False  # a link of ours; all else is data
+
+
+class Page(NamedTuple):
+    text: str
+    entities: tuple[Entity, ...]
+
+
+def page(lines: Iterable[Line]) -> Page:
+    """The lines as one text, with all that is data marked as such."""
+    text, entities = "", []
+    start: int | None = None  # of the data that has not ended yet, in UTF-16 code units
+    end = 0
+    for line in lines:
+        begins = _units(text)
+        if line.live and start is not None:
+            entities.append(Entity("code", start, end - start))
+            start = None
+        elif not line.live and start is None:
+            start = begins
+        text += f"{line.text}\n"
+        end = begins + _units(line.text)
+    if start is not None:
+        entities.append(Entity("code", start, end - start))
+    return Page(text.removesuffix("\n"), tuple(entities))
+
+
+def as_commands(text: str) -> str:
+    """In the words of this chat."""
+    return COMMAND.sub(r"/\1\2", text)
+
+
+def rows(found: Iterable[Row]) -> Iterator[Line]:
+    for label, text in found:
+        name = f"{label}: " if label else INDENT
+        linked = LINK.match(text)
+        if linked is None:
+            yield from wrapped(name, as_commands(text))
+            continue
+        if label:
+            yield Line(f"{label}:")
+        yield Line(linked[0], live=True)
+        rest = text[linked.end() :].strip(" ,:")
+        if rest:
+            yield from wrapped(INDENT, as_commands(rest))
+
+
+def flows(found: Sequence[Overview]) -> Iterator[Line]:
+    for flow in found:
+        what = " ".join(filter(None, (flow.pair, flow.direction)))
+        yield from wrapped(f"{flow.signal}  ", f"{what} by {flow.owner}")
+        left = flow.released.removeprefix("in ")
+        held = flow.released if left == flow.released else f"live for {left} more"
+        yield from wrapped(INDENT, f"{held}, quiet for {flow.quiet_for or 'unknown'}")
+        refused = f"{flow.refused} refused"
+        yield from wrapped(INDENT, f"{counted(flow.updates, 'update')}, {refused}")
+
+
+def thread(found: Thread) -> Iterator[Line]:
+    yield from rows(found.about)
+    yield Line("")
+    yield from _grown(found.root, 0)
+
+
+def _grown(reply: Reply, depth: int) -> Iterator[Line]:
+    yield from wrapped(INDENT * min(depth, DEEPEST), reply.text)
+    for answer in reply.answers:
+        yield from _grown(answer, depth + 1)
+
+
+def wrapped(first: str, text: str) -> Iterator[Line]:
+    """Lines of 40 columns at most, `first` in front; further ones are indented, if that is not ""."""
+    indent = first[: len(first) - len(first.lstrip())] + (INDENT if first else "")
+    line, empty = first, True
+    for word in text.split():
+        for piece in chop_cells(word, COLUMNS - len(indent)):
+            gap = "" if empty else " "
+            if cell_len(line + gap + piece) > COLUMNS and line.strip():
+                yield Line(line.rstrip())
+                line, gap = indent, ""
+            line, empty = line + gap + piece, False
+    yield Line(line.rstrip())
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le", "replace")) // 2
