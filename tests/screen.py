@@ -84,6 +84,15 @@ class Screen:
         await self.shows(question)
         self.types(typed)
 
+    async def repeats(self, question, typed, *, until):
+        """The same answer until the text is there; then the question stands unanswered."""
+        began = self._seen
+        async with asyncio.timeout(20):
+            await self.shows(question)
+            while until not in self.text[began:]:
+                self.types(typed)
+                await self.shows(question)
+
     def types(self, line):
         os.write(self._master, f"{line}\n".encode())
 

@@ -13,8 +13,6 @@ from tests.loopback import API_HASH, API_ID, FloodWait, RpcError
 from tests.screen import Screen
 from tests.stage import Stage
 
-pytestmark = pytest.mark.heavy
-
 TOKEN = "42:AAHsecretsecretsecretsecretsecret-_x"
 CTRL_C, CTRL_D = b"\x03", b"\x04"
 
@@ -71,7 +69,7 @@ async def test_a_bot_that_was_set_up_relays(stage):
     """Every mistake on the way is one line, and the question comes again."""
     stage.group.title = "[red]Сигналы\x1b[2J\u202e"
     stage.target.username = "target_channel"
-    hidden = stage.telegram.supergroup("Hidden", members=[stage.alice, stage.bot])
+    hidden = stage.telegram.supergroup("Hidden", members=[stage.alice])
     log_in = raw.functions.auth.ImportBotAuthorization
     stage.telegram.faults.on(log_in, RpcError(400, "API_ID_INVALID"))
     stage.telegram.faults.on(log_in, FloodWait(3))
@@ -103,6 +101,10 @@ async def test_a_bot_that_was_set_up_relays(stage):
         await screen.answers("Chat:", "@nobody_there")
         await screen.shows("@nobody_there: nobody has that name")
         await screen.answers("Chat:", str(hidden.id))
+        await screen.shows("has the account been added there?", "Chat:")
+        await stage.alice.adds(stage.bot, to=hidden)
+        await screen.shows("2  the supergroup 'Hidden'")
+        await screen.answers("Chat:", "2")
         await screen.shows("FAILURE", "cannot read the supergroup 'Hidden'", "/setprivacy")
         await screen.answers("Take it all the same? [y/N]", "")
         await screen.answers("Chat:", "1")
@@ -118,9 +120,13 @@ async def test_a_bot_that_was_set_up_relays(stage):
         await screen.shows("Who may post signals?", f"'Alice' ({stage.alice.id})")
         await screen.answers("Who:", "Alice")
         await screen.shows("that is not a chat")
-        await screen.answers("Who:", f"2,{stage.bob.id}")
+        await stage.bob.sends(stage.group, "me, too")
+        await screen.repeats("Who:", "?", until=f"3  'Bob' ({stage.bob.id})")
+        screen.types(f"2,3,{stage.carol.id},2")
         await screen.shows("Who may give the bot orders?")
-        await screen.answers("Who:", "none")
+        await stage.carol.sends(stage.bot, "it is me")
+        await screen.repeats("Who:", "?", until=f"1  'Carol' ({stage.carol.id})")
+        screen.types("1")
         await screen.answers("Write it? [Y/n]", "")
         await screen.shows("wrote .env. Start the bot with `python -m bot`.")
         assert await screen.ends() == 0
@@ -133,12 +139,29 @@ async def test_a_bot_that_was_set_up_relays(stage):
         f"BOT_TOKEN={TOKEN}",
         f"SOURCE_CHAT_ID={stage.group.id}",
         f"TARGET_CHAT_ID={stage.target.id}",
-        f"SOURCE_ALLOWED_USERS={stage.alice.id},{stage.bob.id}",
+        f"SOURCE_ALLOWED_USERS={stage.alice.id},{stage.bob.id},{stage.carol.id}",
+        f"ADMIN_USERS={stage.carol.id}",
     ]
     assert sorted(path.name for path in stage.directory.iterdir()) == [".env"]
     await starts_and_relays(stage)
 
+    # What it says is offered, and tried as if it were new.
+    written = env.read_text()
+    async with setting_up(stage) as screen:
+        await screen.answers(f"API id [{API_ID}]:", "")
+        await screen.answers("API hash [the one you have]:", "")
+        await screen.answers("Token [the one you have]:", "")
+        await screen.answers(f"Chat [{stage.group.id}]:", "")
+        await screen.answers(f"Keep {stage.target.id}? [Y/n]", "")
+        await screen.shows("posts to the channel 'Target'")
+        await screen.answers(f"Who [{stage.alice.id},{stage.bob.id},{stage.carol.id}]:", "")
+        await screen.answers(f"Who [{stage.carol.id}]:", "")
+        await screen.shows(".env says all of this already.")
+        assert await screen.ends() == 0
+    assert env.read_text() == written
 
+
+@pytest.mark.heavy
 @pytest.mark.parametrize("how", ["Ctrl-C", "Ctrl-C at a secret", "end of input", "SIGTERM"])
 async def test_whoever_breaks_off_leaves_nothing_behind(stage, how):
     """No half-written file, no login, and a terminal that shows what is typed."""
@@ -185,6 +208,9 @@ async def test_what_a_file_says_is_offered_and_all_else_in_it_stays(stage):
     real.chmod(0o600)
     (stage.directory / ".env").symlink_to(real.name)
 
+    (stage.directory / "data").mkdir()
+    (stage.directory / "data" / "relay.session").touch(0o600)
+
     async def set_up(write, code):
         async with setting_up(stage, ADMIN_USERS="5") as screen:
             await screen.answers(f"API id [{API_ID}]:", "")
@@ -207,6 +233,7 @@ async def test_what_a_file_says_is_offered_and_all_else_in_it_stays(stage):
             )
             await screen.answers("Write it? [Y/n]", write)
             if code == 0:
+                await screen.shows("data/relay.session is the login of the bot before: remove it")
                 await screen.shows("ADMIN_USERS is set in the environment, too")
             else:
                 await screen.shows("nothing was written")
@@ -233,6 +260,7 @@ async def test_what_a_file_says_is_offered_and_all_else_in_it_stays(stage):
     await starts_and_relays(stage)
 
 
+@pytest.mark.heavy
 async def test_a_file_in_which_something_else_is_wrong_is_not_set_up(stage):
     env = stage.directory / ".env"
     env.write_text("API_ID=1\nFLOW_AFTER_TTL=maybe\n")

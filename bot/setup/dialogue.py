@@ -19,7 +19,7 @@ from bot.telegram.acquaintance import FORMS, Human, administrators, dialogs, fin
 from bot.telegram.client import Telegram
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 
     from bot.check import Finding
     from bot.setup.terminal import Terminal
@@ -36,7 +36,7 @@ API_ID: Final = re.compile(r"[1-9][0-9]{0,9}")
 HASH: Final = re.compile(r"[0-9a-f]{32}")
 TOKEN: Final = re.compile(r"[0-9]+:[A-Za-z0-9_-]+")
 SESSION: Final = re.compile(r"[A-Za-z0-9_-]{300,400}=*")
-ALL: Final = "all"
+ALL, NONE, AGAIN = "all", "none", "?"
 REMINDER: Final = 20.0  # seconds in which nothing was heard
 STYLES: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILURE: "bold red"}
 
@@ -51,17 +51,29 @@ async def setup(
     """Whether `path` was written. Raises `SettingsError` where it cannot be, and `EOFError`."""
     env_file.refuse_unwritable(path)
     # What is not asked for must be right already: a bot with a wrong setting does not start.
-    Settings.load(_loaded({}))
+    settings = Settings.load(_loaded({}))
     text = env_file.read(path)
-    dialogue = Dialogue(terminal, path, env_file.values(text), sleep=sleep)
+    old = env_file.values(text)
+    dialogue = Dialogue(terminal, path, old, sleep=sleep)
     answers = await dialogue.hold()
-    if not await dialogue.confirm(answers):
+    changes = {name: value for name, value in answers.items() if value != old.get(name)}
+    if not changes:
+        terminal.say(f"{path} says all of this already. Start the bot with `{program}`.", "green")
+    elif await dialogue.confirm(changes):
+        env_file.write(path, env_file.changed(text, changes))
+        terminal.say(f"wrote {path}. Start the bot with `{program}`.", "green")
+    else:
         return False
-    env_file.write(path, env_file.changed(text, dialogue.changes(answers)))
-    terminal.say(f"wrote {path}. Start the bot with `{program}`.", "green")
+    for session in settings.sessions if _bot_of(answers) != _bot_of(old) else ():
+        terminal.say(f"{session} is the login of the bot before: remove it.", "yellow")
     for name in set_outside(answers):
         terminal.say(f"{name} is set in the environment, too, which goes before {path}.", "yellow")
     return True
+
+
+def _bot_of(settings: Mapping[str, str | None]) -> str:
+    """The id that a token begins with."""
+    return (settings.get("BOT_TOKEN") or "").partition(":")[0]
 
 
 def _loaded(answers: Answers) -> dict[str, object]:
@@ -94,8 +106,7 @@ class Dialogue:
         self._chats = Acquaintances()
 
     async def hold(self) -> Answers:
-        say = self._terminal.say
-        say(
+        self._terminal.say(
             "Enter keeps what stands in brackets. Ctrl-C ends this; nothing is written before the end."
         )
         # A session of its own: the bot may be running on the one in DATA_DIR.
@@ -103,17 +114,14 @@ class Dialogue:
             async with self._logged_in(Path(directory)) as (telegram, me, answers):
                 self._tell(of_account(me))
                 await self._ask_for_chats(telegram, me, answers)
-        return answers
-
-    async def confirm(self, answers: Answers) -> bool:
-        say = self._terminal.say
-        say()
+        self._terminal.say()
         for finding in of_settings(Settings.load(_loaded(answers))):
             self._tell(finding)
-        changes = self.changes(answers)
-        if not changes:
-            say(f"\nNothing to change in {self._path}.")
-        elif self._path.exists():
+        return answers
+
+    async def confirm(self, changes: Answers) -> bool:
+        say = self._terminal.say
+        if self._path.exists():
             say(f"\nTo change in {self._path}, where all else stays:")
         else:
             say(f"\nTo write into {self._path}:")
@@ -121,9 +129,6 @@ class Dialogue:
             shown = "left out" if value is None else "(not shown)" if name in SECRET else value
             say(f"  {name:<22}{shown}")
         return await self._yes("Write it?")
-
-    def changes(self, answers: Answers) -> Answers:
-        return {name: value for name, value in answers.items() if value != self._old.get(name)}
 
     # ── the account ──
 
@@ -208,7 +213,8 @@ class Dialogue:
         with self._terminal.working("looking for chats …"):
             await where.look(self._old_ids("SOURCE_CHAT_ID", "TARGET_CHAT_ID"))
             if not me.is_bot:
-                await where.look(await dialogs(telegram))
+                with suppress(TelegramError):
+                    await where.look(await dialogs(telegram))
         async with self._announced(where, me):
             self._terminal.say("\nWhere are the signals?")
             self._how(me, where)
@@ -217,20 +223,32 @@ class Dialogue:
             self._terminal.say("\nWhere are they to be posted?")
             self._how(me, where)
             answers["TARGET_CHAT_ID"] = await self._ask_for_targets(where, source)
-        people = await self._people(telegram, source)
+        await self._ask_for_everybody(telegram, source, answers)
+
+    async def _ask_for_everybody(
+        self, telegram: Telegram, source: ChatInfo, answers: Answers
+    ) -> None:
+        rulers = await self._rulers(telegram, source)
         self._terminal.say(
-            "\nWho may post signals? Their ids or numbers, with commas between them;"
-        )
-        self._terminal.say(
-            f"or `{ALL}`: everybody in the chat, and you trade on what anybody says."
+            "\nWho may post signals? Their numbers or ids, with commas between them; "
+            f"or `{ALL}`: everybody in the chat.\n"
+            f"Whoever is missing here may post something there; then `{AGAIN}` lists them anew."
         )
         answers["SOURCE_ALLOWED_USERS"] = await self._ask_for_people(
-            telegram, "SOURCE_ALLOWED_USERS", people, none=ALL
+            telegram,
+            "SOURCE_ALLOWED_USERS",
+            lambda: [*rulers, *self._chats.authors(source.id)],
+            none=ALL,
         )
-        people = list(dict.fromkeys([*people, *self._chats.in_private]))
-        self._terminal.say("\nWho may give the bot orders? The same way; or `none`.")
+        self._terminal.say(
+            f"\nWho may give the bot orders? The same way, or `{NONE}`. "
+            "Whoever writes to the bot in private is listed, too."
+        )
         answers["ADMIN_USERS"] = await self._ask_for_people(
-            telegram, "ADMIN_USERS", [human for human in people if human.id > 0], none="none"
+            telegram,
+            "ADMIN_USERS",
+            lambda: [human for human in [*rulers, *self._chats.in_private] if human.id > 0],
+            none=NONE,
         )
 
     def _how(self, me: Me, where: Chats) -> None:
@@ -272,10 +290,12 @@ class Dialogue:
             await asyncio.wait(tasks)
 
     async def _ask_for_targets(self, where: Chats, source: ChatInfo) -> str:
-        if self._old_ids("TARGET_CHAT_ID"):
-            kept = self._old["TARGET_CHAT_ID"]
-            if await self._yes(f"Keep {kept}?"):
-                return kept
+        old = self._old_ids("TARGET_CHAT_ID")
+        kept = ",".join(map(str, old))
+        if kept and source.id not in old and await self._yes(f"Keep {kept}?"):
+            for target in old:
+                self._tell(await of_target(where.telegram, target))
+            return kept
         targets = [await self._ask_for_chat(where, "", of_target, [source.id])]
         while await self._yes("To another chat as well?", default=False):
             taken = [source.id, *(chat.id for chat in targets)]
@@ -308,32 +328,40 @@ class Dialogue:
             if await self._yes("Take it all the same?", default=False):
                 return chat
 
-    async def _people(self, telegram: Telegram, source: ChatInfo) -> list[Human]:
-        """Who may well be an author: the chat itself, who rules it, and who was heard there."""
-        found: list[Human] = []
-        if source.id < 0:
-            found = [Human(AuthorId(source.id), f"{source.title}, as itself")]
-            with suppress(TelegramError), self._terminal.working("asking who is there …"):
-                found += await administrators(telegram, source.id)
-        known = {human.id for human in found}
-        return found + [h for h in self._chats.authors(source.id) if h.id not in known]
+    async def _rulers(self, telegram: Telegram, source: ChatInfo) -> list[Human]:
+        """Who may well be an author: the chat, under whose name admins may post, and they."""
+        if source.id > 0:
+            return []
+        found = [Human(AuthorId(source.id), f"{source.title}, as itself")]
+        with suppress(TelegramError), self._terminal.working("asking who is there …"):
+            found += await administrators(telegram, source.id)
+        return found
 
     async def _ask_for_people(
-        self, telegram: Telegram, name: str, people: Sequence[Human], *, none: str
+        self, telegram: Telegram, name: str, listed: Callable[[], Iterable[Human]], *, none: str
     ) -> str | None:
-        for number, human in enumerate(people, 1):
-            self._terminal.say(f"  {number:>2}  {human.name!r} ({human.id})")
-        old = self._old.get(name)
+        old = self._old.get(name, "")
+        people = self._list(listed())
         while True:
-            typed = await self._terminal.ask(f"Who [{old}]:" if old else "Who:") or old or ""
+            typed = await self._terminal.ask(f"Who [{old}]:" if old else "Who:") or old
             if typed.lower() == none:
                 return None
+            if typed in {"", AGAIN}:
+                people = self._list(listed())
+                continue
             try:
                 ids = [await _person(telegram, part.strip(), people) for part in typed.split(",")]
             except BotError as exc:
                 self._wrong(f"{exc}; or `{none}`")
             else:
                 return ",".join(map(str, dict.fromkeys(ids)))
+
+    def _list(self, listed: Iterable[Human]) -> list[Human]:
+        """Each once, under the number by which he may be chosen."""
+        people = list({human.id: human for human in listed}.values())
+        for number, human in enumerate(people, 1):
+            self._terminal.say(f"  {number:>2}  {human.name!r} ({human.id})")
+        return people
 
     def _old_ids(self, *names: str) -> list[ChatId]:
         found = []
