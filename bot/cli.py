@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -127,10 +128,17 @@ def setup() -> None:
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("setup asks questions, and needs a terminal; README says what .env needs")
-    logs.configure("ERROR")
+    hide = partial(logs.configure, "ERROR", "console")
+    hide(secrets=())
     terminal = Terminal(Console(highlight=False), sys.stdin.fileno())
+    work = ask(
+        terminal,
+        Path(".env"),
+        program=_program(),
+        hide=lambda secrets: hide(secrets=secrets),
+    )
     try:
-        written = asyncio.run(_until_told(ask(terminal, Path(".env"), program=_program())))
+        written = asyncio.run(_until_told(work))
     except (KeyboardInterrupt, EOFError):
         typer.echo("\nnothing was written", err=True)
         raise KeyboardInterrupt from None

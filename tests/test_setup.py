@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import stat
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import pytest
 from pyrogram import raw
 
+from bot.setup.dialogue import setup
 from tests.loopback import API_HASH, API_ID, FloodWait, RpcError
 from tests.screen import Screen
 from tests.stage import Stage
@@ -117,7 +119,10 @@ async def test_a_bot_that_was_set_up_relays(stage):
         await screen.shows("posts to the channel 'Target' (-1002990000001)")
         await screen.answers("To another chat as well? [y/N]", "n")
 
-        await screen.shows("Who may post signals?", f"'Alice' ({stage.alice.id})")
+        await screen.shows(
+            "Who may post signals?", f"({stage.group.id}), for what is posted in its"
+        )
+        await screen.shows(f"2  'Alice' ({stage.alice.id})")
         await screen.answers("Who:", "Alice")
         await screen.shows("that is not a chat")
         await stage.bob.sends(stage.group, "me, too")
@@ -258,6 +263,50 @@ async def test_what_a_file_says_is_offered_and_all_else_in_it_stays(stage):
         f"ADMIN_USERS={stage.alice.id}\n"
     )
     await starts_and_relays(stage)
+
+
+class Patient:
+    """Somebody who logs in and then waits for what happens, until he is told it twice."""
+
+    def __init__(self):
+        self.told = []
+        self.told_twice = asyncio.Event()
+        self.answers = [str(API_ID), API_HASH, TOKEN]
+
+    def say(self, text="", _style=""):
+        self.told.append(text)
+        if sum("Nothing heard" in text for text in self.told) > 1:
+            self.told_twice.set()
+
+    def working(self, _what):
+        return nullcontext()
+
+    async def ask(self, _question, *, hidden=False):
+        if self.answers:
+            return self.answers.pop(0)
+        async with asyncio.timeout(20):
+            await self.told_twice.wait()
+        raise EOFError
+
+
+async def test_a_bot_that_hears_nothing_is_told_why_that_may_be(stage):
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+        await asyncio.sleep(0)
+
+    patient, hidden = Patient(), []
+    with pytest.raises(EOFError):
+        await setup(
+            patient, stage.directory / ".env", program="bot", hide=hidden.extend, sleep=sleep
+        )
+
+    reminders = [text for text in patient.told if text.startswith("Nothing heard")]
+    assert reminders[0].startswith("Nothing heard for 20 s. With @BotFather, /setprivacy must")
+    assert reminders[1].startswith("Nothing heard for 40 s.")
+    assert set(slept) == {20}
+    assert {TOKEN, API_HASH} <= set(hidden)
 
 
 @pytest.mark.heavy

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bot import logs
 from bot.check import Verdict, ignore, named, of_account, of_settings, of_source, of_target
 from bot.config import Settings, parse_id, set_outside
 from bot.errors import BotError, RetryLater, TelegramError, UsageError
@@ -37,7 +36,11 @@ HASH: Final = re.compile(r"[0-9a-f]{32}")
 TOKEN: Final = re.compile(r"[0-9]+:[A-Za-z0-9_-]+")
 SESSION: Final = re.compile(r"[A-Za-z0-9_-]{300,400}=*")
 ALL, NONE, AGAIN = "all", "none", "?"
-REMINDER: Final = 20.0  # seconds in which nothing was heard
+REMINDER: Final = 20.0  # seconds
+HEARS_NOTHING: Final = (
+    "With @BotFather, /setprivacy must say Disable; "
+    "then remove the bot from the group and add it again."
+)
 STYLES: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILURE: "bold red"}
 
 
@@ -46,15 +49,19 @@ async def setup(
     path: Path,
     *,
     program: str,
+    hide: Callable[[Iterable[str]], None],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> bool:
-    """Whether `path` was written. Raises `SettingsError` where it cannot be, and `EOFError`."""
+    """Whether `path` says what was answered. Raises `SettingsError` where it cannot, and `EOFError`.
+
+    `program` is what starts the bot; `hide` is told of secrets that no log may show from then on.
+    """
     env_file.refuse_unwritable(path)
     # What is not asked for must be right already: a bot with a wrong setting does not start.
     settings = Settings.load(_loaded({}))
     text = env_file.read(path)
     old = env_file.values(text)
-    dialogue = Dialogue(terminal, path, old, sleep=sleep)
+    dialogue = Dialogue(terminal, path, old, hide=hide, sleep=sleep)
     answers = await dialogue.hold()
     changes = {name: value for name, value in answers.items() if value != old.get(name)}
     if not changes:
@@ -97,11 +104,13 @@ class Dialogue:
         path: Path,
         old: dict[str, str],
         *,
+        hide: Callable[[Iterable[str]], None],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._terminal = terminal
         self._path = path
         self._old = old
+        self._hide = hide
         self._sleep = sleep
         self._chats = Acquaintances()
 
@@ -142,8 +151,7 @@ class Dialogue:
                 await self._ask_for_keys(answers)
             if login_wrong:
                 await self._ask_for_login(answers)
-            secrets = [answers[name] or "" for name in SECRET if name in answers]
-            logs.configure("ERROR", secrets=secrets)
+            self._hide(answers[name] or "" for name in SECRET)
             attempt += 1
             telegram = self._telegram(answers, directory / str(attempt))
             try:
@@ -273,13 +281,14 @@ class Dialogue:
                     self._terminal.say(f"  {len(where.known):>2}  {named(chat)}")
 
         async def remind() -> None:
-            await self._sleep(REMINDER)
-            if not where.known and me.is_bot:
-                self._terminal.say(
-                    "Nothing heard yet. With @BotFather, /setprivacy must say Disable; "
-                    "then remove the bot from the group and add it again.",
-                    "yellow",
-                )
+            waited = 0.0
+            while me.is_bot and not where.known:
+                await self._sleep(REMINDER)
+                waited += REMINDER
+                if not where.known:
+                    self._terminal.say(
+                        f"Nothing heard for {waited:.0f} s. {HEARS_NOTHING}", "yellow"
+                    )
 
         tasks = [asyncio.create_task(announce()), asyncio.create_task(remind())]
         try:
@@ -332,7 +341,7 @@ class Dialogue:
         """Who may well be an author: the chat, under whose name admins may post, and they."""
         if source.id > 0:
             return []
-        found = [Human(AuthorId(source.id), f"{source.title}, as itself")]
+        found = [Human(AuthorId(source.id), source.title)]
         with suppress(TelegramError), self._terminal.working("asking who is there …"):
             found += await administrators(telegram, source.id)
         return found
@@ -360,7 +369,8 @@ class Dialogue:
         """Each once, under the number by which he may be chosen."""
         people = list({human.id: human for human in listed}.values())
         for number, human in enumerate(people, 1):
-            self._terminal.say(f"  {number:>2}  {human.name!r} ({human.id})")
+            itself = ", for what is posted in its name" if human.id < 0 else ""
+            self._terminal.say(f"  {number:>2}  {human.name!r} ({human.id}){itself}")
         return people
 
     def _old_ids(self, *names: str) -> list[ChatId]:
