@@ -238,7 +238,7 @@ async def test_what_a_file_says_is_offered_and_all_else_in_it_stays(stage):
             )
             await screen.answers("Write it? [Y/n]", write)
             if code == 0:
-                await screen.shows("data/relay.session is the login of the bot before: remove it")
+                await screen.shows("data/relay.session is a login from before: remove it if")
                 await screen.shows("ADMIN_USERS is set in the environment, too")
             else:
                 await screen.shows("nothing was written")

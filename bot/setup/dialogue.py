@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bot.telegram.acquaintance import Overheard
     from bot.telegram.client import ChatInfo, Me
 
-# What is asked for, with what a setting is before it is given.
+# What is asked for.
 ASKED: Final = (
     "API_ID", "API_HASH", "BOT_TOKEN", "SESSION_STRING",
     "SOURCE_CHAT_ID", "TARGET_CHAT_ID", "SOURCE_ALLOWED_USERS", "ADMIN_USERS",
@@ -72,7 +72,9 @@ async def setup(
     else:
         return False
     for session in settings.sessions if _bot_of(answers) != _bot_of(old) else ():
-        terminal.say(f"{session} is the login of the bot before: remove it.", "yellow")
+        terminal.say(
+            f"{session} is a login from before: remove it if it is not this bot's.", "yellow"
+        )
     for name in set_outside(answers):
         terminal.say(f"{name} is set in the environment, too, which goes before {path}.", "yellow")
     return True
