@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bot.config import Settings
     from bot.models import ChatId, Event
-    from bot.telegram.client import ChatInfo, Telegram
+    from bot.telegram.client import ChatInfo, Me, Telegram
 
 
 class Verdict(StrEnum):
@@ -40,30 +40,33 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
     """What was found, as it is found. Raises `SettingsError` where there is nothing to look for."""
     source = require(settings)
     Markers(settings.signal_markers, settings.signal_patterns)  # raises for a pattern RE2 refuses
-    for finding in [*_settings(settings), *_surroundings(settings)]:
+    for finding in [*of_settings(settings), *_surroundings(settings)]:
         yield finding
     # A session of its own: the bot may be running on the one in DATA_DIR.
     with tempfile.TemporaryDirectory(prefix="check-") as directory:
-        telegram = telegram_of(settings, Path(directory), _ignore)
+        telegram = telegram_of(settings, Path(directory), ignore)
         try:
-            me = await telegram.start()
-            kind = "a bot" if me.is_bot else "a user account"
-            name = f"{me.name} (@{me.username})" if me.username else me.name
-            yield Finding(Verdict.OK, f"logged in as {name}, {kind}, id {me.id}")
-            yield await _source(telegram, source)
+            yield of_account(await telegram.start())
+            yield await of_source(telegram, source)
             for target in settings.target_chat_id:
-                yield await _target(telegram, target)
+                yield await of_target(telegram, target)
         except BotError as exc:
             yield Finding(Verdict.FAILURE, str(exc))
         finally:
             await telegram.stop()
 
 
-async def _ignore(_event: Event) -> None:
+async def ignore(_event: Event) -> None:
     pass
 
 
-def _settings(settings: Settings) -> Iterator[Finding]:
+def of_account(me: Me) -> Finding:
+    kind = "a bot" if me.is_bot else "a user account"
+    name = f"{me.name!r} (@{me.username})" if me.username else repr(me.name)
+    return Finding(Verdict.OK, f"logged in as {name}, {kind}, id {me.id}")
+
+
+def of_settings(settings: Settings) -> Iterator[Finding]:
     hours = settings.flow_ttl_hours.total_seconds() / 3600
     markers = ", ".join(settings.signal_markers)
     patterns = len(settings.signal_patterns)
@@ -97,31 +100,31 @@ def _surroundings(settings: Settings) -> Iterator[Finding]:
         yield Finding(Verdict.WARNING, "tgcrypto is not installed: encryption will be slow")
 
 
-async def _source(telegram: Telegram, chat_id: ChatId) -> Finding:
+async def of_source(telegram: Telegram, chat_id: ChatId) -> Finding:
     chat = await _look(telegram, chat_id, "SOURCE_CHAT_ID")
     if isinstance(chat, Finding):
         return chat
     if chat.can_read:
-        return Finding(Verdict.OK, f"reads {_named(chat)}")
+        return Finding(Verdict.OK, f"reads {named(chat)}")
     if chat.can_read is None:
-        return Finding(Verdict.WARNING, f"cannot tell whether all of {_named(chat)} can be read")
+        return Finding(Verdict.WARNING, f"cannot tell whether all of {named(chat)} can be read")
     return Finding(
         Verdict.FAILURE,
-        f"cannot read {_named(chat)}: with @BotFather turn /setprivacy off and add the bot anew, "
+        f"cannot read {named(chat)}: with @BotFather turn /setprivacy off and add the bot anew, "
         "or make it an administrator there",
     )
 
 
-async def _target(telegram: Telegram, chat_id: ChatId) -> Finding:
+async def of_target(telegram: Telegram, chat_id: ChatId) -> Finding:
     chat = await _look(telegram, chat_id, "TARGET_CHAT_ID")
     if isinstance(chat, Finding):
         return chat
     if chat.can_post:
-        return Finding(Verdict.OK, f"posts to {_named(chat)}")
+        return Finding(Verdict.OK, f"posts to {named(chat)}")
     if chat.can_post is None:
-        return Finding(Verdict.WARNING, f"cannot tell whether it may post to {_named(chat)}")
+        return Finding(Verdict.WARNING, f"cannot tell whether it may post to {named(chat)}")
     return Finding(
-        Verdict.FAILURE, f"may not post to {_named(chat)}: give it the right to post messages there"
+        Verdict.FAILURE, f"may not post to {named(chat)}: give it the right to post messages there"
     )
 
 
@@ -133,5 +136,6 @@ async def _look(telegram: Telegram, chat_id: ChatId, setting: str) -> ChatInfo |
         return Finding(Verdict.FAILURE, f"{chat_id}: {exc}; {hint}")
 
 
-def _named(chat: ChatInfo) -> str:
+def named(chat: ChatInfo) -> str:
+    """For a terminal: strangers chose the title, and what could harm one is escaped."""
     return f"the {chat.kind} {chat.title!r} ({chat.id})"

@@ -8,18 +8,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-from bot.errors import BotError
+from bot.errors import BotError, UsageError
 from bot.models import AfterTtl, UnixTime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
     from rich.console import Console
 
@@ -53,6 +55,7 @@ Message = Annotated[
     typer.Argument(metavar="MESSAGE", help="A link to it, chat:message, or its id in the source."),
 ]
 A_SIGNAL = "By its number in `flows`, or by any message of its flow."
+SCRIPT = "telegram-signal-relay"  # as pyproject.toml names it
 # An id such as -1001234567890:15 is no option.
 LINKS = {"ignore_unknown_options": True}
 
@@ -61,7 +64,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run a command. Whatever is the user's to mend is one line on stderr, never a traceback."""
     os.umask(0o077)  # what the bot writes is nobody else's to read
     try:
-        code = app(args=args, prog_name="python -m bot", standalone_mode=False)
+        code = app(args=args, prog_name=_program(), standalone_mode=False)
     except _WrongUsage as exc:
         code = _complain(exc.format_message().replace("\n", " "), exc.exit_code)
     except BotError as exc:
@@ -73,6 +76,12 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     sys.exit(code)
+
+
+def _program() -> str:
+    """As the user called it: as the script that comes with the package, or as a module."""
+    name = Path(sys.argv[0]).name
+    return name if name == SCRIPT else "python -m bot"
 
 
 def _option(parse: str) -> Callable[[str], Any]:
@@ -106,6 +115,43 @@ def run() -> None:
     settings = Settings.load({})
     logs.configure(settings.log_level, settings.log_format, secrets=settings.secrets)
     asyncio.run(live(settings))
+
+
+@app.command()
+def setup() -> None:
+    """Ask for what the bot needs, try it on Telegram, and write it into .env."""
+    from rich.console import Console
+
+    from bot import logs
+    from bot.setup.dialogue import setup as ask
+    from bot.setup.terminal import Terminal
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("setup asks questions, and needs a terminal; README says what .env needs")
+    hide = partial(logs.configure, "ERROR", "console")
+    hide(secrets=())
+    terminal = Terminal(Console(highlight=False), sys.stdin.fileno())
+    work = ask(
+        terminal,
+        Path(".env"),
+        program=_program(),
+        hide=lambda secrets: hide(secrets=secrets),
+    )
+    try:
+        written = asyncio.run(_until_told(work))
+    except (KeyboardInterrupt, EOFError):
+        typer.echo("\nnothing was written", err=True)
+        raise KeyboardInterrupt from None
+    if not written:
+        typer.echo("nothing was written", err=True)
+        raise typer.Exit(1)
+
+
+async def _until_told(work: Coroutine[Any, Any, bool]) -> bool:
+    """A terminal that is closed, or SIGTERM, ends it as Ctrl-C does: in order."""
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, signal.raise_signal, signal.SIGINT)
+    return await work
 
 
 @app.command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import os
 import re
 import stat
 from datetime import timedelta
@@ -23,7 +24,7 @@ from bot.errors import SettingsError
 from bot.models import AfterTtl, AuthorId, ChatId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -196,6 +197,12 @@ class Settings(BaseSettings):
     @property
     def flow_cache(self) -> Path:
         return self.data_dir / "flows"
+
+
+def set_outside(names: Iterable[str]) -> list[str]:
+    """Those that the environment sets, whatever `.env` says."""
+    given = {name.upper() for name, value in os.environ.items() if value}
+    return [name for name in names if name in given]
 
 
 def refuse_readable(path: Path) -> None:

@@ -71,7 +71,7 @@ def require(settings: Settings) -> ChatId:
                 [
                     "these settings are missing, in the environment or in .env:",
                     *missing,
-                    "`python -m bot replay result.json` works without any of them",
+                    "`setup` asks for them, and `replay result.json` works without any",
                 ]
             )
         )

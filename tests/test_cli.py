@@ -370,6 +370,7 @@ def test_a_data_directory_that_cannot_be_made_is_one_line(run, tmp_path, now):
         pytest.param(["replay", SAMPLE, "--frobnicate"], {}, 2, "--frobnicate", id="option"),
         pytest.param(["frobnicate"], {}, 2, "frobnicate", id="command"),
         pytest.param(["replay"], {}, 2, "FILE", id="no argument"),
+        pytest.param(["setup"], {}, 2, "needs a terminal", id="no terminal"),
         pytest.param(["replay", SAMPLE, "--ttl-hours", "x"], {}, 2, "--ttl-hours", id="ttl"),
         pytest.param(
             ["replay", SAMPLE, "--allowed-users", "bob"], {}, 2, "--allowed-users", id="users"
@@ -428,6 +429,6 @@ def test_help_names_the_commands_and_waits_for_no_heavy_library(run):
     ).stdout.split()
 
     assert done.returncode == 0
-    assert {"replay", "import", "report"} <= set(done.stdout.split())
+    assert {"setup", "replay", "import", "report"} <= set(done.stdout.split())
     heavy = {"pyrogram", "sqlalchemy", "pydantic", "diskcache", "rich", "pygal", "jinja2"}
     assert not (heavy | {"aiohttp", "prometheus_client"}) & set(loaded)

@@ -31,6 +31,7 @@ from bot.errors import (
     VoidLogin,
 )
 from bot.models import CHANNELS, ChatId, Reached, is_basic_group
+from bot.telegram.acquaintance import overheard
 from bot.telegram.catch_up import EVERY, CatchUp
 from bot.telegram.messages import build, events
 from bot.telegram.messages import chat_id as chat_id_of
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bot.models import Event
+    from bot.telegram.acquaintance import Overheard
     from bot.telegram.catch_up import CursorTable
 
 log = structlog.get_logger(__name__)
@@ -90,6 +92,7 @@ class Telegram:
 
     `on_event` is awaited for one event at a time, in the order in which they came. It must have
     dealt with an event when it returns. Events come while `listen` runs, if there is `following`.
+    `on_overheard` is told of what is pushed of any chat, followed or not; some may be lost.
     `call_timeout` and `start_timeout` are seconds.
     """
 
@@ -103,6 +106,7 @@ class Telegram:
         directory: Path,
         on_event: Callable[[Event], Awaitable[None]],
         following: Following | None = None,
+        on_overheard: Callable[[Overheard], None] | None = None,
         call_timeout: float = 15,
         start_timeout: float = 60,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -118,6 +122,7 @@ class Telegram:
         self._directory = directory
         self._on_event = on_event
         self._following = following
+        self._on_overheard = on_overheard
         self._catch_up: CatchUp | None = None
         self._turn = asyncio.Lock()  # one container at a time, in the order they came
         self._reconnecting: Reconnecting | None = None
@@ -342,10 +347,18 @@ class Telegram:
     async def _pushed(self, container: Any) -> None:
         """Telegram has something to say. Until we follow, it will say so again when asked."""
         async with self._turn:
+            await self._overhear(container)
             if self._catch_up is None or self._client is None:
                 return
             await self._keep_peers(self._client, container)
             self._catch_up.hear(container)
+
+    async def _overhear(self, container: Any) -> None:
+        if self._on_overheard is None or self._client is None:
+            return
+        await self._keep_peers(self._client, container)
+        for each in overheard(container):
+            self._on_overheard(each)
 
     async def _keep_peers(self, client: Any, answer: Any) -> None:
         try:

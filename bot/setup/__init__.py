@@ -1,0 +1,1 @@
+"""`python -m bot setup`: asks for the settings, tries them on Telegram, and writes `.env`."""

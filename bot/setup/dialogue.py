@@ -1,0 +1,487 @@
+"""The questions of `setup`, in their order. Nothing is written before the last one is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bot.check import Verdict, ignore, named, of_account, of_settings, of_source, of_target
+from bot.config import Settings, parse_id, set_outside
+from bot.errors import BotError, RetryLater, TelegramError, UsageError
+from bot.models import AuthorId, ChatId
+from bot.setup import env_file
+from bot.telegram.acquaintance import FORMS, Human, administrators, dialogs, find
+from bot.telegram.client import Telegram
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+
+    from bot.check import Finding
+    from bot.setup.terminal import Terminal
+    from bot.telegram.acquaintance import Overheard
+    from bot.telegram.client import ChatInfo, Me
+
+# What is asked for.
+ASKED: Final = (
+    "API_ID", "API_HASH", "BOT_TOKEN", "SESSION_STRING",
+    "SOURCE_CHAT_ID", "TARGET_CHAT_ID", "SOURCE_ALLOWED_USERS", "ADMIN_USERS",
+)  # fmt: skip
+SECRET: Final = frozenset({"API_HASH", "BOT_TOKEN", "SESSION_STRING"})
+API_ID: Final = re.compile(r"[1-9][0-9]{0,9}")
+HASH: Final = re.compile(r"[0-9a-f]{32}")
+TOKEN: Final = re.compile(r"[0-9]+:[A-Za-z0-9_-]+")
+SESSION: Final = re.compile(r"[A-Za-z0-9_-]{300,400}=*")
+ALL, NONE, AGAIN = "all", "none", "?"
+REMINDER: Final = 20.0  # seconds
+HEARS_NOTHING: Final = (
+    "With @BotFather, /setprivacy must say Disable; "
+    "then remove the bot from the group and add it again."
+)
+STYLES: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILURE: "bold red"}
+
+
+async def setup(
+    terminal: Terminal,
+    path: Path,
+    *,
+    program: str,
+    hide: Callable[[Iterable[str]], None],
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> bool:
+    """Whether `path` says what was answered. Raises `SettingsError` where it cannot, and `EOFError`.
+
+    `program` is what starts the bot; `hide` is told of secrets that no log may show from then on.
+    """
+    env_file.refuse_unwritable(path)
+    # What is not asked for must be right already: a bot with a wrong setting does not start.
+    settings = Settings.load(_loaded({}))
+    text = env_file.read(path)
+    old = env_file.values(text)
+    dialogue = Dialogue(terminal, path, old, hide=hide, sleep=sleep)
+    answers = await dialogue.hold()
+    changes = {name: value for name, value in answers.items() if value != old.get(name)}
+    if not changes:
+        terminal.say(f"{path} says all of this already. Start the bot with `{program}`.", "green")
+    elif await dialogue.confirm(changes):
+        env_file.write(path, env_file.changed(text, changes))
+        terminal.say(f"wrote {path}. Start the bot with `{program}`.", "green")
+    else:
+        return False
+    for session in settings.sessions if _bot_of(answers) != _bot_of(old) else ():
+        terminal.say(
+            f"{session} is a login from before: remove it if it is not this bot's.", "yellow"
+        )
+    for name in set_outside(answers):
+        terminal.say(f"{name} is set in the environment, too, which goes before {path}.", "yellow")
+    return True
+
+
+def _bot_of(settings: Mapping[str, str | None]) -> str:
+    """The id that a token begins with."""
+    return (settings.get("BOT_TOKEN") or "").partition(":")[0]
+
+
+def _loaded(answers: Answers) -> dict[str, object]:
+    """The answers for `Settings.load`, so that no older value of what is asked for counts."""
+    return {
+        name.lower(): answers.get(name)
+        or (() if name in {"TARGET_CHAT_ID", "ADMIN_USERS"} else None)
+        for name in ASKED
+    }
+
+
+Answers = dict[str, str | None]  # by setting; None: it is to be left out
+
+
+class Dialogue:
+    """`old` is what the file says so far."""
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        path: Path,
+        old: dict[str, str],
+        *,
+        hide: Callable[[Iterable[str]], None],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._terminal = terminal
+        self._path = path
+        self._old = old
+        self._hide = hide
+        self._sleep = sleep
+        self._chats = Acquaintances()
+
+    async def hold(self) -> Answers:
+        self._terminal.say(
+            "Enter keeps what stands in brackets. Ctrl-C ends this; nothing is written before the end."
+        )
+        # A session of its own: the bot may be running on the one in DATA_DIR.
+        with tempfile.TemporaryDirectory(prefix="setup-") as directory:
+            async with self._logged_in(Path(directory)) as (telegram, me, answers):
+                self._tell(of_account(me))
+                await self._ask_for_chats(telegram, me, answers)
+        self._terminal.say()
+        for finding in of_settings(Settings.load(_loaded(answers))):
+            self._tell(finding)
+        return answers
+
+    async def confirm(self, changes: Answers) -> bool:
+        say = self._terminal.say
+        if self._path.exists():
+            say(f"\nTo change in {self._path}, where all else stays:")
+        else:
+            say(f"\nTo write into {self._path}:")
+        for name, value in changes.items():
+            shown = "left out" if value is None else "(not shown)" if name in SECRET else value
+            say(f"  {name:<22}{shown}")
+        return await self._yes("Write it?")
+
+    # ── the account ──
+
+    @asynccontextmanager
+    async def _logged_in(self, directory: Path) -> AsyncIterator[tuple[Telegram, Me, Answers]]:
+        answers: Answers = {}
+        attempt = 0
+        keys_wrong = login_wrong = True
+        while True:
+            if keys_wrong:
+                await self._ask_for_keys(answers)
+            if login_wrong:
+                await self._ask_for_login(answers)
+            self._hide(answers[name] or "" for name in SECRET)
+            attempt += 1
+            telegram = self._telegram(answers, directory / str(attempt))
+            try:
+                with self._terminal.working("logging in …"):
+                    me = await telegram.start()
+                break
+            except RetryLater as exc:
+                # Its own text thinks of a kept login, and here is none.
+                self._wrong(str(exc.__cause__ if isinstance(exc.__cause__, BotError) else exc))
+                await self._terminal.ask("Enter tries it again, after a while:")
+                keys_wrong = login_wrong = False
+            except TelegramError as exc:
+                self._wrong(str(exc))
+                keys_wrong = "API_ID" in str(exc)
+                login_wrong = not keys_wrong
+        try:
+            yield telegram, me, answers
+        finally:
+            await telegram.stop()
+
+    def _telegram(self, answers: Answers, directory: Path) -> Telegram:
+        return Telegram(
+            api_id=int(answers["API_ID"] or 0),
+            api_hash=answers["API_HASH"] or "",
+            bot_token=answers["BOT_TOKEN"],
+            session_string=answers["SESSION_STRING"],
+            directory=directory,
+            on_event=ignore,
+            on_overheard=self._chats.overhear,
+        )
+
+    async def _ask_for_keys(self, answers: Answers) -> None:
+        self._terminal.say(
+            "\nThe application, from https://my.telegram.org (API development tools)"
+        )
+        answers["API_ID"] = await self._answer("API id", "API_ID", _api_id)
+        answers["API_HASH"] = await self._answer("API hash", "API_HASH", _api_hash)
+
+    async def _ask_for_login(self, answers: Answers) -> None:
+        self._terminal.say(
+            "\nThe bot's token, from @BotFather; or a session string, to run as a user account"
+        )
+        name = "SESSION_STRING" if self._old.get("SESSION_STRING") else "BOT_TOKEN"
+        login = await self._answer("Token", name, _login)
+        is_token = TOKEN.fullmatch(login) is not None
+        answers["BOT_TOKEN"] = login if is_token else None
+        answers["SESSION_STRING"] = None if is_token else login
+
+    async def _answer(self, question: str, name: str, parse: Callable[[str], str]) -> str:
+        """Asked until it is right. The old value is kept by Enter, if it is right itself."""
+        old = self._old.get(name, "")
+        hidden = name in SECRET
+        with suppress(ValueError):
+            parse(old)
+            question += " [the one you have]" if hidden else f" [{old}]"
+        while True:
+            typed = await self._terminal.ask(f"{question}:", hidden=hidden)
+            try:
+                return parse(typed or old)
+            except ValueError as exc:
+                self._wrong(str(exc))
+
+    # ── chats and people ──
+
+    async def _ask_for_chats(self, telegram: Telegram, me: Me, answers: Answers) -> None:
+        where = Chats(telegram, self._chats)
+        with self._terminal.working("looking for chats …"):
+            await where.look(self._old_ids("SOURCE_CHAT_ID", "TARGET_CHAT_ID"))
+            if not me.is_bot:
+                with suppress(TelegramError):
+                    await where.look(await dialogs(telegram))
+        async with self._announced(where, me):
+            self._terminal.say("\nWhere are the signals?")
+            self._how(me, where)
+            source = await self._ask_for_chat(where, "SOURCE_CHAT_ID", of_source, ())
+            answers["SOURCE_CHAT_ID"] = str(source.id)
+            self._terminal.say("\nWhere are they to be posted?")
+            self._how(me, where)
+            answers["TARGET_CHAT_ID"] = await self._ask_for_targets(where, source)
+        await self._ask_for_everybody(telegram, source, answers)
+
+    async def _ask_for_everybody(
+        self, telegram: Telegram, source: ChatInfo, answers: Answers
+    ) -> None:
+        rulers = await self._rulers(telegram, source)
+        self._terminal.say(
+            "\nWho may post signals? Their numbers or ids, with commas between them; "
+            f"or `{ALL}`: everybody in the chat.\n"
+            f"Whoever is missing here may post something there; then `{AGAIN}` lists them anew."
+        )
+        answers["SOURCE_ALLOWED_USERS"] = await self._ask_for_people(
+            telegram,
+            "SOURCE_ALLOWED_USERS",
+            lambda: [*rulers, *self._chats.authors(source.id)],
+            none=ALL,
+        )
+        self._terminal.say(
+            f"\nWho may give the bot orders? The same way, or `{NONE}`. "
+            "Whoever writes to the bot in private is listed, too."
+        )
+        answers["ADMIN_USERS"] = await self._ask_for_people(
+            telegram,
+            "ADMIN_USERS",
+            lambda: [human for human in [*rulers, *self._chats.in_private] if human.id > 0],
+            none=NONE,
+        )
+
+    def _how(self, me: Me, where: Chats) -> None:
+        if me.is_bot:
+            self._terminal.say(
+                "Add the bot there, or post something there now: the chat will appear here.\n"
+                f"Or type {FORMS}."
+            )
+        else:
+            self._terminal.say(f"Type its number, or {FORMS}.")
+        for number, chat in enumerate(where.known, 1):
+            self._terminal.say(f"  {number:>2}  {named(chat)}")
+
+    @asynccontextmanager
+    async def _announced(self, where: Chats, me: Me) -> AsyncIterator[None]:
+        """Say which chats turn up, while a question is open."""
+
+        async def announce() -> None:
+            while True:
+                chat = await where.heard()
+                if chat is not None:
+                    self._terminal.say(f"  {len(where.known):>2}  {named(chat)}")
+
+        async def remind() -> None:
+            waited = 0.0
+            while me.is_bot and not where.known:
+                await self._sleep(REMINDER)
+                waited += REMINDER
+                if not where.known:
+                    self._terminal.say(
+                        f"Nothing heard for {waited:.0f} s. {HEARS_NOTHING}", "yellow"
+                    )
+
+        tasks = [asyncio.create_task(announce()), asyncio.create_task(remind())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _ask_for_targets(self, where: Chats, source: ChatInfo) -> str:
+        old = self._old_ids("TARGET_CHAT_ID")
+        kept = ",".join(map(str, old))
+        if kept and source.id not in old and await self._yes(f"Keep {kept}?"):
+            for target in old:
+                self._tell(await of_target(where.telegram, target))
+            return kept
+        targets = [await self._ask_for_chat(where, "", of_target, [source.id])]
+        while await self._yes("To another chat as well?", default=False):
+            taken = [source.id, *(chat.id for chat in targets)]
+            targets.append(await self._ask_for_chat(where, "", of_target, taken))
+        return ",".join(str(chat.id) for chat in targets)
+
+    async def _ask_for_chat(
+        self,
+        where: Chats,
+        name: str,
+        look: Callable[[Telegram, ChatId], Awaitable[Finding]],
+        taken: Iterable[ChatId],
+    ) -> ChatInfo:
+        """`look` says whether the chat will do; whoever takes one that will not is asked twice."""
+        old = self._old.get(name)
+        question = f"Chat [{old}]:" if old else "Chat:"
+        while True:
+            typed = await self._terminal.ask(question)
+            try:
+                chat = await where.find(typed or old or "")
+                if chat.id in taken:
+                    raise UsageError(f"{named(chat)} is taken already: choose another one")
+                finding = await look(where.telegram, chat.id)
+            except BotError as exc:
+                self._wrong(str(exc))
+                continue
+            self._tell(finding)
+            if finding.verdict is not Verdict.FAILURE:
+                return chat
+            if await self._yes("Take it all the same?", default=False):
+                return chat
+
+    async def _rulers(self, telegram: Telegram, source: ChatInfo) -> list[Human]:
+        """Who may well be an author: the chat, under whose name admins may post, and they."""
+        if source.id > 0:
+            return []
+        found = [Human(AuthorId(source.id), source.title)]
+        with suppress(TelegramError), self._terminal.working("asking who is there …"):
+            found += await administrators(telegram, source.id)
+        return found
+
+    async def _ask_for_people(
+        self, telegram: Telegram, name: str, listed: Callable[[], Iterable[Human]], *, none: str
+    ) -> str | None:
+        old = self._old.get(name, "")
+        people = self._list(listed())
+        while True:
+            typed = await self._terminal.ask(f"Who [{old}]:" if old else "Who:") or old
+            if typed.lower() == none:
+                return None
+            if typed in {"", AGAIN}:
+                people = self._list(listed())
+                continue
+            try:
+                ids = [await _person(telegram, part.strip(), people) for part in typed.split(",")]
+            except BotError as exc:
+                self._wrong(f"{exc}; or `{none}`")
+            else:
+                return ",".join(map(str, dict.fromkeys(ids)))
+
+    def _list(self, listed: Iterable[Human]) -> list[Human]:
+        """Each once, under the number by which he may be chosen."""
+        people = list({human.id: human for human in listed}.values())
+        for number, human in enumerate(people, 1):
+            itself = ", for what is posted in its name" if human.id < 0 else ""
+            self._terminal.say(f"  {number:>2}  {human.name!r} ({human.id}){itself}")
+        return people
+
+    def _old_ids(self, *names: str) -> list[ChatId]:
+        found = []
+        for name in names:
+            for part in self._old.get(name, "").split(","):
+                with suppress(ValueError):
+                    found.append(ChatId(parse_id(part)))
+        return found
+
+    # ── ──
+
+    async def _yes(self, question: str, *, default: bool = True) -> bool:
+        while True:
+            typed = await self._terminal.ask(f"{question} [{'Y/n' if default else 'y/N'}]")
+            if not typed:
+                return default
+            if typed.lower() in {"y", "yes", "n", "no"}:
+                return typed.lower().startswith("y")
+            self._wrong("answer y or n")
+
+    def _tell(self, finding: Finding) -> None:
+        self._terminal.say(str(finding), STYLES[finding.verdict])
+
+    def _wrong(self, text: str) -> None:
+        self._terminal.say(text, "red")
+
+
+class Acquaintances:
+    """Whom and what was heard, before anybody asks."""
+
+    def __init__(self) -> None:
+        self._authors: dict[ChatId, dict[AuthorId, Human]] = {}
+        self.queue: asyncio.Queue[ChatId] = asyncio.Queue()
+
+    def overhear(self, news: Overheard) -> None:
+        if news.chat_id not in self._authors:
+            self.queue.put_nowait(news.chat_id)
+        authors = self._authors.setdefault(news.chat_id, {})
+        if news.author is not None:
+            authors[news.author.id] = news.author
+
+    def authors(self, chat: ChatId) -> list[Human]:
+        return list(self._authors.get(chat, {}).values())
+
+    @property
+    def in_private(self) -> list[Human]:
+        return [human for chat in self._authors if chat > 0 for human in self.authors(chat)]
+
+
+class Chats:
+    """The chats that there are to choose from, in the order in which they were met."""
+
+    def __init__(self, telegram: Telegram, acquaintances: Acquaintances) -> None:
+        self.telegram = telegram
+        self.known: list[ChatInfo] = []
+        self._acquaintances = acquaintances
+
+    async def look(self, ids: Iterable[ChatId]) -> None:
+        """Those that we may not see are passed over."""
+        for chat in ids:
+            with suppress(TelegramError):
+                await self._add(chat)
+
+    async def heard(self) -> ChatInfo | None:
+        """Wait until something was heard; None: of a chat that is no news, or none to choose."""
+        chat = await self._acquaintances.queue.get()
+        if chat > 0 or any(known.id == chat for known in self.known):
+            return None
+        with suppress(TelegramError):
+            return await self._add(chat)
+        return None
+
+    async def find(self, text: str) -> ChatInfo:
+        """By its number in the list, or by what `find` takes. Raises `BotError`."""
+        if text.isdecimal() and 0 < int(text) <= len(self.known):
+            return self.known[int(text) - 1]
+        chat = await find(self.telegram, text)
+        try:
+            return await self._add(chat)
+        except TelegramError as exc:
+            raise UsageError(f"{exc}: has the account been added there?") from exc
+
+    async def _add(self, chat: ChatId) -> ChatInfo:
+        info = await self.telegram.resolve(chat)
+        if all(known.id != chat for known in self.known):
+            self.known.append(info)
+        return info
+
+
+async def _person(telegram: Telegram, text: str, people: Sequence[Human]) -> int:
+    if text.isdecimal() and 0 < int(text) <= len(people):
+        return people[int(text) - 1].id
+    return await find(telegram, text)
+
+
+def _api_id(text: str) -> str:
+    if not API_ID.fullmatch(text):
+        raise ValueError("an API id is a number such as 1234567")
+    return text
+
+
+def _api_hash(text: str) -> str:
+    if not HASH.fullmatch(text):
+        raise ValueError("an API hash has 32 digits and letters from a to f")
+    return text
+
+
+def _login(text: str) -> str:
+    if not (TOKEN.fullmatch(text) or SESSION.fullmatch(text)):
+        raise ValueError("a token looks like 123456789:AbC…, a session string has over 300 letters")
+    return text
