@@ -126,8 +126,9 @@ class Reconnecting:
 
     def _watch_reader(self) -> None:
         """A connection that ended in the very moment of its start ends without a restart."""
-        reader: asyncio.Task[None] = self._session.recv_task
-        reader.add_done_callback(self._reader_ended)
+        reader: asyncio.Task[None] | None = self._session.recv_task
+        if reader is not None:  # else the library has noticed, and restarts
+            reader.add_done_callback(self._reader_ended)
 
     def _reader_ended(self, reader: asyncio.Task[None]) -> None:
         if not reader.cancelled():
