@@ -6,6 +6,7 @@ import asyncio
 import os
 import pty
 import re
+import signal
 import sys
 import termios
 from contextlib import suppress
@@ -30,6 +31,12 @@ class Screen:
     @classmethod
     async def open(cls, *arguments, port, cwd, env=()):
         master, slave = pty.openpty()
+
+        def at_a_terminal():
+            os.login_tty(slave)  # so that Ctrl-C is a signal
+            # Whoever runs the tests in the background has it ignored, by inheritance.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -40,7 +47,7 @@ class Screen:
             stderr=slave,
             cwd=cwd,
             env={"TERM": "xterm-256color", **environment(port, dict(env))},
-            preexec_fn=lambda: os.login_tty(slave),  # so that Ctrl-C is a signal
+            preexec_fn=at_a_terminal,
         )
         os.close(slave)
         return cls(process, master)
