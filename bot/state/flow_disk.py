@@ -592,7 +592,7 @@ class DiskTier:
     def _warn(self, event: str, exc: Exception) -> None:
         if event not in self._told:
             self._told.add(event)
-            log.warning(event, error=str(exc))
+            log.warning(event, error=str(exc) or type(exc).__name__)
 
 
 def _thread_key(ref: MessageRef) -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MAX_IN_MEMORY: Final = 10_000  # flows; the one quiet for longest leaves first
 CLEANUP_EVERY: Final = 100  # operations
-CLEANUP_AT_MOST: Final = 500  # flows at once, so that a burst of expiry never stalls the loop
+CLEANUP_AT_MOST: Final = 250  # flows at once, so that a burst of expiry never stalls the loop
 
 
 class FlowTable(Protocol):
@@ -279,7 +279,8 @@ class FlowTracker:
     def _hold(self, signal_id: SignalId, owner: AuthorId, at: UnixTime) -> None:
         self._flows[signal_id] = _HeldFlow(owner, at)
         if len(self._flows) > self._max_in_memory:
-            self._drop(next(iter(self._flows)))
+            _, longest_quiet = self._flows.popitem(last=False)
+            self._forget_messages(longest_quiet)
 
     def _hold_thread(self, signal_id: SignalId, ref: MessageRef) -> _HeldFlow | None:
         """The flow that the message now belongs to; None: there is nothing new to hold."""
@@ -293,16 +294,21 @@ class FlowTracker:
     def _drop(self, signal_id: SignalId) -> None:
         held = self._flows.pop(signal_id, None)
         if held is not None:
-            for ref in held.all_messages():
-                self._threads.pop(ref, None)
+            self._forget_messages(held)
+
+    def _forget_messages(self, held: _HeldFlow) -> None:
+        for ref in held.all_messages():
+            self._threads.pop(ref, None)
 
     def _drop_expired(self, now: UnixTime, *, at_most: int) -> int:
-        dropped = 0
-        while self._flows and dropped < at_most:
-            signal_id, held = next(iter(self._flows.items()))
+        dropped, flows = 0, self._flows
+        while flows and dropped < at_most:
+            signal_id, held = flows.popitem(last=False)
             if now - held.last_owner_activity <= self._ttl:
+                flows[signal_id] = held
+                flows.move_to_end(signal_id, last=False)
                 break
-            self._drop(signal_id)
+            self._forget_messages(held)
             dropped += 1
         return dropped
 

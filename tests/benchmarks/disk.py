@@ -116,13 +116,13 @@ async def _table_against_disk(directory: Path) -> Ratio:
     return spread(ratios)
 
 
-def durable_throughput() -> Ratio:
+def durable_throughput(flows: int) -> Ratio:
     """`start_flow` until all is on disk, in flows per second, against a `Cache.set` each."""
     with tempfile.TemporaryDirectory() as directory:
-        return asyncio.run(_durable_throughput(Path(directory)))
+        return asyncio.run(_durable_throughput(Path(directory), flows))
 
 
-async def _durable_throughput(directory: Path, flows: int = 20_000) -> Ratio:
+async def _durable_throughput(directory: Path, flows: int) -> Ratio:
     now, ratios = int(time.time()), []
     for number in range(5):
         tracker = FlowTracker(NoTable(), open_flow_cache(directory / f"flows{number}", SECRET))
@@ -144,6 +144,10 @@ class Lag(NamedTuple):
 
     idle: float
     locked: float
+
+    @property
+    def more(self) -> float:
+        return max(0.0, self.locked - self.idle)
 
 
 def lag_while_locked() -> Lag:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.benchmarks.comparing import Ratio, spread
 from tests.exports import generate
 
 
@@ -25,6 +26,31 @@ def replay(messages: int) -> Replayed:
         began = time.perf_counter()
         peak_kb = _run("-m", "bot", "replay", str(export), "--json")
         return Replayed(messages / (time.perf_counter() - began), peak_kb / 1024)
+
+
+def against_reading(messages: int) -> Ratio:
+    """A replay against ijson alone on the same file, both as processes, the start of Python less."""
+    reading = (
+        "import sys; from ijson.backends import yajl2_c as ijson\n"
+        "for _ in ijson.items(open(sys.argv[1], 'rb'), 'messages.item'): pass"
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        export = str(generate(Path(directory) / "result.json", messages=messages))
+        nothing = str(generate(Path(directory) / "short.json", messages=1))
+        ratios = []
+        for _ in range(3):
+            took = [
+                _seconds(*command, export) - _seconds(*command, nothing)
+                for command in (("-m", "bot", "replay", "--json"), ("-c", reading))
+            ]
+            ratios.append(took[0] / took[1])
+        return spread(ratios)
+
+
+def _seconds(*args: str) -> float:
+    began = time.perf_counter()
+    _run(*args)
+    return time.perf_counter() - began
 
 
 def help_seconds() -> float:

@@ -130,7 +130,7 @@ class Cleanup(NamedTuple):
 def cleanup_at(flows: int) -> Cleanup:
     """Operations while flows expire all the time, against operations while none does.
 
-    The worst stall is the longest of all operations when every flow has expired at once.
+    The worst stall is the longest operation that cleaned up when every flow had expired at once.
     """
     tracker = FlowTracker(NoTable(), None, max_in_memory=2 * flows)
     for number in range(flows):
@@ -139,7 +139,7 @@ def cleanup_at(flows: int) -> Cleanup:
 
     def starting(date):
         async def run():
-            for number in itertools.islice(numbers, 5_000):
+            for number in itertools.islice(numbers, 1_000):
                 tracker.start_flow(number, number, at=date(number))
 
         return run
@@ -151,12 +151,13 @@ def cleanup_at(flows: int) -> Cleanup:
     def measure() -> Cleanup:
         ratio = asyncio.run(compare(expiring, expiring_not, rounds=ROUNDS, clock=time.thread_time))
         worst, all_expired = 0.0, at(10**7)
-        for number in itertools.islice(numbers, flows // 8):
+        for number in itertools.islice(numbers, tracker.in_memory):
+            before = tracker.in_memory
             # Of this thread alone: what else the machine does is no stall of ours.
             began = time.thread_time()
             tracker.start_flow(number, number, at=all_expired)
-            worst = max(worst, time.thread_time() - began)
-        assert tracker.in_memory < flows // 4
+            if tracker.in_memory < before:  # else it may have been a dict that grew
+                worst = max(worst, time.thread_time() - began)
         return Cleanup(ratio, 1000 * worst)
 
     return _without_collector(measure)
