@@ -131,6 +131,8 @@ async def _durable_throughput(directory: Path, flows: int) -> Ratio:
             tracker.start_flow(signal_id, ALICE, at=now)
         await tracker.close()
         ours = time.perf_counter() - began
+        with closing(open_flow_cache(directory / f"flows{number}", SECRET)) as written:
+            assert len(written) == flows
         with closing(diskcache.Cache(str(directory / f"plain{number}"), **SETTINGS)) as plain:
             began = time.perf_counter()
             for signal_id in range(flows):
