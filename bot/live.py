@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -265,6 +266,10 @@ class Live:
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             if await self._logged_in(stopping):
+                # The libraries stay. To look through them for garbage again and again would stop
+                # the loop for 50 ms each time.
+                gc.collect()
+                gc.freeze()
                 posting = [asyncio.create_task(relay.run()) for relay in self._relays]
                 hearing = [
                     asyncio.create_task(self._telegram.listen()),

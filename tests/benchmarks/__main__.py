@@ -65,6 +65,7 @@ def _memory(flows: int) -> Iterator[Row]:
     yield Row(f"operations at {flows:,}, flows expiring / none", cleanup.ratio, 2)
     yield Row("worst stall when all of them expire (absolute)", cleanup.worst_stall, 5, "ms")
     yield Row("memory per flow with one thread entry", tiers.bytes_per_flow(), 400, "bytes")
+    yield Row(f"RSS after {flows:,} flows / a tenth, 10,000 held", tiers.rss_growth(flows), 1.1)
 
 
 def _disk(flows: int) -> Iterator[Row]:

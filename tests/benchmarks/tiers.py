@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+import multiprocessing
 import random
 import time
 import tracemalloc
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from bot.state.flow_tracker import FlowTracker
 from tests.benchmarks.comparing import Ratio, compare, spread
 from tests.people import GROUP, at
+from tests.soak import memory_mb
 
 FLOWS = 10_000
 ROUNDS = 31
@@ -171,3 +173,21 @@ def _without_collector(measure):
         return measure()
     finally:
         gc.enable()
+
+
+def rss_growth(flows: int) -> float:
+    """Memory of a process after so many flows, against after a tenth of them; 10,000 are held."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_rss_growth, (flows,))
+
+
+def _rss_growth(flows: int) -> float:
+    tracker = FlowTracker(NoTable(), None, max_in_memory=FLOWS)
+    first = 0.0
+    for number in range(flows):
+        tracker.start_flow(10**6 + number, 10**9 + number, at=at(0) + number // 10)
+        tracker.add_to_thread(10**6 + number, GROUP, 10**7 + number)
+        if number == flows // 10:
+            first = memory_mb()
+    assert tracker.in_memory == FLOWS
+    return memory_mb() / first
