@@ -377,7 +377,8 @@ class Campaign:
             # Not done in time: then the verdict says what is wrong.
             with contextlib.suppress(AssertionError, TimeoutError):
                 await self._all_done()
-        program.terminate()
+        if program.returncode is None:  # else it ended by itself, and the exit code tells
+            program.terminate()
         code = await program.wait()
         verdict = self.talk.verdict()
         verdict["exit_code"] = code
