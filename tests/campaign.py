@@ -199,6 +199,7 @@ class Campaign:
         self.talk = Talk(stage, self.chance)
         self.faults = faults
         self.kills = Counter()
+        self.ended_by_itself = 0
 
     # ── at random moments ──
 
@@ -209,6 +210,10 @@ class Campaign:
                 program = await self.stage.launch()
                 # Some die while they start, most while they work.
                 await asyncio.sleep(self.chance.uniform(0.3, 2.0))
+                if program.returncode is not None:
+                    self.ended_by_itself += 1
+                    print("ended by itself:", *program.output.splitlines()[-3:], sep="\n")
+                    continue
                 program.kill()
                 await program.wait()
                 self.kills["at random"] += 1
@@ -259,12 +264,15 @@ class Campaign:
             message = await self.stage.alice.sends(self.stage.group, text, reply_to=parent.message)
             self.talk.lines.append(Line(key, message, text, parent))
         program = await self.stage.launch()
-        await self._all_done()
-        calls = {"edit": EDIT, "delete": DELETE}.get(kind, SEND)
-        await step(lambda: self._happens(kind), calls, program)
-        assert program.returncode is None, program.output
-        program.kill()
-        await program.wait()
+        try:
+            await self._all_done()
+            calls = {"edit": EDIT, "delete": DELETE}.get(kind, SEND)
+            await step(lambda: self._happens(kind), calls, program)
+            assert program.returncode is None, program.output
+        finally:
+            if program.returncode is None:
+                program.kill()
+            await program.wait()
         self.kills[f"{kind}, {step.__name__.strip('_').replace('_', ' ')}"] += 1
 
     async def _happens(self, kind):
@@ -382,6 +390,7 @@ class Campaign:
         code = await program.wait()
         verdict = self.talk.verdict()
         verdict["exit_code"] = code
+        verdict["ended_by_itself"] = self.ended_by_itself
         if +verdict:
             self._explain(program)
         return verdict
