@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sqlite3
 import struct
+from types import SimpleNamespace
 
 import pytest
 from pyrogram import raw
@@ -26,11 +28,15 @@ class Session:
         self.is_started = asyncio.Event()
         self.ping_task = None
         self.asked = 0
+        self.sockets = []
         self._read()
 
     def _read(self):
         self.lost = asyncio.get_running_loop().create_future()
         self.recv_task = asyncio.ensure_future(self._reads(self.lost))
+        self.sockets.append(socket.socket())
+        writer = SimpleNamespace(get_extra_info={"socket": self.sockets[-1]}.get)
+        self.connection = SimpleNamespace(protocol=SimpleNamespace(writer=writer))
         self.is_started.set()
 
     async def _reads(self, lost):
@@ -97,6 +103,8 @@ async def witness():
     for one in made:
         await one.reconnecting.close()
         await one.session.stop()
+        for each in one.session.sockets:
+            each.close()
 
 
 @pytest.mark.parametrize(
@@ -170,6 +178,24 @@ async def test_the_new_connection_is_watched_as_the_old_one_was(witness):
         await asyncio.sleep(0)
 
     assert seen.said == ["lost", "back"] * 2
+
+
+async def test_a_query_does_not_wait_for_an_acknowledgement_on_any_connection(witness):
+    session = Session()
+    witness(session)
+    await session.restart()
+
+    assert len(session.sockets) == 2
+    for each in session.sockets:
+        assert each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def test_a_connection_that_is_gone_already_stops_nothing(witness):
+    session = Session()
+    session.sockets[0].close()
+    witness(session)
+
+    assert session.is_started.is_set()
 
 
 async def test_two_restarts_at_once_are_one(witness):

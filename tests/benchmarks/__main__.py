@@ -51,10 +51,11 @@ class Row:
 
 
 def rows(*, short: bool) -> Iterator[Row]:
-    yield from _memory(10**5 if short else 10**6)
-    yield from _disk(10**4 if short else 10**6)
-    yield from _live(50 if short else 300)
+    # Replays first: a process begins with the memory of the one that starts it.
     yield from _replays(10_000 if short else 100_000, short=short)
+    yield from _live(50 if short else 300)
+    yield from _disk(10**4 if short else 10**6)
+    yield from _memory(10**5 if short else 10**6)
 
 
 def _memory(flows: int) -> Iterator[Row]:
