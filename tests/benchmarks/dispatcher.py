@@ -53,7 +53,10 @@ class Throughputs(NamedTuple):
 def throughputs() -> Throughputs:
     with tempfile.TemporaryDirectory() as directory, Path(os.devnull).open("w") as nowhere:
         logs.configure("INFO", "json", stream=nowhere)
-        return asyncio.run(_throughputs(Path(directory)))
+        try:
+            return asyncio.run(_throughputs(Path(directory)))
+        finally:
+            logs.configure("ERROR", "json")
 
 
 async def _throughputs(directory: Path) -> Throughputs:
