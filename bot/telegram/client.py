@@ -347,18 +347,14 @@ class Telegram:
     async def _pushed(self, container: Any) -> None:
         """Telegram has something to say. Until we follow, it will say so again when asked."""
         async with self._turn:
-            await self._overhear(container)
-            if self._catch_up is None or self._client is None:
+            if self._client is None or (self._catch_up is None and self._on_overheard is None):
                 return
             await self._keep_peers(self._client, container)
-            self._catch_up.hear(container)
-
-    async def _overhear(self, container: Any) -> None:
-        if self._on_overheard is None or self._client is None:
-            return
-        await self._keep_peers(self._client, container)
-        for each in overheard(container):
-            self._on_overheard(each)
+            if self._on_overheard is not None:
+                for each in overheard(container):
+                    self._on_overheard(each)
+            if self._catch_up is not None:
+                self._catch_up.hear(container)
 
     async def _keep_peers(self, client: Any, answer: Any) -> None:
         try:
