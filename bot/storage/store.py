@@ -7,7 +7,7 @@ import json
 import sqlite3
 import time
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import structlog
@@ -69,11 +69,9 @@ if TYPE_CHECKING:
         ColumnElement,
         CompoundSelect,
         Connection,
-        Insert,
         RowMapping,
         Select,
         Table,
-        Update,
     )
 
     from bot.models import (
@@ -122,11 +120,11 @@ class SignalStore:
         self._database = database
         self._clock = clock
         self._migrations = migrations
-        self._insert = {table: Prepared(_insert_once(table)) for table in RECORDS}
-        self._insert_posts = Prepared(_insert_posts())
-        self._move_activity = Prepared(_move_activity())
-        self._signal_at = Prepared(_signal_at())
-        self._flow = Prepared(_flow())
+        self._insert = {table: _insert_once(table) for table in RECORDS}
+        self._insert_posts = _insert_posts()
+        self._move_activity = _move_activity()
+        self._signal_at = _signal_at()
+        self._flow = _flow()
         self._refusals: dict[MessageRef, dict[str, Any]] = {}  # rows that wait to be written
         self._writing: asyncio.Task[None] | None = None  # of those
         self._newest: dict[ChatId, MessageId] = {}  # all beyond it is not recorded yet
@@ -773,31 +771,37 @@ def _is_message(table: Table) -> ColumnElement[bool]:
     )
 
 
-def _insert_once(table: Table) -> Insert:
+# What runs for every message, each compiled once: a bot that begins anew opens another store.
+
+
+@cache
+def _insert_once(table: Table) -> Prepared:
     """An INSERT of named columns that does nothing if the message stands in any of `RECORDS`."""
     columns = [column for column in table.c if column.name != "id"]
     recorded = or_(*(exists().where(_is_message(record)) for record in RECORDS))
     values = select(*(bindparam(column.name, type_=column.type) for column in columns))
-    return insert(table).from_select(columns, values.where(~recorded))
+    return Prepared(insert(table).from_select(columns, values.where(~recorded)))
 
 
-def _insert_posts() -> Insert:
+@cache
+def _insert_posts() -> Prepared:
     """Of new messages, so nothing is known of the post but where it is to go."""
     unknown = {"id", "first_id", "target_message_id", "error", "refused", "sent_version"}
     columns = [column.name for column in posts.c if column.name not in unknown]
-    return insert(posts).values({name: bindparam(name) for name in columns})
+    return Prepared(insert(posts).values({name: bindparam(name) for name in columns}))
 
 
-def _flow() -> Select[Any]:
+@cache
+def _flow() -> Prepared:
     columns = (signals.c.source_user_id, signals.c.last_owner_activity)
-    return select(*columns).where(signals.c.id == bindparam("signal_id"))
+    return Prepared(select(*columns).where(signals.c.id == bindparam("signal_id")))
 
 
-def _signal_at() -> CompoundSelect[Any]:
-    return union_all(
-        select(signals.c.id).where(_is_message(signals)),
-        select(signal_updates.c.signal_id).where(_is_message(signal_updates)),
-    )
+@cache
+def _signal_at() -> Prepared:
+    of_signal = select(signals.c.id).where(_is_message(signals))
+    of_update = select(signal_updates.c.signal_id).where(_is_message(signal_updates))
+    return Prepared(union_all(of_signal, of_update))
 
 
 def _newest(chat_id: ChatId) -> Select[Any]:
@@ -825,14 +829,15 @@ def _first_of_album() -> CompoundSelect[Any]:
     return union_all(lead, others).limit(1)
 
 
-def _move_activity() -> Update:
+@cache
+def _move_activity() -> Prepared:
     """Never backwards: replies may be recorded late, in an import for one."""
     activity = bindparam("activity", type_=BigInteger)
     latest = func.max(func.coalesce(signals.c.last_owner_activity, activity), activity)
     is_flow = and_(
         signals.c.id == bindparam("flow"), signals.c.source_user_id == bindparam("owner")
     )
-    return update(signals).where(is_flow).values(last_owner_activity=latest)
+    return Prepared(update(signals).where(is_flow).values(last_owner_activity=latest))
 
 
 def _answered_here(message: IncomingMessage) -> MessageId | None:
