@@ -1,6 +1,7 @@
 """`python -m tests`: format, lint, borders, types, tests and coverage; stops at the first failure.
 
-Arguments go to pytest. `--no-checks` first runs the tests alone, for a second library or Python.
+Arguments go to pytest. `--no-checks` first runs the tests alone, for a second library or Python;
+`--sabotage` first breaks the program on purpose, see `sabotage.py`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+
+from tests import sabotage
 
 ROOT = Path(__file__).parent.parent
 PYTHON = sys.executable
@@ -39,6 +42,8 @@ def run(*command: object) -> None:
 
 def main() -> None:
     arguments = sys.argv[1:]
+    if arguments[:1] == ["--sabotage"]:
+        sys.exit(sabotage.main(arguments[1:]))
     pytest = ("pytest", "-q", "-rs", "-n", os.environ.get("TEST_PROCESSES", "auto"))
     if arguments[:1] == ["--no-checks"]:
         return run(PYTHON, "-m", *pytest, *arguments[1:])

@@ -1,0 +1,78 @@
+"""The breaks on purpose: what is said of one that finds nothing, hangs, or no longer fits."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sabotage import BREAKS, ROOT, Break, Stale, chosen, read_breaks, tried
+
+TEST = """
+from bot.rule import answer
+
+def test_the_answer():
+    assert answer() == 42
+
+def test_nothing():
+    pass
+
+def test_that_waits():
+    while answer() != 42:
+        pass
+"""
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name, text in {"bot/rule.py": "def answer():\n    return 42\n", "test_it.py": TEST}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def broken(test, *, old="return 42", new="return 41"):
+    return Break("wrong answer", "bot/rule.py", old, new, f"test_it.py::{test}")
+
+
+@pytest.mark.parametrize(
+    ("test", "word", "patience"),
+    [
+        ("test_the_answer", "red", 60),
+        ("test_nothing", "GREEN", 60),
+        ("test_that_waits", "hangs for 2 s", 2),
+        ("test_that_is_not_there", "cannot run (exit code 4)", 60),
+    ],
+)
+def test_a_break_is_good_for_something_only_if_its_test_fails(tree, test, word, patience):
+    before = (tree / "bot/rule.py").read_text()
+
+    assert tried(broken(test), tree, patience=patience).word == word
+    assert (tree / "bot/rule.py").read_text() == before
+
+
+@pytest.mark.parametrize("old", ["return 43", "n"])
+def test_a_break_that_fits_nowhere_or_in_two_places_is_an_error(tree, old):
+    assert tried(broken("test_the_answer", old=old), tree).word.startswith("stale: ")
+
+
+@pytest.mark.parametrize("each", read_breaks(BREAKS), ids=lambda each: each.name)
+def test_every_break_fits_the_code_of_today(each):
+    """So whoever moves the code moves its breaks, too."""
+    text = (ROOT / each.file).read_text("utf-8")
+
+    assert each.applied(text) != text
+
+
+def test_two_breaks_of_one_name_are_refused(tmp_path):
+    file = tmp_path / "breaks.toml"
+    file.write_text('[[break]]\nname="a"\nfile="b"\nold="c"\nnew="d"\ntest="e"\n' * 2)
+
+    with pytest.raises(ValueError, match="two breaks are called a"):
+        read_breaks(file)
+
+
+def test_breaks_are_chosen_by_words_and_sampled():
+    breaks = [Break(name, "", "", "", "") for name in ("a one", "b two", "c two", "d two")]
+
+    assert [each.name for each in chosen(breaks, ["two"], 2)] == ["b two", "d two"]
+    with pytest.raises(Stale):
+        breaks[0].applied("nothing of it")
