@@ -76,7 +76,7 @@ def _disk(flows: int) -> Iterator[Row]:
         disk.table_against_disk(),
         8,
         at_least=True,
-        known="see README, How fast",
+        known="see docs/PERFORMANCE.md",
     )
     yield Row(
         "start_flow/s until on disk / a Cache.set each",
@@ -108,7 +108,7 @@ def _replays(messages: int, *, short: bool) -> Iterator[Row]:
         f"replay of {messages:,} messages / ijson alone",
         replaying.against_reading(messages),
         4,
-        known="see README, How fast",
+        known="see docs/PERFORMANCE.md",
     )
     replayed = replaying.replay(messages)
     yield Row("replay (absolute)", replayed.per_second, 3_000, "/s", at_least=True)
