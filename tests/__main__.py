@@ -1,6 +1,7 @@
 """`python -m tests`: format, lint, borders, types, tests and coverage; stops at the first failure.
 
-Arguments go to pytest. `--no-checks` first runs the tests alone, for a second library or Python.
+Arguments go to pytest. `--no-checks` first runs the tests alone, for a second library or Python;
+`--quick` first runs those that start no program and take no time.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ def main() -> None:
     pytest = ("pytest", "-q", "-rs", "-n", os.environ.get("TEST_PROCESSES", "auto"))
     if arguments[:1] == ["--no-checks"]:
         return run(PYTHON, "-m", *pytest, *arguments[1:])
+    if arguments[:1] == ["--quick"]:
+        return run(PYTHON, "-m", *pytest, "-m", "not heavy and not played", *arguments[1:])
     for check in CHECKS:
         run(*check)
     run(PYTHON, "-m", "coverage", "erase")
