@@ -1,7 +1,8 @@
 """`python -m tests`: format, lint, borders, types, tests and coverage; stops at the first failure.
 
 Arguments go to pytest. `--no-checks` first runs the tests alone, for a second library or Python;
-`--sabotage` first breaks the program on purpose, see `sabotage.py`.
+`--quick` first runs those that start no program and take no time; `--sabotage` first breaks the
+program on purpose, see `sabotage.py`.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ def main() -> None:
     pytest = ("pytest", "-q", "-rs", "-n", os.environ.get("TEST_PROCESSES", "auto"))
     if arguments[:1] == ["--no-checks"]:
         return run(PYTHON, "-m", *pytest, *arguments[1:])
+    if arguments[:1] == ["--quick"]:
+        return run(PYTHON, "-m", *pytest, "-m", "not heavy and not played", *arguments[1:])
     for check in CHECKS:
         run(*check)
     run(PYTHON, "-m", "coverage", "erase")

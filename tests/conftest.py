@@ -24,7 +24,14 @@ if TYPE_CHECKING:
     from tests.stage import Stage
 
 ROOT = Path(__file__).parent.parent
+PLAYED = frozenset({"run", "telegram"})  # fixtures of tests that start programs, or a Telegram
 SECRET = bytes(range(32))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not PLAYED.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("played")
 
 
 @pytest.fixture
@@ -66,7 +73,7 @@ def run(tmp_path):
 
 @pytest.fixture
 async def telegram() -> AsyncIterator[LoopbackTelegram]:
-    # Imported here: it brings in Pyrogram, and most tests never meet Telegram.
+    # Imported here: most tests never meet Telegram.
     from tests.loopback import LoopbackTelegram  # noqa: PLC0415  # see above
 
     async with LoopbackTelegram() as loopback:

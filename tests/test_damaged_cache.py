@@ -131,7 +131,7 @@ def shuffle_keys(flows, chance):
     change(
         flows / "cache.db",
         ("UPDATE Cache SET key = -rowid",),
-        ("UPDATE Cache SET key = 1 + (?1 - rowid) % 5 WHERE rowid < 6", chance.randint(6, 99)),
+        ("UPDATE Cache SET key = 1 + (? - rowid) % 5 WHERE rowid < 6", chance.randint(6, 99)),
     )
 
 

@@ -90,11 +90,11 @@ def expected(db: sqlite3.Connection, message: IncomingMessage, after_ttl: AfterT
         flow = db.execute(
             """
             SELECT source_user_id, last_owner_activity FROM signals WHERE id IN (
-                SELECT id FROM signals WHERE (source_chat_id, source_message_id) = (?1, ?2)
+                SELECT id FROM signals WHERE (source_chat_id, source_message_id) = (:chat_id, :message_id)
                 UNION SELECT signal_id FROM signal_updates
-                WHERE (source_chat_id, source_message_id) = (?1, ?2))
+                WHERE (source_chat_id, source_message_id) = (:chat_id, :message_id))
             """,
-            message.reply_to,
+            message.reply_to._asdict(),
         ).fetchone()
     answer = judged(message, flow, marked, after_ttl)
     recorded = any(
@@ -197,9 +197,10 @@ class OneAnswer(RuleBasedStateMachine):
         owner, activity = self.query(
             """
             SELECT source_user_id, last_owner_activity FROM signals
-            WHERE source_message_id = ?1
-            OR id = (SELECT signal_id FROM signal_updates WHERE source_message_id = ?1)
+            WHERE source_message_id = ?
+            OR id = (SELECT signal_id FROM signal_updates WHERE source_message_id = ?)
             """,
+            parent.id,
             parent.id,
         )
         self.say(

@@ -39,7 +39,7 @@ from diskcache.core import DBNAME, DEFAULT_SETTINGS, METADATA, MODE_RAW, UNKNOWN
 from bot.models import AuthorId, Flow, MessageRef, SignalId, UnixTime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 log = structlog.get_logger(__name__)
 
@@ -174,6 +174,13 @@ class FlowCache(diskcache.Cache):  # type: ignore[misc]  # diskcache is untyped
 
     looked_through = False  # for damage
 
+    def __init__(self, directory: str, **how: Any) -> None:
+        try:
+            super().__init__(directory, **how)
+        except BaseException:
+            self.close()  # diskcache would leave its connection to the garbage collector
+            raise
+
     def look_through(self) -> None:
         """Look for damage everywhere. Raises `NotOurs`. Blocking, for seconds."""
         self.looked_through = True
@@ -207,11 +214,21 @@ class FlowCache(diskcache.Cache):  # type: ignore[misc]  # diskcache is untyped
         )
         local = self._local
         local.give_up_at = getattr(local, "give_up_at", time.monotonic() + CHECK_PATIENCE)
-        connection.set_progress_handler(lambda: time.monotonic() > local.give_up_at, STEPS)
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
-        for name in ("mmap_size", "synchronous"):
-            connection.execute(f"PRAGMA {name} = {SETTINGS[f'sqlite_{name}']}")
+        with _closed_if_it_fails(connection):
+            connection.set_progress_handler(lambda: time.monotonic() > local.give_up_at, STEPS)
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
+            for name in ("mmap_size", "synchronous"):
+                connection.execute(f"PRAGMA {name} = {SETTINGS[f'sqlite_{name}']}")
         return connection
+
+
+@contextlib.contextmanager
+def _closed_if_it_fails(connection: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 # All of them, so that none is taken from the file.
