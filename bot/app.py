@@ -149,8 +149,7 @@ def _intake(
     targets: Iterable[ChatId],
     moved: Mapping[ChatId, ChatId],
 ) -> Intake:
-    users = settings.source_allowed_users
-    permitted = None if users is None else frozenset(users)
+    permitted = settings.permitted
     return Intake(
         markers,
         SignalHandler(store, flows, permitted=permitted, targets=targets),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, NewType
 
 if TYPE_CHECKING:
@@ -15,6 +15,15 @@ MessageId = NewType("MessageId", int)  # unique within one chat only
 AuthorId = NewType("AuthorId", int)  # > 0 a user, < 0 a chat that speaks for itself
 SignalId = NewType("SignalId", int)  # our own: the row of the `signals` table
 UnixTime = NewType("UnixTime", int)  # seconds, Telegram server time
+
+
+class Everyone(Enum):
+    """Of an allow-list that says so in one word: whoever can be told is permitted."""
+
+    EVERYONE = "everyone"
+
+
+EVERYONE: Final = Everyone.EVERYONE
 
 # As a flow's last activity: an operator has ended it, and its owner has not taken it back yet.
 ENDED_BY_HAND: Final = UnixTime(0)

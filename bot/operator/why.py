@@ -286,7 +286,7 @@ def _could_see(settings: Settings) -> Iterator[Row]:
     if settings.session_string is None:
         yield Row("?", "the bot sees all of the group: `python -m bot check` says (/setprivacy)")
         yield Row("?", "it was not written by another bot: Telegram shows bots no bots")
-    allowed = settings.source_allowed_users
+    allowed = settings.permitted
     if allowed is not None:
         yield Row("?", f"its author is one of the {len(allowed)} in SOURCE_ALLOWED_USERS")
 
