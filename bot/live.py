@@ -27,6 +27,7 @@ from bot.relay import Relay
 from bot.storage import records
 from bot.telegram.admin import AdminChat
 from bot.telegram.client import Following, Telegram
+from bot.telegram.existing import ExistingMessages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -206,6 +207,7 @@ class Live:
             self._hear,
             Following(core.store, [self._source], from_the_start=tuple(core.moved.values())),
         )
+        core.parents.ask(ExistingMessages(self._telegram))
         self._facts = Facts(self._telegram, core)
         self._health = Health(self._facts, self._metrics)
         self._watches: list[Watch] = [self._metrics]

@@ -159,6 +159,14 @@ class Media:
     file_id: str | None = None  # None: known to exist, not at hand (an export)
 
 
+class Indirect(StrEnum):
+    """How a message came to be sent, if its author did not type it there and then."""
+
+    VIA_BOT = "via_bot"  # a bot wrote it, and they chose it or it speaks in their name
+    SCHEDULED = "scheduled"  # it was written before, and sent when its time had come
+    AUTOMATIC = "automatic"  # as a greeting, or while they were away
+
+
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:
     """One message of a source chat; live, caught up and replayed messages look alike."""
@@ -176,6 +184,10 @@ class IncomingMessage:
     album_id: int | None = None  # shared by the parts of one album
     author_name: str | None = None  # as people see it; decides nothing
     forward_of: MessageRef | None = None  # None: no forward, or Telegram does not say of what
+    # The first message of its thread, in this chat; None: it is what is answered, or is not told.
+    reply_to_top: MessageId | None = None
+    edited_at: UnixTime | None = None  # when its author last edited it; None: never
+    indirect: Indirect | None = None  # None: typed and sent at once, as far as can be told
 
     @property
     def ref(self) -> MessageRef:
