@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bot.config import refuse_readable
 from bot.errors import DatabaseUnavailable
 from bot.handlers.edit_handler import EditHandler
+from bot.handlers.lost_parents import LostParents
 from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
 from bot.intake import Intake
@@ -38,6 +39,7 @@ class Core(NamedTuple):
     flows: FlowTracker
     intake: Intake
     edits: EditHandler
+    parents: LostParents
     orders: Orders
     moved: Mapping[ChatId, ChatId]  # basic groups that became supergroups, old id to new
     targets: tuple[ChatId, ...]  # as they are now
@@ -68,7 +70,8 @@ async def open_core(
             async with _flows(settings, store, clock) as flows:
                 moved = await store.moved_chats()
                 targets = tuple(dict.fromkeys(moved.get(target, target) for target in targets))
-                intake = _intake(settings, markers, store, flows, targets, moved)
+                parents = LostParents(store)
+                intake = _intake(settings, markers, store, flows, targets, moved, parents)
                 edits = EditHandler(
                     store,
                     markers,
@@ -78,7 +81,7 @@ async def open_core(
                 )
                 orders = Orders(store, flows)
                 await orders.begin()
-                yield Core(store, flows, intake, edits, orders, moved, targets)
+                yield Core(store, flows, intake, edits, parents, orders, moved, targets)
         finally:
             await store.close()
 
@@ -148,11 +151,13 @@ def _intake(
     flows: FlowTracker,
     targets: Iterable[ChatId],
     moved: Mapping[ChatId, ChatId],
+    parents: LostParents,
 ) -> Intake:
-    users = settings.source_allowed_users
-    permitted = None if users is None else frozenset(users)
+    permitted = settings.permitted
     return Intake(
         markers,
         SignalHandler(store, flows, permitted=permitted, targets=targets),
-        UpdateHandler(store, flows, permitted=permitted, targets=targets, moved=moved),
+        UpdateHandler(
+            store, flows, permitted=permitted, targets=targets, moved=moved, parents=parents
+        ),
     )

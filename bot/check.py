@@ -77,17 +77,19 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
         Verdict.OK,
         f"flows stay with their author for {hours:g} quiet hours, then: {settings.flow_after_ttl}",
     )
-    allowed = settings.source_allowed_users
+    allowed = settings.permitted
     if allowed is not None:
         yield Finding(Verdict.OK, f"{len(allowed)} may post signals and updates")
     elif settings.flow_after_ttl is AfterTtl.RELEASE:
         yield Finding(
             Verdict.WARNING,
             "everybody may post signals, and continue flows that have gone quiet: "
-            "set SOURCE_ALLOWED_USERS or FLOW_AFTER_TTL=owner",
+            "list people in SOURCE_ALLOWED_USERS, or set FLOW_AFTER_TTL=owner",
         )
     else:
-        yield Finding(Verdict.WARNING, "everybody may post signals: set SOURCE_ALLOWED_USERS")
+        yield Finding(
+            Verdict.WARNING, "everybody may post signals: list people in SOURCE_ALLOWED_USERS"
+        )
 
 
 def _surroundings(settings: Settings) -> Iterator[Finding]:

@@ -192,7 +192,7 @@ def replay(
     ] = None,
     after_ttl: Annotated[AfterTtl | None, typer.Option(help="Instead of FLOW_AFTER_TTL.")] = None,
     allowed_users: Annotated[
-        Any, typer.Option(parser=_option("parse_ids"), help="Instead of SOURCE_ALLOWED_USERS.")
+        Any, typer.Option(parser=_option("parse_posters"), help="Instead of SOURCE_ALLOWED_USERS.")
     ] = None,
     restart_every: Annotated[
         int | None,

@@ -6,7 +6,6 @@ because `replay` and `import` do without it.
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import os
 import re
@@ -21,7 +20,8 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import SettingsError
-from bot.models import AfterTtl, AuthorId, ChatId
+from bot.models import EVERYONE, AfterTtl, AuthorId, ChatId, Everyone
+from bot.spelling import meant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -37,6 +37,7 @@ _ID: Final = re.compile(r"-?[1-9][0-9]{0,18}")
 _MAX_ID: Final = 2**63 - 1
 _MAX_TTL_HOURS: Final = 24 * 3650
 EMPTY_SAYS_SOMETHING: Final = {"source_allowed_users", "signal_markers", "alert_silence_hours"}
+POSTERS: Final = "list the ids of those who may post, or write `everyone`"
 LONGEST_SHOWN: Final = 20  # characters; an id has as many at most, and no secret as few
 
 
@@ -67,6 +68,18 @@ def parse_ttl(text: str) -> timedelta:
     if not (hours.is_finite() and 0 < hours <= _MAX_TTL_HOURS):
         raise ValueError(f"{_shown(text)} is not a number of hours above 0 (72 is three days)")
     return timedelta(hours=float(hours))
+
+
+def parse_posters(text: str) -> tuple[int, ...] | Everyone:
+    """Ids, or the one word for all of them. Raises `ValueError`, also if there is neither."""
+    words = {part.strip().casefold() for part in text.split(",")} - {""}
+    if not words:
+        raise ValueError(f"is set but empty: {POSTERS}")
+    if EVERYONE.value not in words:
+        return parse_ids(text)
+    if len(words) > 1:
+        raise ValueError(f"says `{EVERYONE.value}` and names people, too: {POSTERS}")
+    return EVERYONE
 
 
 def _people(text: str) -> tuple[int, ...]:
@@ -136,8 +149,10 @@ class Settings(BaseSettings):
 
     source_chat_id: Annotated[ChatId | None, _from(parse_id)] = None
     target_chat_id: Annotated[tuple[ChatId, ...], NoDecode, _from(parse_ids)] = ()
-    # None: everyone whose identity can be told.
-    source_allowed_users: Annotated[tuple[AuthorId, ...] | None, NoDecode, _from(parse_ids)] = None
+    # None: nobody has said it. A live bot needs it; trials and imports then take everyone.
+    source_allowed_users: Annotated[
+        tuple[AuthorId, ...] | Everyone | None, NoDecode, _from(parse_posters)
+    ] = None
     admin_users: Annotated[tuple[AuthorId, ...], NoDecode, _from(_people)] = ()
     alert_silence_hours: Annotated[timedelta | None, _from(_silence)] = timedelta(hours=24)
 
@@ -178,6 +193,12 @@ class Settings(BaseSettings):
             return cls(_env_file=env_file, **overrides)
         except ValidationError as exc:
             raise SettingsError("\n".join(map(_line, exc.errors(include_url=False)))) from None
+
+    @property
+    def permitted(self) -> frozenset[AuthorId] | None:
+        """Who may post; None: everyone whose identity can be told."""
+        said = self.source_allowed_users
+        return frozenset(said) if isinstance(said, tuple) else None
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -222,14 +243,24 @@ def _line(error: ErrorDetails) -> str:
 
 
 def _refuse_misspelt(env_file: Path, *, known: set[str]) -> None:
-    """A misspelt SOURCE_ALLOWED_USERS would silently permit everyone."""
+    """Raise `SettingsError` for a name that sets nothing and was meant to.
+
+    A misspelt SOURCE_ALLOWED_USERS would silently leave in force what another line says.
+    """
     try:
         names = dotenv_values(env_file, interpolate=False).keys()
     except (OSError, UnicodeDecodeError) as exc:
         raise SettingsError(f"{env_file}: cannot be read: {exc}") from exc
     for name in names:
-        close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.85)
-        if close and name.lower() not in known:
+        setting = meant(name, known)
+        if setting is not None:
             raise SettingsError(
-                f"{name} in {env_file} is not a setting: did you mean {close[0].upper()}?"
+                f"{name} in {env_file} is not a setting: did you mean {setting.upper()}?"
+            )
+    for name in os.environ:
+        setting = meant(name, known, shared=True)
+        if setting is not None:
+            raise SettingsError(
+                f"{name} in the environment is not a setting: did you mean {setting.upper()}? "
+                "If it is another program's, start the bot without it"
             )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import structlog
 
-from bot.errors import DatabaseError
+from bot.errors import DatabaseError, TelegramError
 from bot.models import (
     DeletedMessages,
     EditedMessage,
@@ -27,6 +27,7 @@ from bot.models import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
     from collections.abc import Set as AbstractSet
+    from datetime import timedelta
 
     from bot.handlers.edit_handler import EditHandler
     from bot.intake import Intake
@@ -316,7 +317,7 @@ class NotRecorded(Exception):
 async def patiently(
     work: Callable[[], Awaitable[T]], stopping: asyncio.Event, *, pause: float = TABLE_RETRY
 ) -> T | None:
-    """Do it, however long the tables take to answer. Raises `NotRecorded`.
+    """Do it, however long the tables, or Telegram, take to answer. Raises `NotRecorded`.
 
     Tried at least once: what is in hand when the bot is told to stop is still recorded. None: it
     fails for a reason of its own, again and again, and those behind it must not wait for ever.
@@ -328,6 +329,10 @@ async def patiently(
             return await work()
         except DatabaseError as exc:
             log.warning("table does not answer, intake waits", error=str(exc), retry_in=pause)
+        except TelegramError as exc:
+            # It was asked about a parent. Without an answer the reply would be decided wrongly.
+            pause = max(pause, _wished(exc))
+            log.warning("Telegram does not answer, intake waits", error=str(exc), retry_in=pause)
         except Exception:
             log.exception("an event cannot be dealt with", tries=tries)
             if tries == TRIES:
@@ -336,7 +341,13 @@ async def patiently(
         if stopping.is_set():
             log.error("stopped before an event was recorded")
             raise NotRecorded
-        pause = min(2 * pause, TABLE_RETRY_AT_MOST)
+        pause = min(2 * pause, TABLE_RETRY_AT_MOST)  # Telegram's wish is for once
+
+
+def _wished(exc: TelegramError) -> float:
+    """The seconds that Telegram wants us to wait; 0: it does not say."""
+    after: timedelta | None = getattr(exc, "after", None)
+    return 0.0 if after is None else after.total_seconds()
 
 
 async def unless(event: asyncio.Event, seconds: float) -> None:

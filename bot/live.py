@@ -27,6 +27,7 @@ from bot.relay import Relay
 from bot.storage import records
 from bot.telegram.admin import AdminChat
 from bot.telegram.client import Following, Telegram
+from bot.telegram.existing import ExistingMessages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -53,7 +54,12 @@ NEEDED: Final = {
     "BOT_TOKEN": "from @BotFather (or SESSION_STRING, to run as a user)",
     "SOURCE_CHAT_ID": "the id of the group to read, such as -1001234567890",
     "TARGET_CHAT_ID": "the id of the chat to post to",
+    "SOURCE_ALLOWED_USERS": "the ids of those who may post signals, or the word everyone",
 }
+WHO_MAY_POST: Final = (
+    "SOURCE_ALLOWED_USERS is not set: list the ids of those who may post, or write "
+    "SOURCE_ALLOWED_USERS=everyone to let everybody in the source post signals"
+)
 
 
 def require(settings: Settings) -> ChatId:
@@ -64,14 +70,17 @@ def require(settings: Settings) -> ChatId:
         "BOT_TOKEN": settings.bot_token or settings.session_string,
         "SOURCE_CHAT_ID": settings.source_chat_id,
         "TARGET_CHAT_ID": settings.target_chat_id,
+        "SOURCE_ALLOWED_USERS": settings.source_allowed_users,
     }
-    missing = [f"  {name:<16}{NEEDED[name]}" for name, value in given.items() if not value]
+    missing = [name for name, value in given.items() if not value]
+    if missing == ["SOURCE_ALLOWED_USERS"]:  # what worked with an earlier version
+        raise SettingsError(WHO_MAY_POST)
     if missing or settings.source_chat_id is None:
         raise SettingsError(
             "\n".join(
                 [
                     "these settings are missing, in the environment or in .env:",
-                    *missing,
+                    *(f"  {name:<22}{NEEDED[name]}" for name in missing),
                     "`setup` asks for them, and `replay result.json` works without any",
                 ]
             )
@@ -198,6 +207,7 @@ class Live:
             self._hear,
             Following(core.store, [self._source], from_the_start=tuple(core.moved.values())),
         )
+        core.parents.ask(ExistingMessages(self._telegram))
         self._facts = Facts(self._telegram, core)
         self._health = Health(self._facts, self._metrics)
         self._watches: list[Watch] = [self._metrics]

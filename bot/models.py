@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, NewType
 
 if TYPE_CHECKING:
@@ -15,6 +15,15 @@ MessageId = NewType("MessageId", int)  # unique within one chat only
 AuthorId = NewType("AuthorId", int)  # > 0 a user, < 0 a chat that speaks for itself
 SignalId = NewType("SignalId", int)  # our own: the row of the `signals` table
 UnixTime = NewType("UnixTime", int)  # seconds, Telegram server time
+
+
+class Everyone(Enum):
+    """Of an allow-list that says so in one word: whoever can be told is permitted."""
+
+    EVERYONE = "everyone"
+
+
+EVERYONE: Final = Everyone.EVERYONE
 
 # As a flow's last activity: an operator has ended it, and its owner has not taken it back yet.
 ENDED_BY_HAND: Final = UnixTime(0)
@@ -150,6 +159,14 @@ class Media:
     file_id: str | None = None  # None: known to exist, not at hand (an export)
 
 
+class Indirect(StrEnum):
+    """How a message came to be sent, if its author did not type it there and then."""
+
+    VIA_BOT = "via_bot"  # a bot wrote it, and they chose it or it speaks in their name
+    SCHEDULED = "scheduled"  # it was written before, and sent when its time had come
+    AUTOMATIC = "automatic"  # as a greeting, or while they were away
+
+
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:
     """One message of a source chat; live, caught up and replayed messages look alike."""
@@ -167,6 +184,10 @@ class IncomingMessage:
     album_id: int | None = None  # shared by the parts of one album
     author_name: str | None = None  # as people see it; decides nothing
     forward_of: MessageRef | None = None  # None: no forward, or Telegram does not say of what
+    # The first message of its thread, in this chat; None: it is what is answered, or is not told.
+    reply_to_top: MessageId | None = None
+    edited_at: UnixTime | None = None  # when its author last edited it; None: never
+    indirect: Indirect | None = None  # None: typed and sent at once, as far as can be told
 
     @property
     def ref(self) -> MessageRef:

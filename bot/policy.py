@@ -18,6 +18,9 @@ gets the same answer live, caught up after downtime and replayed. The first row 
     11  … the same with FLOW_AFTER_TTL=owner                     rejected   not_the_owner
     12  recorded before (the store's unique keys decide this)    duplicate  already_recorded
 
+A reply whose parent is lost, neither recorded nor in Telegram any more, is a reply into the flow of
+its thread's first message (see `handlers.lost_parents`). Where the parent exists, row 5 stands.
+
 A reply that carries a marker is an update (8, 10) where it may be one, else it is judged as a
 signal of its own (2 to 4).
 """

@@ -38,15 +38,18 @@ class Stage:
         return {"BOT_TOKEN": "", "SESSION_STRING": self.telegram.session_string(self.carol)}
 
     def env(self, *, source=None, targets=None, **env):
-        return {
+        """Settings; those that are None are not set."""
+        given = {
             "API_ID": str(API_ID),
             "API_HASH": API_HASH,
             "BOT_TOKEN": self.bot.token,
             "SOURCE_CHAT_ID": str((source or self.group).id),
             "TARGET_CHAT_ID": ",".join(str(chat.id) for chat in targets or [self.target]),
+            "SOURCE_ALLOWED_USERS": "everyone",
             "LOG_FORMAT": "json",
             **env,
         }
+        return {name: value for name, value in given.items() if value is not None}
 
     async def launch(self, *command, **how):
         return await self.telegram.run(

@@ -375,6 +375,7 @@ def test_a_data_directory_that_cannot_be_made_is_one_line(run, tmp_path, now):
         pytest.param(
             ["replay", SAMPLE, "--allowed-users", "bob"], {}, 2, "--allowed-users", id="users"
         ),
+        pytest.param(["replay", SAMPLE], {"ALLOWED_USERS": "5"}, 2, "did you mean", id="misspelt"),
         pytest.param(["replay", SAMPLE, "--after-ttl", "x"], {}, 2, "--after-ttl", id="after"),
         pytest.param(
             ["replay", SAMPLE, "--restart-every", "0"], {}, 2, "--restart-every", id="restart"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bot.config import DEFAULT_MARKERS, Settings, parse_id
 from bot.errors import SettingsError
-from bot.models import AfterTtl
+from bot.models import EVERYONE, AfterTtl
 from tests.test_signals import EMOJI, TWO_WORDS, UNDERSCORE
 
 
@@ -56,6 +56,7 @@ def test_every_setting_of_the_example_is_known_and_valid(load):
     assert {line.split("=")[0].lower() for line in lines if "=" in line} == set(
         Settings.model_fields
     )
+    assert settings.source_allowed_users == (123456789, -1001234567890)
     assert settings.signal_patterns == (EMOJI, UNDERSCORE, TWO_WORDS)
 
 
@@ -86,6 +87,11 @@ def test_an_empty_line_of_env_sets_nothing(load):
     [
         ("SOURCE_ALLOWED_USERS=", "SOURCE_ALLOWED_USERS: is set but empty"),
         ("SOURCE_ALLOWED_USERS=' , '", "SOURCE_ALLOWED_USERS: is set but empty"),
+        (
+            "SOURCE_ALLOWED_USERS=5,everyone",
+            "SOURCE_ALLOWED_USERS: says `everyone` and names people",
+        ),
+        ("SOURCE_ALLOWED_USERS=all", "SOURCE_ALLOWED_USERS: 'all' is not a Telegram id"),
         ("SOURCE_ALLOWED_USERS=5,bob", "SOURCE_ALLOWED_USERS: 'bob' is not a Telegram id"),
         ("SIGNAL_MARKERS=", "SIGNAL_MARKERS: is set but empty"),
         ("SOURCE_CHAT_ID=@group", "SOURCE_CHAT_ID: '@group' is not a Telegram id"),
@@ -164,6 +170,28 @@ def test_a_misspelt_setting_is_not_passed_over(load):
     """Unseen, a misspelt allow-list would permit everyone."""
     with pytest.raises(SettingsError, match="did you mean SOURCE_ALLOWED_USERS"):
         load("SOURCE_ALOWED_USERS=5")
+
+
+@pytest.mark.parametrize("name", ["SOURCE_ALLOWED_USER", "ALLOWED_USERS"])
+def test_a_misspelt_setting_of_the_environment_is_not_passed_over(load, monkeypatch, name):
+    """Systemd and compose hand the lines of a file on as the environment."""
+    monkeypatch.setenv(name, "5")
+
+    with pytest.raises(
+        SettingsError,
+        match=f"{name} in the environment is not a setting: did you mean SOURCE_ALLOWED_USERS",
+    ) as caught:
+        load("SOURCE_ALLOWED_USERS=everyone")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["everyone", "Everyone", " EVERYONE , "])
+def test_that_everyone_may_post_is_said_in_a_word(load, text):
+    """And is not what is meant where nothing is said."""
+    assert load(f"SOURCE_ALLOWED_USERS='{text}'").source_allowed_users is EVERYONE
+    assert load(source_allowed_users=EVERYONE).permitted is None
+    assert load("SOURCE_ALLOWED_USERS=5,-1001").permitted == {5, -1001}
+    assert load().source_allowed_users is None
 
 
 def test_lines_of_other_programs_are_none_of_our_business(load):

@@ -273,6 +273,7 @@ async def test_an_installed_wheel_works_in_an_empty_directory(installed, stage, 
     assert (unset.returncode, unset.stdout) == (2, "")
     assert [line.split()[0] for line in unset.stderr.splitlines()[1:-1]] == [
         "API_ID", "API_HASH", "BOT_TOKEN", "SOURCE_CHAT_ID", "TARGET_CHAT_ID",
+        "SOURCE_ALLOWED_USERS",
     ]  # fmt: skip
     assert "`setup` asks for them" in unset.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []

@@ -20,14 +20,16 @@ pytestmark = pytest.mark.heavy
 
 EDIT = raw.functions.messages.EditMessage
 DELETE = raw.functions.channels.DeleteMessages
-NEEDED = ("API_ID", "API_HASH", "BOT_TOKEN", "SOURCE_CHAT_ID", "TARGET_CHAT_ID")
+NEEDED = (
+    "API_ID", "API_HASH", "BOT_TOKEN", "SOURCE_CHAT_ID", "TARGET_CHAT_ID", "SOURCE_ALLOWED_USERS",
+)  # fmt: skip
 
 
 # ── the start ──
 
 
 async def test_all_that_is_missing_is_told_at_once_and_where_it_comes_from(stage):
-    program = await stage.launch(**dict.fromkeys(NEEDED, ""))
+    program = await stage.launch(**dict.fromkeys(NEEDED, None))
 
     assert await program.wait(timeout=15) == 2
     first, *missing, last = program.stderr.splitlines()
@@ -36,6 +38,35 @@ async def test_all_that_is_missing_is_told_at_once_and_where_it_comes_from(stage
     assert "https://my.telegram.org" in missing[0]
     assert "@BotFather" in missing[2]
     assert "replay" in last
+    assert not (stage.directory / "data").exists()
+
+
+@pytest.mark.parametrize("command", [(), ("check",)], ids=["run", "check"])
+async def test_who_may_post_is_said_and_never_assumed(stage, command):
+    """An earlier version let everybody post where nothing was said: the line tells how to go on."""
+    program = await stage.launch(*command, SOURCE_ALLOWED_USERS=None)
+
+    assert await program.wait(timeout=15) == 2
+    assert program.stderr == (
+        "error: SOURCE_ALLOWED_USERS is not set: list the ids of those who may post, or write "
+        "SOURCE_ALLOWED_USERS=everyone to let everybody in the source post signals\n"
+    )
+    assert not (stage.directory / "data").exists()
+
+
+@pytest.mark.parametrize("name", ["SOURCE_ALLOWED_USER", "ALLOWED_USERS"])
+async def test_a_misspelt_allow_list_lets_nobody_in(stage, name):
+    """Whether a file of ours or the environment has it, as systemd and compose pass it."""
+    in_environment = await stage.launch(**{name: str(stage.alice.id)})
+    assert await in_environment.wait(timeout=15) == 2
+    assert f"error: {name} in the environment is not a setting" in in_environment.stderr
+
+    env = stage.directory / ".env"
+    env.write_text(f"{name}={stage.alice.id}\n")
+    env.chmod(0o600)
+    in_file = await stage.launch()
+    assert await in_file.wait(timeout=15) == 2
+    assert f"error: {name} in .env is not a setting: did you mean SOURCE_" in in_file.stderr
     assert not (stage.directory / "data").exists()
 
 

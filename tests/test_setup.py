@@ -230,7 +230,7 @@ async def test_what_a_file_says_is_offered_and_all_else_in_it_stays(stage):
             await screen.answers("Keep -1005,-1006? [Y/n]", "n")
             await screen.answers("Chat:", "2")
             await screen.answers("To another chat as well? [y/N]", "")
-            await screen.answers("Who [5]:", "all")
+            await screen.answers("Who [5]:", "everyone")
             await screen.answers("Who:", str(stage.alice.id))
             await screen.shows("everybody may post signals")
             await screen.shows(
@@ -256,6 +256,7 @@ async def test_what_a_file_says_is_offered_and_all_else_in_it_stays(stage):
         "\n"
         "SIGNAL_MARKERS='#call,it''s' # and why\n"
         f"TARGET_CHAT_ID={stage.target.id}\n"
+        "SOURCE_ALLOWED_USERS=everyone\n"
         "FLOW_TTL_HOURS=5\n"
         f"API_HASH={API_HASH}\n"
         f"SESSION_STRING={session}\n"

@@ -15,6 +15,7 @@ from bot.models import (
     EditedMessage,
     Entity,
     IncomingMessage,
+    Indirect,
     Media,
     MessageRef,
     MigratedChat,
@@ -159,6 +160,58 @@ REPLIES = {
 def test_what_is_answered_is_named_by_chat_and_number(header, reply):
     found = read(reply_to=None if header is None else reply_header(**header))
     assert found.reply_to == (None if reply is None else MessageRef(*reply))
+
+
+TOPS = {
+    "not told": ({"reply_to_msg_id": 3}, None),
+    "nested": ({"reply_to_msg_id": 3, "reply_to_top_id": 1}, 1),
+    "the topic's, and no thread's": (
+        {"reply_to_msg_id": 9, "reply_to_top_id": 3, "forum_topic": True},
+        None,
+    ),
+    "of another chat": (
+        {"reply_to_msg_id": 3, "reply_to_top_id": 1, "reply_to_peer_id": channel(5)},
+        None,
+    ),
+    "of scheduled messages": (
+        {"reply_to_msg_id": 3, "reply_to_top_id": 1, "reply_to_scheduled": True},
+        None,
+    ),
+    "no id": ({"reply_to_msg_id": 3, "reply_to_top_id": 0}, None),
+}
+
+
+@pytest.mark.parametrize(("header", "top"), TOPS.values(), ids=TOPS)
+def test_where_a_thread_began_is_told_of_threads_and_not_of_topics(header, top):
+    assert read(reply_to=reply_header(**header)).reply_to_top == top
+
+
+@pytest.mark.parametrize(
+    ("fields", "edited"),
+    [({}, None), ({"edit_date": 7}, 7), ({"edit_date": 7, "edit_hide": True}, None)],
+)
+def test_an_edit_counts_where_people_are_shown_it(fields, edited):
+    """A reaction, too, leaves a date of edit, which is hidden."""
+    assert read(**fields).edited_at == edited
+
+
+@pytest.mark.parametrize(
+    ("field", "how"),
+    [
+        ("via_bot_id", Indirect.VIA_BOT),
+        ("via_business_bot_id", Indirect.VIA_BOT),
+        ("guestchat_via_from", Indirect.VIA_BOT),
+        ("from_scheduled", Indirect.SCHEDULED),
+        ("schedule_repeat_period", Indirect.SCHEDULED),
+        ("offline", Indirect.AUTOMATIC),
+        ("quick_reply_shortcut_id", Indirect.AUTOMATIC),
+    ],
+)
+def test_it_is_told_what_was_not_typed_there_and_then(field, how):
+    """A library that does not know a field cannot tell; it says nothing wrong."""
+    knows = field in types.Message.__slots__
+    assert read(**{field: 5}).indirect == (how if knows else None)
+    assert read().indirect is None
 
 
 def test_an_answer_to_a_story_answers_no_message():

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from bot.models import AuthorId, ChatId, IncomingMessage, RecordedAlbum
+    from bot.handlers.lost_parents import LostParents
+    from bot.models import AuthorId, ChatId, IncomingMessage, RecordedAlbum, SignalId
     from bot.state.flow_tracker import FlowTracker
 
 
@@ -36,7 +37,7 @@ class UpdateTable(Protocol):
 class UpdateHandler:
     """`permitted` None: everyone whose identity can be told. `targets`: where updates are posted.
 
-    `moved`: basic groups that became supergroups, old id to new id.
+    `moved`: basic groups that became supergroups, old id to new id. `parents` None: no parent is lost.
     """
 
     def __init__(
@@ -47,12 +48,14 @@ class UpdateHandler:
         permitted: AbstractSet[AuthorId] | None = None,
         targets: Iterable[ChatId] = (),
         moved: Mapping[ChatId, ChatId] | None = None,
+        parents: LostParents | None = None,
     ) -> None:
         self._table = table
         self._flows = flows
         self._permitted = permitted
         self._targets = tuple(targets)
         self._moved = moved or {}
+        self._parents = parents
 
     async def handle(
         self,
@@ -97,9 +100,23 @@ class UpdateHandler:
             return None
         signal_id = await self._flows.signal_at(*parent)
         if signal_id is None:
+            signal_id = await self._of_thread(message, parent)
+        if signal_id is None:
             return None
         decision = await self._flows.decide(signal_id, message.author, at=message.at)
         return None if decision.signal_id is None else decision
+
+    async def _of_thread(self, message: IncomingMessage, parent: MessageRef) -> SignalId | None:
+        """The flow of the thread's first message, where the parent itself is lost."""
+        top = message.reply_to_top
+        if self._parents is None or top is None or parent.chat_id != message.chat_id:
+            return None
+        # The flow first: most threads are none of ours, and nobody is to be asked about them.
+        signal_id = await self._flows.signal_at(message.chat_id, top)
+        if signal_id is None or await self._parents.is_lost(parent):
+            return signal_id
+        self._parents.heard(message.ref)
+        return None
 
     async def _accept(
         self,

@@ -92,6 +92,8 @@ async def _story(
         for row in _says(signal) if record.outcome is Outcome.SIGNAL else _into(record, signal):
             yield row
         if record.outcome is not Outcome.SIGNAL:
+            async for row in _by_its_thread(tables, record):
+                yield row
             yield await _flow_then(tables, settings, record, signal)
         yield Row("flow now", until(signal.last_owner_activity, now, settings))
         async for row in _ended(tables, signal):
@@ -144,6 +146,18 @@ def _into(record: Recorded, signal: SignalRecord) -> Iterator[Row]:
         yield Row("answers", link(record.answers))
     yield Row("flow", f"signal {signal.id}, {title(signal)} by {signal.owner}")
     yield Row("", link(signal.ref))
+
+
+async def _by_its_thread(tables: Tables, record: Recorded) -> AsyncIterator[Row]:
+    """A reply came into the flow without its parent: that was lost."""
+    if record.answers is None or record.answers == record.ref:
+        return
+    parent = await tables.ask(partial(records.recorded, ref=record.answers))
+    if parent is None:
+        yield Row(
+            "",
+            "what it answers was deleted before the bot saw it: its thread says which flow it is",
+        )
 
 
 async def _flow_then(
@@ -232,6 +246,10 @@ async def _unseen(
     for row in _could_see(settings):
         yield row
     yield Row("?", f"it carries {_marks(settings)}, or it answers a message of a flow")
+    yield Row(
+        "?",
+        "its signal was not deleted before the bot saw it: the replies below such a one are chatter",
+    )
     yield _kept(around.after, now)
 
 
@@ -286,7 +304,7 @@ def _could_see(settings: Settings) -> Iterator[Row]:
     if settings.session_string is None:
         yield Row("?", "the bot sees all of the group: `python -m bot check` says (/setprivacy)")
         yield Row("?", "it was not written by another bot: Telegram shows bots no bots")
-    allowed = settings.source_allowed_users
+    allowed = settings.permitted
     if allowed is not None:
         yield Row("?", f"its author is one of the {len(allowed)} in SOURCE_ALLOWED_USERS")
 

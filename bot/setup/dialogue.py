@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from bot.check import Verdict, ignore, named, of_account, of_settings, of_source, of_target
 from bot.config import Settings, parse_id, set_outside
 from bot.errors import BotError, RetryLater, TelegramError, UsageError
-from bot.models import AuthorId, ChatId
+from bot.models import EVERYONE, AuthorId, ChatId
 from bot.setup import env_file
 from bot.telegram.acquaintance import FORMS, Human, administrators, dialogs, find
 from bot.telegram.client import Telegram
@@ -35,7 +35,7 @@ API_ID: Final = re.compile(r"[1-9][0-9]{0,9}")
 HASH: Final = re.compile(r"[0-9a-f]{32}")
 TOKEN: Final = re.compile(r"[0-9]+:[A-Za-z0-9_-]+")
 SESSION: Final = re.compile(r"[A-Za-z0-9_-]{300,400}=*")
-ALL, NONE, AGAIN = "all", "none", "?"
+NONE, AGAIN = "none", "?"
 REMINDER: Final = 20.0  # seconds
 HEARS_NOTHING: Final = (
     "With @BotFather, /setprivacy must say Disable; "
@@ -241,14 +241,15 @@ class Dialogue:
         rulers = await self._rulers(telegram, source)
         self._terminal.say(
             "\nWho may post signals? Their numbers or ids, with commas between them; "
-            f"or `{ALL}`: everybody in the chat.\n"
+            f"or `{EVERYONE.value}`: everybody in the chat.\n"
             f"Whoever is missing here may post something there; then `{AGAIN}` lists them anew."
         )
         answers["SOURCE_ALLOWED_USERS"] = await self._ask_for_people(
             telegram,
             "SOURCE_ALLOWED_USERS",
             lambda: [*rulers, *self._chats.authors(source.id)],
-            none=ALL,
+            word=EVERYONE.value,
+            means=EVERYONE.value,
         )
         self._terminal.say(
             f"\nWho may give the bot orders? The same way, or `{NONE}`. "
@@ -258,7 +259,8 @@ class Dialogue:
             telegram,
             "ADMIN_USERS",
             lambda: [human for human in [*rulers, *self._chats.in_private] if human.id > 0],
-            none=NONE,
+            word=NONE,
+            means=None,
         )
 
     def _how(self, me: Me, where: Chats) -> None:
@@ -349,21 +351,28 @@ class Dialogue:
         return found
 
     async def _ask_for_people(
-        self, telegram: Telegram, name: str, listed: Callable[[], Iterable[Human]], *, none: str
+        self,
+        telegram: Telegram,
+        name: str,
+        listed: Callable[[], Iterable[Human]],
+        *,
+        word: str,
+        means: str | None,
     ) -> str | None:
+        """Ids, or what the one word in their place means."""
         old = self._old.get(name, "")
         people = self._list(listed())
         while True:
             typed = await self._terminal.ask(f"Who [{old}]:" if old else "Who:") or old
-            if typed.lower() == none:
-                return None
+            if typed.lower() == word:
+                return means
             if typed in {"", AGAIN}:
                 people = self._list(listed())
                 continue
             try:
                 ids = [await _person(telegram, part.strip(), people) for part in typed.split(",")]
             except BotError as exc:
-                self._wrong(f"{exc}; or `{none}`")
+                self._wrong(f"{exc}; or `{word}`")
             else:
                 return ",".join(map(str, dict.fromkeys(ids)))
 

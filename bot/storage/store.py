@@ -311,6 +311,14 @@ class SignalStore:
         except DatabaseError as exc:
             log.warning("refusals wait to be recorded", error=str(exc), number=len(self._refusals))
 
+    async def is_refused(self, ref: MessageRef) -> bool:
+        """Whether there is a refusal of this message. It may wait to be written."""
+        if ref in self._refusals:
+            return True
+        message = {"source_chat_id": ref.chat_id, "source_message_id": ref.message_id}
+        refusal = select(decisions.c.id).where(_is_message(decisions))
+        return await self._read(lambda db: db.scalar(refusal, message)) is not None
+
     async def prune_decisions(self, *, before: UnixTime) -> int:
         """Delete the refusals of messages older than that; tell how many there were.
 

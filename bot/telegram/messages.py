@@ -22,6 +22,7 @@ from bot.models import (
     EditedMessage,
     Entity,
     IncomingMessage,
+    Indirect,
     Media,
     MessageId,
     MessageRef,
@@ -81,6 +82,16 @@ ATTRIBUTES: Final = {  # raw document attribute → kind, the most telling first
     "Animated": "animation",
     "Video": "video",
     "Audio": "audio",
+}
+
+INDIRECT: Final = {  # raw field → what it says where it is set
+    "via_bot_id": Indirect.VIA_BOT,
+    "via_business_bot_id": Indirect.VIA_BOT,
+    "guestchat_via_from": Indirect.VIA_BOT,
+    "from_scheduled": Indirect.SCHEDULED,
+    "schedule_repeat_period": Indirect.SCHEDULED,
+    "offline": Indirect.AUTOMATIC,
+    "quick_reply_shortcut_id": Indirect.AUTOMATIC,
 }
 
 Known: TypeAlias = "Mapping[int, Any]"  # raw users or chats by their bare ids
@@ -171,12 +182,15 @@ def incoming(
         text=getattr(message, "message", None) or "",
         entities=entities(getattr(message, "entities", None)),
         reply_to=_reply_to(message, where),
+        reply_to_top=_reply_to_top(message),
         forwarded=_forwarded(message),
         service=isinstance(message, types.MessageService),
         media=media(getattr(message, "media", None)),
         album_id=getattr(message, "grouped_id", None),
         author_name=_name(author, users or {}, chats or {}),
         forward_of=_forward_of(message),
+        edited_at=_edited_at(message),
+        indirect=_indirect(message),
     )
 
 
@@ -239,6 +253,30 @@ def _reply_to(message: Any, where: ChatId) -> MessageRef | None:
     elsewhere = getattr(header, "reply_to_peer_id", None)
     chat = where if elsewhere is None else chat_id(elsewhere)
     return None if chat is None else MessageRef(chat, MessageId(number))
+
+
+def _reply_to_top(message: Any) -> MessageId | None:
+    """The first message of the thread that the answered one is in.
+
+    Absent where that is the answered one itself. In a topic the field means the topic's root,
+    and nothing tells where the thread began. https://core.telegram.org/api/threads
+    """
+    header = getattr(message, "reply_to", None)
+    number = getattr(header, "reply_to_top_id", None)
+    other = ("forum_topic", "reply_to_peer_id", "reply_to_ephemeral", "reply_to_scheduled")
+    if not _is_id(number) or any(getattr(header, name, None) for name in other):
+        return None
+    return MessageId(number)
+
+
+def _edited_at(message: Any) -> UnixTime | None:
+    """Of an edit that people are shown; a reaction or new buttons are a hidden one."""
+    date = getattr(message, "edit_date", None)
+    return None if not _is_id(date) or getattr(message, "edit_hide", None) else UnixTime(date)
+
+
+def _indirect(message: Any) -> Indirect | None:
+    return next((how for name, how in INDIRECT.items() if getattr(message, name, None)), None)
 
 
 def _forwarded(message: Any) -> bool:
