@@ -76,6 +76,7 @@ async def open_core(
                     store,
                     markers,
                     intake,
+                    permitted=settings.permitted,
                     relay_edits=settings.relay_edits,
                     relay_deletes=settings.relay_deletes,
                 )

@@ -444,6 +444,7 @@ def _message(item: object, chat_id: ChatId) -> IncomingMessage | None:
         service=service,
         media=_media(item),
         author_name=name if name and isinstance(name, str) else None,
+        edited_at=_edited_at(item),
     )
 
 
@@ -471,6 +472,12 @@ def _date(item: dict[str, Any]) -> UnixTime | None:
             return None
         at = int((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp())
     return UnixTime(at) if 0 < at < 2**32 else None
+
+
+def _edited_at(item: dict[str, Any]) -> UnixTime | None:
+    """None: never, or an old export, which says so in a zone that nobody knows."""
+    at = _digits(item.get("edited_unixtime"))
+    return UnixTime(at) if at is not None and 0 < at < 2**32 else None
 
 
 def _author(value: object) -> AuthorId | None:

@@ -193,6 +193,15 @@ class IncomingMessage:
     def ref(self) -> MessageRef:
         return MessageRef(self.chat_id, self.id)
 
+    @property
+    def begun_at(self) -> UnixTime:
+        """Where it is a signal that was not known before: when it began to be one.
+
+        Of what was edited nobody can tell whether it carried its marker before. So it counts from
+        the edit: a flow is never born released.
+        """
+        return self.at if self.edited_at is None else max(self.at, self.edited_at)
+
 
 @dataclass(frozen=True, slots=True)
 class EditedMessage:

@@ -18,6 +18,9 @@ gets the same answer live, caught up after downtime and replayed. The first row 
     11  … the same with FLOW_AFTER_TTL=owner                     rejected   not_the_owner
     12  recorded before (the store's unique keys decide this)    duplicate  already_recorded
 
+A signal begins with its message, or with its latest edit where it was not known before: nobody can
+tell whether that edit brought the marker, and a flow is never born released.
+
 A reply whose parent is lost, neither recorded nor in Telegram any more, is a reply into the flow of
 its thread's first message (see `handlers.lost_parents`). Where the parent exists, row 5 stands.
 
@@ -73,7 +76,7 @@ def judge(
     """
     if message.service or not (marked or message.reply_to is not None):
         return NOT_A_SIGNAL
-    why_not = _refusal(message.author, permitted)
+    why_not = why_not_permitted(message.author, permitted)
     if in_flow is not None:
         if why_not is not None:
             in_flow = in_flow._replace(outcome=Outcome.REJECTED, reason=why_not)
@@ -126,7 +129,10 @@ def is_released(
     )
 
 
-def _refusal(author: AuthorId | None, permitted: AbstractSet[AuthorId] | None) -> Reason | None:
+def why_not_permitted(
+    author: AuthorId | None, permitted: AbstractSet[AuthorId] | None
+) -> Reason | None:
+    """Rows 3, 6 and 7 for whoever wrote, or edited, a message; None: they may."""
     if author is None:
         return Reason.UNKNOWN_AUTHOR
     if permitted is not None and author not in permitted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
@@ -20,10 +21,19 @@ from bot.handlers.admin_handler import (
     WAITING_MAX,
     AdminHandler,
 )
-from bot.models import ENDED_BY_HAND, MessageId, MessageRef, PressedButton
+from bot.models import (
+    ENDED_BY_HAND,
+    EditedMessage,
+    Indirect,
+    Media,
+    MessageId,
+    MessageRef,
+    PressedButton,
+    UnixTime,
+)
 from bot.relay import TEXT_LIMIT
 from bot.storage import records
-from tests.people import ALICE, BOB, CAROL, GROUP, TARGET
+from tests.people import ALICE, BOB, CAROL, GROUP, NOON, TARGET
 from tests.test_operator import Story, now
 
 __all__ = ["now"]  # a fixture
@@ -458,6 +468,43 @@ async def test_a_pause_is_ended_by_its_order(desk):
 
 
 # ── who ───────────────────────────────────────────────────────────────────────
+
+
+NOT_TYPED = {
+    "a bot sent it for you": {"indirect": Indirect.VIA_BOT},
+    "it was scheduled before": {"indirect": Indirect.SCHEDULED},
+    "it was sent automatically": {"indirect": Indirect.AUTOMATIC},
+    "it was edited": {"edited_at": NOON},
+    "it stands below a picture or a file": {"media": Media("photo", "photo:1:2:00")},
+}
+
+
+@pytest.mark.parametrize(("why", "how"), NOT_TYPED.items(), ids=NOT_TYPED)
+@pytest.mark.parametrize("text", ["/pause", " /release 1", "/retry", "/resume"])
+async def test_a_command_is_obeyed_as_it_was_typed_and_not_otherwise(desk, capsys, text, why, how):
+    """Each is answered with the one line that says why; the log has it too."""
+    said, buttons = await desk.says(text, **how)
+
+    assert (said, buttons) == (f"Not obeyed: {why}. Type it anew.", {})
+    assert "a command is not obeyed" in capsys.readouterr().out
+    assert await desk.tables.paused_at() is None
+    assert await desk.tables.orders_after(0) == []
+
+
+@pytest.mark.parametrize("how", NOT_TYPED.values(), ids=NOT_TYPED)
+async def test_an_old_command_gets_no_answer_however_it_was_sent(desk, how):
+    assert await desk.is_silent(desk.message("/pause", ago=301, **how))
+
+
+async def test_a_command_that_is_made_by_an_edit_is_none(desk, capsys):
+    """Live it comes as an edit, after a while without connection as a message that was edited."""
+    typed = desk.message("/pausw")
+    await desk.says("/help")
+    edited = replace(typed, text="/pause", edited_at=UnixTime(desk.clock))
+
+    assert await desk.is_silent(EditedMessage(edited))
+    assert "a command is not obeyed" in capsys.readouterr().out
+    assert await desk.tables.paused_at() is None
 
 
 async def test_strangers_and_groups_get_no_answer(desk):

@@ -55,6 +55,24 @@ def chats_of(path: Path, document: Any, wanted: str | None = None) -> ExportedCh
 # ── a message ─────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize(
+    ("more", "edited"),
+    [
+        ({}, None),
+        ({"edited_unixtime": "1704106860"}, 1704106860),
+        ({"edited_unixtime": 1704106860}, 1704106860),
+        ({"edited": "2024-01-01T12:01:00"}, None),
+        ({"edited_unixtime": "0"}, None),
+        ({"edited_unixtime": "4294967296"}, None),
+        ({"edited_unixtime": ["1704106860"]}, None),
+    ],
+)
+def test_when_a_message_was_edited_is_read_where_it_is_a_date(
+    path: Path, more: dict[str, Any], edited: int | None
+) -> None:
+    assert read_one(path, **more).edited_at == edited
+
+
 def test_an_exported_message_looks_like_a_live_one(path):
     written = message(7, "user42", "TP1 hit", reply_to=5, at=1_700_000_000, **{"from": "Ann"})
     assert read(path, written) == [

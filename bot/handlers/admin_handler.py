@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 import structlog
 
 from bot.errors import BotError, TelegramError, UsageError
+from bot.handlers import typed
 from bot.models import (
     ENDED_BY_HAND,
     Button,
     ChatId,
+    EditedMessage,
     IncomingMessage,
     PostState,
     PressedButton,
@@ -86,7 +88,7 @@ UNTOLD: Final = (
 VALID_FOR: Final = 300  # seconds after which a command that was not heard is out of date
 CONFIRM_WITHIN: Final = 600  # seconds
 WAITING_MAX, REMEMBERED_MAX = 32, 200
-FLOWS_SHOWN, BUTTONS_SHOWN, IN_A_ROW = 20, 6, 3
+FLOWS_SHOWN, BUTTONS_SHOWN = 20, 6
 PARTS_MAX: Final = 4  # messages for one answer
 TOAST_MAX: Final = 190  # characters; Telegram shows 200
 PAIR: Final = re.compile(r"\w*[A-Za-z]\w*(?:[/-]\w+)?")
@@ -186,14 +188,19 @@ class AdminHandler:
     def hear(self, event: Event) -> None:
         """Keep what an operator says for `run`. Returns at once and never raises."""
         match event:
-            case IncomingMessage(author=who, chat_id=where, service=False):
-                pass
-            case PressedButton(user=who, chat_id=where):
+            case (
+                IncomingMessage(author=who, chat_id=where, service=False)
+                | EditedMessage(IncomingMessage(author=who, chat_id=where))
+                | PressedButton(user=who, chat_id=where)
+            ):
                 pass
             case _:
                 return
         # Who speaks in a private chat is the chat: what stands in a group is no order.
         if who not in self._admins or int(where) != who:
+            return
+        if isinstance(event, EditedMessage):
+            typed.why_no_order(event.message)
             return
         try:
             self._waiting.put_nowait(event)
@@ -219,6 +226,8 @@ class AdminHandler:
             await self._pressed(event)
         elif self._clock() - event.at > VALID_FOR:
             log.warning("an old command is not obeyed", admin=event.author, at=event.at)
+        elif (why_not := typed.why_no_order(event)) is not None:
+            await self._send(event.chat_id, _notice(f"Not obeyed: {why_not}. Type it anew."))
         else:
             if event.author is not None:
                 await self._offer(event.author)
@@ -315,12 +324,12 @@ class AdminHandler:
             lines.append(phone.Line(f"… and {counted(len(more), 'older one')}"))
         held = [flow.signal for flow in shown if flow.standing in HELD][:BUTTONS_SHOWN]
         buttons = [_ask(Order("release", int(each)), f"Release {each}") for each in held]
-        return _shown(lines, _in_rows(buttons))
+        return _shown(lines, phone.in_rows(buttons))
 
     async def _thread(self, rest: str) -> Answer:
         signal_id = await find_signal(self._tables, self._settings, rest)
         found = await thread(self._tables, self._settings, signal_id, now=self._now)
-        return _shown(phone.thread(found), _in_rows(await self._buttons_for(rest)))
+        return _shown(phone.thread(found), phone.in_rows(await self._buttons_for(rest)))
 
     async def _why(self, rest: str, message: IncomingMessage) -> Answer:
         if rest:
@@ -349,7 +358,7 @@ class AdminHandler:
 
     async def _story(self, which: str) -> Answer:
         story = await why(self._tables, self._settings, which, now=self._now)
-        return _shown(phone.rows(story), _in_rows(await self._buttons_for(which)))
+        return _shown(phone.rows(story), phone.in_rows(await self._buttons_for(which)))
 
     async def _buttons_for(self, which: str) -> list[Button]:
         found: InHand = await in_hand(self._tables, self._settings, which, now=self._now)
@@ -472,12 +481,6 @@ class AdminHandler:
 def _ask(order: Order, text: str) -> Button:
     """A button that asks back, and so may be pressed at any time."""
     return Button(text, f"ask:{order.what}:{order.subject or ''}")
-
-
-def _in_rows(buttons: Sequence[Button]) -> tuple[tuple[Button, ...], ...]:
-    return tuple(
-        tuple(buttons[first : first + IN_A_ROW]) for first in range(0, len(buttons), IN_A_ROW)
-    )
 
 
 def _shown(lines: Iterable[phone.Line], buttons: tuple[tuple[Button, ...], ...] = ()) -> Answer:

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import structlog
+
+from bot.policy import why_not_permitted
 from bot.signals import parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
-    from bot.models import ChatId, Decision, IncomingMessage, MessageId, SignalFields
+    from bot.models import AuthorId, ChatId, Decision, IncomingMessage, MessageId, SignalFields
     from bot.signals import Markers
+
+
+log = structlog.get_logger(__name__)
 
 
 class EditTable(Protocol):
     async def edit(self, message: IncomingMessage, fields: SignalFields) -> bool: ...
+
+    async def refuse_edit(self, message: IncomingMessage) -> bool: ...
 
     async def delete(self, chat_id: ChatId, ids: Sequence[MessageId]) -> int: ...
 
@@ -24,7 +33,12 @@ class Door(Protocol):
 
 
 class EditHandler:
-    """`intake` takes what an edit has made a signal. Off: `relay_edits`, `relay_deletes`."""
+    """`intake` takes what an edit has made a signal. Off: `relay_edits`, `relay_deletes`.
+
+    `permitted` None: everyone whose identity can be told. An edit is judged as a message is, by who
+    is permitted now; whose flow it is was decided with the message. A deletion is no words of
+    anybody: it is relayed, whoever the author was.
+    """
 
     def __init__(
         self,
@@ -32,12 +46,14 @@ class EditHandler:
         markers: Markers,
         intake: Door,
         *,
+        permitted: AbstractSet[AuthorId] | None = None,
         relay_edits: bool = True,
         relay_deletes: bool = True,
     ) -> None:
         self._table = table
         self._markers = markers
         self._intake = intake
+        self._permitted = permitted
         self._relay_edits = relay_edits
         self._relay_deletes = relay_deletes
 
@@ -46,12 +62,28 @@ class EditHandler:
 
         A marker that is taken away changes the text and nothing else.
         """
-        if self._relay_edits and await self._table.edit(message, parse(message.text)):
+        if self._relay_edits and await self._changed(message):
             return None
         if self._markers.find(message.text) is None:
             return None
         # Decided before or not, the unique keys know.
         return await self._intake.handle(message)
+
+    async def _changed(self, message: IncomingMessage) -> bool:
+        """Whether it is recorded, and what was to become of the edit has."""
+        why_not = why_not_permitted(message.author, self._permitted)
+        if why_not is None:
+            return await self._table.edit(message, parse(message.text))
+        refused = await self._table.refuse_edit(message)
+        if refused:
+            log.warning(
+                "an edit is not relayed",
+                chat_id=message.chat_id,
+                message_id=message.id,
+                author=message.author,
+                reason=why_not,
+            )
+        return refused
 
     async def deleted(self, chat_id: ChatId, ids: Sequence[MessageId]) -> int:
         """Have the posts of deleted messages deleted; tells how many. The rows stay."""

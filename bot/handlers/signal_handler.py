@@ -68,7 +68,7 @@ class SignalHandler:
         )
         if signal_id is None:
             return ALREADY_RECORDED
-        self._flows.start_flow(signal_id, message.author, at=message.at)
+        self._flows.start_flow(signal_id, message.author, at=message.begun_at)
         for each in (message, *parts):
             self._flows.add_to_thread(signal_id, each.chat_id, each.id)
         return decision._replace(signal_id=signal_id)

@@ -17,11 +17,13 @@ from bot.operator.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from bot.models import Button
     from bot.operator.flows import Overview, Reply, Thread
     from bot.operator.wording import Row
 
 COLUMNS: Final = 40
 INDENT: Final = "  "
+IN_A_ROW: Final = 3  # buttons
 DEEPEST: Final = 5  # indents; a thread may go deeper than a telephone is wide
 # What a shell calls `python -m bot flows 3` or `retry 5` is a command here.
 COMMAND: Final = re.compile(r"`(?:python -m bot )?(flows|retry|resume|release)\b([^`]*)`")
@@ -116,3 +118,9 @@ def wrapped(first: str, text: str) -> Iterator[Line]:
 
 def _units(text: str) -> int:
     return len(text.encode("utf-16-le", "replace")) // 2
+
+
+def in_rows(buttons: Sequence[Button]) -> tuple[tuple[Button, ...], ...]:
+    return tuple(
+        tuple(buttons[first : first + IN_A_ROW]) for first in range(0, len(buttons), IN_A_ROW)
+    )

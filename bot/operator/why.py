@@ -101,6 +101,9 @@ async def _story(
     posts = await tables.ask(partial(records.posts_of, ref=record.ref))
     for row in _posted(record, posts):
         yield row
+    refused = await tables.ask(partial(records.refused_edit, ref=record.ref))
+    if refused is not None:
+        yield Row("edited", _refused(refused, record))
 
 
 def _message(record: Recorded) -> Iterator[Row]:
@@ -185,6 +188,11 @@ async def _ended(tables: Tables, signal: SignalRecord) -> AsyncIterator[Row]:
     ended = await tables.ask(partial(records.ended_by_hand, signal_id=signal.id))
     if ended is not None:
         yield Row("", f"an operator ended it on {date(ended)}")
+
+
+def _refused(edit: records.RefusedEdit, record: Recorded) -> str:
+    when = "later" if edit.at is None else f"on {date(edit.at)}"
+    return f"{when}, not relayed: {record.author} was not in SOURCE_ALLOWED_USERS any more"
 
 
 def _posted(record: Recorded, posts: list[PostRecord]) -> Iterator[Row]:

@@ -30,6 +30,7 @@ from bot.storage.schema import (
     moved_chats,
     orders,
     posts,
+    refused_edits,
     signal_updates,
     signals,
 )
@@ -186,7 +187,8 @@ def owner_activity(
     db: Connection, signal_id: SignalId, *, at: UnixTime, but: MessageRef
 ) -> UnixTime | None:
     """When the owner had last continued the flow at that date, not counting message `but`."""
-    its = select(signals.c.at, signals.c.source_message_id).where(signals.c.id == signal_id)
+    began = func.coalesce(signals.c.begun_at, signals.c.at).label("at")
+    its = select(began, signals.c.source_message_id).where(signals.c.id == signal_id)
     by_owner = select(signal_updates.c.at, signal_updates.c.source_message_id).where(
         signal_updates.c.signal_id == signal_id, signal_updates.c.reason == Reason.OWNER
     )
@@ -196,6 +198,21 @@ def owner_activity(
     )
     found = db.scalar(query)
     return None if found is None else UnixTime(found)
+
+
+class RefusedEdit(NamedTuple):
+    at: UnixTime | None  # None: Telegram did not say
+    recorded_at: UnixTime
+
+
+def refused_edit(db: Connection, ref: MessageRef) -> RefusedEdit | None:
+    """The latest edit of a recorded message whose author was permitted no more; None: none was."""
+    query = select(refused_edits.c.at, refused_edits.c.recorded_at).where(
+        refused_edits.c.source_chat_id == ref.chat_id,
+        refused_edits.c.source_message_id == ref.message_id,
+    )
+    row = db.execute(query).first()
+    return None if row is None else RefusedEdit(*row)
 
 
 def ended_by_hand(

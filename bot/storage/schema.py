@@ -52,6 +52,7 @@ signals = Table(
     Column("stop", Text),
     Column("risk", Text),
     Column("recorded_at", BigInteger, nullable=False),  # local clock, unix seconds
+    Column("begun_at", BigInteger),  # the edit that may have made it a signal; NULL: `at`
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("signals_of_album", "source_chat_id", "album_id"),
     sqlite_autoincrement=True,  # a signal's id is never used again: caches are keyed by it
@@ -123,6 +124,17 @@ decisions = Table(
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("decisions_of_signal", "signal_id"),
     Index("decisions_by_age", "at"),
+)
+
+# Edits of recorded messages by authors who are permitted no more: what is posted stays as it is.
+# The latest of each message.
+refused_edits = Table(
+    "refused_edits",
+    metadata,
+    Column("source_chat_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("source_message_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger),  # of the edit, unix seconds; NULL: not told
+    Column("recorded_at", BigInteger, nullable=False),  # local clock, unix seconds
 )
 
 # How far Telegram's updates are dealt with, per update box.
@@ -289,4 +301,17 @@ _ORDERS: Final = (
     "ALTER TABLE decisions ADD COLUMN reply_to_message_id BIGINT",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _CATCHING_UP, _ORDERS)
+_RULES: Final = (
+    "ALTER TABLE signals ADD COLUMN begun_at BIGINT",
+    """
+    CREATE TABLE refused_edits (
+        source_chat_id BIGINT NOT NULL,
+        source_message_id BIGINT NOT NULL,
+        at BIGINT,
+        recorded_at BIGINT NOT NULL,
+        PRIMARY KEY (source_chat_id, source_message_id)
+    )
+    """,
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _CATCHING_UP, _ORDERS, _RULES)

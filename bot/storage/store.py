@@ -58,6 +58,7 @@ from bot.storage.schema import (
     moved_chats,
     orders,
     posts,
+    refused_edits,
     signal_updates,
     signals,
 )
@@ -195,7 +196,8 @@ class SignalStore:
             **self._message_row(message),
             **_fields_row(fields),
             "source_user_id": author,
-            "last_owner_activity": message.at,
+            "last_owner_activity": message.begun_at,
+            "begun_at": message.begun_at if message.begun_at > message.at else None,
             "marker": marker,
         }
 
@@ -488,19 +490,36 @@ class SignalStore:
         return await self._write(partial(self._edit, message=message, fields=fields))
 
     def _edit(self, db: Connection, *, message: IncomingMessage, fields: SignalFields) -> bool:
+        found = _recorded_by(db, message)
+        if found is None:
+            return False
+        (table, row), content = found, _content_row(message)
+        if not _same_content(row, content):
+            if table is signals:
+                content |= _fields_row(fields)
+            db.execute(update(table).where(table.c.id == row["id"]).values(content))
+            _mark_edited(db, message.ref)
+        return True
+
+    async def refuse_edit(self, message: IncomingMessage) -> bool:
+        """Leave what is recorded as it is, and keep that its author tried; False: nothing to refuse.
+
+        That is where the message is not recorded as theirs, or nothing that is relayed has changed.
+        """
         key = {"source_chat_id": message.chat_id, "source_message_id": message.id}
-        content = _content_row(message)
-        for table in (signals, signal_updates):
-            row = db.execute(select(table).where(_is_message(table)), key).mappings().first()
-            if row is None or row["source_user_id"] != message.author:
-                continue
-            if not _same_content(row, content):
-                if table is signals:
-                    content |= _fields_row(fields)
-                db.execute(update(table).where(table.c.id == row["id"]).values(content))
-                _mark_edited(db, message.ref)
+        row = {**key, "at": message.edited_at, "recorded_at": int(self._clock())}
+        query = on_conflict_insert(refused_edits)
+        latest = {name: query.excluded[name] for name in ("at", "recorded_at")}
+        query = query.on_conflict_do_update(index_elements=list(key), set_=latest)
+
+        def write(db: Connection) -> bool:
+            found = _recorded_by(db, message)
+            if found is None or _same_content(found[1], _content_row(message)):
+                return False
+            db.execute(query, row)
             return True
-        return False
+
+        return await self._write(write)
 
     async def delete(self, chat_id: ChatId, ids: Sequence[MessageId]) -> int:
         """Have the posts of deleted source messages deleted, the pending ones never sent.
@@ -909,6 +928,16 @@ def _same_content(row: RowMapping, content: Mapping[str, Any]) -> bool:
         return of["text"], of["entities"], of["media_kind"], file
 
     return comparable(row) == comparable(content)
+
+
+def _recorded_by(db: Connection, message: IncomingMessage) -> tuple[Table, RowMapping] | None:
+    """Where the message is recorded as one of this author's; None: nowhere."""
+    key = {"source_chat_id": message.chat_id, "source_message_id": message.id}
+    for table in (signals, signal_updates):
+        row = db.execute(select(table).where(_is_message(table)), key).mappings().first()
+        if row is not None and row["source_user_id"] == message.author:
+            return table, row
+    return None
 
 
 def _mark_edited(db: Connection, ref: MessageRef) -> None:

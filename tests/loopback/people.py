@@ -84,12 +84,15 @@ class Person:
         topic: Topic | None = None,
         signature: str | None = None,
         silent: bool = False,
+        via_bot: "Person | None" = None,
+        scheduled: bool = False,
     ) -> Message:
         """A message; with a photo, document or another of the `media` `text` is its caption.
 
         `as_channel`: sent as that channel. `anonymous`: an admin who writes as the group.
         In a channel it is always the channel that speaks. `reply_elsewhere`: the chat that
-        `reply_to` is in, where it is not this one.
+        `reply_to` is in, where it is not this one. `via_bot`: an inline bot wrote it.
+        `scheduled`: it was written before.
         """
         place = self._place(to)
         message = self._draft(place, text, entities, photo or document or media)
@@ -102,6 +105,8 @@ class Person:
         message.topic = topic.id if topic else self._topic_of(reply_to)
         message.signature = signature
         message.silent = silent
+        message.via_bot = None if via_bot is None else via_bot.account
+        message.scheduled = scheduled
         return self._desk.world.post(message)[0]
 
     async def sends_album(

@@ -185,6 +185,8 @@ class View:
             media=message.media.raw() if message.media else None,
             reply_markup=message.keyboard,
             fwd_from=self._forward(message.forward),
+            via_bot_id=self.peer(message.via_bot).user_id if message.via_bot else None,
+            from_scheduled=message.scheduled or None,
             edit_date=message.edit_date,
             grouped_id=message.album,
             post_author=message.signature,

@@ -247,6 +247,8 @@ class Message:
     signature: str | None = None
     pinned: bool = False
     silent: bool = False
+    via_bot: Account | None = None
+    scheduled: bool = False
     random_id: int | None = None
     edit_date: int | None = None
     deleted: bool = False
