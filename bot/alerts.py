@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from bot.errors import TargetUnavailable
+from bot.errors import RetryLater, TargetUnavailable
 from bot.models import PostState
 from bot.operator.links import link
 from bot.operator.wording import duration
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from datetime import timedelta
 
     from bot.models import Post
 
@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 AT_MOST_EVERY: Final = 3_600  # seconds, for each kind
 LOOK_EVERY: Final = 60.0  # seconds
+LONG_WAIT: Final = timedelta(minutes=1)
 LAST_WORDS: Final = 3.0  # seconds
 REFUSED: Final = {
     PostState.PENDING: "Telegram refused a post",
@@ -35,6 +36,8 @@ REFUSED: Final = {
 class Kind(StrEnum):
     TARGET = "target"  # takes nothing from us
     POSTS = "posts"  # fail
+    ASIDE = "aside"  # posts that keep failing
+    FLOOD = "flood"  # waits that Telegram asks for
     CACHE = "cache"  # is done without
     SILENCE = "silence"  # in the source
     LOGIN = "login"  # has ended
@@ -46,7 +49,7 @@ class Facts(Protocol):
 
 
 class Alerts:
-    """A `relay.Watch` among others. `tell` reaches the operators and does not raise.
+    """A `worker.Watch` among others. `tell` reaches the operators and does not raise.
 
     `silence`: after how long without a word in the source they are told; None: never. `clock` is
     unix seconds, `sleep` takes seconds; `patience` is seconds for the last words.
@@ -91,6 +94,21 @@ class Alerts:
                 f"Target {error.chat_id} takes nothing: {error}. Posts are kept, and tried again "
                 f"in {again}.",
             )
+        elif isinstance(error, RetryLater) and error.after is not None and error.after > LONG_WAIT:
+            long = duration(error.after.total_seconds())
+            self._raise(
+                Kind.FLOOD,
+                f"Telegram lets the bot do something again in {long} only: {error}. Whatever needs "
+                "that waits in order, all else goes on.",
+            )
+
+    def set_aside(self, post: Post) -> None:
+        where = f"post {post.id} of {link(post.source)}"
+        self._raise(
+            Kind.ASIDE,
+            f"Telegram fails each time at {where} and gives no reason. It is set aside, others go "
+            "before it, and it is tried again now and then.",
+        )
 
     def failed(self, post: Post) -> None:
         what = REFUSED.get(post.state, "Telegram refused a post")

@@ -9,7 +9,8 @@ BotError                    one line for the operator, no traceback; `exit_code`
 ├── TelegramError           Telegram did not do what was asked
 │   ├── RetryLater          nothing is wrong with the request: the same again, after a while
 │   ├── TargetUnavailable   the chat takes nothing from us: pause it, tell the operator
-│   ├── ParentGone          what it was to answer is no longer there: send it unthreaded
+│   ├── ParentGone          what it was to answer is no longer there: answer its ancestor
+│   ├── PostGone            what was to be edited is no longer there: there is nothing to do
 │   ├── SentBefore          it was taken before, and not said as which message: look for it
 │   ├── PostRefused         this one message will never be taken: mark it failed, go on
 │   └── LoggedOut           the session or token is void: stop, with the queue intact
@@ -82,6 +83,10 @@ class TargetUnavailable(TelegramError):
 
 
 class ParentGone(TelegramError):
+    pass
+
+
+class PostGone(TelegramError):
     pass
 
 

@@ -28,16 +28,16 @@ from bot.storage import records
 from bot.telegram.admin import AdminChat
 from bot.telegram.client import Following, Telegram
 from bot.telegram.existing import ExistingMessages
+from bot.worker import Watches
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-    from datetime import timedelta
     from pathlib import Path
 
     from bot.config import Settings
-    from bot.models import Backlog, ChatId, Event, Post
-    from bot.relay import Watch
+    from bot.models import Backlog, ChatId, Event
     from bot.telegram.client import Me
+    from bot.worker import Watch
 
 log = structlog.get_logger(__name__)
 
@@ -428,25 +428,6 @@ class Admins(NamedTuple):
             if isinstance(lost, LoggedOut) and not (renewing and isinstance(lost, VoidLogin)):
                 self.alerts.login_lost(lost)
                 await self.alerts.last_words()
-
-
-class Watches:
-    """Several that are told what becomes of posts."""
-
-    def __init__(self, watches: Iterable[Watch]) -> None:
-        self._watches = watches
-
-    def done(self, post: Post) -> None:
-        for watch in self._watches:
-            watch.done(post)
-
-    def delayed(self, error: Exception, wait: timedelta) -> None:
-        for watch in self._watches:
-            watch.delayed(error, wait)
-
-    def failed(self, post: Post) -> None:
-        for watch in self._watches:
-            watch.failed(post)
 
 
 class Facts:

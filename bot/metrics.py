@@ -103,7 +103,7 @@ class Metrics:
             self.hits[decision.tier] += 1
             self._hits.labels(decision.tier).inc()
 
-    # ── what the relay does (see `relay.Watch`) ──
+    # ── what the relay does (see `worker.Watch`) ──
 
     def done(self, post: Post) -> None:
         self.moved_at = self._clock()
@@ -123,6 +123,10 @@ class Metrics:
     def failed(self, _post: Post) -> None:
         self.moved_at = self._clock()
         self._posts.labels("failed").inc()
+
+    def set_aside(self, _post: Post) -> None:
+        self.moved_at = self._clock()
+        self._posts.labels("set_aside").inc()
 
     # ── what is so ──
 

@@ -158,6 +158,11 @@ class Media:
     kind: str  # the Bot API's name: "photo", "video", "document", "voice", "poll", …
     file_id: str | None = None  # None: known to exist, not at hand (an export)
 
+    @property
+    def identity(self) -> str:
+        """Which medium it is. A file's reference, the last part of its id, differs each time."""
+        return f"{self.kind} {(self.file_id or '').rpartition(':')[0]}"
+
 
 class Indirect(StrEnum):
     """How a message came to be sent, if its author did not type it there and then."""
@@ -286,7 +291,24 @@ class PostState(StrEnum):
     EDIT = "edit"  # sent, and the source message was edited since
     DELETE = "delete"  # sent, and the source message was deleted since
     DELETED = "deleted"  # gone from the target chat, or never sent at all
-    FAILED = "failed"  # Telegram will never take it
+    FAILED = "failed"  # Telegram refused what was to be done; it may stand there all the same
+    GONE = "gone"  # was sent, and somebody else deleted it in the target chat
+
+
+class Method(StrEnum):
+    """What of Telegram's is called for a post. A flood wait is told for one of them."""
+
+    SEND = "send"  # a text, a medium or an album alike: they are one line, and stay in order
+    EDIT = "edit"
+    DELETE = "delete"
+
+
+class Content(NamedTuple):
+    """What a source message said in one of its versions."""
+
+    text: str
+    entities: tuple[Entity, ...]
+    media: Media | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +330,17 @@ class Post:
     album_id: int | None
     attempts: int
     recorded_at: UnixTime  # local clock
+    shown_media: str | None = None  # `Media.identity` of what stands there; None: none, or unknown
+    sent_as: Content | None = None  # of a doubt: what was sent then; None: what it says now
+    sent_after: MessageId | None = None  # the newest of ours in the target before it was sent
+    sent_to: ChatId | None = None  # of a doubt: the basic group that the target was; None: none
+
+    @property
+    def method(self) -> Method:
+        """What is to be called for it next. To delete what is in doubt, it is said again first."""
+        if self.state is PostState.PENDING or self.target_message_id is None:
+            return Method.SEND
+        return Method.EDIT if self.state is PostState.EDIT else Method.DELETE
 
     @property
     def in_doubt(self) -> bool:

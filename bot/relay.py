@@ -13,17 +13,16 @@ import asyncio
 import hashlib
 import random
 import struct
+import time
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import structlog
 
 from bot.errors import (
-    DatabaseError,
-    LoggedOut,
     ParentGone,
+    PostGone,
     PostRefused,
     RetryLater,
     SentBefore,
@@ -31,11 +30,14 @@ from bot.errors import (
 )
 from bot.models import AlbumPart, Entity, MessageId, PostState
 from bot.presentable import presentable
+from bot.worker import Line, Unwatched, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+    from datetime import timedelta
 
     from bot.models import ChatId, Media, MessageRef, Post
+    from bot.worker import Watch
 
 log = structlog.get_logger(__name__)
 
@@ -48,24 +50,21 @@ HIGH_SURROGATES: Final = range(0xD8, 0xDC)
 # https://core.telegram.org/bots/api#editmessagemedia
 REPLACEABLE: Final = frozenset({"photo", "video", "animation", "audio", "document"})
 CAPTIONED: Final = REPLACEABLE | {"voice"}
-AT_ONCE: Final = timedelta(0)
-RETRY: Final = timedelta(seconds=1)  # doubled with each attempt
-RETRY_AT_MOST: Final = timedelta(minutes=1)
-UNAVAILABLE: Final = timedelta(seconds=5)  # doubled with each attempt
-UNAVAILABLE_AT_MOST: Final = timedelta(minutes=10)
+PARENTS_TRIED: Final = 3  # of those that stand, as far as it can be seen
 LOOKED_FOR: Final = 8  # times, for what was posted before; some four minutes
-AFTER_A_FAILURE: Final = timedelta(seconds=5)
 
 
-class Outbox(Protocol):
-    async def take_posts(self, target: ChatId) -> list[Post]: ...
+class Outbox(Line, Protocol):
     async def last_posted(self, target: ChatId) -> MessageId: ...
+    async def posted_after(self, target: ChatId, message_id: MessageId) -> set[MessageId]: ...
+    async def ancestors(self, post: Post) -> list[MessageId]: ...
     async def add_parts(self, post: Post, parts: int) -> None: ...
     async def post_sent(self, post: Post, message_id: MessageId) -> None: ...
     async def post_edited(self, post: Post) -> None: ...
     async def post_deleted(self, post: Post) -> None: ...
     async def post_failed(self, post: Post, error: str) -> None: ...
-    async def post_delayed(self, post: Post, error: str, *, in_doubt: bool) -> None: ...
+    async def post_unsent(self, post: Post) -> None: ...
+    async def messages_gone(self, target: ChatId, ids: Iterable[MessageId]) -> None: ...
 
 
 class Sender(Protocol):
@@ -111,34 +110,21 @@ class Sender(Protocol):
     async def delete(self, target: ChatId, ids: Sequence[MessageId]) -> None: ...
 
     async def find(
-        self, target: ChatId, text: str | None, media: Media | None, *, after: MessageId
+        self,
+        target: ChatId,
+        text: str,
+        media: Media | None,
+        *,
+        after: MessageId,
+        known: Collection[MessageId],
     ) -> MessageId | None: ...
 
-
-class Watch(Protocol):
-    """Told what becomes of posts."""
-
-    def done(self, post: Post) -> None:
-        """It was sent, edited or deleted, as its state asked for."""
-
-    def delayed(self, error: Exception, wait: timedelta) -> None: ...
-
-    def failed(self, post: Post) -> None: ...
-
-
-class Unwatched:
-    """A `Watch` that looks away."""
-
-    def done(self, post: Post) -> None: ...
-
-    def delayed(self, error: Exception, wait: timedelta) -> None: ...
-
-    def failed(self, post: Post) -> None: ...
+    async def standing(self, target: ChatId, ids: Sequence[MessageId]) -> set[MessageId]: ...
 
 
 class Relay:
     """`mentions`: of users are relayed as such. `sleep` takes seconds; `jitter` gives 0 to 1, so
-    that relays do not knock in step.
+    that relays do not knock in step; `clock` is monotonic, in seconds.
     """
 
     def __init__(
@@ -151,85 +137,72 @@ class Relay:
         mentions: bool = False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._mentions = mentions
         self._outbox = outbox
         self._sender = sender
         self._target = target
         self._watch = watch or Unwatched()
-        self._sleep = sleep
-        self._jitter = jitter
-        self._wake = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._paused = False
+        self._worker = Worker(
+            outbox,
+            self.deliver,
+            target,
+            watch=self._watch,
+            sleep=sleep,
+            jitter=jitter,
+            clock=clock,
+        )
 
     def wake(self) -> None:
         """There is something new in the outbox."""
-        self._wake.set()
+        self._worker.wake()
 
     def pause(self) -> None:
-        """Begin no further post, until `resume`. The one in hand is finished."""
-        self._paused = True
+        """Begin no further post, until `resume`. What is in hand is finished."""
+        self._worker.pause()
 
     def resume(self) -> None:
-        self._paused = False
-        self._wake.set()
+        self._worker.resume()
 
     def stop(self) -> None:
-        """End `run` after the post in hand."""
-        self._stopping.set()
-        self._wake.set()
+        """End `run` after what is in hand."""
+        self._worker.stop()
 
     async def run(self) -> None:
         """Post until told to stop. Raises `LoggedOut`; every other trouble is waited out."""
-        while not self._stopping.is_set():
-            self._wake.clear()
-            try:
-                pause = None if self._paused else await self.post_next()
-            except LoggedOut:
-                raise
-            except DatabaseError as exc:
-                log.warning("table does not answer, posting waits", error=str(exc))
-                pause = AFTER_A_FAILURE
-            except Exception:
-                # The row is as it was, so the next round tries it again.
-                log.exception("relay round failed", target=self._target)
-                pause = AFTER_A_FAILURE
-            if pause is None:
-                await self._wake.wait()
-            elif pause > AT_ONCE:
-                await self._rest(pause)
-
-    async def _rest(self, pause: timedelta) -> None:
-        seconds = pause.total_seconds() * (1 + self._jitter() / 10)
-        waiting = {
-            asyncio.ensure_future(self._sleep(seconds)),
-            asyncio.ensure_future(self._stopping.wait()),
-        }
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waiting:
-                each.cancel()
+        await self._worker.run()
 
     async def post_next(self) -> timedelta | None:
         """Deal with the first in line. Tells how long to wait for the next; None: until woken."""
-        posts = await self._outbox.take_posts(self._target)
-        if not posts:
-            return None
+        return await self._worker.post_next()
+
+    # ── one post, or one album ──
+
+    async def deliver(self, posts: Sequence[Post]) -> None:
+        """Raises `RetryLater`, `TargetUnavailable` and `LoggedOut`; the rows are as they were."""
+        for post in posts:
+            if post.sent_to is not None:
+                await self._settle(post, post.sent_to)
+        if all(post.sent_to is None for post in posts):
+            await self._do_or_fail(list(posts))
+
+    async def _settle(self, post: Post, before: ChatId) -> None:
+        """It may stand in the basic group that the target was. If not, it is to be sent anew."""
         try:
-            await self._do_or_fail(posts)
-        except RetryLater as exc:
-            wait = exc.after or _doubled(RETRY, posts[0].attempts, RETRY_AT_MOST)
-            # A flood wait is a refusal. All else may have gone through without our knowing.
-            return await self._delay(posts, exc, wait, in_doubt=exc.after is None)
+            found = await self._look_for(post, before)
         except TargetUnavailable as exc:
-            wait = _doubled(UNAVAILABLE, posts[0].attempts, UNAVAILABLE_AT_MOST)
-            log.warning(
-                "target chat takes nothing, posts are kept", target=self._target, error=str(exc)
-            )
-            return await self._delay(posts, exc, wait, in_doubt=False)
-        return AT_ONCE
+            await self._refused(post, f"it may stand in {before}, which cannot be read: {exc}")
+            return
+        if found is None:
+            await self._outbox.post_unsent(post)
+            return
+        there = replace(post, target=before, target_message_id=found)
+        if post.state is PostState.DELETE:
+            await self._sender.delete(before, [found])
+        await self._outbox.post_sent(there, found)
+        if post.state is PostState.DELETE:
+            await self._outbox.post_deleted(there)
 
     async def _do_or_fail(self, posts: list[Post]) -> None:
         try:
@@ -237,24 +210,18 @@ class Relay:
         except PostRefused as exc:
             await self._fail(posts, exc)
 
-    async def _delay(
-        self, posts: list[Post], exc: Exception, wait: timedelta, *, in_doubt: bool
-    ) -> timedelta:
-        log.info("post delayed", post_id=posts[0].id, seconds=wait.total_seconds(), error=str(exc))
-        for post in posts:
-            await self._outbox.post_delayed(post, str(exc), in_doubt=in_doubt)
-        self._watch.delayed(exc, wait)
-        return wait
-
     async def _fail(self, posts: list[Post], exc: PostRefused) -> None:
         if len(posts) > 1:
             # One part spoils the album. Sent one by one, the others still arrive.
             for post in posts:
                 await self._do_or_fail([post])
             return
-        log.error("post refused by Telegram", post_id=posts[0].id, error=str(exc))
-        await self._outbox.post_failed(posts[0], str(exc))
-        self._watch.failed(posts[0])
+        await self._refused(posts[0], str(exc))
+
+    async def _refused(self, post: Post, error: str) -> None:
+        log.error("post refused by Telegram", post_id=post.id, error=error)
+        await self._outbox.post_failed(post, error)
+        self._watch.failed(post)
 
     async def _do(self, posts: list[Post]) -> None:
         post = posts[0]
@@ -287,25 +254,62 @@ class Relay:
             # Nothing in it can change. A live location moves by edits, many of them.
             await self._outbox.post_edited(post)
             return
-        if post.part == 0 and len(chunks) > 1:
-            await self._outbox.add_parts(post, len(chunks))
         chunk = chunks[post.part]
-        replaces = post.part == 0 and post.media is not None and post.media.kind in REPLACEABLE
-        await self._sender.edit(
-            self._target,
-            message_id,
-            chunk.text,
-            chunk.entities,
-            post.media if replaces else None,
-            source=post.source,
-        )
+        try:
+            await self._sender.edit(
+                self._target,
+                message_id,
+                chunk.text,
+                chunk.entities,
+                _replacement(post),
+                source=post.source,
+            )
+        except PostGone as exc:
+            log.info("a post was deleted in the target", post_id=post.id, error=str(exc))
+            await self._outbox.messages_gone(self._target, [message_id])
+            return
+        if post.part == 0 and len(chunks) > 1:
+            # Now, for its parts are sent beside the edits: not before it has become their first.
+            await self._outbox.add_parts(post, len(chunks))
         await self._outbox.post_edited(post)
 
     async def _send(self, posts: list[Post]) -> None:
+        """Below what it answers, as far as that stands; else below the nearest that does."""
+        refused: list[MessageId] = []
+        while True:
+            ancestors = await self._standing(posts[0], again=bool(refused))
+            left = [each for each in ancestors if each not in refused]
+            reply_to = left[0] if left and len(refused) < PARENTS_TRIED else None
+            try:
+                return await self._send_to(posts, reply_to)
+            except ParentGone:
+                if reply_to is None:
+                    raise
+                refused.append(reply_to)  # a moment ago it stood there
+
+    async def _standing(self, post: Post, *, again: bool) -> list[MessageId]:
+        """What it may answer, the nearest first. `again`: the nearest may have gone by now.
+
+        Looked up, since Telegram may take an answer to a deleted message, and post it below
+        nothing.
+        """
+        if post.reply_to is None:
+            return []
+        nearest = [post.reply_to]
+        if not again and await self._stand(nearest) == set(nearest):
+            return nearest
+        ancestors = await self._outbox.ancestors(post)
+        there = await self._stand(ancestors)
+        await self._outbox.messages_gone(self._target, set(ancestors) - there)
+        return [each for each in ancestors if each in there]
+
+    async def _stand(self, ids: Sequence[MessageId]) -> set[MessageId]:
         try:
-            await self._send_to(posts, posts[0].reply_to)
-        except ParentGone:
-            await self._send_to(posts, None)
+            return await self._sender.standing(self._target, ids)
+        except (RetryLater, TargetUnavailable) as exc:
+            # The message is not to wait for this: its sending tells whether it may be sent.
+            log.info("it is not known whether what is answered stands", error=str(exc))
+            return set(ids)
 
     async def _send_to(self, posts: list[Post], reply_to: MessageId | None) -> None:
         if len(posts) > 1 and all(post.media is not None for post in posts):
@@ -317,9 +321,10 @@ class Relay:
 
     async def _send_one(self, post: Post, reply_to: MessageId | None) -> None:
         chunks = self._chunks(post)
+        message_id = await self._send_chunk(post, chunks[post.part], reply_to)
         if post.part == 0 and len(chunks) > 1:
             await self._outbox.add_parts(post, len(chunks))
-        await self._sent(post, await self._send_chunk(post, chunks[post.part], reply_to))
+        await self._sent(post, message_id)
 
     async def _send_chunk(self, post: Post, chunk: Chunk, reply_to: MessageId | None) -> MessageId:
         to, random_id = self._target, random_id_of(post)
@@ -339,23 +344,40 @@ class Relay:
                 random_id=random_id,
             )
         except SentBefore:
-            return await self._find(post, chunk, media)
+            return await self._find(post)
 
-    async def _find(self, post: Post, chunk: Chunk, media: Media | None) -> MessageId:
-        """What was taken before without our learning as which message.
-
-        Posts are sent one after the other, so it is the first of ours behind the newest known one.
-        If it was edited since, it stands there with a text that nobody has kept.
-        """
-        edited = post.sent_version not in {None, post.version}
-        text = None if edited else chunk.text
-        after = await self._outbox.last_posted(self._target)
-        found = await self._sender.find(self._target, text, media, after=after)
+    async def _find(self, post: Post) -> MessageId:
+        """What was taken before without our learning as which message."""
+        found = await self._look_for(post, self._target)
         if found is not None:
             return found
         if post.attempts >= LOOKED_FOR:
-            raise PostRefused("it was posted before, and cannot be found")
+            raise PostRefused(
+                "it was taken before and may stand there, but no post can be proven to be it"
+            )
         raise RetryLater("it was posted before, and is not to be found yet")
+
+    async def _look_for(self, post: Post, chat: ChatId) -> MessageId | None:
+        """Which message of ours it is there; None: none that can be proven to be it.
+
+        As it was sent: if its source was edited since, it stands there with the text of then.
+        """
+        if post.sent_as is not None:
+            text, entities, media = post.sent_as
+            post = replace(post, text=text, entities=entities, media=media)
+        elif post.sent_version not in {None, post.version}:
+            return None  # an older program sent it, and kept no text
+        chunks = self._chunks(post)
+        if post.part >= len(chunks):
+            return None
+        after = post.sent_after
+        if after is None:
+            after = await self._outbox.last_posted(chat)
+        known = await self._outbox.posted_after(chat, after)
+        medium = post.media if post.part == 0 else None
+        return await self._sender.find(
+            chat, chunks[post.part].text, medium, after=after, known=known
+        )
 
     async def _send_album(self, posts: list[Post], reply_to: MessageId | None) -> None:
         texts = [self._chunks(post) for post in posts]
@@ -388,6 +410,17 @@ class Relay:
         )
 
 
+def _replacement(post: Post) -> Media | None:
+    """The medium that an edit is to put there; None: what stands there stays.
+
+    The same again may be refused for reasons that have nothing to do with the words.
+    """
+    media = post.media
+    if post.part or media is None or media.kind not in REPLACEABLE:
+        return None
+    return None if media.identity == post.shown_media else media
+
+
 def random_id_of(post: Post) -> int:
     """63 bits that say which post this is, on every host and after every restart.
 
@@ -399,11 +432,6 @@ def random_id_of(post: Post) -> int:
     if post.part and version:
         what += struct.pack(">q", version)
     return int.from_bytes(hashlib.blake2b(what, digest_size=8).digest()) >> 1
-
-
-def _doubled(first: timedelta, attempts: int, at_most: timedelta) -> timedelta:
-    doubled: timedelta = first * 2 ** min(attempts, 20)
-    return min(doubled, at_most)
 
 
 class Chunk(NamedTuple):

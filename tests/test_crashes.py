@@ -107,6 +107,9 @@ class FakeTarget:
     async def edit(self, _target, message_id, text, _entities, _media, *, source):
         self.shown[message_id][0] = text
 
+    async def standing(self, _target, ids):
+        return set(ids) & set(self.shown)
+
     async def delete(self, _target, ids):
         for message_id in ids:
             self.shown.pop(message_id, None)

@@ -20,7 +20,7 @@ from rich.console import Console
 from bot.app import open_core, open_tables
 from bot.config import Settings
 from bot.lock import locked
-from bot.models import AfterTtl, Cursor, MessageId
+from bot.models import AfterTtl, Cursor, MessageId, Method
 from bot.operator.flows import find_signal, overview, thread
 from bot.operator.shown import show_flows, show_rows, show_thread
 from bot.operator.status import as_rows, status
@@ -263,7 +263,7 @@ async def test_of_a_flow_whose_owners_activity_is_lost_why_says_that(story):
 async def test_why_tells_of_a_post_that_was_deleted_with_its_source(story):
     async with story.bot() as core:
         await core.edits.deleted(GROUP, [MessageId(1)])
-        (post,) = await core.store.take_posts(TARGET)
+        (post,) = await core.store.take_posts(TARGET, Method.DELETE)
         waiting = await story.why(1)
         await core.store.post_deleted(post)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bot.handlers.edit_handler import EditHandler
 from bot.models import (
     ChatId,
+    Content,
     Decision,
     Entity,
     Media,
     MessageId,
+    Method,
     Outcome,
     PostState,
     Reason,
@@ -18,6 +22,7 @@ from bot.models import (
     Tier,
 )
 from bot.signals import Markers
+from bot.storage import records
 from tests.people import ALICE, BOB, GROUP, TARGET, says
 
 OTHER = TARGET - 1
@@ -287,25 +292,309 @@ async def test_an_edit_during_the_sending_is_not_forgotten(record, store, send_a
     assert await send_all() == []
 
 
-async def test_an_edit_that_telegram_refuses_leaves_the_post_as_it_stands(record, store, send_all):
-    """It is answered, edited again and deleted like any other."""
+async def refused_edit(record, store, send_all):
+    """A post that shows outdated words, for Telegram refused the new ones."""
     message = await record(says(ALICE, "#idea BTC"))
     await send_all()
     await store.edit(says(ALICE, "#idea ETH", number=message.id), SignalFields())
     (edit,) = await store.take_posts(TARGET)
     await store.post_failed(edit, "MESSAGE_EDIT_TIME_EXPIRED")
     assert await store.take_posts(TARGET) == []
+    return message, edit
+
+
+async def post_of(store, message):
+    (post,) = await store.ask(lambda db: records.posts_of(db, message.ref))
+    return post
+
+
+async def test_an_edit_that_telegram_refuses_is_a_failure_that_can_be_retried(
+    record, store, send_all
+):
+    message, edit = await refused_edit(record, store, send_all)
+
+    post = await post_of(store, message)
+    assert (post.state, post.refused) == (PostState.FAILED, PostState.EDIT)
+    assert (post.error, post.target_message_id) == ("MESSAGE_EDIT_TIME_EXPIRED", 700)
+
+    assert await store.retry() == [edit.id]
+    (again,) = await send_all()
+    assert (again.state, again.text, again.target_message_id) == (PostState.EDIT, "#idea ETH", 700)
+    assert (await post_of(store, message)).state is PostState.SENT
+
+
+async def test_a_post_whose_edit_was_refused_is_answered_edited_and_deleted_like_any_other(
+    record, store, send_all
+):
+    message, _ = await refused_edit(record, store, send_all)
 
     await record(says(ALICE, "TP1", to=message))
     (update,) = await send_all()
     await store.edit(says(ALICE, "#idea SOL", number=message.id), SignalFields())
     (again,) = await send_all()
-    await store.delete(GROUP, [message.id])
-    (deletion,) = await store.take_posts(TARGET)
-
     assert update.reply_to == 700
     assert (again.state, again.text) == (PostState.EDIT, "#idea SOL")
-    assert deletion.state is PostState.DELETE
+
+    other, _ = await refused_edit(record, store, send_all)
+    await store.delete(GROUP, [other.id])
+    (deletion,) = await store.take_posts(TARGET)
+    assert (deletion.state, deletion.target_message_id) == (PostState.DELETE, 700)
+
+
+@pytest.mark.parametrize("change", ["edited", "deleted"])
+async def test_what_came_during_an_edit_that_was_refused_is_still_to_be_done(
+    record, store, send_all, change
+):
+    message = await record(says(ALICE, "#idea BTC"))
+    await send_all()
+    await store.edit(says(ALICE, "#idea ETH", number=message.id), SignalFields())
+    (in_hand,) = await store.take_posts(TARGET)
+    if change == "edited":
+        await store.edit(says(ALICE, "#idea SOL", number=message.id), SignalFields())
+    else:
+        await store.delete(GROUP, [message.id])
+    await store.post_failed(in_hand, "MESSAGE_INVALID")
+
+    (post,) = await store.take_posts(TARGET)
+    assert post.state is (PostState.EDIT if change == "edited" else PostState.DELETE)
+
+
+async def test_a_deletion_that_telegram_refuses_is_a_failure_of_a_post_that_stands(
+    record, store, send_all
+):
+    message = await record(says(ALICE, "#idea BTC"))
+    await send_all()
+    await store.delete(GROUP, [message.id])
+    (deletion,) = await store.take_posts(TARGET)
+    await store.post_failed(deletion, "MESSAGE_DELETE_FORBIDDEN")
+
+    post = await post_of(store, message)
+    assert (post.state, post.refused) == (PostState.FAILED, PostState.DELETE)
+    assert await store.take_posts(TARGET) == []
+    await store.retry(post.id)
+    (again,) = await store.take_posts(TARGET)
+    assert (again.state, again.target_message_id) == (PostState.DELETE, 700)
+
+
+@pytest.mark.parametrize("in_doubt", [True, False])
+async def test_a_post_that_is_refused_while_its_source_is_deleted_is_never_sent(
+    record, store, in_doubt
+):
+    message = await record(says(ALICE, "#idea BTC"))
+    (post,) = await store.take_posts(TARGET)
+    if in_doubt:
+        await store.post_delayed(post, "no answer", in_doubt=True)
+        (post,) = await store.take_posts(TARGET)
+    await store.delete(GROUP, [message.id])
+    await store.post_failed(post, "MESSAGE_EMPTY")
+
+    assert await store.retry() == []
+    assert len(await store.take_posts(TARGET)) == in_doubt  # it may stand there
+
+
+# ── what is next ──────────────────────────────────────────────────────────────
+
+
+async def test_new_messages_come_before_deletions_and_those_before_edits(record, store, send_all):
+    edited, deleted = [await record(says(ALICE, "#idea")) for _ in range(2)]
+    await send_all()
+    await store.edit(says(ALICE, "#idea BTC", number=edited.id), SignalFields())
+    await store.delete(GROUP, [deleted.id])
+    await record(says(ALICE, "#idea new"))
+
+    (new,) = await store.take_posts(TARGET)
+    await store.post_sent(new, MessageId(750))
+    (deletion,) = await store.take_posts(TARGET)
+    await store.post_deleted(deletion)
+    (edit,) = await store.take_posts(TARGET)
+
+    assert [new.text, deletion.state, edit.state] == ["#idea new", "delete", "edit"]
+    assert [each.method for each in (new, deletion, edit)] == ["send", "delete", "edit"]
+
+
+async def test_edits_take_turns_so_that_one_who_edits_all_the_time_holds_up_nobody(
+    record, store, send_all
+):
+    messages = [await record(says(ALICE, f"#idea {number}")) for number in range(3)]
+    await send_all()
+    turns, after = [], 0
+    for number in range(6):
+        for message in messages:
+            await store.edit(says(ALICE, f"#idea v{number}", number=message.id), SignalFields())
+        (post,) = await store.take_posts(TARGET, Method.EDIT, after=after)
+        assert post.text == f"#idea v{number}"  # the newest version, whenever it came
+        turns.append(messages.index(next(m for m in messages if m.ref == post.source)))
+        after = post.id
+
+    assert turns == [0, 1, 2, 0, 1, 2]
+
+
+async def test_what_is_set_aside_holds_nobody_up_and_replies_hang_on_the_nearest_that_stands(
+    record, store, send_all
+):
+    signal = await record(says(ALICE, "#idea"))
+    update = await record(says(ALICE, "TP1", to=signal))
+    await record(says(ALICE, "TP2", to=update))
+    (first,) = await store.take_posts(TARGET)
+    await store.post_sent(first, MessageId(50))
+    (poison,) = await store.take_posts(TARGET)
+    await store.post_delayed(poison, "500", in_doubt=True)
+    await store.set_aside(poison)
+
+    (after,) = await send_all()
+    assert (after.text, after.reply_to) == ("TP2", 50)
+    assert await store.take_aside(TARGET, but={poison.id}) == []
+
+    (again,) = await store.take_aside(TARGET)
+    assert (again.id, again.text, again.reply_to) == (poison.id, "TP1", 50)
+    await store.post_sent(again, MessageId(90))
+    await record(says(ALICE, "TP3", to=update))
+    (late,) = await send_all()
+    assert late.reply_to == 90
+    assert await store.take_aside(TARGET) == []
+
+
+async def test_no_later_part_of_a_text_goes_before_one_that_is_set_aside(record, store, send_all):
+    await record(says(ALICE, "#idea long"))
+    await record(says(ALICE, "#idea next"))
+    (first,) = await store.take_posts(TARGET)
+    await store.add_parts(first, 2)
+    await store.set_aside(first)
+
+    assert [post.text for post in await send_all()] == ["#idea next"]
+
+    (first,) = await store.take_aside(TARGET)
+    await store.post_sent(first, MessageId(60))
+    (second,) = await send_all()
+    assert (second.part, second.reply_to) == (1, 60)
+
+
+@pytest.mark.parametrize("change", ["edit", "delete"])
+async def test_what_says_something_new_is_back_in_the_line(record, store, change):
+    message = await record(says(ALICE, "#idea"))
+    (post,) = await store.take_posts(TARGET)
+    await store.set_aside(post)
+    if change == "edit":
+        await store.edit(says(ALICE, "#idea BTC", number=message.id), SignalFields())
+    else:
+        await store.delete(GROUP, [message.id])
+
+    assert [each.id for each in await store.take_posts(TARGET)] == [post.id]
+    assert await store.take_aside(TARGET) == []
+
+
+# ── threads ───────────────────────────────────────────────────────────────────
+
+
+async def test_a_post_knows_all_that_it_may_answer_the_nearest_first(record, store, send_all):
+    signal = await record(says(ALICE, "#idea"))
+    one = await record(says(ALICE, "1", to=signal))
+    two = await record(says(ALICE, "2", to=one))
+    await send_all()  # 700, 701, 702
+    await record(says(ALICE, "3", to=two))
+    (post,) = await store.take_posts(TARGET)
+    assert (post.reply_to, await store.ancestors(post)) == (702, [702, 701, 700])
+
+    await store.messages_gone(TARGET, [702, 701])
+    (post,) = await store.take_posts(TARGET)
+    assert (post.reply_to, await store.ancestors(post)) == (700, [700])
+
+
+async def test_what_somebody_deleted_in_the_target_is_neither_edited_nor_deleted_nor_retried(
+    record, store, send_all
+):
+    message = await record(says(ALICE, "#idea"))
+    await send_all()
+    await store.messages_gone(TARGET, [700])
+    await store.edit(says(ALICE, "#idea BTC", number=message.id), SignalFields())
+    assert await store.take_posts(TARGET) == []
+    await store.delete(GROUP, [message.id])
+    assert await store.take_posts(TARGET) == []
+    assert await store.retry() == []
+    assert (await post_of(store, message)).state is PostState.GONE
+
+
+# ── doubts ────────────────────────────────────────────────────────────────────
+
+
+async def test_of_a_doubt_is_known_what_was_sent_and_behind_which_message(record, store, send_all):
+    photo, other = Media("photo", "photo:1:2:3"), Media("photo", "photo:7:2:3")
+    await record(says(ALICE, "#idea"))
+    await send_all()
+    message = await record(says(ALICE, "#idea BTC", media=photo))
+    await store.take_posts(TARGET)
+    for text in ("#idea ETH", "#idea SOL"):
+        await store.edit(says(ALICE, text, number=message.id, media=other), SignalFields())
+
+    (post,) = await store.take_posts(TARGET)
+    assert post.sent_as == Content("#idea BTC", (), photo)
+    assert (post.text, post.sent_after, post.shown_media) == ("#idea SOL", 700, "photo photo:1:2")
+
+
+async def test_which_medium_stands_in_the_target_is_known_through_all_edits(
+    record, store, send_all
+):
+    photo, other = Media("photo", "photo:1:2:3"), Media("photo", "photo:7:2:3")
+    message = await record(says(ALICE, "#idea BTC", media=photo))
+    await send_all()
+
+    async def edit(text, media):
+        await store.edit(says(ALICE, text, number=message.id, media=media), SignalFields())
+        (post,) = await store.take_posts(TARGET)
+        return post
+
+    assert (await edit("#idea ETH", photo)).shown_media == photo.identity
+    changed = await edit("#idea ETH", other)
+    assert changed.shown_media == photo.identity
+    await store.post_edited(changed)
+    assert (await edit("#idea SOL", other)).shown_media == other.identity
+
+
+async def test_what_may_stand_in_a_group_that_moved_is_to_be_looked_for_there(record, store):
+    """What certainly does not stand there is sent to the new one, and looked for nowhere."""
+    old, new = ChatId(-77), ChatId(-1000000000077)
+    doubtful = await record(says(ALICE, "#idea 1"), targets=[old])
+    await record(says(ALICE, "#idea 2"), targets=[old])
+    await store.take_posts(old)  # and no answer ever came
+    await store.move_chat(old, new)
+
+    assert await store.take_posts(old) == []
+    (post,) = await store.take_posts(new)
+    assert (post.source, post.sent_to, post.in_doubt) == (doubtful.ref, old, True)
+    await store.post_sent(replace(post, target=old), MessageId(5))
+    (post,) = await store.take_posts(new)
+    assert (post.text, post.sent_to, post.in_doubt) == ("#idea 2", None, False)
+    stands = await post_of(store, doubtful)
+    assert (stands.target, stands.target_message_id, stands.state) == (old, 5, PostState.SENT)
+
+
+async def test_what_does_not_stand_in_the_group_that_moved_is_sent_anew(record, store):
+    old, new = ChatId(-77), ChatId(-1000000000077)
+    message = await record(says(ALICE, "#idea 1"), targets=[old])
+    await store.take_posts(old)
+    await store.move_chat(old, new)
+    (post,) = await store.take_posts(new)
+    await store.post_unsent(post)
+
+    (post,) = await store.take_posts(new)
+    assert (post.target, post.sent_to, post.in_doubt) == (new, None, False)
+    await store.delete(GROUP, [message.id])
+    assert [post.in_doubt for post in await store.take_posts(new)] == [True]  # it was begun
+
+
+async def test_an_answer_that_comes_after_the_group_moved_is_of_the_old_group(record, store):
+    old, new = ChatId(-77), ChatId(-1000000000077)
+    message = await record(says(ALICE, "#idea 1"), targets=[old])
+    (in_hand,) = await store.take_posts(old)
+    await store.move_chat(old, new)
+    await store.post_sent(in_hand, MessageId(5))
+
+    stands = await post_of(store, message)
+    assert (stands.target, stands.target_message_id, stands.state) == (old, 5, PostState.SENT)
+    assert await store.take_posts(new) == []
+
+
+# ── edits and deletions, further ──────────────────────────────────────────────
 
 
 async def test_a_deletion_during_the_sending_is_not_forgotten(record, store):

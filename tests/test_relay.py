@@ -14,24 +14,29 @@ from bot.errors import (
     DatabaseUnavailable,
     LoggedOut,
     ParentGone,
+    PostGone,
     PostRefused,
     RetryLater,
     SentBefore,
     TargetUnavailable,
 )
-from bot.models import Entity, Media, MessageId, MessageRef, Post, PostState
-from bot.relay import (
-    AT_ONCE,
-    CAPTION_LIMIT,
-    LOOKED_FOR,
-    RETRY_AT_MOST,
-    TEXT_LIMIT,
-    UNAVAILABLE_AT_MOST,
-    Relay,
-    random_id_of,
-    split,
+from bot.lane import AT_ONCE
+from bot.models import (
+    ChatId,
+    Content,
+    Entity,
+    Media,
+    MessageId,
+    MessageRef,
+    Method,
+    Post,
+    PostState,
 )
+from bot.relay import CAPTION_LIMIT, LOOKED_FOR, TEXT_LIMIT, Relay, random_id_of, split
+from bot.worker import RETRY_AT_MOST, UNAVAILABLE_AT_MOST
 from tests.people import GROUP, NOON, TARGET
+
+OLD = ChatId(-77)
 
 
 def post(number=1, text="text", **more):
@@ -61,24 +66,56 @@ class FakeOutbox:
     def __init__(self, *posts):
         self.posts = {each.id: each for each in posts}
         self.errors = []
+        self.aside = set()
+        self.gone = set()
+        self.ancestry = []
 
     async def last_posted(self, target):
         return MessageId(600)
 
-    async def take_posts(self, target):
-        taken = self._next_posts()
+    async def take_posts(self, target, method=None, *, but=(), after=0):
+        wanted = list(Method) if method is None else [method]
+        taken = next(filter(None, (self._next_posts(each, but, after) for each in wanted)), [])
         for each in taken:
             if each.sent_version is None:
                 self._set(each, sent_version=each.version)
         return taken
 
-    def _next_posts(self):
-        for each in self.posts.values():
+    async def take_aside(self, target, *, but=()):
+        waiting = {PostState.PENDING, PostState.EDIT, PostState.DELETE}
+        aside = [self.posts[number] for number in sorted(self.aside.difference(but))]
+        return [each for each in aside if each.state in waiting][:1]
+
+    def _next_posts(self, method, but, after):
+        line = self.posts.values()
+        if method is not Method.SEND:
+            line = sorted(line, key=lambda each: (each.id <= after, each.id))
+        for each in line:
+            if each.id in self.aside or each.id in but or each.method is not method:
+                continue
             if each.state in {PostState.PENDING, PostState.EDIT, PostState.DELETE}:
                 if each.album_id is None:
                     return [each]
                 return [part for part in self.posts.values() if part.album_id == each.album_id]
         return []
+
+    async def set_aside(self, post):
+        self.aside.add(post.id)
+
+    async def posted_after(self, target, message_id):
+        return {each.target_message_id for each in self.posts.values() if each.target_message_id}
+
+    async def ancestors(self, post):
+        return [each for each in self.ancestry if each not in self.gone]
+
+    async def messages_gone(self, target, ids):
+        self.gone |= set(ids)
+        for each in self.posts.values():
+            if each.target_message_id in self.gone:
+                self._set(each, state=PostState.GONE)
+
+    async def post_unsent(self, post):
+        self._set(post, sent_version=None, sent_as=None, sent_to=None)
 
     async def add_parts(self, post, parts):
         for part in range(1, parts):
@@ -104,7 +141,7 @@ class FakeOutbox:
         self._set(post, state=PostState.FAILED)
 
     async def post_delayed(self, post, error, *, in_doubt):
-        version = post.version if in_doubt else post.sent_version
+        version = self.posts[post.id].sent_version if in_doubt else post.sent_version
         self._set(post, attempts=self.posts[post.id].attempts + 1, sent_version=version)
 
     def states(self):
@@ -119,6 +156,7 @@ class FakeTelegram:
         self.asked = []
         self.ids = iter(range(700, 800))
         self.found = {"text"}  # of what was sent before, what there is to be found
+        self.deleted = set()  # in the target, by others
 
     def _answer(self, *asked):
         self.asked.append(asked)
@@ -143,9 +181,12 @@ class FakeTelegram:
     async def delete(self, target, ids):
         self._answer("delete", *ids)
 
-    async def find(self, target, text, media, *, after):
+    async def find(self, target, text, media, *, after, known):
         self.asked.append(("find", text, after))
-        return MessageId(after + 1) if text in self.found or (text is None and self.found) else None
+        return MessageId(after + 1) if text in self.found else None
+
+    async def standing(self, target, ids):
+        return set(ids) - self.deleted
 
 
 def relay_of(outbox, telegram, **options):
@@ -218,14 +259,31 @@ async def test_a_post_that_is_not_to_be_found_yet_is_tried_again():
     assert outbox.states() == [PostState.PENDING]
 
 
-async def test_what_was_edited_since_it_was_taken_is_looked_for_by_its_place_alone():
-    """With the text of then it stands there, and nobody has kept that."""
-    outbox = FakeOutbox(post(text="edited", version=1, sent_version=0))
+async def test_what_was_edited_since_it_was_taken_is_looked_for_as_it_was_sent():
+    """Behind the newest of ours by then: what was posted meanwhile may stand behind it."""
+    sent = Content("as sent", (), None)
+    outbox = FakeOutbox(
+        post(text="edited", version=1, sent_version=0, sent_as=sent, sent_after=MessageId(50))
+    )
     telegram = FakeTelegram(SentBefore("RANDOM_ID_DUPLICATE"))
+    telegram.found = {"as sent"}
 
     await relay_of(outbox, telegram).post_next()
 
-    assert telegram.asked[-1] == ("find", None, 600)
+    assert telegram.asked[-1] == ("find", "as sent", 50)
+    assert outbox.posts[1].target_message_id == 51
+
+
+async def test_where_nobody_knows_what_was_sent_no_post_is_taken_for_it():
+    """An older program kept no text, and whatever stands there may be another's."""
+    outbox = FakeOutbox(post(text="edited", version=1, sent_version=0))
+    telegram = FakeTelegram(*[SentBefore("RANDOM_ID_DUPLICATE")] * (LOOKED_FOR + 1))
+    telegram.found = {"edited", None}
+
+    await rounds(relay_of(outbox, telegram), LOOKED_FOR + 1)
+
+    assert outbox.states() == [PostState.FAILED]
+    assert "may stand there" in outbox.errors[0]
 
 
 async def test_what_is_never_found_fails_visibly_and_holds_nobody_up():
@@ -236,7 +294,7 @@ async def test_what_is_never_found_fails_visibly_and_holds_nobody_up():
     await rounds(relay_of(outbox, telegram), LOOKED_FOR + 2)
 
     assert outbox.states() == [PostState.FAILED, PostState.SENT]
-    assert "cannot be found" in outbox.errors[0]
+    assert "may stand there" in outbox.errors[0]
 
 
 async def test_a_flood_wait_amid_the_parts_of_a_spoilt_album_is_waited_out():
@@ -249,11 +307,11 @@ async def test_a_flood_wait_amid_the_parts_of_a_spoilt_album_is_waited_out():
 
 async def test_a_table_that_does_not_answer_delays_and_is_no_traceback(capsys):
     class Locked(FakeOutbox):
-        async def take_posts(self, target):
+        async def take_posts(self, *which, **more):
             if not self.errors:
                 self.errors.append("locked")
                 raise DatabaseUnavailable("database is locked")
-            return await super().take_posts(target)
+            return await super().take_posts(*which, **more)
 
     outbox, telegram, slept = Locked(post()), FakeTelegram(), []
 
@@ -323,6 +381,56 @@ async def test_a_parent_that_is_gone_costs_the_thread_and_not_the_message():
 
     assert telegram.asked == [("text", "text", 5), ("text", "text", None)]
     assert outbox.states() == [PostState.SENT]
+
+
+async def test_a_reply_hangs_on_the_nearest_that_stands_of_all_it_may_answer():
+    """What others deleted is looked up, for Telegram may take an answer to it without a word."""
+    telegram, outbox = FakeTelegram(), FakeOutbox(post(1, reply_to=MessageId(9)))
+    outbox.ancestry, telegram.deleted = [9, 8, 5], {9, 8}
+    await rounds(relay_of(outbox, telegram), 1)
+
+    assert telegram.asked == [("text", "text", 5)]
+    assert outbox.gone == {9, 8}
+
+
+async def test_a_parent_that_goes_while_it_is_answered_costs_one_generation():
+    telegram = FakeTelegram(ParentGone("gone"))
+    outbox = FakeOutbox(post(1, reply_to=MessageId(9)))
+    outbox.ancestry = [9, 8, 5]
+    await rounds(relay_of(outbox, telegram), 1)
+
+    assert telegram.asked == [("text", "text", 9), ("text", "text", 8)]
+    assert outbox.gone == set()  # it can still be seen, so who knows what Telegram meant
+
+
+async def test_an_edit_of_what_somebody_deleted_ends_without_a_failure():
+    telegram = FakeTelegram(PostGone("MESSAGE_ID_INVALID"))
+    outbox = FakeOutbox(post(1, state=PostState.EDIT, target_message_id=MessageId(77)))
+    await rounds(relay_of(outbox, telegram), 1)
+
+    assert outbox.states() == [PostState.GONE]
+    assert outbox.errors == []
+
+
+@pytest.mark.parametrize("state", [PostState.PENDING, PostState.DELETE])
+@pytest.mark.parametrize("stands", [True, False])
+async def test_a_doubt_of_the_group_that_moved_is_settled_there(state, stands):
+    """Never by sending it anew; deleted where it stands, if its source was deleted."""
+    doubt = {"state": state, "sent_version": 0, "sent_to": OLD, "sent_after": MessageId(3)}
+    outbox, telegram = FakeOutbox(post(1, **doubt)), FakeTelegram()
+    telegram.found = {"text"} if stands else set()
+    await rounds(relay_of(outbox, telegram), 1)
+
+    assert telegram.asked[0] == ("find", "text", 3)
+    if not stands:
+        assert outbox.posts[1].sent_version is None
+        assert telegram.asked[1:] == []
+    elif state is PostState.DELETE:
+        assert telegram.asked[1:] == [("delete", 4)]
+        assert outbox.states() == [PostState.DELETED]
+    else:
+        assert telegram.asked[1:] == []
+        assert (outbox.states(), outbox.posts[1].target_message_id) == ([PostState.SENT], 4)
 
 
 async def test_a_void_login_ends_the_relay_with_the_line_as_it_is():
@@ -456,6 +564,19 @@ async def test_a_deleted_message_is_deleted_where_it_was_posted():
 
 
 POSTED = {"state": PostState.EDIT, "target_message_id": MessageId(77)}
+
+
+async def test_an_edit_of_words_sends_no_medium_that_stands_there_already():
+    """To put the same photo there again may be refused for reasons of its own."""
+    telegram = FakeTelegram()
+    shown = {"media": PHOTO, "shown_media": "photo photo:1:2"}
+    other = Media("photo", "photo:7:2:3")
+    outbox = FakeOutbox(
+        post(1, "same", **POSTED, **shown), post(2, "other", **POSTED, **{**shown, "media": other})
+    )
+    await rounds(relay_of(outbox, telegram), 2)
+
+    assert telegram.asked == [("edit", 77, "same"), ("edit", 77, "other", "photo")]
 
 
 async def test_a_voice_message_is_left_out_of_the_edit_of_its_caption():

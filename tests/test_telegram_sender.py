@@ -15,6 +15,7 @@ from pyrogram import raw
 from bot.errors import (
     LoggedOut,
     ParentGone,
+    PostGone,
     PostRefused,
     RetryLater,
     SentBefore,
@@ -251,13 +252,15 @@ async def test_what_is_covered_in_the_source_is_covered_in_the_target(
     photo.spoiler = True
     message = await alice.sends(source, "the result", photo=photo)
     [heard] = await relay.hears()
-    await relay.sender.send_media(target.id, heard.media, source=ref(message), random_id=9)
+    first = await relay.sender.send_media(target.id, heard.media, source=ref(message), random_id=9)
     photo.expire()
-    await relay.sender.send_media(target.id, heard.media, source=ref(message), random_id=10)
+    second = await relay.sender.send_media(
+        target.id, heard.media, source=ref(message), random_id=10
+    )
 
     calls = telegram.calls.of(functions.messages.SendMedia)
     assert [call.query.media.spoiler for call in calls] == [True, True, True]
-    assert await relay.sender.find(target.id, "", heard.media, after=0) is not None
+    assert await relay.sender.find(target.id, "", heard.media, after=0, known={first}) == second
 
 
 async def test_a_stale_file_reference_is_renewed_from_the_source(
@@ -390,11 +393,14 @@ async def test_posts_are_deleted_and_gone_ones_are_fine(sender, telegram, alice,
     assert [m.id for m in telegram.messages(chat)] == [kept]
 
 
-@pytest.mark.parametrize("error", ["MESSAGE_ID_INVALID", "MESSAGE_EDIT_TIME_EXPIRED"])
-async def test_an_edit_that_cannot_be_made_is_refused(sender, telegram, target, error):
-    """Not as a lost parent: an edit answers nothing."""
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [("MESSAGE_ID_INVALID", PostGone), ("MESSAGE_EDIT_TIME_EXPIRED", PostRefused)],
+)
+async def test_an_edit_that_cannot_be_made_is_refused(sender, telegram, target, error, meaning):
+    """What is not there any more is told apart. It is no lost parent: an edit answers nothing."""
     telegram.faults.on(functions.messages.EditMessage, RpcError(400, error))
-    with pytest.raises(PostRefused, match=error):
+    with pytest.raises(meaning, match=error):
         await sender.edit(target.id, MessageId(99), "x", source=MessageRef(target.id, 1))
 
 
@@ -582,5 +588,42 @@ async def test_a_post_that_telegram_took_before_is_found_by_what_it_says(
     assert await sender.find(target.id, "TP1", photo if media else None, after=last) == posted
     assert await sender.find(target.id, "TP1", None if media else photo, after=last) is None
     assert await sender.find(target.id, "TP1", photo if media else None, after=posted) is None
-    first_of_ours = await sender.find(target.id, None, photo if media else None, after=last)
-    assert first_of_ours == (posted if media else last + 1)
+
+
+async def test_what_another_admin_posts_in_the_channel_is_not_taken_for_ours(
+    sender, telegram, target, alice
+):
+    """All that a channel says looks alike; which of it an account has written, Telegram tells it."""
+    target.members[alice.account] = Member(Role.ADMIN)
+    last = await sender.send_text(target.id, "#idea", random_id=1)
+    await alice.sends(target, "TP1")
+    assert await sender.find(target.id, "TP1", None, after=last) is None
+
+    posted = await sender.send_text(target.id, "TP1", random_id=2)
+    assert await sender.find(target.id, "TP1", None, after=last) == posted
+
+    again = await sender.send_text(target.id, "TP1", random_id=3)
+    assert await sender.find(target.id, "TP1", None, after=last) is None  # which of the two?
+    assert await sender.find(target.id, "TP1", None, after=last, known={posted}) == again
+
+
+async def test_in_a_basic_group_the_same_words_in_another_chat_are_not_taken_for_the_post(
+    sender, telegram, alice, bot
+):
+    """All small chats of an account share one sequence of ids."""
+    group = telegram.group("Readers", members=[alice, bot])
+    await alice.sends(bot, "/start")
+    await sender.send_text(alice.id, "TP1", random_id=1)
+    assert await sender.find(group.id, "TP1", None, after=0) is None
+
+    posted = await sender.send_text(group.id, "TP1", random_id=2)
+    assert await sender.find(group.id, "TP1", None, after=0) == posted
+
+
+@pytest.mark.parametrize("kind", ["supergroup", "group"])
+async def test_which_posts_still_stand_is_looked_up_at_once(sender, telegram, alice, bot, kind):
+    chat = getattr(telegram, kind)("Somewhere", members=[alice, bot], admins=[])
+    one, two, three = [await sender.send_text(chat.id, "x", random_id=n) for n in (1, 2, 3)]
+    await sender.delete(chat.id, [two])
+
+    assert await sender.standing(chat.id, [one, two, three, MessageId(9999)]) == {one, three}

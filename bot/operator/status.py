@@ -61,6 +61,7 @@ class Status:
     flows: FlowCounts
     after_ttl: AfterTtl
     posts: dict[PostState, int]
+    aside: int  # of them, set aside: Telegram keeps failing at them
     troubles: list[PostRecord]  # the latest first
     tiers: dict[Tier, int]  # how many recorded replies each of them knew the flow of
     cache: CacheSize | None  # None: there is none, or it cannot be read
@@ -89,6 +90,7 @@ async def status(
         flows=await tables.ask(lambda db: records.count_flows(db, active_since=oldest)),
         after_ttl=settings.flow_after_ttl,
         posts=await tables.ask(records.count_posts),
+        aside=await tables.ask(records.count_aside),
         troubles=await tables.ask(lambda db: records.troubles(db, at_most=TROUBLES)),
         tiers=await tables.ask(records.tier_hits),
         cache=await asyncio.to_thread(cache_size, settings.flow_cache / "cache.db"),
@@ -179,6 +181,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "heard": [box._asdict() for box in status.heard],
         "flows": status.flows._asdict(),
         "posts": {state.value: number for state, number in status.posts.items()},
+        "set_aside": status.aside,
         "last_error": last_error
         and {"post": last_error.id, "state": last_error.state, "error": last_error.error},
         "tiers": {tier.value: number for tier, number in status.tiers.items()},
@@ -248,6 +251,9 @@ def _posts(status: Status) -> Iterator[Row]:
         f"{posts[PostState.PENDING]} pending, {posts[PostState.SENT]} posted, "
         f"{posts[PostState.FAILED]} failed" + (f", {changes} to be changed" if changes else ""),
     )
+    if status.aside:
+        aside = counted(status.aside, "post")
+        yield Row("", f"{aside} set aside: Telegram keeps failing there, others go before")
     for number, post in enumerate(status.troubles):
         error = excerpt(post.error or "", 60)
         yield Row("" if number else "errors", f"post {post.id} to {post.target}, {post.state}:")

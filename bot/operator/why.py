@@ -36,6 +36,11 @@ BECAUSE: Final = {
         "it carries a marker, but who wrote it cannot be told"
     ),
 }
+REFUSED: Final = {
+    PostState.PENDING: "FAILED",
+    PostState.EDIT: "posted, its edit FAILED: it shows what was said before",
+    PostState.DELETE: "posted, its deletion FAILED: it still stands there",
+}
 WAITING: Final = {
     PostState.PENDING: "waits to be posted",
     PostState.EDIT: "is posted, and waits to be edited",
@@ -220,8 +225,12 @@ def _post(post: PostRecord) -> str:
     if post.state is PostState.DELETED:
         return f"{name}: deleted, as was its source"
     if post.state is PostState.FAILED:
-        return f"{name}: FAILED, {_tries(post.attempts + 1)}; `retry {post.id}` tries again"
-    return f"{name}: {WAITING[post.state]}, {_tries(post.attempts)} so far"
+        failed = REFUSED[post.refused or PostState.PENDING]
+        return f"{name}: {failed}, {_tries(post.attempts + 1)}; `retry {post.id}` tries again"
+    if post.state is PostState.GONE:
+        return f"{name}: posted, and deleted there by somebody else"
+    aside = "" if post.aside_at is None else f", set aside on {date(post.aside_at)}"
+    return f"{name}: {WAITING[post.state]}{aside}, {_tries(post.attempts)} so far"
 
 
 def _tries(number: int) -> str:

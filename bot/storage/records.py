@@ -82,6 +82,8 @@ class PostRecord(NamedTuple):
     state: PostState
     attempts: int  # that came to nothing
     error: str | None
+    refused: PostState | None  # FAILED: what Telegram refused to do with it
+    aside_at: UnixTime | None  # local clock; None: it is not set aside
 
 
 class Heard(NamedTuple):
@@ -276,6 +278,12 @@ def count_posts(db: Connection) -> dict[PostState, int]:
     return {state: counts.get(state, 0) for state in PostState}
 
 
+def count_aside(db: Connection) -> int:
+    """Posts that keep failing without a reason, and wait apart from the line."""
+    aside = and_(posts.c.aside_at.is_not(None), posts.c.state.in_(OPEN))
+    return int(db.scalar(select(func.count()).select_from(posts).where(aside)) or 0)
+
+
 def troubles(db: Connection, *, at_most: int) -> list[PostRecord]:
     """Posts that failed or were put off, the latest first."""
     trouble = and_(posts.c.error.is_not(None), posts.c.state.in_([*OPEN, PostState.FAILED]))
@@ -284,9 +292,11 @@ def troubles(db: Connection, *, at_most: int) -> list[PostRecord]:
 
 
 def backlog(db: Connection, targets: Iterable[ChatId]) -> Backlog:
-    """What waits for a target that there still is; the rest waits for the operator."""
+    """What waits in line for a target that there still is; the rest waits for the operator."""
     query = select(func.count(), func.min(posts.c.recorded_at)).where(
-        posts.c.state == PostState.PENDING, posts.c.target_chat_id.in_(list(targets))
+        posts.c.state == PostState.PENDING,
+        posts.c.aside_at.is_(None),
+        posts.c.target_chat_id.in_(list(targets)),
     )
     return Backlog(*db.execute(query).one())
 
@@ -444,6 +454,8 @@ def _post(row: Row[Any]) -> PostRecord:
         state=PostState(row.state),
         attempts=row.attempts,
         error=row.error,
+        refused=None if row.refused is None else PostState(row.refused),
+        aside_at=row.aside_at,
     )
 
 

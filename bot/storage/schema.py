@@ -102,8 +102,14 @@ posts = Table(
     # The version that stands in the target, or may stand there: written before it is sent.
     # NULL: none does.
     Column("sent_version", Integer),
+    Column("aside_at", BigInteger),  # local clock; NULL: in the line, not set aside
+    Column("shown_media", Text),  # see `models.Post`, as for the next three
+    Column("sent_as", Text),  # JSON
+    Column("sent_after", BigInteger),
+    Column("sent_to", BigInteger),
     UniqueConstraint("source_chat_id", "source_message_id", "part", "target_chat_id"),
     Index("posts_by_state", "state", "target_chat_id", "id"),
+    Index("posts_by_place", "target_chat_id", "target_message_id"),
 )
 
 # What was refused, for "why was my reply not relayed?". Kept for a while; see `prune_decisions`.
@@ -314,4 +320,19 @@ _RULES: Final = (
     """,
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _CATCHING_UP, _ORDERS, _RULES)
+_DELIVERY: Final = (
+    "ALTER TABLE posts ADD COLUMN aside_at BIGINT",
+    "ALTER TABLE posts ADD COLUMN shown_media TEXT",
+    "ALTER TABLE posts ADD COLUMN sent_as TEXT",
+    "ALTER TABLE posts ADD COLUMN sent_after BIGINT",
+    "ALTER TABLE posts ADD COLUMN sent_to BIGINT",
+    "CREATE INDEX posts_by_place ON posts (target_chat_id, target_message_id)",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    _FIRST,
+    _CATCHING_UP,
+    _ORDERS,
+    _RULES,
+    _DELIVERY,
+)

@@ -15,7 +15,6 @@ from sqlalchemy import (
     BigInteger,
     and_,
     bindparam,
-    case,
     exists,
     func,
     insert,
@@ -33,22 +32,19 @@ from bot.models import (
     ENDED_BY_HAND,
     Cursor,
     Decision,
-    Entity,
     Flow,
-    Media,
     MessageId,
     MessageRef,
     Order,
     OrderKind,
     Outcome,
-    Post,
-    PostState,
     Reason,
     RecordedAlbum,
     SignalId,
 )
-from bot.storage import records
+from bot.storage import outbox, records
 from bot.storage.database import Prepared, in_transaction
+from bot.storage.messages import content_of, entities_json, is_message
 from bot.storage.schema import (
     APPLICATION_ID,
     MIGRATIONS,
@@ -57,7 +53,6 @@ from bot.storage.schema import (
     meta,
     moved_chats,
     orders,
-    posts,
     refused_edits,
     signal_updates,
     signals,
@@ -88,10 +83,8 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-TO_DO: Final = frozenset({PostState.PENDING, PostState.EDIT, PostState.DELETE})
 REFUSALS_KEPT: Final = 30 * 86_400  # seconds
 REFUSALS_AT_ONCE: Final = 100  # in one transaction, at the most
-PART: Final = ("source_chat_id", "source_message_id", "part", "target_chat_id")  # is one post
 RECORDS: Final = (signals, signal_updates, decisions)  # a message is in one of them at most
 
 
@@ -122,10 +115,26 @@ class SignalStore:
         self._clock = clock
         self._migrations = migrations
         self._insert = {table: _insert_once(table) for table in RECORDS}
-        self._insert_posts = _insert_posts()
         self._move_activity = _move_activity()
         self._signal_at = _signal_at()
         self._flow = _flow()
+        self._outbox = outbox.Outbox(self._write, self._read, clock=clock)
+        # What the relays ask, and the intake of deletions.
+        self.take_posts = self._outbox.take_posts
+        self.take_aside = self._outbox.take_aside
+        self.last_posted = self._outbox.last_posted
+        self.posted_after = self._outbox.posted_after
+        self.ancestors = self._outbox.ancestors
+        self.add_parts = self._outbox.add_parts
+        self.post_sent = self._outbox.post_sent
+        self.post_edited = self._outbox.post_edited
+        self.post_deleted = self._outbox.post_deleted
+        self.post_unsent = self._outbox.post_unsent
+        self.messages_gone = self._outbox.messages_gone
+        self.post_failed = self._outbox.post_failed
+        self.post_delayed = self._outbox.post_delayed
+        self.set_aside = self._outbox.set_aside
+        self.delete = self._outbox.delete
         self._refusals: dict[MessageRef, dict[str, Any]] = {}  # rows that wait to be written
         self._writing: asyncio.Task[None] | None = None  # of those
         self._newest: dict[ChatId, MessageId] = {}  # all beyond it is not recorded yet
@@ -206,7 +215,7 @@ class SignalStore:
             if inserted.rowcount == 0:
                 return None
             signal_id = SignalId(inserted.lastrowid or 0)
-            self._add_posts(db, [message], targets)
+            self._outbox.add(db, [message.ref], targets)
             answering = [replace(part, reply_to=message.ref) for part in parts]
             decision = Decision(Outcome.UPDATE, Reason.OWNER, None, signal_id)
             self._add_updates(db, answering, decision, author, targets)
@@ -265,7 +274,7 @@ class SignalStore:
             .run(db, self._update_row(message, decision, author))
             .rowcount
         ]
-        self._add_posts(db, new, targets)
+        self._outbox.add(db, [message.ref for message in new], targets)
         return bool(new)
 
     async def add_decision(self, message: IncomingMessage, decision: Decision) -> bool:
@@ -318,7 +327,7 @@ class SignalStore:
         if ref in self._refusals:
             return True
         message = {"source_chat_id": ref.chat_id, "source_message_id": ref.message_id}
-        refusal = select(decisions.c.id).where(_is_message(decisions))
+        refusal = select(decisions.c.id).where(is_message(decisions))
         return await self._read(lambda db: db.scalar(refusal, message)) is not None
 
     async def prune_decisions(self, *, before: UnixTime) -> int:
@@ -349,137 +358,6 @@ class SignalStore:
         signal_id, message_id, author, reason = found
         return RecordedAlbum(signal_id, message_id, author, Reason(reason))
 
-    # ── what the relay asks (see `Outbox`) ────────────────────────────────────
-
-    async def take_posts(self, target: ChatId) -> list[Post]:
-        """What is to be done next in that chat: one post, or the pending parts of an album.
-
-        In source order. Empty: nothing. Posts to be sent are noted as such, so that a crash leaves
-        a doubt and no error; what comes back tells of doubts that there were before.
-        """
-
-        def write(db: Connection) -> list[Post]:
-            taken = self._next_posts(db, target=target)
-            fresh = [post.id for post in taken if post.sent_version is None]
-            if fresh:
-                noted = update(posts).where(posts.c.id.in_(fresh))
-                db.execute(noted.values(sent_version=posts.c.version))
-            return taken
-
-        return await self._write(write)
-
-    async def last_posted(self, target: ChatId) -> MessageId:
-        """The newest message that is known to be ours there; 0 if there is none."""
-        query = select(func.coalesce(func.max(posts.c.target_message_id), 0))
-        ours = query.where(posts.c.target_chat_id == target)
-        return MessageId(await self._read(lambda db: db.execute(ours).scalar_one()))
-
-    def _next_posts(self, db: Connection, *, target: ChatId) -> list[Post]:
-        line = (
-            select(posts)
-            .where(posts.c.target_chat_id == target, posts.c.state.in_(TO_DO))
-            .order_by(func.coalesce(posts.c.first_id, posts.c.id), posts.c.part)
-        )
-        row = db.execute(line.limit(1)).mappings().first()
-        if row is None:
-            return []
-        post = _post(db, row)
-        if post.album_id is None or post.state is not PostState.PENDING:
-            return [post]
-        album = [_post(db, each) for each in db.execute(_album(line, post)).mappings()]
-        return sorted(album, key=lambda part: part.source.message_id)
-
-    async def add_parts(self, post: Post, parts: int) -> None:
-        """Make rows for the parts after the first, in the first one's place in the line.
-
-        Parts that were taken back, as the text was shorter for a while, are to be sent again. None
-        of a text whose source was deleted meanwhile.
-        """
-        rows = [
-            {
-                "source_chat_id": post.source.chat_id,
-                "source_message_id": post.source.message_id,
-                "part": part,
-                "target_chat_id": post.target,
-                "first_id": post.id,
-                "state": PostState.PENDING,
-                "version": post.version,
-                "attempts": 0,
-                "recorded_at": int(self._clock()),
-            }
-            for part in range(1, parts)
-        ]
-        again = {
-            "state": PostState.PENDING,
-            "target_message_id": None,
-            "sent_version": None,
-            "attempts": 0,
-            "error": None,
-        }
-        query = on_conflict_insert(posts).on_conflict_do_update(
-            index_elements=PART, set_=again, where=posts.c.state == PostState.DELETED
-        )
-        first = select(posts.c.state).where(posts.c.id == post.id)
-
-        def write(db: Connection) -> None:
-            if db.scalar(first) not in {PostState.DELETE, PostState.DELETED}:
-                db.execute(query, rows)
-
-        await self._write(write)
-
-    async def post_sent(self, post: Post, message_id: MessageId) -> None:
-        """It stands in the target chat, as the version that was noted when it was taken first."""
-        await self._post_shows(post, posts.c.sent_version, message_id)
-
-    async def post_edited(self, post: Post) -> None:
-        """What stands in the target chat is now as `post` shows it."""
-        await self._post_shows(post, literal(post.version), post.target_message_id)
-
-    async def _post_shows(
-        self,
-        post: Post,
-        version: ColumnElement[int],
-        message_id: MessageId | None,
-        **more: object,
-    ) -> None:
-        """Unless it changed meanwhile: then there is more to do."""
-        deleted = posts.c.state.in_({PostState.DELETE, PostState.DELETED})
-        state = case(
-            (deleted, PostState.DELETE),
-            (posts.c.version != version, PostState.EDIT),
-            else_=PostState.SENT,
-        )
-        # Of what was done the attempts are kept, to be told; what is left to do begins anew.
-        done = and_(~deleted, posts.c.version == version)
-        changes = {
-            "state": state,
-            "sent_version": version,
-            "target_message_id": message_id,
-            "attempts": case((done, posts.c.attempts), else_=0),
-        }
-        await self._change_post(post, **changes, **more)
-
-    async def post_deleted(self, post: Post) -> None:
-        await self._change_post(post, state=PostState.DELETED)
-
-    async def post_failed(self, post: Post, error: str) -> None:
-        """Telegram will never do it. An edit that fails leaves the post as it stands."""
-        if post.state is PostState.EDIT:
-            await self._post_shows(post, literal(post.version), post.target_message_id, error=error)
-        else:
-            await self._change_post(
-                post, state=PostState.FAILED, error=error, refused=post.state, **_certain(post)
-            )
-
-    async def post_delayed(self, post: Post, error: str, *, in_doubt: bool) -> None:
-        """Count an attempt that is to be made again. `in_doubt`: it may have gone through."""
-        certain = {} if in_doubt else _certain(post)
-        await self._change_post(post, attempts=posts.c.attempts + 1, error=error, **certain)
-
-    async def _change_post(self, post: Post, **changes: object) -> None:
-        query = update(posts).where(posts.c.id == post.id).values(**changes)
-        await self._write(lambda db: db.execute(query))
-
     # ── what becomes of a recorded message later ──────────────────────────────
 
     async def edit(self, message: IncomingMessage, fields: SignalFields) -> bool:
@@ -495,10 +373,11 @@ class SignalStore:
             return False
         (table, row), content = found, _content_row(message)
         if not _same_content(row, content):
+            before = content_of(row)
             if table is signals:
                 content |= _fields_row(fields)
             db.execute(update(table).where(table.c.id == row["id"]).values(content))
-            _mark_edited(db, message.ref)
+            outbox.mark_edited(db, message.ref, before)
         return True
 
     async def refuse_edit(self, message: IncomingMessage) -> bool:
@@ -521,24 +400,6 @@ class SignalStore:
 
         return await self._write(write)
 
-    async def delete(self, chat_id: ChatId, ids: Sequence[MessageId]) -> int:
-        """Have the posts of deleted source messages deleted, the pending ones never sent.
-
-        The rows stay. Tells how many posts that concerned.
-        """
-        of_messages = and_(
-            posts.c.source_chat_id == chat_id, posts.c.source_message_id.in_(list(ids))
-        )
-        there = posts.c.sent_version.is_not(None)
-        state = case((there, PostState.DELETE), else_=PostState.DELETED)
-        # A failed one would be sent by an operator's `retry`.
-        living = {PostState.SENT, PostState.EDIT, PostState.PENDING, PostState.FAILED}
-        done = posts.c.state.in_({PostState.SENT, PostState.FAILED})
-        attempts = case((done, 0), else_=posts.c.attempts)
-        query = update(posts).where(of_messages, posts.c.state.in_(living))
-        query = query.values(state=state, attempts=attempts)
-        return (await self._write(lambda db: db.execute(query))).rowcount
-
     # ── what an operator orders ───────────────────────────────────────────────
 
     async def release(self, signal_id: SignalId) -> None:
@@ -556,30 +417,10 @@ class SignalStore:
         await self._write(write)
 
     async def retry(self, post_id: int | None = None) -> list[int]:
-        """Put failed posts back in line, or the one; tells which.
-
-        One that was never sent, to a group that has moved since, goes where the group is now.
-        """
-        failed = posts.c.state == PostState.FAILED
-        which = failed if post_id is None else and_(failed, posts.c.id == post_id)
-        # What was refused before that was written down had been either sent or not.
-        guess = case((posts.c.target_message_id.is_(None), PostState.PENDING), else_=PostState.EDIT)
-        state = func.coalesce(posts.c.refused, guess)
-        moved = select(moved_chats.c.new_chat_id).where(
-            moved_chats.c.old_chat_id == posts.c.target_chat_id
-        )
-        here = posts.c.target_chat_id
-        now = func.coalesce(moved.scalar_subquery(), here)
-        again = {
-            "state": state,
-            "target_chat_id": case((state == PostState.PENDING, now), else_=here),
-            "refused": None,
-            "attempts": 0,
-        }
+        """Put failed posts back in line, or the one; tells which. See `outbox.put_back`."""
 
         def write(db: Connection) -> list[int]:
-            ids = list(db.scalars(select(posts.c.id).where(which).order_by(posts.c.id)))
-            db.execute(update(posts).where(which).values(again))
+            ids = outbox.put_back(db, post_id)
             for each in ids:
                 self._add_order(db, OrderKind.RETRY, each)
             return ids
@@ -656,7 +497,7 @@ class SignalStore:
     # ── chats that moved ──────────────────────────────────────────────────────
 
     async def move_chat(self, old: ChatId, new: ChatId) -> None:
-        """A basic group became a supergroup. What is pending for the old one goes to the new one.
+        """A basic group became a supergroup; see `outbox.move`.
 
         Recorded messages stay under the old id: the new group counts its own from 1.
         """
@@ -664,8 +505,7 @@ class SignalStore:
         def write(db: Connection) -> None:
             moved = on_conflict_insert(moved_chats).on_conflict_do_nothing()
             db.execute(moved, {"old_chat_id": old, "new_chat_id": new})
-            pending = and_(posts.c.target_chat_id == old, posts.c.state == PostState.PENDING)
-            db.execute(update(posts).where(pending).values(target_chat_id=new))
+            outbox.move(db, old, new)
 
         await self._write(write)
 
@@ -688,26 +528,6 @@ class SignalStore:
         query = select(*(select(func.count()).select_from(t).scalar_subquery() for t in RECORDS))
         await self.flush()
         return Counts(*await self._read(lambda db: db.execute(query).one()))
-
-    def _add_posts(
-        self, db: Connection, messages: Iterable[IncomingMessage], targets: Iterable[ChatId]
-    ) -> None:
-        rows = [
-            {
-                "source_chat_id": message.chat_id,
-                "source_message_id": message.id,
-                "part": 0,
-                "target_chat_id": target,
-                "state": PostState.PENDING,
-                "version": 0,
-                "attempts": 0,
-                "recorded_at": int(self._clock()),
-            }
-            for message in messages
-            for target in targets
-        ]
-        if rows:
-            self._insert_posts.run_many(db, rows)
 
     def _message_row(self, message: IncomingMessage) -> dict[str, Any]:
         return {
@@ -786,18 +606,6 @@ class SignalStore:
         return await self._database.run(work)
 
 
-def _certain(post: Post) -> dict[str, None]:
-    """Telegram refused it, so it does not stand there, unless there was a doubt before."""
-    return {} if post.sent_version is not None else {"sent_version": None}
-
-
-def _is_message(table: Table) -> ColumnElement[bool]:
-    return and_(
-        table.c.source_chat_id == bindparam("source_chat_id"),
-        table.c.source_message_id == bindparam("source_message_id"),
-    )
-
-
 # What runs for every message, each compiled once: a bot that begins anew opens another store.
 
 
@@ -805,17 +613,9 @@ def _is_message(table: Table) -> ColumnElement[bool]:
 def _insert_once(table: Table) -> Prepared:
     """An INSERT of named columns that does nothing if the message stands in any of `RECORDS`."""
     columns = [column for column in table.c if column.name != "id"]
-    recorded = or_(*(exists().where(_is_message(record)) for record in RECORDS))
+    recorded = or_(*(exists().where(is_message(record)) for record in RECORDS))
     values = select(*(bindparam(column.name, type_=column.type) for column in columns))
     return Prepared(insert(table).from_select(columns, values.where(~recorded)))
-
-
-@cache
-def _insert_posts() -> Prepared:
-    """Of new messages, so nothing is known of the post but where it is to go."""
-    unknown = {"id", "first_id", "target_message_id", "error", "refused", "sent_version"}
-    columns = [column.name for column in posts.c if column.name not in unknown]
-    return Prepared(insert(posts).values({name: bindparam(name) for name in columns}))
 
 
 @cache
@@ -826,8 +626,8 @@ def _flow() -> Prepared:
 
 @cache
 def _signal_at() -> Prepared:
-    of_signal = select(signals.c.id).where(_is_message(signals))
-    of_update = select(signal_updates.c.signal_id).where(_is_message(signal_updates))
+    of_signal = select(signals.c.id).where(is_message(signals))
+    of_update = select(signal_updates.c.signal_id).where(is_message(signal_updates))
     return Prepared(union_all(of_signal, of_update))
 
 
@@ -888,23 +688,6 @@ def _fields_row(fields: SignalFields) -> dict[str, str | None]:
     }
 
 
-def _entities_json(entities: tuple[Entity, ...]) -> str:
-    """A list of objects that name only what an entity has; `Entity(**item)` reads one back."""
-    if not entities:
-        return "[]"
-    return json.dumps(
-        [
-            {
-                name: value
-                for name in entity.__slots__
-                if (value := getattr(entity, name)) is not None
-            }
-            for entity in entities
-        ],
-        ensure_ascii=False,
-    )
-
-
 def _storable(text: str) -> str:
     """The text as SQLite takes it: half a surrogate pair, as an export may hold, becomes "\ufffd"."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
@@ -914,7 +697,7 @@ def _content_row(message: IncomingMessage) -> dict[str, Any]:
     """What is relayed of a message, and what an edit can change."""
     return {
         "text": _storable(message.text),
-        "entities": _storable(_entities_json(message.entities)),
+        "entities": _storable(entities_json(message.entities)),
         "media_kind": message.media and message.media.kind,
         "media_file_id": message.media and message.media.file_id,
     }
@@ -934,94 +717,7 @@ def _recorded_by(db: Connection, message: IncomingMessage) -> tuple[Table, RowMa
     """Where the message is recorded as one of this author's; None: nowhere."""
     key = {"source_chat_id": message.chat_id, "source_message_id": message.id}
     for table in (signals, signal_updates):
-        row = db.execute(select(table).where(_is_message(table)), key).mappings().first()
+        row = db.execute(select(table).where(is_message(table)), key).mappings().first()
         if row is not None and row["source_user_id"] == message.author:
             return table, row
     return None
-
-
-def _mark_edited(db: Connection, ref: MessageRef) -> None:
-    of_message = and_(
-        posts.c.source_chat_id == ref.chat_id, posts.c.source_message_id == ref.message_id
-    )
-    done = posts.c.state == PostState.SENT
-    changes = {
-        "version": posts.c.version + 1,
-        "state": case((done, PostState.EDIT), else_=posts.c.state),
-        "attempts": case((done, 0), else_=posts.c.attempts),
-    }
-    db.execute(update(posts).where(of_message).values(changes))
-
-
-def _post(db: Connection, row: RowMapping) -> Post:
-    source = MessageRef(row["source_chat_id"], row["source_message_id"])
-    content, parent = _content_and_parent(db, source)
-    kind = content["media_kind"]
-    return Post(
-        id=row["id"],
-        state=PostState(row["state"]),
-        version=row["version"],
-        source=source,
-        part=row["part"],
-        target=row["target_chat_id"],
-        target_message_id=row["target_message_id"],
-        sent_version=row["sent_version"],
-        reply_to=_reply_to(db, row, parent),
-        text=content["text"],
-        entities=tuple(Entity(**entity) for entity in json.loads(content["entities"])),
-        media=None if kind is None else Media(kind, content["media_file_id"]),
-        album_id=content["album_id"],
-        attempts=row["attempts"],
-        recorded_at=row["recorded_at"],
-    )
-
-
-def _content_and_parent(db: Connection, source: MessageRef) -> tuple[RowMapping, list[MessageRef]]:
-    """The recorded message, and whose posts it may answer, the nearest first."""
-    key = {"source_chat_id": source.chat_id, "source_message_id": source.message_id}
-    signal = db.execute(select(signals).where(_is_message(signals)), key).mappings().first()
-    if signal is not None:
-        return signal, []
-    found = db.execute(select(signal_updates).where(_is_message(signal_updates)), key)
-    content = found.mappings().one()
-    root = select(signals.c.source_chat_id, signals.c.source_message_id)
-    chat_id, message_id = db.execute(root.where(signals.c.id == content["signal_id"])).one()
-    answered = MessageRef(
-        content["reply_to_chat_id"] or source.chat_id, content["reply_to_message_id"]
-    )
-    return content, [answered, MessageRef(chat_id, message_id)]
-
-
-def _reply_to(db: Connection, row: RowMapping, parents: Iterable[MessageRef]) -> MessageId | None:
-    """Later parts of a long text answer its first one."""
-    own = MessageRef(row["source_chat_id"], row["source_message_id"])
-    for ref in [own] if row["part"] else parents:
-        found = db.scalar(
-            select(posts.c.target_message_id).where(
-                posts.c.source_chat_id == ref.chat_id,
-                posts.c.source_message_id == ref.message_id,
-                posts.c.target_chat_id == row["target_chat_id"],
-                posts.c.part == 0,
-                posts.c.state.in_({PostState.SENT, PostState.EDIT}),
-            )
-        )
-        if found is not None:
-            return MessageId(found)
-    return None
-
-
-def _album(line: Select[Any], post: Post) -> Select[Any]:
-    """The posts of the line that are parts of the same album."""
-    is_part = or_(
-        *(
-            exists().where(
-                table.c.source_chat_id == posts.c.source_chat_id,
-                table.c.source_message_id == posts.c.source_message_id,
-                table.c.album_id == post.album_id,
-            )
-            for table in (signals, signal_updates)
-        )
-    )
-    return line.where(
-        posts.c.state == PostState.PENDING, posts.c.source_chat_id == post.source.chat_id, is_part
-    )

@@ -18,6 +18,7 @@ from pyrogram.errors.rpc_error import RPCError
 from bot.errors import (
     LoggedOut,
     ParentGone,
+    PostGone,
     PostRefused,
     RetryLater,
     SentBefore,
@@ -28,7 +29,7 @@ from bot.models import AlbumPart, ChatId, Entity, Media, MessageId, MessageRef
 from bot.telegram.messages import build, entities_to_raw, media, media_to_input
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 functions: Final[Any] = raw.functions
 types: Final[Any] = raw.types
@@ -204,8 +205,11 @@ class Sender:
         *,
         source: MessageRef,
     ) -> None:
-        """Without `media` the message keeps what it has. An edit that changes nothing is fine."""
-        with translated(target), _granted("MESSAGE_NOT_MODIFIED"):
+        """Without `media` the message keeps what it has. An edit that changes nothing is fine.
+
+        Raises `PostGone` if somebody has deleted the message.
+        """
+        with translated(target), _gone(), _granted("MESSAGE_NOT_MODIFIED"):
             peer, formatting = await self._connection.peer(target), await self._raw(entities)
 
             def query(inputs: list[Any]) -> Any:
@@ -229,20 +233,41 @@ class Sender:
                 await self._connection.call(_deletion(peer, some))
 
     async def find(
-        self, target: ChatId, text: str | None, media: Media | None, *, after: MessageId
+        self,
+        target: ChatId,
+        text: str,
+        media: Media | None,
+        *,
+        after: MessageId,
+        known: Collection[MessageId] = (),
     ) -> MessageId | None:
-        """The first message of ours behind that one that says this; None: there is none yet.
+        """The message of ours behind that one that says this and is none of the `known` ones.
 
-        `text` None: whatever it says.
+        None: there is none, or it cannot be told which of several it is.
         """
+        found: list[MessageId] = []
         with translated(target):
             peer = await self._connection.peer(target)
             for first in range(after + 1, after + 1 + FOUND_WITHIN, READ_MAX):
                 query = reading(peer, range(first, first + READ_MAX))
-                for message in (await self._connection.call(query)).messages:
-                    if _says(message, text, media):
-                        return MessageId(message.id)
-        return None
+                shown = (await self._connection.call(query)).messages
+                ours = [m for m in shown if _is_in(peer, m) and _says(m, text, media)]
+                found += [MessageId(message.id) for message in ours]
+                if isinstance(peer, types.InputPeerChannel) and not any(map(_is_there, shown)):
+                    break  # behind the newest
+        unknown = [message_id for message_id in found if message_id not in known]
+        return unknown[0] if len(unknown) == 1 else None
+
+    async def standing(self, target: ChatId, ids: Sequence[MessageId]) -> set[MessageId]:
+        """Those of these messages that have not been deleted."""
+        there: set[MessageId] = set()
+        with translated(target):
+            peer = await self._connection.peer(target)
+            for first in range(0, len(ids), READ_MAX):
+                query = reading(peer, ids[first : first + READ_MAX])
+                shown = (await self._connection.call(query)).messages
+                there |= {MessageId(message.id) for message in filter(_is_there, shown)}
+        return there & set(ids)
 
     async def _raw(self, entities: Sequence[Entity]) -> list[Any] | None:
         """None and not an empty list: Pyrogram 2.0.106 writes that where nothing is expected."""
@@ -279,12 +304,32 @@ class Sender:
         return shown[0]
 
 
-def _says(message: Any, text: str | None, expected: Media | None) -> bool:
-    ours = getattr(message, "out", None) or getattr(message, "post", None)
+def _says(message: Any, text: str, expected: Media | None) -> bool:
+    """Whether it is ours and says this.
+
+    `out` is the proof: Telegram sets it on what the account that asks has written, on its posts in
+    a channel, too, where all admins' posts look alike otherwise. Its own clients go by that flag
+    when they tell which posts one who may only post can edit.
+    https://core.telegram.org/constructor/message
+    """
     words = getattr(message, "message", None) or ""
-    if not ours or (text is not None and words.strip() != text.strip()):
+    if not getattr(message, "out", None) or words.strip() != text.strip():
         return False  # stripped, since Telegram trims what it is given
     return _file(media(getattr(message, "media", None))) == _file(expected)
+
+
+def _is_there(message: Any) -> bool:
+    return not isinstance(message, types.MessageEmpty)
+
+
+def _is_in(peer: Any, message: Any) -> bool:
+    """Private chats and basic groups share one sequence of ids."""
+    where = getattr(message, "peer_id", None)
+    for name in ("channel_id", "chat_id", "user_id"):
+        expected = getattr(peer, name, None)
+        if expected is not None:
+            return bool(getattr(where, name, None) == expected)
+    return False
 
 
 def _file(medium: Media | None) -> str | None:
@@ -352,6 +397,18 @@ def translated(chat_id: ChatId | None = None, *, reply: bool = False) -> Iterato
         raise refusal(exc, chat_id, reply=reply) from exc
     except OSError as exc:  # TimeoutError and lost connections among them
         raise RetryLater(f"no answer from Telegram ({type(exc).__name__})") from exc
+
+
+@contextmanager
+def _gone() -> Iterator[None]:
+    """Of an edit, these say that there is no such message (any more)."""
+    try:
+        yield
+    except RPCError as exc:
+        name = said(exc)[1]
+        if name not in {"MESSAGE_ID_INVALID", "MSG_ID_INVALID"}:
+            raise
+        raise PostGone(f"Telegram knows no such message: {name}") from exc
 
 
 @contextmanager

@@ -53,7 +53,10 @@ def plain_peer(who: Owner) -> Any:
 
 
 def is_own(message: Message, viewer: Account) -> bool:
-    """Whether the viewer wrote it; what is shown as a channel's post is nobody's own there."""
+    """Whether the viewer wrote it: `out`. A channel's posts are told to their writers as well.
+
+    https://core.telegram.org/constructor/message; TDLib's `can_edit_message` relies on that.
+    """
     return message.author is viewer
 
 
