@@ -169,6 +169,11 @@ class OneAnswer(RuleBasedStateMachine):
             answer = expected(db, message, self.after_ttl)
         decision = self.runner.run(self.bot.intake.handle(message))
         assert f"{decision.outcome} {decision.reason}" == answer
+        if answer == "signal new_signal":
+            begun = self.query(
+                "SELECT last_owner_activity FROM signals WHERE source_message_id = ?", message.id
+            )
+            assert begun == (message.edited_at or message.at,)
         if decision.accepted:
             self.accepted.append(message)
 
@@ -217,13 +222,17 @@ class OneAnswer(RuleBasedStateMachine):
         marked=st.booleans(),
         forwarded=st.booleans(),
         service=st.sampled_from([False, False, False, True]),
+        edited_after=st.sampled_from([None, None, 0, HOUR, TTL, 3 * TTL]),
     )
-    def somebody_says_anything(self, data, author, wait, marked, forwarded, service):
+    def somebody_says_anything(self, data, author, wait, marked, forwarded, service, edited_after):
+        """Or said it long ago, and has edited it since."""
+        at = self.now + wait
         chat = data.draw(st.sampled_from([GROUP, GROUP, GROUP, TARGET]), label="answers in")
         number = data.draw(st.integers(0, len(self.said) + 1), label="answers to")
         self.say(
             author,
-            self.now + wait,
+            at,
+            edited_at=None if edited_after is None else at + edited_after,
             text="#idea BTC long" if marked else "thanks",
             reply_to=MessageRef(chat, MessageId(number)) if number else None,
             forwarded=forwarded,
