@@ -281,7 +281,7 @@ async def test_why_and_status_tell_of_a_post_that_shows_outdated_words(story):
         await core.store.post_failed(post, "400 MESSAGE_INVALID")
 
     link = "https://t.me/c/9876543210/701 (post 1)"
-    failed = "posted, its edit FAILED: it shows what was said before, 1 try; `retry 1` tries again"
+    failed = "its edit FAILED, 1 try; `retry 1` tries again"
     assert f"posted {link}: {failed}" in await story.why(1)
     assert "posts 1 pending, 2 posted, 2 failed" in await story.status()
 
