@@ -77,10 +77,24 @@ async def test_each_kind_has_an_hour_of_its_own(watch):
     assert len(await watch.after()) == 3
 
 
-async def test_a_flood_wait_is_no_trouble(watch):
-    watch.alerts.delayed(RetryLater("flood", after=WAIT), WAIT)
+async def test_a_flood_wait_of_a_minute_is_no_trouble_and_a_longer_one_is_told(watch):
+    minute = timedelta(seconds=60)
+    watch.alerts.delayed(RetryLater("420 FLOOD_WAIT_60", after=minute), minute)
+    watch.alerts.delayed(RetryLater("no answer"), WAIT)
     watch.alerts.done(post(1))
     assert await watch.after() == []
+
+    watch.alerts.delayed(RetryLater("420 FLOOD_WAIT_600", after=WAIT), WAIT)
+    (told,) = await watch.after()
+    assert told.startswith("Telegram lets the bot do something again in 10 min only: ")
+    assert "FLOOD_WAIT_600" in told
+
+
+async def test_a_post_that_is_set_aside_is_told_with_its_number_and_its_source(watch):
+    watch.alerts.set_aside(post(5))
+    (told,) = await watch.after()
+    assert "post 5 of https://t.me/c/1234567890/5" in told
+    assert "set aside" in told
 
 
 @pytest.mark.parametrize(

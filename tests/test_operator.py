@@ -26,6 +26,7 @@ from bot.operator.shown import show_flows, show_rows, show_thread
 from bot.operator.status import as_rows, status
 from bot.operator.why import why
 from bot.operator.wording import duration, size
+from bot.storage import records
 from bot.storage.database import Database
 from bot.storage.schema import MIGRATIONS
 from bot.storage.store import SignalStore
@@ -270,6 +271,41 @@ async def test_why_tells_of_a_post_that_was_deleted_with_its_source(story):
     link = "https://t.me/c/9876543210/701 (post 1)"
     assert f"posted {link}: is posted, and waits to be deleted, 0 tries so far" in waiting
     assert f"posted {link}: deleted, as was its source" in await story.why(1)
+
+
+async def test_why_and_status_tell_of_a_post_that_shows_outdated_words(story):
+    async with story.bot() as core:
+        edit = story.says(ALICE, "#idea BTC/USDT LONG, stop 59000", ago=10, number=1)
+        await core.edits.edited(edit)
+        (post,) = await core.store.take_posts(TARGET, Method.EDIT)
+        await core.store.post_failed(post, "400 MESSAGE_INVALID")
+
+    link = "https://t.me/c/9876543210/701 (post 1)"
+    failed = "its edit FAILED, 1 try; `retry 1` tries again"
+    assert f"posted {link}: {failed}" in await story.why(1)
+    assert "posts 1 pending, 2 posted, 2 failed" in await story.status()
+
+
+async def test_why_and_status_tell_of_a_post_that_is_set_aside(story):
+    async with story.bot() as core:
+        (post,) = await core.store.take_posts(TARGET)
+        await core.store.post_delayed(post, "500 INTERNAL", in_doubt=True)
+        await core.store.set_aside(post)
+        assert (await core.store.ask(lambda db: records.backlog(db, [TARGET]))).pending == 0
+
+    (line,) = [row for row in await story.why(post.source.message_id) if "set aside" in row]
+    assert "waits to be posted, set aside on " in line
+    assert "1 post set aside: Telegram keeps failing there, others go before" in (
+        await story.status()
+    )
+
+
+async def test_why_tells_of_a_post_that_somebody_deleted_in_the_target(story):
+    async with story.bot() as core:
+        await core.store.messages_gone(TARGET, [MessageId(701)])
+
+    link = "https://t.me/c/9876543210/701 (post 1)"
+    assert f"posted {link}: posted, and deleted there by somebody else" in await story.why(1)
 
 
 async def test_why_knows_the_source_by_both_ids_once_the_group_has_moved(story):

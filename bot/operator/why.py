@@ -38,8 +38,8 @@ BECAUSE: Final = {
 }
 REFUSED: Final = {
     PostState.PENDING: "FAILED",
-    PostState.EDIT: "posted, its edit FAILED: it shows what was said before",
-    PostState.DELETE: "posted, its deletion FAILED: it still stands there",
+    PostState.EDIT: "its edit FAILED",
+    PostState.DELETE: "its deletion FAILED",
 }
 WAITING: Final = {
     PostState.PENDING: "waits to be posted",
