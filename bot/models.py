@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
 
+    from bot.extras import Extras
+
 ChatId = NewType("ChatId", int)  # as Bot API counts: > 0 a user, < 0 a group, -100… a channel
 MessageId = NewType("MessageId", int)  # unique within one chat only
 AuthorId = NewType("AuthorId", int)  # > 0 a user, < 0 a chat that speaks for itself
@@ -149,6 +151,20 @@ class Media:
     kind: str  # the Bot API's name: "photo", "video", "document", "voice", "poll", …
     file_id: str | None = None  # None: known to exist, not at hand (an export)
 
+    @property
+    def identity(self) -> str:
+        return identity_of(self.file_id)
+
+
+def identity_of(file_id: str | None) -> str:
+    """What says which file it is: all but the reference, which differs each time it is told.
+
+    What is no file is JSON, and is that whole.
+    """
+    if file_id is None:
+        return ""
+    return file_id if file_id.endswith("}") else file_id.rpartition(":")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:
@@ -167,6 +183,7 @@ class IncomingMessage:
     album_id: int | None = None  # shared by the parts of one album
     author_name: str | None = None  # as people see it; decides nothing
     forward_of: MessageRef | None = None  # None: no forward, or Telegram does not say of what
+    extras: Extras | None = None  # None: it is shown as any other
 
     @property
     def ref(self) -> MessageRef:
@@ -278,6 +295,8 @@ class Post:
     album_id: int | None
     attempts: int
     recorded_at: UnixTime  # local clock
+    extras: Extras | None = None  # None: it is shown as any other
+    note: str | None = None  # what it was posted without, and why; None: without nothing
 
     @property
     def in_doubt(self) -> bool:

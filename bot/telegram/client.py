@@ -33,10 +33,12 @@ from bot.errors import (
 from bot.models import CHANNELS, ChatId, Reached, is_basic_group
 from bot.telegram.acquaintance import overheard
 from bot.telegram.catch_up import EVERY, CatchUp
-from bot.telegram.messages import build, events
+from bot.telegram.layers import build
 from bot.telegram.messages import chat_id as chat_id_of
+from bot.telegram.messages import events
 from bot.telegram.reconnecting import Reconnecting, cancelled
-from bot.telegram.sender import Sender, input_channel, refusal, translated
+from bot.telegram.rpc_errors import refusal, translated
+from bot.telegram.sender import Sender, input_channel
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -208,6 +210,11 @@ class Telegram:
     def more_to_come(self) -> bool:
         """Events are known to follow."""
         return self._catch_up is not None and self._catch_up.more_to_come
+
+    @property
+    def is_bot(self) -> bool:
+        """Of what has not logged in yet this is not known, and False."""
+        return self._me is not None and self._me.is_bot
 
     @property
     def connected_since(self) -> float | None:
