@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from bot.errors import TargetUnavailable
+from bot.errors import AccountLimited, TargetUnavailable
 from bot.models import PostState
 from bot.operator.links import link
 from bot.operator.wording import duration
@@ -34,6 +34,7 @@ REFUSED: Final = {
 
 class Kind(StrEnum):
     TARGET = "target"  # takes nothing from us
+    ACCOUNT = "account"  # ours may not post
     POSTS = "posts"  # fail
     CACHE = "cache"  # is done without
     SILENCE = "silence"  # in the source
@@ -84,8 +85,14 @@ class Alerts:
     def done(self, post: Post) -> None: ...
 
     def delayed(self, error: Exception, wait: timedelta) -> None:
+        again = duration(wait.total_seconds())
+        if isinstance(error, AccountLimited):
+            self._raise(
+                Kind.ACCOUNT,
+                f"Telegram limits our account: {error}. Posts are kept, and tried again in {again}. "
+                "@SpamBot tells an account why and for how long.",
+            )
         if isinstance(error, TargetUnavailable):
-            again = duration(wait.total_seconds())
             self._raise(
                 Kind.TARGET,
                 f"Target {error.chat_id} takes nothing: {error}. Posts are kept, and tried again "

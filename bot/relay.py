@@ -16,11 +16,13 @@ import struct
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from bot.errors import (
+    AccountLimited,
     DatabaseError,
     LoggedOut,
     ParentGone,
@@ -29,20 +31,19 @@ from bot.errors import (
     SentBefore,
     TargetUnavailable,
 )
+from bot.extras import PLAIN
+from bot.fallback import lightly
 from bot.models import AlbumPart, Entity, MessageId, PostState
-from bot.presentable import presentable
+from bot.render import CAPTION_LIMIT, TEXT_LIMIT, Chunk, render, shown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from bot.extras import Extras
     from bot.models import ChatId, Media, MessageRef, Post
 
 log = structlog.get_logger(__name__)
 
-TEXT_LIMIT: Final = 4096  # UTF-16 code units
-CAPTION_LIMIT: Final = 1024
-# The upper byte of the first of two units that are one character.
-HIGH_SURROGATES: Final = range(0xD8, 0xDC)
 # What an edit can put in the place of other media. An edit that names any other kind is refused,
 # even if only the caption of a voice message changes.
 # https://core.telegram.org/bots/api#editmessagemedia
@@ -53,6 +54,8 @@ RETRY: Final = timedelta(seconds=1)  # doubled with each attempt
 RETRY_AT_MOST: Final = timedelta(minutes=1)
 UNAVAILABLE: Final = timedelta(seconds=5)  # doubled with each attempt
 UNAVAILABLE_AT_MOST: Final = timedelta(minutes=10)
+LIMITED: Final = timedelta(minutes=1)  # doubled with each attempt
+LIMITED_AT_MOST: Final = timedelta(hours=1)
 LOOKED_FOR: Final = 8  # times, for what was posted before; some four minutes
 AFTER_A_FAILURE: Final = timedelta(seconds=5)
 
@@ -66,10 +69,14 @@ class Outbox(Protocol):
     async def post_deleted(self, post: Post) -> None: ...
     async def post_failed(self, post: Post, error: str) -> None: ...
     async def post_delayed(self, post: Post, error: str, *, in_doubt: bool) -> None: ...
+    async def post_lightened(self, post: Post, *, bare: bool) -> None: ...
 
 
 class Sender(Protocol):
-    """Telegram, as far as posting goes. Raises `TelegramError`."""
+    """Telegram, as far as posting goes. Raises `TelegramError`.
+
+    `extras` are named where there are any.
+    """
 
     async def send_text(
         self,
@@ -79,6 +86,7 @@ class Sender(Protocol):
         *,
         reply_to: MessageId | None,
         random_id: int,
+        extras: Extras | None = None,
     ) -> MessageId: ...
 
     async def send_media(
@@ -91,10 +99,16 @@ class Sender(Protocol):
         source: MessageRef,
         reply_to: MessageId | None,
         random_id: int,
+        extras: Extras | None = None,
     ) -> MessageId: ...
 
     async def send_album(
-        self, target: ChatId, parts: Sequence[AlbumPart], *, reply_to: MessageId | None
+        self,
+        target: ChatId,
+        parts: Sequence[AlbumPart],
+        *,
+        reply_to: MessageId | None,
+        extras: Extras | None = None,
     ) -> list[MessageId]: ...
 
     async def edit(
@@ -106,6 +120,7 @@ class Sender(Protocol):
         media: Media | None,
         *,
         source: MessageRef,
+        extras: Extras | None = None,
     ) -> None: ...
 
     async def delete(self, target: ChatId, ids: Sequence[MessageId]) -> None: ...
@@ -219,6 +234,10 @@ class Relay:
             return None
         try:
             await self._do_or_fail(posts)
+        except AccountLimited as exc:
+            wait = _doubled(LIMITED, posts[0].attempts, LIMITED_AT_MOST)
+            log.warning("our account may not post for now, posts are kept", error=str(exc))
+            return await self._delay(posts, exc, wait, in_doubt=False)
         except RetryLater as exc:
             wait = exc.after or _doubled(RETRY, posts[0].attempts, RETRY_AT_MOST)
             # A flood wait is a refusal. All else may have gone through without our knowing.
@@ -289,7 +308,12 @@ class Relay:
             return
         if post.part == 0 and len(chunks) > 1:
             await self._outbox.add_parts(post, len(chunks))
-        chunk = chunks[post.part]
+        await lightly(post, partial(self._edit_part, post, message_id), self._outbox)
+        await self._outbox.post_edited(post)
+
+    async def _edit_part(self, whole: Post, message_id: MessageId, post: Post) -> None:
+        """`post` may lack a part of the whole one, which is what tells where the text is cut."""
+        chunk = self._chunks(replace(post, media=whole.media))[post.part]
         replaces = post.part == 0 and post.media is not None and post.media.kind in REPLACEABLE
         await self._sender.edit(
             self._target,
@@ -298,8 +322,8 @@ class Relay:
             chunk.entities,
             post.media if replaces else None,
             source=post.source,
+            **self._extras(post),
         )
-        await self._outbox.post_edited(post)
 
     async def _send(self, posts: list[Post]) -> None:
         try:
@@ -313,9 +337,9 @@ class Relay:
                 await self._send_album(posts, reply_to)
                 return
         for post in posts:
-            await self._send_one(post, reply_to)
+            await lightly(post, partial(self._send_one, reply_to), self._outbox)
 
-    async def _send_one(self, post: Post, reply_to: MessageId | None) -> None:
+    async def _send_one(self, reply_to: MessageId | None, post: Post) -> None:
         chunks = self._chunks(post)
         if post.part == 0 and len(chunks) > 1:
             await self._outbox.add_parts(post, len(chunks))
@@ -327,7 +351,12 @@ class Relay:
         try:
             if media is None:
                 return await self._sender.send_text(
-                    to, chunk.text, chunk.entities, reply_to=reply_to, random_id=random_id
+                    to,
+                    chunk.text,
+                    chunk.entities,
+                    reply_to=reply_to,
+                    random_id=random_id,
+                    **self._extras(post),
                 )
             return await self._sender.send_media(
                 to,
@@ -337,6 +366,7 @@ class Relay:
                 source=post.source,
                 reply_to=reply_to,
                 random_id=random_id,
+                **self._extras(post),
             )
         except SentBefore:
             return await self._find(post, chunk, media)
@@ -364,7 +394,8 @@ class Relay:
             for post, (first, *_) in zip(posts, texts, strict=True)
             if post.media is not None
         ]
-        ids = await self._sender.send_album(self._target, parts, reply_to=reply_to)
+        extras = self._extras(posts[0])
+        ids = await self._sender.send_album(self._target, parts, reply_to=reply_to, **extras)
         for post, chunks, message_id in zip(posts, texts, ids, strict=True):
             if len(chunks) > 1:
                 await self._outbox.add_parts(post, len(chunks))
@@ -373,11 +404,18 @@ class Relay:
     def _chunks(self, post: Post) -> list[Chunk]:
         """The texts to send for a message: the first is the caption where there is media."""
         first = TEXT_LIMIT if post.media is None else CAPTION_LIMIT
-        text, entities = presentable(post.text, post.entities, mentions=self._mentions)
-        return split(text, entities, first=first)
+        return render(post.text, post.entities, first=first, mentions=self._mentions)
+
+    def _extras(self, post: Post) -> dict[str, Extras]:
+        """As an argument, where there are any. What belongs to a message once is its first part's."""
+        extras = shown(post.extras, mentions=self._mentions)
+        if extras is not None and post.part:
+            extras = replace(PLAIN, silent=extras.silent, no_preview=extras.no_preview)
+        return {} if extras is None else {"extras": extras}
 
     async def _sent(self, post: Post, message_id: MessageId) -> None:
         await self._outbox.post_sent(post, message_id)
+        lost = post.extras.lost if post.extras and not post.part else ()
         log.info(
             "posted",
             post_id=post.id,
@@ -385,6 +423,7 @@ class Relay:
             target=self._target,
             target_message_id=message_id,
             attempts=post.attempts + 1,
+            **({"not_carried": list(lost)} if lost else {}),
         )
 
 
@@ -404,54 +443,3 @@ def random_id_of(post: Post) -> int:
 def _doubled(first: timedelta, attempts: int, at_most: timedelta) -> timedelta:
     doubled: timedelta = first * 2 ** min(attempts, 20)
     return min(doubled, at_most)
-
-
-class Chunk(NamedTuple):
-    text: str
-    entities: tuple[Entity, ...]
-
-
-def split(text: str, entities: Sequence[Entity], *, first: int = TEXT_LIMIT) -> list[Chunk]:
-    """Cut a text into what Telegram takes at once, at best between words and entities.
-
-    Offsets and limits are UTF-16 code units; `first` is the limit of the first chunk.
-    """
-    units = text.encode("utf-16-le", "replace")
-    chunks: list[Chunk] = []
-    start, limit = 0, first
-    while True:
-        end = _cut(units, entities, start, limit)
-        chunks.append(Chunk(_decode(units, start, end), _within(entities, start, end)))
-        if end >= len(units) // 2:
-            return chunks
-        start, limit = end, TEXT_LIMIT
-
-
-def _cut(units: bytes, entities: Sequence[Entity], start: int, limit: int) -> int:
-    end = start + limit
-    if end >= len(units) // 2:
-        return len(units) // 2
-    earliest = start + limit // 2
-    for space in ("\n", " "):
-        found = units[2 * start : 2 * end].rfind(space.encode("utf-16-le"))
-        if found % 2 == 0 and start + found // 2 + 1 > earliest:
-            end = start + found // 2 + 1
-            break
-    for entity in entities:
-        if earliest < entity.offset < end < entity.offset + entity.length:
-            end = entity.offset
-    return end - 1 if units[2 * end - 1] in HIGH_SURROGATES else end
-
-
-def _within(entities: Sequence[Entity], start: int, end: int) -> tuple[Entity, ...]:
-    parts = []
-    for entity in entities:
-        begins = max(entity.offset, start)
-        ends = min(entity.offset + entity.length, end)
-        if begins < ends:
-            parts.append(replace(entity, offset=begins - start, length=ends - begins))
-    return tuple(parts)
-
-
-def _decode(units: bytes, start: int, end: int) -> str:
-    return units[2 * start : 2 * end].decode("utf-16-le", "replace")

@@ -29,8 +29,8 @@ from bot.relay import (
     UNAVAILABLE_AT_MOST,
     Relay,
     random_id_of,
-    split,
 )
+from bot.render import split
 from tests.people import GROUP, NOON, TARGET
 
 

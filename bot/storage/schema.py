@@ -52,6 +52,7 @@ signals = Table(
     Column("stop", Text),
     Column("risk", Text),
     Column("recorded_at", BigInteger, nullable=False),  # local clock, unix seconds
+    Column("extras", Text),  # JSON, see `bot.extras`; NULL: it is shown as any other
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("signals_of_album", "source_chat_id", "album_id"),
     sqlite_autoincrement=True,  # a signal's id is never used again: caches are keyed by it
@@ -76,6 +77,7 @@ signal_updates = Table(
     Column("tier", Text),
     Column("recorded_at", BigInteger, nullable=False),
     Column("reply_to_chat_id", BigInteger),  # NULL: this chat; else the one it was before moving
+    Column("extras", Text),  # as of a signal
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("signal_updates_of_signal", "signal_id"),
     Index("signal_updates_of_album", "source_chat_id", "album_id"),
@@ -101,6 +103,8 @@ posts = Table(
     # The version that stands in the target, or may stand there: written before it is sent.
     # NULL: none does.
     Column("sent_version", Integer),
+    Column("note", Text),  # what it was posted without, and why; NULL: without nothing
+    Column("bare", Integer),  # 1: Telegram refused its medium, so it is a post of words alone
     UniqueConstraint("source_chat_id", "source_message_id", "part", "target_chat_id"),
     Index("posts_by_state", "state", "target_chat_id", "id"),
 )
@@ -289,4 +293,11 @@ _ORDERS: Final = (
     "ALTER TABLE decisions ADD COLUMN reply_to_message_id BIGINT",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _CATCHING_UP, _ORDERS)
+_EXTRAS: Final = (
+    "ALTER TABLE signals ADD COLUMN extras TEXT",
+    "ALTER TABLE signal_updates ADD COLUMN extras TEXT",
+    "ALTER TABLE posts ADD COLUMN note TEXT",
+    "ALTER TABLE posts ADD COLUMN bare INTEGER",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _CATCHING_UP, _ORDERS, _EXTRAS)

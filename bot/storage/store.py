@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
 
 from bot.errors import DatabaseError, DatabaseUnavailable, DatabaseUnusable, UnknownFlow
+from bot.extras import dumped, loaded
 from bot.models import (
     ENDED_BY_HAND,
     Cursor,
@@ -46,6 +47,7 @@ from bot.models import (
     Reason,
     RecordedAlbum,
     SignalId,
+    identity_of,
 )
 from bot.storage import records
 from bot.storage.database import Prepared, in_transaction
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
         Table,
     )
 
+    from bot.extras import Extras
     from bot.models import (
         AuthorId,
         ChatId,
@@ -406,14 +409,18 @@ class SignalStore:
             "attempts": 0,
             "error": None,
         }
-        query = on_conflict_insert(posts).on_conflict_do_update(
-            index_elements=PART, set_=again, where=posts.c.state == PostState.DELETED
+        query = on_conflict_insert(posts)
+        query = query.on_conflict_do_update(
+            index_elements=PART,
+            set_={**again, "bare": query.excluded.bare},
+            where=posts.c.state == PostState.DELETED,
         )
-        first = select(posts.c.state).where(posts.c.id == post.id)
+        first = select(posts.c.state, posts.c.bare).where(posts.c.id == post.id)
 
         def write(db: Connection) -> None:
-            if db.scalar(first) not in {PostState.DELETE, PostState.DELETED}:
-                db.execute(query, rows)
+            state, bare = db.execute(first).one()
+            if rows and state not in {PostState.DELETE, PostState.DELETED}:
+                db.execute(query, [{**row, "bare": bare} for row in rows])
 
         await self._write(write)
 
@@ -465,6 +472,18 @@ class SignalStore:
         """Count an attempt that is to be made again. `in_doubt`: it may have gone through."""
         certain = {} if in_doubt else _certain(post)
         await self._change_post(post, attempts=posts.c.attempts + 1, error=error, **certain)
+
+    async def post_lightened(self, post: Post, *, bare: bool) -> None:
+        """Keep its `note`. `bare`: from now on this post and its other parts have no medium."""
+        await self._change_post(post, note=post.note)
+        if bare:
+            parts = and_(
+                posts.c.source_chat_id == post.source.chat_id,
+                posts.c.source_message_id == post.source.message_id,
+                posts.c.target_chat_id == post.target,
+            )
+            query = update(posts).where(parts).values(bare=1)
+            await self._write(lambda db: db.execute(query))
 
     async def _change_post(self, post: Post, **changes: object) -> None:
         query = update(posts).where(posts.c.id == post.id).values(**changes)
@@ -787,6 +806,7 @@ def _insert_once(table: Table) -> Prepared:
 def _insert_posts() -> Prepared:
     """Of new messages, so nothing is known of the post but where it is to go."""
     unknown = {"id", "first_id", "target_message_id", "error", "refused", "sent_version"}
+    unknown |= {"note", "bare"}
     columns = [column.name for column in posts.c if column.name not in unknown]
     return Prepared(insert(posts).values({name: bindparam(name) for name in columns}))
 
@@ -890,6 +910,7 @@ def _content_row(message: IncomingMessage) -> dict[str, Any]:
         "entities": _storable(_entities_json(message.entities)),
         "media_kind": message.media and message.media.kind,
         "media_file_id": message.media and message.media.file_id,
+        "extras": _storable(said) if (said := dumped(message.extras)) else None,
     }
 
 
@@ -897,8 +918,8 @@ def _same_content(row: RowMapping, content: Mapping[str, Any]) -> bool:
     """A file's reference, the last part of its id, is another one each time it is told."""
 
     def comparable(of: RowMapping | Mapping[str, Any]) -> tuple[object, ...]:
-        file = (of["media_file_id"] or "").rpartition(":")[0]
-        return of["text"], of["entities"], of["media_kind"], file
+        file = identity_of(of["media_file_id"])
+        return of["text"], of["entities"], of["media_kind"], file, of["extras"]
 
     return comparable(row) == comparable(content)
 
@@ -919,7 +940,8 @@ def _mark_edited(db: Connection, ref: MessageRef) -> None:
 def _post(db: Connection, row: RowMapping) -> Post:
     source = MessageRef(row["source_chat_id"], row["source_message_id"])
     content, parent = _content_and_parent(db, source)
-    kind = content["media_kind"]
+    kind = None if row["bare"] else content["media_kind"]
+    reply_to = _reply_to(db, row, parent)
     return Post(
         id=row["id"],
         state=PostState(row["state"]),
@@ -929,14 +951,33 @@ def _post(db: Connection, row: RowMapping) -> Post:
         target=row["target_chat_id"],
         target_message_id=row["target_message_id"],
         sent_version=row["sent_version"],
-        reply_to=_reply_to(db, row, parent),
+        reply_to=reply_to,
         text=content["text"],
         entities=tuple(Entity(**entity) for entity in json.loads(content["entities"])),
         media=None if kind is None else Media(kind, content["media_file_id"]),
         album_id=content["album_id"],
         attempts=row["attempts"],
         recorded_at=row["recorded_at"],
+        extras=_extras(db, row, content["extras"], parent[:1], reply_to),
+        note=row["note"],
     )
+
+
+def _extras(
+    db: Connection,
+    row: RowMapping,
+    text: str | None,
+    answered: Iterable[MessageRef],
+    reply_to: MessageId | None,
+) -> Extras | None:
+    """A quote is one of the very message that is answered; in an answer to another it says nothing."""
+    extras = loaded(text)
+    if extras is None or extras.quote is None or row["part"]:
+        return extras
+    if reply_to is not None and reply_to == _reply_to(db, row, answered):
+        return extras
+    lost = (*extras.lost, "quote of a message that it does not answer in the target")
+    return replace(extras, quote=None, lost=lost)
 
 
 def _content_and_parent(db: Connection, source: MessageRef) -> tuple[RowMapping, list[MessageRef]]:
