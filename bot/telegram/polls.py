@@ -5,6 +5,7 @@ As JSON in a file id of ours, as other media that are no files; see `messages`.
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -100,8 +101,15 @@ def poll_to_input(facts: Mapping[str, Any], *, anonymous: bool = False) -> Any:
         poll=poll,
         correct_answers=_numbers(facts.get("correct")),
         solution=solution.get("text"),
-        solution_entities=_formats(solution) if solution else None,
+        solution_entities=_Told(_formats(solution)) if solution else None,
     )
+
+
+class _Told(list[Any]):
+    """Kurigram leaves an empty vector out, although the flag of the text says that it is there."""
+
+    def __bool__(self) -> bool:
+        return True
 
 
 def _numbers(correct: list[int] | None) -> list[Any] | None:
@@ -123,8 +131,10 @@ def _option(number: int) -> bytes:
 
 
 def _input(words: Mapping[str, Any]) -> Any:
-    newer = getattr(types, "TextWithEntities", None)
-    return words["text"] if newer is None else newer(text=words["text"], entities=_formats(words))
+    question = inspect.signature(types.Poll).parameters["question"].annotation
+    if "TextWithEntities" not in str(question):
+        return words["text"]
+    return types.TextWithEntities(text=words["text"], entities=_formats(words))
 
 
 def _formats(words: Mapping[str, Any]) -> list[Any]:

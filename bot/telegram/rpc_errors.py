@@ -223,7 +223,7 @@ def said(exc: RPCError) -> tuple[int, str]:
     if exc.ID is None and unknown is not None:
         return int(unknown[1]), " ".join(unknown[2].split())
     name = str(exc.ID or exc.NAME)
-    return int(exc.CODE or 0), re.sub(r"_X\b", f"_{value}", name)
+    return int(exc.CODE or 0), re.sub(r"_X(?=_|$)", f"_{value}", name)
 
 
 def is_about(exc: RPCError, *wanted: About) -> bool:
