@@ -51,7 +51,8 @@ def lighter(post: Post, refused: PostRefused) -> Post:
     if not post.text.strip():
         raise refused
     if isinstance(refused, MediumRefused) and post.media is not None:
-        return _noted(replace(post, media=None), f"its {post.media.kind}", refused)
+        kind = "medium" if post.media.kind == "unsupported" else post.media.kind
+        return _noted(replace(post, media=None), f"its {kind}", refused)
     if isinstance(refused, DressRefused):
         less, what = _undressed(post, refused.part)
         if less != post:

@@ -447,6 +447,16 @@ class Telegram:
             raise TargetUnavailable(f"chat {chat_id} is not known to this account", chat_id)
         return known
 
+    async def meet_again(self, chat_id: ChatId) -> bool:
+        """Ask Telegram anew for the access hash of a chat; False: it is the one we had."""
+        if is_basic_group(chat_id):
+            return False  # they have none
+        before = await self._known_peer(chat_id)
+        self._dialogs_read = False
+        await self._meet(chat_id)
+        changed: bool = before != await self._known_peer(chat_id)
+        return changed
+
     async def known_user(self, user_id: int) -> Any | None:
         """The raw input user, if this account has met the user; nobody is asked."""
         found = await self._known_peer(user_id)

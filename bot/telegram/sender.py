@@ -41,6 +41,7 @@ class Connection(Protocol):
 
     async def call(self, query: Any) -> Any: ...
     async def peer(self, chat_id: ChatId) -> Any: ...
+    async def meet_again(self, chat_id: ChatId) -> bool: ...
     async def known_user(self, user_id: int) -> Any | None: ...
 
 
@@ -80,7 +81,7 @@ class Sender:
                 **answering(reply_to, extras),
                 **as_fields(extras, is_bot=self._connection.is_bot),
             )
-            answer = await self._connection.call(query)
+            answer = await self._call(target, query)
         return _posted(answer, random_id)
 
     async def send_media(
@@ -112,7 +113,7 @@ class Sender:
                     **more,
                 )
 
-            answer = await self._with_media([(media, source)], query)
+            answer = await self._with_media(target, [(media, source)], query)
         return _posted(answer, random_id)
 
     async def send_album(
@@ -142,7 +143,8 @@ class Sender:
                 more = answering(reply_to, extras) | as_fields(extras, is_bot=True)
                 return build(multi, peer=peer, multi_media=singles, **more)
 
-            answer = await self._with_media([(part.media, part.source) for part in parts], query)
+            media = [(part.media, part.source) for part in parts]
+            answer = await self._with_media(target, media, query)
         return [_posted(answer, part.random_id) for part in parts]
 
     async def edit(
@@ -177,7 +179,7 @@ class Sender:
                     **more,
                 )
 
-            await self._with_media([] if media is None else [(media, source)], query)
+            await self._with_media(target, [] if media is None else [(media, source)], query)
 
     async def delete(self, target: ChatId, ids: Sequence[MessageId]) -> None:
         """For everybody. Messages that are gone already are fine."""
@@ -185,7 +187,7 @@ class Sender:
             peer = await self._connection.peer(target)
             for first in range(0, len(ids), DELETE_MAX):
                 some = list(ids[first : first + DELETE_MAX])
-                await self._connection.call(_deletion(peer, some))
+                await self._call(target, _deletion(peer, some))
 
     async def find(
         self, target: ChatId, text: str | None, media: Media | None, *, after: MessageId
@@ -203,6 +205,20 @@ class Sender:
                         return MessageId(message.id)
         return None
 
+    async def _call(self, target: ChatId, query: Any) -> Any:
+        """Once more, if what we knew of the chat is out of date (a session that came from elsewhere)."""
+        try:
+            return await self._connection.call(query)
+        except RPCError as exc:
+            if not is_about(exc, About.PEER) or not await self._connection.meet_again(target):
+                raise
+        peer = await self._connection.peer(target)
+        if hasattr(query, "channel"):
+            query.channel = input_channel(peer)
+        else:
+            query.peer = peer
+        return await self._connection.call(query)
+
     async def _raw(self, entities: Sequence[Entity]) -> list[Any] | None:
         """None and not an empty list: Pyrogram 2.0.106 writes that where nothing is expected."""
         mentioned = {e.user_id for e in entities if e.type == "text_mention" and e.user_id}
@@ -212,7 +228,10 @@ class Sender:
     # ── media ──
 
     async def _with_media(
-        self, media: Sequence[tuple[Media, MessageRef]], query: Callable[[list[Any]], Any]
+        self,
+        target: ChatId,
+        media: Sequence[tuple[Media, MessageRef]],
+        query: Callable[[list[Any]], Any],
     ) -> Any:
         """Make the call; once more with fresh file references, if one was stale.
 
@@ -220,7 +239,7 @@ class Sender:
         """
         inputs = [_input(medium) for medium, _source in media]
         try:
-            return await self._connection.call(query(inputs))
+            return await self._call(target, query(inputs))
         except RPCError as exc:
             if said(exc)[1] == "BROADCAST_PUBLIC_VOTERS_FORBIDDEN":
                 inputs = [_input(medium, anonymous=True) for medium, _source in media]
@@ -228,7 +247,7 @@ class Sender:
                 inputs = [_input(await self._fresh(*one)) for one in media]
             else:
                 raise
-        return await self._connection.call(query(inputs))
+        return await self._call(target, query(inputs))
 
     async def _fresh(self, old: Media, source: MessageRef) -> Media:
         """The medium as its message shows it now, with a file reference of today."""
@@ -256,7 +275,7 @@ def _says(message: Any, text: str | None, expected: Media | None) -> bool:
 
 def _input(medium: Media, *, anonymous: bool = False) -> Any:
     if medium.file_id is None:
-        raise MediumRefused(f"a {medium.kind} cannot be posted again")
+        raise MediumRefused(f"{medium.kind} media cannot be posted again")
     try:
         return media_to_input(medium.file_id, anonymous=anonymous)
     except ValueError as exc:
