@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from bot.errors import RetryLater, TargetUnavailable
+from bot.errors import AccountLimited, RetryLater, TargetUnavailable
 from bot.models import PostState
 from bot.operator.links import link
 from bot.operator.wording import duration
@@ -35,6 +35,7 @@ REFUSED: Final = {
 
 class Kind(StrEnum):
     TARGET = "target"  # takes nothing from us
+    ACCOUNT = "account"  # ours may not post
     POSTS = "posts"  # fail
     ASIDE = "aside"  # posts that keep failing
     FLOOD = "flood"  # waits that Telegram asks for
@@ -87,8 +88,14 @@ class Alerts:
     def done(self, post: Post) -> None: ...
 
     def delayed(self, error: Exception, wait: timedelta) -> None:
+        again = duration(wait.total_seconds())
+        if isinstance(error, AccountLimited):
+            self._raise(
+                Kind.ACCOUNT,
+                f"Telegram limits our account: {error}. Posts are kept, and tried again in {again}. "
+                "@SpamBot tells an account why and for how long.",
+            )
         if isinstance(error, TargetUnavailable):
-            again = duration(wait.total_seconds())
             self._raise(
                 Kind.TARGET,
                 f"Target {error.chat_id} takes nothing: {error}. Posts are kept, and tried again "

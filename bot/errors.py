@@ -8,11 +8,14 @@ BotError                    one line for the operator, no traceback; `exit_code`
 ├── UnknownFlow             a cache named a flow the table does not have: forget, ask again
 ├── TelegramError           Telegram did not do what was asked
 │   ├── RetryLater          nothing is wrong with the request: the same again, after a while
+│   │   └── AccountLimited  our account may not, for now: wait for long, tell the operator
 │   ├── TargetUnavailable   the chat takes nothing from us: pause it, tell the operator
 │   ├── ParentGone          what it was to answer is no longer there: answer its ancestor
 │   ├── PostGone            what was to be edited is no longer there: there is nothing to do
 │   ├── SentBefore          it was taken before, and not said as which message: look for it
 │   ├── PostRefused         this one message will never be taken: mark it failed, go on
+│   │   ├── MediumRefused   what it carries will not: send the words without
+│   │   └── DressRefused    its buttons, quote, preview or formatting: send the words without
 │   └── LoggedOut           the session or token is void: stop, with the queue intact
 │       └── VoidLogin       the login that was kept is; a bot's token makes a new one
 └── DatabaseError           the table does not answer
@@ -76,6 +79,10 @@ class RetryLater(TelegramError):
         self.after = after
 
 
+class AccountLimited(RetryLater):
+    """The request was refused, so nothing was posted; how long that lasts Telegram does not say."""
+
+
 class TargetUnavailable(TelegramError):
     def __init__(self, text: str, chat_id: ChatId) -> None:
         super().__init__(text)
@@ -96,6 +103,18 @@ class SentBefore(TelegramError):
 
 class PostRefused(TelegramError):
     pass
+
+
+class MediumRefused(PostRefused):
+    pass
+
+
+class DressRefused(PostRefused):
+    """`part`: "buttons", "quote", "preview" or "formatting"; None: Telegram does not say which."""
+
+    def __init__(self, text: str, *, part: str | None = None) -> None:
+        super().__init__(text)
+        self.part = part
 
 
 class LoggedOut(TelegramError):

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
 
+    from bot.extras import Extras
+
 ChatId = NewType("ChatId", int)  # as Bot API counts: > 0 a user, < 0 a group, -100… a channel
 MessageId = NewType("MessageId", int)  # unique within one chat only
 AuthorId = NewType("AuthorId", int)  # > 0 a user, < 0 a chat that speaks for itself
@@ -161,7 +163,17 @@ class Media:
     @property
     def identity(self) -> str:
         """Which medium it is. A file's reference, the last part of its id, differs each time."""
-        return f"{self.kind} {(self.file_id or '').rpartition(':')[0]}"
+        return f"{self.kind} {identity_of(self.file_id)}"
+
+
+def identity_of(file_id: str | None) -> str:
+    """What says which file it is: all but the reference, which differs each time it is told.
+
+    What is no file is JSON, and is that whole.
+    """
+    if file_id is None:
+        return ""
+    return file_id if file_id.endswith("}") else file_id.rpartition(":")[0]
 
 
 class Indirect(StrEnum):
@@ -193,6 +205,7 @@ class IncomingMessage:
     reply_to_top: MessageId | None = None
     edited_at: UnixTime | None = None  # when its author last edited it; None: never
     indirect: Indirect | None = None  # None: typed and sent at once, as far as can be told
+    extras: Extras | None = None  # None: it is shown as any other
 
     @property
     def ref(self) -> MessageRef:
@@ -330,6 +343,8 @@ class Post:
     album_id: int | None
     attempts: int
     recorded_at: UnixTime  # local clock
+    extras: Extras | None = None  # None: it is shown as any other
+    note: str | None = None  # what it was posted without, and why; None: without nothing
     shown_media: str | None = None  # `Media.identity` of what stands there; None: none, or unknown
     sent_as: Content | None = None  # of a doubt: what was sent then; None: what it says now
     sent_after: MessageId | None = None  # the newest of ours in the target before it was sent

@@ -20,6 +20,7 @@ BIDI: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 # What Telegram makes a mention of by itself, wherever it stands in a text.
 NAME: Final = re.compile(r"@(?=[A-Za-z0-9_]{2})")
 WORD_JOINER: Final = "\u2060"  # takes no room; behind it "name" is no name any more
+WIDE_AT: Final = "\uff20"  # reads as "@", and to Telegram is a letter as any other
 NO_MENTIONS_WITHIN: Final = frozenset({"code", "pre", "url", "email"})
 
 
@@ -30,15 +31,37 @@ def presentable(
 
     What is mentioned can still be read. Offsets count UTF-16 code units, before and after.
     """
-    found: Iterable[Entity] = entities
+    text, kept = directed(text, entities)
+    return (text, kept) if mentions else inert(text, kept)
+
+
+def directed(text: str, entities: Iterable[Entity]) -> tuple[str, tuple[Entity, ...]]:
+    """The text without what turns its direction."""
+    found = list(entities)
     if BIDI.search(text):
         text, found = _rewritten(text, found, {at.start(): "" for at in BIDI.finditer(text)})
-    if not mentions:
-        found = [entity for entity in found if not _is_mention(entity)]
-        names = {at.start() for at in NAME.finditer(text)}
-        if names:
-            names -= _quoted(text, found)
-        text, found = _rewritten(text, found, dict.fromkeys(names, f"@{WORD_JOINER}"))
+    return text, tuple(found)
+
+
+def inert(
+    text: str, entities: Iterable[Entity], *, limit: int | None = None
+) -> tuple[str, tuple[Entity, ...]]:
+    """The text with nobody mentioned in it who would be notified.
+
+    Behind the "@" goes a character that nobody sees. Where that would make a text longer than
+    `limit` that was not so before, a wider "@" takes the place of some: no mention begins with
+    that one, and no letter is lost.
+    """
+    found = [entity for entity in entities if not _is_mention(entity)]
+    names = {at.start() for at in NAME.finditer(text)}
+    if names:
+        names -= _quoted(text, found)
+    room = len(names) if limit is None else max(limit - _units(text), 0)
+    changes = {
+        at: f"@{WORD_JOINER}" if number < room else WIDE_AT
+        for number, at in enumerate(sorted(names))
+    }
+    text, found = _rewritten(text, found, changes)
     return text, tuple(found)
 
 

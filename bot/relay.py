@@ -16,7 +16,8 @@ import struct
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
@@ -28,23 +29,22 @@ from bot.errors import (
     SentBefore,
     TargetUnavailable,
 )
+from bot.extras import PLAIN
+from bot.fallback import lightly
 from bot.models import AlbumPart, Entity, MessageId, PostState
-from bot.presentable import presentable
+from bot.render import CAPTION_LIMIT, TEXT_LIMIT, Chunk, render, shown
 from bot.worker import Line, Unwatched, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
     from datetime import timedelta
 
+    from bot.extras import Extras
     from bot.models import ChatId, Media, MessageRef, Post
     from bot.worker import Watch
 
 log = structlog.get_logger(__name__)
 
-TEXT_LIMIT: Final = 4096  # UTF-16 code units
-CAPTION_LIMIT: Final = 1024
-# The upper byte of the first of two units that are one character.
-HIGH_SURROGATES: Final = range(0xD8, 0xDC)
 # What an edit can put in the place of other media. An edit that names any other kind is refused,
 # even if only the caption of a voice message changes.
 # https://core.telegram.org/bots/api#editmessagemedia
@@ -65,10 +65,14 @@ class Outbox(Line, Protocol):
     async def post_failed(self, post: Post, error: str) -> None: ...
     async def post_unsent(self, post: Post) -> None: ...
     async def messages_gone(self, target: ChatId, ids: Iterable[MessageId]) -> None: ...
+    async def post_lightened(self, post: Post, *, bare: bool) -> None: ...
 
 
 class Sender(Protocol):
-    """Telegram, as far as posting goes. Raises `TelegramError`."""
+    """Telegram, as far as posting goes. Raises `TelegramError`.
+
+    `extras` are named where there are any.
+    """
 
     async def send_text(
         self,
@@ -78,6 +82,7 @@ class Sender(Protocol):
         *,
         reply_to: MessageId | None,
         random_id: int,
+        extras: Extras | None = None,
     ) -> MessageId: ...
 
     async def send_media(
@@ -90,10 +95,16 @@ class Sender(Protocol):
         source: MessageRef,
         reply_to: MessageId | None,
         random_id: int,
+        extras: Extras | None = None,
     ) -> MessageId: ...
 
     async def send_album(
-        self, target: ChatId, parts: Sequence[AlbumPart], *, reply_to: MessageId | None
+        self,
+        target: ChatId,
+        parts: Sequence[AlbumPart],
+        *,
+        reply_to: MessageId | None,
+        extras: Extras | None = None,
     ) -> list[MessageId]: ...
 
     async def edit(
@@ -105,6 +116,7 @@ class Sender(Protocol):
         media: Media | None,
         *,
         source: MessageRef,
+        extras: Extras | None = None,
     ) -> None: ...
 
     async def delete(self, target: ChatId, ids: Sequence[MessageId]) -> None: ...
@@ -254,16 +266,8 @@ class Relay:
             # Nothing in it can change. A live location moves by edits, many of them.
             await self._outbox.post_edited(post)
             return
-        chunk = chunks[post.part]
         try:
-            await self._sender.edit(
-                self._target,
-                message_id,
-                chunk.text,
-                chunk.entities,
-                _replacement(post),
-                source=post.source,
-            )
+            await lightly(post, partial(self._edit_part, post, message_id), self._outbox)
         except PostGone as exc:
             log.info("a post was deleted in the target", post_id=post.id, error=str(exc))
             await self._outbox.messages_gone(self._target, [message_id])
@@ -273,6 +277,19 @@ class Relay:
             await self._outbox.add_parts(post, len(chunks))
         await self._outbox.post_edited(post)
 
+    async def _edit_part(self, whole: Post, message_id: MessageId, post: Post) -> None:
+        """`post` may lack a part of the whole one, which is what tells where the text is cut."""
+        chunk = self._chunks(replace(post, media=whole.media))[post.part]
+        await self._sender.edit(
+            self._target,
+            message_id,
+            chunk.text,
+            chunk.entities,
+            _replacement(post),
+            source=post.source,
+            **self._extras(post),
+        )
+
     async def _send(self, posts: list[Post]) -> None:
         """Below what it answers, as far as that stands; else below the nearest that does."""
         refused: list[MessageId] = []
@@ -280,8 +297,9 @@ class Relay:
             ancestors = await self._standing(posts[0], again=bool(refused))
             left = [each for each in ancestors if each not in refused]
             reply_to = left[0] if left and len(refused) < PARENTS_TRIED else None
+            same = reply_to == posts[0].reply_to
             try:
-                return await self._send_to(posts, reply_to)
+                return await self._send_to(posts if same else list(map(unquoted, posts)), reply_to)
             except ParentGone:
                 if reply_to is None:
                     raise
@@ -317,9 +335,9 @@ class Relay:
                 await self._send_album(posts, reply_to)
                 return
         for post in posts:
-            await self._send_one(post, reply_to)
+            await lightly(post, partial(self._send_one, reply_to), self._outbox)
 
-    async def _send_one(self, post: Post, reply_to: MessageId | None) -> None:
+    async def _send_one(self, reply_to: MessageId | None, post: Post) -> None:
         chunks = self._chunks(post)
         message_id = await self._send_chunk(post, chunks[post.part], reply_to)
         if post.part == 0 and len(chunks) > 1:
@@ -332,7 +350,12 @@ class Relay:
         try:
             if media is None:
                 return await self._sender.send_text(
-                    to, chunk.text, chunk.entities, reply_to=reply_to, random_id=random_id
+                    to,
+                    chunk.text,
+                    chunk.entities,
+                    reply_to=reply_to,
+                    random_id=random_id,
+                    **self._extras(post),
                 )
             return await self._sender.send_media(
                 to,
@@ -342,6 +365,7 @@ class Relay:
                 source=post.source,
                 reply_to=reply_to,
                 random_id=random_id,
+                **self._extras(post),
             )
         except SentBefore:
             return await self._find(post)
@@ -386,7 +410,8 @@ class Relay:
             for post, (first, *_) in zip(posts, texts, strict=True)
             if post.media is not None
         ]
-        ids = await self._sender.send_album(self._target, parts, reply_to=reply_to)
+        extras = self._extras(posts[0])
+        ids = await self._sender.send_album(self._target, parts, reply_to=reply_to, **extras)
         for post, chunks, message_id in zip(posts, texts, ids, strict=True):
             if len(chunks) > 1:
                 await self._outbox.add_parts(post, len(chunks))
@@ -395,11 +420,18 @@ class Relay:
     def _chunks(self, post: Post) -> list[Chunk]:
         """The texts to send for a message: the first is the caption where there is media."""
         first = TEXT_LIMIT if post.media is None else CAPTION_LIMIT
-        text, entities = presentable(post.text, post.entities, mentions=self._mentions)
-        return split(text, entities, first=first)
+        return render(post.text, post.entities, first=first, mentions=self._mentions)
+
+    def _extras(self, post: Post) -> dict[str, Extras]:
+        """As an argument, where there are any. What belongs to a message once is its first part's."""
+        extras = shown(post.extras, mentions=self._mentions)
+        if extras is not None and post.part:
+            extras = replace(PLAIN, silent=extras.silent, no_preview=extras.no_preview)
+        return {} if extras is None else {"extras": extras}
 
     async def _sent(self, post: Post, message_id: MessageId) -> None:
         await self._outbox.post_sent(post, message_id)
+        lost = post.extras.lost if post.extras and not post.part else ()
         log.info(
             "posted",
             post_id=post.id,
@@ -407,7 +439,12 @@ class Relay:
             target=self._target,
             target_message_id=message_id,
             attempts=post.attempts + 1,
+            **({"not_carried": list(lost)} if lost else {}),
         )
+
+
+def unquoted(post: Post) -> Post:
+    return post if post.extras is None else replace(post, extras=post.extras.unquoted())
 
 
 def _replacement(post: Post) -> Media | None:
@@ -432,54 +469,3 @@ def random_id_of(post: Post) -> int:
     if post.part and version:
         what += struct.pack(">q", version)
     return int.from_bytes(hashlib.blake2b(what, digest_size=8).digest()) >> 1
-
-
-class Chunk(NamedTuple):
-    text: str
-    entities: tuple[Entity, ...]
-
-
-def split(text: str, entities: Sequence[Entity], *, first: int = TEXT_LIMIT) -> list[Chunk]:
-    """Cut a text into what Telegram takes at once, at best between words and entities.
-
-    Offsets and limits are UTF-16 code units; `first` is the limit of the first chunk.
-    """
-    units = text.encode("utf-16-le", "replace")
-    chunks: list[Chunk] = []
-    start, limit = 0, first
-    while True:
-        end = _cut(units, entities, start, limit)
-        chunks.append(Chunk(_decode(units, start, end), _within(entities, start, end)))
-        if end >= len(units) // 2:
-            return chunks
-        start, limit = end, TEXT_LIMIT
-
-
-def _cut(units: bytes, entities: Sequence[Entity], start: int, limit: int) -> int:
-    end = start + limit
-    if end >= len(units) // 2:
-        return len(units) // 2
-    earliest = start + limit // 2
-    for space in ("\n", " "):
-        found = units[2 * start : 2 * end].rfind(space.encode("utf-16-le"))
-        if found % 2 == 0 and start + found // 2 + 1 > earliest:
-            end = start + found // 2 + 1
-            break
-    for entity in entities:
-        if earliest < entity.offset < end < entity.offset + entity.length:
-            end = entity.offset
-    return end - 1 if units[2 * end - 1] in HIGH_SURROGATES else end
-
-
-def _within(entities: Sequence[Entity], start: int, end: int) -> tuple[Entity, ...]:
-    parts = []
-    for entity in entities:
-        begins = max(entity.offset, start)
-        ends = min(entity.offset + entity.length, end)
-        if begins < ends:
-            parts.append(replace(entity, offset=begins - start, length=ends - begins))
-    return tuple(parts)
-
-
-def _decode(units: bytes, start: int, end: int) -> str:
-    return units[2 * start : 2 * end].decode("utf-16-le", "replace")

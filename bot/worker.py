@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import structlog
 
-from bot.errors import RetryLater, TargetUnavailable
+from bot.errors import AccountLimited, RetryLater, TargetUnavailable
 from bot.lane import AT_ONCE, Lane, run_all
 from bot.models import Method
 
@@ -37,6 +37,8 @@ RETRY: Final = timedelta(seconds=1)  # doubled with each attempt
 RETRY_AT_MOST: Final = timedelta(minutes=1)
 UNAVAILABLE: Final = timedelta(seconds=5)  # doubled with each attempt
 UNAVAILABLE_AT_MOST: Final = timedelta(minutes=10)
+LIMITED: Final = timedelta(minutes=1)  # doubled with each attempt
+LIMITED_AT_MOST: Final = timedelta(hours=1)
 OVERDUE: Final = 120.0  # seconds of failing, then others are let by
 ASIDE: Final = timedelta(minutes=1)  # doubled with each attempt
 ASIDE_AT_MOST: Final = timedelta(hours=1)
@@ -270,22 +272,29 @@ class Worker:
 
     async def _attempt(self, posts: Sequence[Post]) -> Trouble | None:
         """None: it is done, or will never be."""
+        tries = posts[0].attempts
         try:
             await self._deliver(posts)
+        except AccountLimited as exc:
+            log.warning("our account may not post for now, posts are kept", error=str(exc))
+            return await self._refused(posts, exc, doubled(LIMITED, tries, LIMITED_AT_MOST))
         except RetryLater as exc:
             return await self._delay(posts, exc)
         except TargetUnavailable as exc:
-            wait = doubled(UNAVAILABLE, posts[0].attempts, UNAVAILABLE_AT_MOST)
             log.warning(
                 "target chat takes nothing, posts are kept", target=self._target, error=str(exc)
             )
-            await self._put_down(posts, exc, wait, in_doubt=False)
-            return Trouble(wait, told=True)
+            return await self._refused(posts, exc, doubled(UNAVAILABLE, tries, UNAVAILABLE_AT_MOST))
         self._worked[posts[0].method] = self._clock()
         for post in posts:
             self._failing.pop(post.id, None)
             self._again.pop(post.id, None)
         return None
+
+    async def _refused(self, posts: Sequence[Post], exc: Exception, wait: timedelta) -> Trouble:
+        """For now, and for a reason that is not these posts' own."""
+        await self._put_down(posts, exc, wait, in_doubt=False)
+        return Trouble(wait, told=True)
 
     async def _delay(self, posts: Sequence[Post], exc: RetryLater) -> Trouble:
         wait = exc.after or doubled(RETRY, posts[0].attempts, RETRY_AT_MOST)

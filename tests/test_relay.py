@@ -32,7 +32,8 @@ from bot.models import (
     Post,
     PostState,
 )
-from bot.relay import CAPTION_LIMIT, LOOKED_FOR, TEXT_LIMIT, Relay, random_id_of, split
+from bot.relay import CAPTION_LIMIT, LOOKED_FOR, TEXT_LIMIT, Relay, random_id_of
+from bot.render import split
 from bot.worker import RETRY_AT_MOST, UNAVAILABLE_AT_MOST
 from tests.people import GROUP, NOON, TARGET
 

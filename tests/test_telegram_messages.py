@@ -21,14 +21,8 @@ from bot.models import (
     MigratedChat,
     PressedButton,
 )
-from bot.telegram.messages import (
-    entities,
-    entities_to_raw,
-    events,
-    incoming,
-    media,
-    media_to_input,
-)
+from bot.telegram.entities import entities, entities_to_raw
+from bot.telegram.messages import events, incoming, media, media_to_input
 from tests.loopback.tl import find, make
 
 types = raw.types

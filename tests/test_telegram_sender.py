@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,31 @@ async def test_a_post_answers_a_post(sender, telegram, target):
         (first, None),
         (second, first),
     ]
+
+
+async def test_a_chat_that_is_known_by_an_old_access_hash_is_met_again(
+    telegram, bot, target, tmp_path
+):
+    """As with a session that came from another account: posted, edited and deleted all the same."""
+    relay = Relay(telegram, tmp_path, bot_token=bot.token)
+    await relay.start()
+    await relay.sender.send_text(target.id, "one", random_id=1)
+    await relay.stop()
+    for number, call in enumerate(("send", "edit", "delete"), 2):
+        [session] = tmp_path.glob("*.session")
+        with closing(sqlite3.connect(session)) as db, db:
+            db.execute("UPDATE peers SET access_hash = 5 WHERE id = ?", (target.id,))
+        relay = Relay(telegram, tmp_path, bot_token=bot.token)
+        await relay.start()
+        if call == "send":
+            sent = await relay.sender.send_text(target.id, "two", random_id=number)
+        elif call == "edit":
+            await relay.sender.edit(target.id, sent, "2", source=MessageRef(target.id, sent))
+        else:
+            await relay.sender.delete(target.id, [sent])
+        await relay.stop()
+        texts = [message.text for message in telegram.messages(target)]
+        assert texts == {"send": ["one", "two"], "edit": ["one", "2"], "delete": ["one"]}[call]
 
 
 # ── media ──

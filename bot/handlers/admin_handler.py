@@ -39,7 +39,7 @@ from bot.operator.posting import pause, resume
 from bot.operator.status import Health, as_rows, status
 from bot.operator.why import in_hand, why
 from bot.operator.wording import counted, excerpt
-from bot.relay import split
+from bot.render import split
 from bot.storage import records
 
 if TYPE_CHECKING:

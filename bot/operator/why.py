@@ -109,6 +109,9 @@ async def _story(
     refused = await tables.ask(partial(records.refused_edit, ref=record.ref))
     if refused is not None:
         yield Row("edited", _refused(refused, record))
+    extras = await tables.ask(partial(records.extras_of, ref=record.ref))
+    for number, lost in enumerate(extras.lost if extras else ()):
+        yield Row("" if number else "not carried", excerpt(lost, 80))
 
 
 def _message(record: Recorded) -> Iterator[Row]:
@@ -207,6 +210,8 @@ def _posted(record: Recorded, posts: list[PostRecord]) -> Iterator[Row]:
         yield Row("posted", "no: it was imported, or the bot had no target then")
     for number, post in enumerate(posts):
         yield Row("" if number else "posted", _post(post))
+        if post.note is not None:
+            yield Row("", f"  {excerpt(post.note, 120)}")
         if post.error is not None:
             yield Row("", f"  last error: {excerpt(post.error, 80)}")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, RowMapping, Table
 
-    from bot.models import Post
+    from bot.models import ChatId, Post
 
 # It is there for people to read, outdated or not: replies may hang below it.
 STANDS: Final = and_(
@@ -82,18 +82,30 @@ def ancestors(db: Connection, post: Post) -> Iterator[MessageId]:
     own = [post.source] if post.part else []
     seen: set[MessageId] = set()
     for ref in chain(own, _answered(db, post.source)):
-        found = db.scalar(
-            select(posts.c.target_message_id).where(
-                posts.c.source_chat_id == ref.chat_id,
-                posts.c.source_message_id == ref.message_id,
-                posts.c.target_chat_id == post.target,
-                posts.c.part == 0,
-                STANDS,
-            )
-        )
+        found = _standing(db, ref, post.target)
         if found is not None and found not in seen:
             seen.add(found)
-            yield MessageId(found)
+            yield found
+
+
+def answers_directly(db: Connection, post: Post) -> bool:
+    """Whether `post.reply_to` is the post of the very message that its source answers."""
+    parent = next(_answered(db, post.source), None)
+    standing = None if parent is None else _standing(db, parent, post.target)
+    return standing is not None and standing == post.reply_to
+
+
+def _standing(db: Connection, ref: MessageRef, target: ChatId) -> MessageId | None:
+    found = db.scalar(
+        select(posts.c.target_message_id).where(
+            posts.c.source_chat_id == ref.chat_id,
+            posts.c.source_message_id == ref.message_id,
+            posts.c.target_chat_id == target,
+            posts.c.part == 0,
+            STANDS,
+        )
+    )
+    return None if found is None else MessageId(found)
 
 
 def _answered(db: Connection, source: MessageRef) -> Iterator[MessageRef]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from sqlalchemy import and_, bindparam, case, exists, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
 
+from bot.extras import loaded
 from bot.models import (
     ChatId,
     Content,
@@ -144,14 +145,18 @@ class Outbox:
             "error": None,
             **NOT_SENT,
         }
-        query = on_conflict_insert(posts).on_conflict_do_update(
-            index_elements=PART, set_=again, where=posts.c.state == PostState.DELETED
+        query = on_conflict_insert(posts)
+        query = query.on_conflict_do_update(
+            index_elements=PART,
+            set_={**again, "bare": query.excluded.bare},
+            where=posts.c.state == PostState.DELETED,
         )
-        first = select(posts.c.state).where(posts.c.id == post.id)
+        first = select(posts.c.state, posts.c.bare).where(posts.c.id == post.id)
 
         def write(db: Connection) -> None:
-            if db.scalar(first) not in {PostState.DELETE, PostState.DELETED}:
-                db.execute(query, rows)
+            state, bare = db.execute(first).one()
+            if rows and state not in {PostState.DELETE, PostState.DELETED}:
+                db.execute(query, [{**row, "bare": bare} for row in rows])
 
         await self._write(write)
 
@@ -225,6 +230,21 @@ class Outbox:
         """Count an attempt that is to be made again. `in_doubt`: it may have gone through."""
         certain = {} if in_doubt else _certain(post)
         await self._change_post(post, attempts=posts.c.attempts + 1, error=error, **certain)
+
+    async def post_lightened(self, post: Post, *, bare: bool) -> None:
+        """Keep its `note`. `bare`: from now on this post and its other parts have no medium."""
+        of_source = [
+            posts.c.source_chat_id == post.source.chat_id,
+            posts.c.source_message_id == post.source.message_id,
+            posts.c.target_chat_id == post.target,
+        ]
+
+        def write(db: Connection) -> None:
+            db.execute(update(posts).where(posts.c.id == post.id).values(note=post.note))
+            if bare:
+                db.execute(update(posts).where(*of_source).values(bare=1))
+
+        await self._write(write)
 
     async def set_aside(self, post: Post) -> None:
         """Out of the line, until it is done or has something new to say."""
@@ -415,7 +435,7 @@ def _post(db: Connection, row: RowMapping) -> Post:
     record = messages.record(db, source)
     if record is None:
         raise LookupError(f"post {row['id']} is of a message that is not recorded")
-    text, entities, media = messages.content_of(record)
+    text, entities, media = _said(messages.content_of(record), row)
     post = Post(
         id=row["id"],
         state=PostState(row["state"]),
@@ -433,8 +453,19 @@ def _post(db: Connection, row: RowMapping) -> Post:
         attempts=row["attempts"],
         recorded_at=row["recorded_at"],
         shown_media=row["shown_media"],
-        sent_as=None if row["sent_as"] is None else messages.content_from(row["sent_as"]),
+        sent_as=row["sent_as"] and _said(messages.content_from(row["sent_as"]), row),
         sent_after=row["sent_after"],
         sent_to=row["sent_to"],
+        extras=loaded(record["extras"]),
+        note=row["note"],
     )
-    return replace(post, reply_to=next(messages.ancestors(db, post), None))
+    post = replace(post, reply_to=next(messages.ancestors(db, post), None))
+    quotes = post.extras is not None and post.extras.quote is not None and not post.part
+    if post.extras is None or not quotes or messages.answers_directly(db, post):
+        return post
+    return replace(post, extras=post.extras.unquoted())
+
+
+def _said(content: Content, row: RowMapping) -> Content:
+    """Without its medium, if Telegram has refused that."""
+    return content._replace(media=None) if row["bare"] else content

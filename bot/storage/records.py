@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import and_, func, literal, null, or_, select, union_all
 
+from bot.extras import loaded
 from bot.models import (
     ENDED_BY_HAND,
     AuthorId,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sqlalchemy import ColumnElement, Connection, Row, Select, Table
+
+    from bot.extras import Extras
 
 OPEN: Final = (PostState.PENDING, PostState.EDIT, PostState.DELETE)
 
@@ -84,6 +87,7 @@ class PostRecord(NamedTuple):
     error: str | None
     refused: PostState | None  # FAILED: what Telegram refused to do with it
     aside_at: UnixTime | None  # local clock; None: it is not set aside
+    note: str | None  # what it was posted without
 
 
 class Heard(NamedTuple):
@@ -150,6 +154,17 @@ def neighbours(db: Connection, ref: MessageRef) -> tuple[Recorded | None, Record
         max(map(_recorded, before), key=_number, default=None),
         min(map(_recorded, after), key=_number, default=None),
     )
+
+
+def extras_of(db: Connection, ref: MessageRef) -> Extras | None:
+    """How a signal or an update is shown; None: as any other."""
+    queries = [
+        select(table.c.extras).where(
+            table.c.source_chat_id == ref.chat_id, table.c.source_message_id == ref.message_id
+        )
+        for table in (signals, signal_updates)
+    ]
+    return loaded(db.scalar(union_all(*queries)))
 
 
 # ── flows ─────────────────────────────────────────────────────────────────────
@@ -456,6 +471,7 @@ def _post(row: Row[Any]) -> PostRecord:
         error=row.error,
         refused=None if row.refused is None else PostState(row.refused),
         aside_at=row.aside_at,
+        note=row.note,
     )
 
 

@@ -53,6 +53,7 @@ signals = Table(
     Column("risk", Text),
     Column("recorded_at", BigInteger, nullable=False),  # local clock, unix seconds
     Column("begun_at", BigInteger),  # the edit that may have made it a signal; NULL: `at`
+    Column("extras", Text),  # JSON, see `bot.extras`; NULL: it is shown as any other
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("signals_of_album", "source_chat_id", "album_id"),
     sqlite_autoincrement=True,  # a signal's id is never used again: caches are keyed by it
@@ -77,6 +78,7 @@ signal_updates = Table(
     Column("tier", Text),
     Column("recorded_at", BigInteger, nullable=False),
     Column("reply_to_chat_id", BigInteger),  # NULL: this chat; else the one it was before moving
+    Column("extras", Text),  # as of a signal
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("signal_updates_of_signal", "signal_id"),
     Index("signal_updates_of_album", "source_chat_id", "album_id"),
@@ -107,6 +109,8 @@ posts = Table(
     Column("sent_as", Text),  # JSON
     Column("sent_after", BigInteger),
     Column("sent_to", BigInteger),
+    Column("note", Text),  # what it was posted without, and why; NULL: without nothing
+    Column("bare", Integer),  # 1: Telegram refused its medium, so it is a post of words alone
     UniqueConstraint("source_chat_id", "source_message_id", "part", "target_chat_id"),
     Index("posts_by_state", "state", "target_chat_id", "id"),
     Index("posts_by_place", "target_chat_id", "target_message_id"),
@@ -329,10 +333,18 @@ _DELIVERY: Final = (
     "CREATE INDEX posts_by_place ON posts (target_chat_id, target_message_id)",
 )
 
+_EXTRAS: Final = (
+    "ALTER TABLE signals ADD COLUMN extras TEXT",
+    "ALTER TABLE signal_updates ADD COLUMN extras TEXT",
+    "ALTER TABLE posts ADD COLUMN note TEXT",
+    "ALTER TABLE posts ADD COLUMN bare INTEGER",
+)
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _FIRST,
     _CATCHING_UP,
     _ORDERS,
     _RULES,
     _DELIVERY,
+    _EXTRAS,
 )

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
 
 from bot.errors import DatabaseError, DatabaseUnavailable, DatabaseUnusable, UnknownFlow
+from bot.extras import dumped
 from bot.models import (
     ENDED_BY_HAND,
     Cursor,
@@ -41,6 +42,7 @@ from bot.models import (
     Reason,
     RecordedAlbum,
     SignalId,
+    identity_of,
 )
 from bot.storage import outbox, records
 from bot.storage.database import Prepared, in_transaction
@@ -133,6 +135,7 @@ class SignalStore:
         self.messages_gone = self._outbox.messages_gone
         self.post_failed = self._outbox.post_failed
         self.post_delayed = self._outbox.post_delayed
+        self.post_lightened = self._outbox.post_lightened
         self.set_aside = self._outbox.set_aside
         self.delete = self._outbox.delete
         self._refusals: dict[MessageRef, dict[str, Any]] = {}  # rows that wait to be written
@@ -700,6 +703,7 @@ def _content_row(message: IncomingMessage) -> dict[str, Any]:
         "entities": _storable(entities_json(message.entities)),
         "media_kind": message.media and message.media.kind,
         "media_file_id": message.media and message.media.file_id,
+        "extras": _storable(said) if (said := dumped(message.extras)) else None,
     }
 
 
@@ -707,8 +711,8 @@ def _same_content(row: RowMapping, content: Mapping[str, Any]) -> bool:
     """A file's reference, the last part of its id, is another one each time it is told."""
 
     def comparable(of: RowMapping | Mapping[str, Any]) -> tuple[object, ...]:
-        file = (of["media_file_id"] or "").rpartition(":")[0]
-        return of["text"], of["entities"], of["media_kind"], file
+        file = identity_of(of["media_file_id"])
+        return of["text"], of["entities"], of["media_kind"], file, of["extras"]
 
     return comparable(row) == comparable(content)
 

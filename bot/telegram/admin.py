@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyrogram import raw
 
-from bot.telegram.messages import build, entities_to_raw, incoming
-from bot.telegram.sender import reading, translated
+from bot.telegram.entities import entities_to_raw
+from bot.telegram.layers import build
+from bot.telegram.messages import incoming
+from bot.telegram.rpc_errors import translated
+from bot.telegram.sender import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

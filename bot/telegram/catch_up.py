@@ -32,8 +32,10 @@ from bot.models import (
     has_own_box,
     is_basic_group,
 )
-from bot.telegram.messages import EDITED, LARGEST_ID, NEW, build, people_of
-from bot.telegram.sender import input_channel, reading, said, translated
+from bot.telegram.layers import build
+from bot.telegram.messages import EDITED, LARGEST_ID, NEW, people_of
+from bot.telegram.rpc_errors import said, translated
+from bot.telegram.sender import input_channel, reading
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence

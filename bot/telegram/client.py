@@ -33,10 +33,12 @@ from bot.errors import (
 from bot.models import CHANNELS, ChatId, Reached, is_basic_group
 from bot.telegram.acquaintance import overheard
 from bot.telegram.catch_up import EVERY, CatchUp
-from bot.telegram.messages import build, events
+from bot.telegram.layers import build
 from bot.telegram.messages import chat_id as chat_id_of
+from bot.telegram.messages import events
 from bot.telegram.reconnecting import Reconnecting, cancelled
-from bot.telegram.sender import Sender, input_channel, refusal, translated
+from bot.telegram.rpc_errors import refusal, translated
+from bot.telegram.sender import Sender, input_channel
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -208,6 +210,11 @@ class Telegram:
     def more_to_come(self) -> bool:
         """Events are known to follow."""
         return self._catch_up is not None and self._catch_up.more_to_come
+
+    @property
+    def is_bot(self) -> bool:
+        """Of what has not logged in yet this is not known, and False."""
+        return self._me is not None and self._me.is_bot
 
     @property
     def connected_since(self) -> float | None:
@@ -439,6 +446,16 @@ class Telegram:
         if known is None:
             raise TargetUnavailable(f"chat {chat_id} is not known to this account", chat_id)
         return known
+
+    async def meet_again(self, chat_id: ChatId) -> bool:
+        """Ask Telegram anew for the access hash of a chat; False: it is the one we had."""
+        if is_basic_group(chat_id):
+            return False  # they have none
+        before = await self._known_peer(chat_id)
+        self._dialogs_read = False
+        await self._meet(chat_id)
+        changed: bool = before != await self._known_peer(chat_id)
+        return changed
 
     async def known_user(self, user_id: int) -> Any | None:
         """The raw input user, if this account has met the user; nobody is asked."""

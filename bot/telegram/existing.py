@@ -9,7 +9,8 @@ from pyrogram import raw
 
 from bot.errors import PostRefused
 from bot.telegram.messages import chat_id
-from bot.telegram.sender import reading, translated
+from bot.telegram.rpc_errors import translated
+from bot.telegram.sender import reading
 
 if TYPE_CHECKING:
     from bot.models import MessageRef

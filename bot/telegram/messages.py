@@ -6,8 +6,6 @@ be missing from one of them. What cannot be told is None; no message makes this 
 
 from __future__ import annotations
 
-import functools
-import inspect
 import json
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
@@ -20,7 +18,6 @@ from bot.models import (
     ChatId,
     DeletedMessages,
     EditedMessage,
-    Entity,
     IncomingMessage,
     Indirect,
     Media,
@@ -30,9 +27,13 @@ from bot.models import (
     PressedButton,
     UnixTime,
 )
+from bot.telegram.entities import entities
+from bot.telegram.extras import extras
+from bot.telegram.layers import build
+from bot.telegram.polls import poll_facts, poll_to_input
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from bot.models import Event
 
@@ -50,31 +51,6 @@ SERVICE_ACCOUNTS: Final = frozenset({777000, 1087968824, 136817688})
 NEW: Final = (types.UpdateNewMessage, types.UpdateNewChannelMessage)
 EDITED: Final = (types.UpdateEditMessage, types.UpdateEditChannelMessage)
 DELETED: Final = (types.UpdateDeleteMessages, types.UpdateDeleteChannelMessages)
-
-ENTITIES: Final = {  # raw name → Bot API's name
-    "Bold": "bold",
-    "Italic": "italic",
-    "Underline": "underline",
-    "Strike": "strikethrough",
-    "Spoiler": "spoiler",
-    "Code": "code",
-    "Pre": "pre",
-    "Blockquote": "blockquote",
-    "TextUrl": "text_link",
-    "Url": "url",
-    "Email": "email",
-    "Phone": "phone_number",
-    "Mention": "mention",
-    "MentionName": "text_mention",
-    "Hashtag": "hashtag",
-    "Cashtag": "cashtag",
-    "BotCommand": "bot_command",
-    "BankCard": "bank_card",
-    "CustomEmoji": "custom_emoji",
-}
-RAW_ENTITIES: Final = {name: raw_name for raw_name, name in ENTITIES.items()} | {
-    "expandable_blockquote": "Blockquote"
-}
 
 ATTRIBUTES: Final = {  # raw document attribute → kind, the most telling first
     "Sticker": "sticker",
@@ -95,17 +71,6 @@ INDIRECT: Final = {  # raw field → what it says where it is set
 }
 
 Known: TypeAlias = "Mapping[int, Any]"  # raw users or chats by their bare ids
-
-
-def build(cls: Any, **fields: Any) -> Any:
-    """An object of whichever layer is installed: fields that it does not know are left out."""
-    known = _fields(cls)
-    return cls(**{name: value for name, value in fields.items() if name in known})
-
-
-@functools.cache
-def _fields(cls: Any) -> frozenset[str]:
-    return frozenset(inspect.signature(cls).parameters)
 
 
 def people_of(container: Any) -> tuple[Known, Known]:
@@ -191,6 +156,7 @@ def incoming(
         forward_of=_forward_of(message),
         edited_at=_edited_at(message),
         indirect=_indirect(message),
+        extras=extras(message),
     )
 
 
@@ -305,60 +271,6 @@ def _forward_of(message: Any) -> MessageRef | None:
     return None
 
 
-# ── formatting ──
-
-
-def entities(found: Iterable[Any] | None) -> tuple[Entity, ...]:
-    """Kinds that Bot API has no name for are left out."""
-    return tuple(entity for entity in map(_entity, found or ()) if entity is not None)
-
-
-def _entity(entity: Any) -> Entity | None:
-    name = ENTITIES.get(type(entity).__name__.removeprefix("MessageEntity"))
-    offset, length = getattr(entity, "offset", None), getattr(entity, "length", None)
-    if name is None or offset is None or length is None:
-        return None
-    if name == "blockquote" and getattr(entity, "collapsed", None):
-        name = "expandable_blockquote"
-    emoji = getattr(entity, "document_id", None)
-    return Entity(
-        name,
-        offset,
-        length,
-        url=getattr(entity, "url", None),
-        user_id=getattr(entity, "user_id", None),
-        language=getattr(entity, "language", None) or None,
-        custom_emoji_id=None if emoji is None else str(emoji),
-    )
-
-
-def entities_to_raw(wanted: Iterable[Entity], users: Mapping[int, Any] | None = None) -> list[Any]:
-    """`users`: raw input users by id. A mention of anyone else is left out, its text stays."""
-    raws = (_raw_entity(entity, users or {}) for entity in wanted)
-    return [entity for entity in raws if entity is not None]
-
-
-def _raw_entity(entity: Entity, users: Mapping[int, Any]) -> Any:
-    where = {"offset": entity.offset, "length": entity.length}
-    if entity.type == "text_mention":
-        user = users.get(entity.user_id or 0)
-        mention = types.InputMessageEntityMentionName
-        return None if user is None else mention(**where, user_id=user)
-    if entity.type not in RAW_ENTITIES:
-        return None
-    emoji = entity.custom_emoji_id or ""
-    if entity.type == "custom_emoji" and not emoji.isdecimal():
-        return None
-    return build(
-        getattr(types, f"MessageEntity{RAW_ENTITIES[entity.type]}"),
-        **where,
-        url=entity.url or "",
-        language=entity.language or "",
-        document_id=int(emoji or 0),
-        collapsed=entity.type == "expandable_blockquote" or None,
-    )
-
-
 # ── media ──
 # A file id of ours is "<kind>:<id>:<access hash>:<file reference, hex>"; what is no file is
 # "<kind>:<JSON>". Either can be sent again by whichever library, for as long as the account lives.
@@ -411,6 +323,8 @@ def _document_kind(document: Any) -> str:
 def _facts(kind: str, found: Any) -> dict[str, Any] | None:
     """What it takes to send a medium again that is no file; None: cannot be done."""
     geo = getattr(found, "geo", None)
+    if kind == "poll":
+        return poll_facts(found)
     wanted: dict[str, tuple[Any, tuple[str, ...]]] = {
         "location": (geo, ()),
         "venue": (found, ("title", "address", "provider", "venue_id", "venue_type")),
@@ -429,11 +343,14 @@ def _facts(kind: str, found: Any) -> dict[str, Any] | None:
     return facts
 
 
-def media_to_input(file_id: str) -> Any:
-    """The raw input media of a file id of ours. Raises `ValueError` if it is none."""
+def media_to_input(file_id: str, *, anonymous: bool = False) -> Any:
+    """The raw input media of a file id of ours. Raises `ValueError` if it is none.
+
+    `anonymous`: of a poll, nobody may see who voted.
+    """
     kind, _, rest = file_id.partition(":")
     if rest.startswith("{"):
-        return _input_of_facts(kind, json.loads(rest))
+        return _input_of_facts(kind, json.loads(rest), anonymous=anonymous)
     parts = FILE.fullmatch(rest)
     if parts is None:
         raise ValueError(f"{kind!r} is not media that can be sent")
@@ -448,7 +365,9 @@ def media_to_input(file_id: str) -> Any:
     return build(types.InputMediaDocument, id=types.InputDocument(**file), spoiler=spoiler)
 
 
-def _input_of_facts(kind: str, facts: dict[str, Any]) -> Any:
+def _input_of_facts(kind: str, facts: dict[str, Any], *, anonymous: bool) -> Any:
+    if kind == "poll" and "question" in facts:
+        return poll_to_input(facts, anonymous=anonymous)
     if kind == "dice":  # it is thrown anew: nobody can send a given number
         return types.InputMediaDice(**facts)
     if kind == "contact":

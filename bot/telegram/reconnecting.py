@@ -16,7 +16,7 @@ import structlog
 from pyrogram.errors.rpc_error import RPCError
 
 from bot.errors import BotError, LoggedOut, RetryLater
-from bot.telegram.sender import refusal
+from bot.telegram.rpc_errors import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

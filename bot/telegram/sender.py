@@ -7,104 +7,41 @@ Every call ends within a bounded number of seconds, and none waits out a flood.
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pyrogram import raw
 from pyrogram.errors.rpc_error import RPCError
 
-from bot.errors import (
-    LoggedOut,
-    ParentGone,
-    PostGone,
-    PostRefused,
-    RetryLater,
-    SentBefore,
-    TargetUnavailable,
-    TelegramError,
-)
+from bot.errors import MediumRefused, PostGone, RetryLater, TargetUnavailable
 from bot.models import AlbumPart, ChatId, Entity, Media, MessageId, MessageRef
-from bot.telegram.messages import build, entities_to_raw, media, media_to_input
+from bot.telegram.entities import entities_to_raw
+from bot.telegram.extras import answering, as_fields, is_dressed, preview_to_input
+from bot.telegram.layers import build
+from bot.telegram.messages import media, media_to_input
+from bot.telegram.rpc_errors import About, is_about, said, translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from bot.extras import Extras
 
 functions: Final[Any] = raw.functions
 types: Final[Any] = raw.types
 
 DELETE_MAX, READ_MAX = 100, 100  # messages in one call
 FOUND_WITHIN: Final = 1_000  # messages, between the last known one of ours and the next
-FLOOD, INTERNAL, UNAUTHORIZED, FORBIDDEN = 420, 500, 401, 403
-
-# By Telegram's own names: each library knows some of them as classes, and a name that it does not
-# know comes as the bare class of its code. https://core.telegram.org/api/errors
-VOID_LOGINS: Final = frozenset(
-    {  # and all of 401
-        "ACCESS_TOKEN_EXPIRED",
-        "ACCESS_TOKEN_INVALID",
-        "API_ID_INVALID",
-        "API_ID_PUBLISHED_FLOOD",
-        "AUTH_KEY_DUPLICATED",
-        "CONNECTION_API_ID_INVALID",
-        "FROZEN_METHOD_INVALID",
-    }
-)
-CLOSED_CHATS: Final = frozenset(
-    {  # and all of 403 but the next
-        "CHANNEL_INVALID",
-        "CHANNEL_PRIVATE",
-        "CHANNEL_PUBLIC_GROUP_NA",
-        "CHAT_ADMIN_REQUIRED",
-        "CHAT_FORBIDDEN",
-        "CHAT_ID_INVALID",
-        "CHAT_RESTRICTED",
-        "CHAT_WRITE_FORBIDDEN",
-        "INPUT_USER_DEACTIVATED",
-        "PEER_ID_INVALID",
-        "PEER_ID_NOT_SUPPORTED",
-        "TOPIC_CLOSED",
-        "USER_BANNED_IN_CHANNEL",
-        "USER_ID_INVALID",
-        "USER_IS_BLOCKED",
-        "USER_IS_BOT",
-        "USER_KICKED",
-        "USER_NOT_PARTICIPANT",
-        "USER_RESTRICTED",
-        "YOU_BLOCKED_USER",
-    }
-)
-NOT_OURS: Final = frozenset(
-    {  # the message is another's; the chat is as open as ever
-        "INLINE_BOT_REQUIRED",
-        "MESSAGE_AUTHOR_REQUIRED",
-        "MESSAGE_DELETE_FORBIDDEN",
-    }
-)
-LOST_PARENTS: Final = frozenset(
-    {
-        "MESSAGE_ID_INVALID",
-        "MSG_ID_INVALID",
-        "REPLY_MESSAGE_ID_INVALID",
-        "REPLY_TO_INVALID",
-        "TOPIC_DELETED",
-    }
-)
-PASSING: Final = frozenset(
-    {
-        "CONNECTION_NOT_INITED",
-        "MSG_WAIT_FAILED",
-        "MSG_WAIT_TIMEOUT",
-    }
-)
 
 
 class Connection(Protocol):
     """A logged in client. What it raises is the library's own."""
 
+    @property
+    def is_bot(self) -> bool: ...
+
     async def call(self, query: Any) -> Any: ...
     async def peer(self, chat_id: ChatId) -> Any: ...
+    async def meet_again(self, chat_id: ChatId) -> bool: ...
     async def known_user(self, user_id: int) -> Any | None: ...
 
 
@@ -126,17 +63,25 @@ class Sender:
         *,
         reply_to: MessageId | None = None,
         random_id: int,
+        extras: Extras | None = None,
     ) -> MessageId:
-        with translated(target, reply=reply_to is not None):
+        dressed = is_dressed(entities, extras)
+        with translated(target, reply=reply_to is not None, dress=dressed):
+            preview = preview_to_input(extras)
+            method = (
+                functions.messages.SendMessage if preview is None else functions.messages.SendMedia
+            )
             query = build(
-                functions.messages.SendMessage,
+                method,
                 peer=await self._connection.peer(target),
+                media=preview,
                 message=text,
                 entities=await self._raw(entities),
                 random_id=random_id,
-                **_answering(reply_to),
+                **answering(reply_to, extras),
+                **as_fields(extras, is_bot=self._connection.is_bot),
             )
-            answer = await self._connection.call(query)
+            answer = await self._call(target, query)
         return _posted(answer, random_id)
 
     async def send_media(
@@ -149,9 +94,12 @@ class Sender:
         source: MessageRef,
         reply_to: MessageId | None = None,
         random_id: int,
+        extras: Extras | None = None,
     ) -> MessageId:
-        with translated(target, reply=reply_to is not None):
+        dressed = is_dressed(entities, extras)
+        with translated(target, reply=reply_to is not None, medium=True, dress=dressed):
             peer, formatting = await self._connection.peer(target), await self._raw(entities)
+            more = as_fields(extras, is_bot=self._connection.is_bot)
 
             def query(inputs: list[Any]) -> Any:
                 return build(
@@ -161,10 +109,11 @@ class Sender:
                     message=text,
                     entities=formatting,
                     random_id=random_id,
-                    **_answering(reply_to),
+                    **answering(reply_to, extras),
+                    **more,
                 )
 
-            answer = await self._with_media([(media, source)], query)
+            answer = await self._with_media(target, [(media, source)], query)
         return _posted(answer, random_id)
 
     async def send_album(
@@ -173,9 +122,10 @@ class Sender:
         parts: Sequence[AlbumPart],
         *,
         reply_to: MessageId | None = None,
+        extras: Extras | None = None,
     ) -> list[MessageId]:
-        """The ids in the order of the parts."""
-        with translated(target, reply=reply_to is not None):
+        """The ids in the order of the parts. `extras`: of the album as a whole."""
+        with translated(target, reply=reply_to is not None, medium=True):
             peer = await self._connection.peer(target)
             formatting = [await self._raw(part.entities) for part in parts]
 
@@ -190,9 +140,11 @@ class Sender:
                     for medium, part, formats in zip(inputs, parts, formatting, strict=True)
                 ]
                 multi = functions.messages.SendMultiMedia
-                return build(multi, peer=peer, multi_media=singles, **_answering(reply_to))
+                more = answering(reply_to, extras) | as_fields(extras, is_bot=True)
+                return build(multi, peer=peer, multi_media=singles, **more)
 
-            answer = await self._with_media([(part.media, part.source) for part in parts], query)
+            media = [(part.media, part.source) for part in parts]
+            answer = await self._with_media(target, media, query)
         return [_posted(answer, part.random_id) for part in parts]
 
     async def edit(
@@ -204,13 +156,18 @@ class Sender:
         media: Media | None = None,
         *,
         source: MessageRef,
+        extras: Extras | None = None,
     ) -> None:
         """Without `media` the message keeps what it has. An edit that changes nothing is fine.
 
-        Raises `PostGone` if somebody has deleted the message.
+        Silence and quotes are of the sending, and nothing can change them. Raises `PostGone` if
+        somebody has deleted the message.
         """
-        with translated(target), _gone(), _granted("MESSAGE_NOT_MODIFIED"):
+        asked = {"medium": media is not None, "dress": is_dressed(entities, extras)}
+        with translated(target, **asked), _gone(), _granted("MESSAGE_NOT_MODIFIED"):
             peer, formatting = await self._connection.peer(target), await self._raw(entities)
+            more = as_fields(extras, is_bot=self._connection.is_bot)
+            preview = preview_to_input(extras)
 
             def query(inputs: list[Any]) -> Any:
                 return build(
@@ -219,10 +176,11 @@ class Sender:
                     id=message_id,
                     message=text,
                     entities=formatting,
-                    media=inputs[0] if inputs else None,
+                    media=inputs[0] if inputs else preview,
+                    **more,
                 )
 
-            await self._with_media([] if media is None else [(media, source)], query)
+            await self._with_media(target, [] if media is None else [(media, source)], query)
 
     async def delete(self, target: ChatId, ids: Sequence[MessageId]) -> None:
         """For everybody. Messages that are gone already are fine."""
@@ -230,7 +188,7 @@ class Sender:
             peer = await self._connection.peer(target)
             for first in range(0, len(ids), DELETE_MAX):
                 some = list(ids[first : first + DELETE_MAX])
-                await self._connection.call(_deletion(peer, some))
+                await self._call(target, _deletion(peer, some))
 
     async def find(
         self,
@@ -269,6 +227,20 @@ class Sender:
                 there |= {MessageId(message.id) for message in filter(_is_there, shown)}
         return there & set(ids)
 
+    async def _call(self, target: ChatId, query: Any) -> Any:
+        """Once more, if what we knew of the chat is out of date (a session that came from elsewhere)."""
+        try:
+            return await self._connection.call(query)
+        except RPCError as exc:
+            if not is_about(exc, About.PEER) or not await self._connection.meet_again(target):
+                raise
+        peer = await self._connection.peer(target)
+        if hasattr(query, "channel"):
+            query.channel = input_channel(peer)
+        else:
+            query.peer = peer
+        return await self._connection.call(query)
+
     async def _raw(self, entities: Sequence[Entity]) -> list[Any] | None:
         """None and not an empty list: Pyrogram 2.0.106 writes that where nothing is expected."""
         mentioned = {e.user_id for e in entities if e.type == "text_mention" and e.user_id}
@@ -278,17 +250,26 @@ class Sender:
     # ── media ──
 
     async def _with_media(
-        self, media: Sequence[tuple[Media, MessageRef]], query: Callable[[list[Any]], Any]
+        self,
+        target: ChatId,
+        media: Sequence[tuple[Media, MessageRef]],
+        query: Callable[[list[Any]], Any],
     ) -> Any:
-        """Make the call; once more with fresh file references, if one was stale."""
+        """Make the call; once more with fresh file references, if one was stale.
+
+        Once more, too, with a poll of whose voters nobody is told: in channels there are no others.
+        """
         inputs = [_input(medium) for medium, _source in media]
         try:
-            return await self._connection.call(query(inputs))
+            return await self._call(target, query(inputs))
         except RPCError as exc:
-            if not said(exc)[1].startswith(("FILE_REFERENCE", "FILEREF")):
+            if said(exc)[1] == "BROADCAST_PUBLIC_VOTERS_FORBIDDEN":
+                inputs = [_input(medium, anonymous=True) for medium, _source in media]
+            elif is_about(exc, About.FILE):
+                inputs = [_input(await self._fresh(*one)) for one in media]
+            else:
                 raise
-        inputs = [_input(await self._fresh(*one)) for one in media]
-        return await self._connection.call(query(inputs))
+        return await self._call(target, query(inputs))
 
     async def _fresh(self, old: Media, source: MessageRef) -> Media:
         """The medium as its message shows it now, with a file reference of today."""
@@ -297,10 +278,11 @@ class Sender:
                 peer = await self._connection.peer(source.chat_id)
                 answer = await self._connection.call(reading(peer, [source.message_id]))
         except TargetUnavailable as exc:  # it is the source that is closed, not the target
-            raise PostRefused(f"the {old.kind} expired, and its source is closed: {exc}") from exc
+            closed = f"the {old.kind} expired, and its source is closed: {exc}"
+            raise MediumRefused(closed) from exc
         shown = [media(getattr(message, "media", None)) for message in answer.messages]
         if not shown or shown[0] is None:
-            raise PostRefused(f"the {old.kind} expired, and its source message is gone")
+            raise MediumRefused(f"the {old.kind} expired, and its source message is gone")
         return shown[0]
 
 
@@ -315,7 +297,8 @@ def _says(message: Any, text: str, expected: Media | None) -> bool:
     words = getattr(message, "message", None) or ""
     if not getattr(message, "out", None) or words.strip() != text.strip():
         return False  # stripped, since Telegram trims what it is given
-    return _file(media(getattr(message, "media", None))) == _file(expected)
+    there = media(getattr(message, "media", None))
+    return (there and there.identity) == (expected and expected.identity)
 
 
 def _is_there(message: Any) -> bool:
@@ -332,30 +315,16 @@ def _is_in(peer: Any, message: Any) -> bool:
     return False
 
 
-def _file(medium: Media | None) -> str | None:
-    """Which file it is, without the reference that differs each time it is told."""
-    return None if medium is None else (medium.file_id or "").rpartition(":")[0]
-
-
-def _input(medium: Media) -> Any:
+def _input(medium: Media, *, anonymous: bool = False) -> Any:
     if medium.file_id is None:
-        raise PostRefused(f"a {medium.kind} cannot be posted again")
+        raise MediumRefused(f"{medium.kind} media cannot be posted again")
     try:
-        return media_to_input(medium.file_id)
+        return media_to_input(medium.file_id, anonymous=anonymous)
     except ValueError as exc:
-        raise PostRefused(str(exc)) from exc
+        raise MediumRefused(str(exc)) from exc
 
 
 # ── queries that differ by layer or by kind of chat ──
-
-
-def _answering(message_id: MessageId | None) -> dict[str, Any]:
-    """Up to layer 160 a reply was two fields of the query, since then it is an object."""
-    if message_id is None:
-        return {}
-    newer = getattr(types, "InputReplyToMessage", None)
-    reply = None if newer is None else newer(reply_to_msg_id=message_id)
-    return {"reply_to_msg_id": message_id, "reply_to": reply}
 
 
 def _deletion(peer: Any, ids: list[MessageId]) -> Any:
@@ -385,20 +354,6 @@ def _posted(answer: Any, random_id: int) -> MessageId:
     raise RetryLater("Telegram did not say which message it posted")
 
 
-# ── errors ──
-
-
-@contextmanager
-def translated(chat_id: ChatId | None = None, *, reply: bool = False) -> Iterator[None]:
-    """Let nothing of the library's out. `reply`: the call answers a message, which may be gone."""
-    try:
-        yield
-    except RPCError as exc:
-        raise refusal(exc, chat_id, reply=reply) from exc
-    except OSError as exc:  # TimeoutError and lost connections among them
-        raise RetryLater(f"no answer from Telegram ({type(exc).__name__})") from exc
-
-
 @contextmanager
 def _gone() -> Iterator[None]:
     """Of an edit, these say that there is no such message (any more)."""
@@ -419,37 +374,3 @@ def _granted(name: str) -> Iterator[None]:
     except RPCError as exc:
         if said(exc)[1] != name:
             raise
-
-
-def said(exc: RPCError) -> tuple[int, str]:
-    """Telegram's own code and name of an error, on one line."""
-    value = getattr(exc, "value", None)
-    unknown = re.fullmatch(r"\[(\d+) (.*)\]", str(value), re.DOTALL)
-    if exc.ID is None and unknown is not None:
-        return int(unknown[1]), " ".join(unknown[2].split())
-    name = str(exc.ID or exc.NAME)
-    return int(exc.CODE or 0), re.sub(r"_X\b", f"_{value}", name)
-
-
-def refusal(exc: RPCError, chat_id: ChatId | None, *, reply: bool = False) -> TelegramError:
-    code, name = said(exc)
-    text = f"Telegram refused: {code} {name}"
-    if code == UNAUTHORIZED or name in VOID_LOGINS:
-        return LoggedOut(text)
-    if name == "RANDOM_ID_DUPLICATE":
-        return SentBefore(text)
-    if code == FLOOD or code >= INTERNAL or name in PASSING:
-        seconds = re.search(r"_(\d+)$", name) if code == FLOOD else None
-        return RetryLater(text, after=timedelta(seconds=int(seconds[1])) if seconds else None)
-    if reply and name in LOST_PARENTS:
-        return ParentGone(text)
-    if chat_id is not None and _is_closed(code, name):
-        return TargetUnavailable(text, chat_id)
-    return PostRefused(text)
-
-
-def _is_closed(code: int, name: str) -> bool:
-    """Whether the chat takes nothing at all; where it is a kind of message, others may be taken."""
-    if name in NOT_OURS or re.fullmatch(r"CHAT_SEND_(?!PLAIN_)\w+_FORBIDDEN", name):
-        return False
-    return code == FORBIDDEN or name in CLOSED_CHATS

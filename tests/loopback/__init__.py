@@ -21,7 +21,17 @@ from tests.loopback.faults import (
     Sometimes,
     Swallow,
 )
-from tests.loopback.media import Contact, Dice, Document, Location, Photo, Poll, Venue
+from tests.loopback.media import (
+    Contact,
+    Dice,
+    Document,
+    Location,
+    Other,
+    Photo,
+    Poll,
+    Preview,
+    Venue,
+)
 from tests.loopback.people import Person, Pressed
 from tests.loopback.snapshots import Entity, Seen
 from tests.loopback.telegram import API_HASH, API_ID, LoopbackTelegram
@@ -46,10 +56,12 @@ __all__ = [
     "LoopbackTelegram",
     "Member",
     "Message",
+    "Other",
     "Person",
     "Photo",
     "Poll",
     "Pressed",
+    "Preview",
     "Role",
     "RpcError",
     "Seen",

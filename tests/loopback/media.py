@@ -6,7 +6,7 @@ from typing import Any
 
 from pyrogram import raw
 
-from tests.loopback.tl import make
+from tests.loopback.tl import find, make
 
 DATA_CENTRE = 2
 
@@ -131,17 +131,105 @@ class Dice:
 
 @dataclass(frozen=True)
 class Poll:
+    """`correct`: the right answers of a quiz by their place; told when it is closed."""
+
     question: str
     answers: tuple[str, ...]
+    closed: bool = False
+    public_voters: bool = False
+    multiple_choice: bool = False
+    quiz: bool = False
+    correct: tuple[int, ...] = ()
+    solution: str | None = None
+    close_period: int | None = None
+
+    @classmethod
+    def of(cls, given: Any) -> "Poll":
+        """What an inputMediaPoll asks for."""
+        poll = given.poll
+        options = [getattr(answer, "option", None) for answer in poll.answers]
+        return cls(
+            _plain(poll.question),
+            tuple(_plain(answer.text) for answer in poll.answers),
+            bool(poll.closed),
+            bool(poll.public_voters),
+            bool(poll.multiple_choice),
+            bool(poll.quiz),
+            # Older layers name the right answers, newer ones count them.
+            tuple(
+                right if isinstance(right, int) else options.index(right)
+                for right in given.correct_answers or ()
+            ),
+            given.solution,
+            poll.close_period,
+        )
 
     def raw(self) -> Any:
+        options = [b"%d" % number for number in range(len(self.answers))]
         answers = [
-            make(raw.types.PollAnswer, text=_worded(answer), option=b"%d" % number)
-            for number, answer in enumerate(self.answers)
+            make(raw.types.PollAnswer, text=_worded(answer), option=option)
+            for answer, option in zip(self.answers, options, strict=True)
         ]
-        poll = make(raw.types.Poll, id=1, question=_worded(self.question), answers=answers)
-        results = make(raw.types.PollResults)
-        return make(raw.types.MessageMediaPoll, poll=poll, results=results)
+        flags = ("closed", "public_voters", "multiple_choice", "quiz", "close_period")
+        poll = make(
+            raw.types.Poll,
+            id=1,
+            question=_worded(self.question),
+            answers=answers,
+            **{name: getattr(self, name) or None for name in flags},
+        )
+        return make(raw.types.MessageMediaPoll, poll=poll, results=self._results(options))
+
+    def _results(self, options: list[bytes]) -> Any:
+        if not (self.closed and self.quiz):
+            return make(raw.types.PollResults)
+        results = [
+            make(
+                raw.types.PollAnswerVoters,
+                option=option,
+                correct=number in self.correct or None,
+            )
+            for number, option in enumerate(options)
+        ]
+        # Kurigram writes no empty vector where it reads one, so there is some formatting always.
+        bold = [raw.types.MessageEntityBold(offset=0, length=1)]
+        solution = {"solution": self.solution, "solution_entities": bold} if self.solution else {}
+        return make(raw.types.PollResults, results=results, total_voters=0, **solution)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A link preview, which Telegram counts among the media. Sizes are of newer layers."""
+
+    url: str
+    large: bool = False
+    small: bool = False
+
+    def raw(self) -> Any:
+        page = make(
+            raw.types.WebPage, id=1, url=self.url, display_url=self.url, hash=0, title="A page"
+        )
+        sizes = {"force_large_media": self.large or None, "force_small_media": self.small or None}
+        return make(raw.types.MessageMediaWebPage, webpage=page, **sizes)
+
+
+@dataclass(frozen=True)
+class Other:
+    """A medium that nobody but Telegram can make: `Other("Giveaway")` is messageMediaGiveaway.
+
+    What the library has no such constructor for, it is told to be unsupported.
+    """
+
+    name: str
+
+    def raw(self) -> Any:
+        kind = find(f"types.MessageMedia{self.name}") or raw.types.MessageMediaUnsupported
+        return make(kind, peer=raw.types.PeerUser(user_id=1), id=1)
+
+
+def _plain(text: Any) -> str:
+    plain: str = getattr(text, "text", text)
+    return plain
 
 
 def _worded(text: str) -> Any:
@@ -151,4 +239,4 @@ def _worded(text: str) -> Any:
     return text
 
 
-Media = Photo | Document | Location | Venue | Contact | Dice | Poll
+Media = Photo | Document | Location | Venue | Contact | Dice | Poll | Preview | Other

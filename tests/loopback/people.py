@@ -18,6 +18,7 @@ from tests.loopback.media import Media
 from tests.loopback.rpc import Desk, Question
 from tests.loopback.rpc_messages import forward_of
 from tests.loopback.snapshots import Entity, Seen
+from tests.loopback.tl import find
 from tests.loopback.views import View
 from tests.loopback.world import (
     Account,
@@ -26,6 +27,7 @@ from tests.loopback.world import (
     Member,
     Message,
     Place,
+    Quote,
     Reply,
     Role,
     Service,
@@ -33,6 +35,7 @@ from tests.loopback.world import (
 )
 
 Entities = Iterable[Any]  # plain `Entity` values, or raw message entities
+Buttons = Iterable[Iterable[tuple[str, str | bytes]]]  # rows: text, and an address or data
 Sent = Message | Seen  # a message as an act returned it, or as `telegram.messages` lists it
 
 
@@ -86,13 +89,17 @@ class Person:
         silent: bool = False,
         via_bot: "Person | None" = None,
         scheduled: bool = False,
+        inverted: bool = False,
+        quote: str | None = None,
+        buttons: Buttons = (),
     ) -> Message:
         """A message; with a photo, document or another of the `media` `text` is its caption.
 
         `as_channel`: sent as that channel. `anonymous`: an admin who writes as the group.
         In a channel it is always the channel that speaks. `reply_elsewhere`: the chat that
         `reply_to` is in, where it is not this one. `via_bot`: an inline bot wrote it.
-        `scheduled`: it was written before.
+        `scheduled`: it was written before. `quote`: the words of it that are meant.
+        `inverted`: the words stand above the medium.
         """
         place = self._place(to)
         message = self._draft(place, text, entities, photo or document or media)
@@ -101,12 +108,15 @@ class Person:
         elif anonymous and isinstance(place, Chat):
             message.sender = place
         if reply_to is not None:
-            message.reply = Reply(_answered(reply_to), reply_elsewhere)
+            quoted = Quote(quote) if quote else None
+            message.reply = Reply(_answered(reply_to), reply_elsewhere, quoted)
         message.topic = topic.id if topic else self._topic_of(reply_to)
         message.signature = signature
         message.silent = silent
         message.via_bot = None if via_bot is None else via_bot.account
         message.scheduled = scheduled
+        message.inverted = inverted
+        message.keyboard = _keyboard(buttons)
         return self._desk.world.post(message)[0]
 
     async def sends_album(
@@ -151,8 +161,9 @@ class Person:
         entities: Entities = (),
         photo: Media | None = None,
         media: Media | None = None,
+        **changes: Any,
     ) -> None:
-        changes: dict[str, Any] = {}
+        """`changes`: of other fields, as the world has them."""
         if text is not None:
             changes |= {"text": text, "entities": _raw(entities)}
         if photo or media:
@@ -299,3 +310,18 @@ def _button_data(message: Message, text: str) -> bytes | None:
     named = next((button for button in buttons if button.text == text), None)
     # Newer layers keep a button's data in its `type`.
     return getattr(getattr(named, "type", named), "data", None)
+
+
+def _keyboard(buttons: Buttons) -> Any:
+    rows = [[_button(*button) for button in row] for row in buttons]
+    of_row = find("types.KeyboardInlineButtonRow") or raw.types.KeyboardButtonRow
+    return raw.types.ReplyInlineMarkup(rows=[of_row(buttons=row) for row in rows]) if rows else None
+
+
+def _button(text: str, what: str | bytes) -> Any:
+    """One that leads to an address, or one that only its bot knows the meaning of."""
+    kind, field = ("Url", "url") if isinstance(what, str) else ("Callback", "data")
+    newer = find(f"types.InlineButtonType{kind}")
+    if newer is None:
+        return getattr(raw.types, f"KeyboardButton{kind}")(text=text, **{field: what})
+    return raw.types.KeyboardInlineButton(text=text, type=newer(**{field: what}))

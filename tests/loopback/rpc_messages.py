@@ -1,17 +1,15 @@
 """Sending, editing, deleting, forwarding, reading messages."""
 
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 from pyrogram import raw
 
-from tests.loopback import peers
+from tests.loopback import given, peers, refusals
 from tests.loopback.calls import Call, RpcFailure
-from tests.loopback.media import Contact, Dice, Document, Location, Media, Photo, Venue
+from tests.loopback.media import Document, Media, Photo, Preview
 from tests.loopback.rpc import Desk, handles
-from tests.loopback.rpc_login import check_reference
-from tests.loopback.tl import make, objects, utf16_length
+from tests.loopback.tl import make, objects
 from tests.loopback.views import View
 from tests.loopback.world import (
     Account,
@@ -31,8 +29,6 @@ from tests.loopback.world import (
 
 types = raw.types
 
-TEXT_MAX, CAPTION_MAX = 4096, 1024  # UTF-16 units
-BUTTON_DATA_MAX = 64  # bytes
 ALBUM_MAX = 10
 
 
@@ -44,6 +40,7 @@ class Part:
     text: str
     entities: tuple[Any, ...]
     media: Media | None = None
+    no_webpage: bool = False
 
 
 # ── sending ──
@@ -53,11 +50,16 @@ class Part:
 def send_message(desk: Desk, call: Call) -> Any:
     query = call.query
     place = _writable(desk, call, query.peer)
-    _check_text(query.message, query.entities, TEXT_MAX)
+    given.check_text(query.message, query.entities, given.TEXT_MAX)
     if not query.message:
         raise RpcFailure(400, "MESSAGE_EMPTY")
-    _check_buttons(query.reply_markup)
-    part = Part(query.random_id, query.message, _entities(query.entities))
+    given.check_buttons(query.reply_markup)
+    part = Part(
+        query.random_id,
+        query.message,
+        given.entities(query.entities),
+        no_webpage=bool(query.no_webpage),
+    )
     sent = _send(desk, call, place, [part])
     if isinstance(place, Dialogue):
         return _short_answer(call.account, sent[0])
@@ -68,9 +70,12 @@ def send_message(desk: Desk, call: Call) -> Any:
 def send_media(desk: Desk, call: Call) -> Any:
     query = call.query
     place = _writable(desk, call, query.peer)
-    _check_text(query.message, query.entities, CAPTION_MAX)
-    medium = _medium(desk, query.media)
-    part = Part(query.random_id, query.message, _entities(query.entities), medium)
+    medium = given.medium(desk, query.media)
+    refusals.check_may_carry(desk.world, place, medium)
+    longest = given.TEXT_MAX if isinstance(medium, Preview) else given.CAPTION_MAX
+    given.check_text(query.message, query.entities, longest)
+    given.check_buttons(query.reply_markup)
+    part = Part(query.random_id, query.message, given.entities(query.entities), medium)
     return _sent(desk, call, _send(desk, call, place, [part]))
 
 
@@ -82,16 +87,19 @@ def send_multi_media(desk: Desk, call: Call) -> Any:
         raise RpcFailure(400, "MULTI_MEDIA_TOO_LONG")
     parts = []
     for single in query.multi_media:
-        _check_text(single.message, single.entities, CAPTION_MAX)
-        medium = _medium(desk, single.media)
-        parts.append(Part(single.random_id, single.message, _entities(single.entities), medium))
+        given.check_text(single.message, single.entities, given.CAPTION_MAX)
+        medium = given.medium(desk, single.media)
+        refusals.check_may_carry(desk.world, place, medium)
+        parts.append(
+            Part(single.random_id, single.message, given.entities(single.entities), medium)
+        )
     return _sent(desk, call, _send(desk, call, place, parts, album=desk.world.number()))
 
 
 @handles("messages.UploadMedia")
 def upload_media(desk: Desk, call: Call) -> Any:
     _writable(desk, call, call.query.peer)
-    return _medium(desk, call.query.media).raw()
+    return given.medium(desk, call.query.media).raw()
 
 
 def _writable(desk: Desk, call: Call, peer: Any) -> Place:
@@ -133,6 +141,8 @@ def _draft(desk: Desk, call: Call, place: Place, part: Part, album: int | None) 
         album=album,
         keyboard=getattr(call.query, "reply_markup", None),
         silent=bool(call.query.silent),
+        no_webpage=part.no_webpage,
+        inverted=bool(getattr(call.query, "invert_media", None)),
         random_id=part.random_id,
     )
 
@@ -166,94 +176,9 @@ def _answered(desk: Desk, call: Call, place: Place) -> tuple[Reply | None, int |
     answered = peers.message(call, place, message_id)
     if answered is None and desk.world.rules.missing_reply_is_error:
         raise RpcFailure(400, "REPLY_MESSAGE_ID_INVALID")
-    return (Reply(answered), answered.topic or topic_id) if answered else (None, topic_id)
-
-
-def _check_text(text: str, entities: Any, longest: int) -> None:
-    length = utf16_length(text)
-    if length > longest:
-        too_long = "MESSAGE_TOO_LONG" if longest == TEXT_MAX else "MEDIA_CAPTION_TOO_LONG"
-        raise RpcFailure(400, too_long)
-    for entity in entities or ():
-        if entity.offset < 0 or entity.length < 0 or entity.offset + entity.length > length:
-            raise RpcFailure(400, "ENTITY_BOUNDS_INVALID")
-
-
-def _check_buttons(keyboard: Any) -> None:
-    """https://core.telegram.org/bots/api#inlinekeyboardbutton"""
-    for row in getattr(keyboard, "rows", None) or ():
-        for button in row.buttons:
-            # Newer layers keep a button's data in its `type`.
-            data = getattr(getattr(button, "type", button), "data", None)
-            if data is not None and not 1 <= len(data) <= BUTTON_DATA_MAX:
-                raise RpcFailure(400, "BUTTON_DATA_INVALID")
-
-
-def _entities(given: Any) -> tuple[Any, ...]:
-    return tuple(_as_shown(entity) for entity in given or ())
-
-
-def _as_shown(entity: Any) -> Any:
-    if isinstance(entity, types.InputMessageEntityMentionName):
-        return types.MessageEntityMentionName(
-            offset=entity.offset, length=entity.length, user_id=entity.user_id.user_id
-        )
-    return entity
-
-
-def _medium(desk: Desk, given: Any) -> Media:
-    if isinstance(given, (types.InputMediaPhoto, types.InputMediaDocument)):
-        medium = desk.world.media.get(given.id.id)
-        if medium is None:
-            raise RpcFailure(400, "MEDIA_EMPTY")
-        check_reference(medium, given.id)
-        return medium
-    if isinstance(given, (types.InputMediaUploadedPhoto, types.InputMediaUploadedDocument)):
-        return _uploaded(desk, given)
-    plain = _plain(desk, given)
-    if plain is None:
-        raise RpcFailure(400, "MEDIA_INVALID")
-    return plain
-
-
-def _plain(desk: Desk, given: Any) -> Media | None:
-    """A medium that is no file; None: this server does not know it."""
-    if isinstance(given, types.InputMediaGeoPoint):
-        return Location(given.geo_point.lat, given.geo_point.long)
-    if isinstance(given, types.InputMediaVenue):
-        names = ("title", "address", "provider", "venue_id", "venue_type")
-        where = Location(given.geo_point.lat, given.geo_point.long)
-        return Venue(where, *(getattr(given, name) for name in names))
-    if isinstance(given, types.InputMediaContact):
-        return Contact(given.phone_number, given.first_name, given.last_name, given.vcard)
-    if isinstance(given, types.InputMediaDice):
-        return Dice(given.emoticon, desk.world.number() % 6 + 1)
-    return None
-
-
-def _uploaded(desk: Desk, given: Any) -> Media:
-    parts = desk.uploads.get(given.file.id)
-    if parts is None or sorted(parts) != list(range(given.file.parts)):
-        raise RpcFailure(400, "FILE_PARTS_INVALID")
-    content = b"".join(parts[number] for number in sorted(parts))
-    world = desk.world
-    medium: Media
-    if isinstance(given, types.InputMediaUploadedPhoto):
-        medium = Photo(world.number(), world.number(), world.now, content)
-    else:
-        names = [a.file_name for a in given.attributes if hasattr(a, "file_name")]
-        described = [a for a in given.attributes if not hasattr(a, "file_name")]
-        medium = Document(
-            world.number(),
-            world.number(),
-            world.now,
-            PurePath(names[0] if names else given.file.name).name,
-            given.mime_type,
-            content,
-            tuple(described),
-        )
-    world.media[medium.id] = medium
-    return medium
+    if answered is None:
+        return None, topic_id
+    return Reply(answered, quote=refusals.quote(header, answered)), answered.topic or topic_id
 
 
 # ── what the sender is told ──
@@ -379,13 +304,21 @@ def edit_message(desk: Desk, call: Call) -> Any:
 
 
 def _changes(desk: Desk, query: Any, message: Message) -> dict[str, Any]:
-    changes: dict[str, Any] = {"keyboard": query.reply_markup}
+    changes: dict[str, Any] = {
+        "keyboard": query.reply_markup,
+        "inverted": bool(getattr(query, "invert_media", None)),
+    }
     if query.media is not None:
         changes["media"] = _replacement(desk, query, message)
+    shown = changes.get("media", message.media)
+    if shown is None or isinstance(shown, Preview):
+        changes["no_webpage"] = bool(query.no_webpage)
+        if query.no_webpage:
+            changes["media"] = shown = None
     if query.message is not None:
-        limit = CAPTION_MAX if message.media or query.media else TEXT_MAX
-        _check_text(query.message, query.entities, limit)
-        changes |= {"text": query.message, "entities": _entities(query.entities)}
+        limit = given.TEXT_MAX if shown is None or isinstance(shown, Preview) else given.CAPTION_MAX
+        given.check_text(query.message, query.entities, limit)
+        changes |= {"text": query.message, "entities": given.entities(query.entities)}
     if all(getattr(message, name) == value for name, value in changes.items()):
         raise RpcFailure(400, "MESSAGE_NOT_MODIFIED")
     return changes
@@ -393,7 +326,8 @@ def _changes(desk: Desk, query: Any, message: Message) -> dict[str, Any]:
 
 def _replacement(desk: Desk, query: Any, message: Message) -> Media:
     """https://core.telegram.org/bots/api#editmessagemedia says what can be put for what."""
-    new = _medium(desk, query.media)
+    new = given.medium(desk, query.media)
+    refusals.check_may_carry(desk.world, message.place, new)
     if not (_gives_way(message.media) and _gives_way(new)):
         raise RpcFailure(400, "MEDIA_PREV_INVALID")
     return new
@@ -407,7 +341,7 @@ def _gives_way(medium: Media | None) -> bool:
             or getattr(attribute, "round_message", None)
             for attribute in medium.attributes
         )
-    return medium is None or isinstance(medium, Photo)
+    return medium is None or isinstance(medium, (Photo, Preview))
 
 
 def _rules(call: Call, place: Place) -> bool:

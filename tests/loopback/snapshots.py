@@ -66,6 +66,10 @@ class Seen:
     service: str | None = None
     edit_date: int | None = None
     silent: bool = False
+    no_webpage: bool = False
+    inverted: bool = False
+    quote: str | None = None
+    links: tuple[tuple[str, str], ...] = ()  # buttons that lead somewhere: text and address
     deleted: bool = False
     random_id: int | None = None
     message: Message | None = field(default=None, repr=False, compare=False)
@@ -97,6 +101,16 @@ def seen(message: Message, viewer: Account | None = None) -> Seen:
         service=message.service.name if message.service else None,
         edit_date=message.edit_date,
         silent=message.silent,
+        no_webpage=message.no_webpage,
+        inverted=message.inverted,
+        quote=message.reply.quote.text if message.reply and message.reply.quote else None,
+        links=tuple(
+            (button.text, url)
+            for row in _rows(message)
+            for button in row.buttons
+            # Newer layers keep it in the button's `type`.
+            if (url := getattr(getattr(button, "type", button), "url", None))
+        ),
         deleted=message.deleted,
         random_id=message.random_id,
         message=message,

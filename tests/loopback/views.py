@@ -194,6 +194,8 @@ class View:
             grouped_id=message.album,
             post_author=message.signature,
             pinned=message.pinned or None,
+            invert_media=message.inverted or None,
+            noforwards=getattr(message.place, "protected", None) or None,
             views=1 if message.post else None,
             forwards=0 if message.post else None,  # one flag says that both are there
         )
@@ -221,6 +223,9 @@ class View:
             reply_to_peer_id=self.peer(reply.elsewhere) if reply.elsewhere else None,
             reply_to_top_id=topic or self._thread_id(message),
             forum_topic=bool(topic) or None,
+            quote=True if reply.quote else None,
+            quote_text=reply.quote.text if reply.quote else None,
+            quote_entities=list(reply.quote.entities) or None if reply.quote else None,
         )
 
     @staticmethod

@@ -153,6 +153,8 @@ class Chat:
     box: Box = field(default_factory=Box)
     messages: dict[int, "Message"] = field(default_factory=dict)
     topics: dict[int, Topic] = field(default_factory=dict)
+    forbidden: set[str] = field(default_factory=set)  # kinds of media, see `refusals.kind_of`
+    protected: bool = False  # nothing may be taken out of it
     migrated_to: "Chat | None" = None
     migrated_from: "Chat | None" = None
 
@@ -220,11 +222,18 @@ class Service:
 
 
 @dataclass(frozen=True)
+class Quote:
+    text: str
+    entities: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
 class Reply:
     """What a message answers. The message may be of another place, or unknown to us (an id)."""
 
     to: "Message | int"
     elsewhere: Chat | None = None
+    quote: Quote | None = None
 
 
 @dataclass(eq=False)
@@ -249,6 +258,8 @@ class Message:
     silent: bool = False
     via_bot: Account | None = None
     scheduled: bool = False
+    no_webpage: bool = False  # its sender wanted no link preview
+    inverted: bool = False  # the words stand above the medium, or below the link preview
     random_id: int | None = None
     edit_date: int | None = None
     deleted: bool = False
