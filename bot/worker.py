@@ -202,7 +202,7 @@ class Worker:
         if trouble.told:
             self._sends_held = self._clock() + trouble.wait.total_seconds()
         self._let_changes_by()
-        return trouble.wait
+        return min(trouble.wait, self._until_overdue(posts))
 
     def _let_changes_by(self) -> None:
         self._sending = False
@@ -332,6 +332,11 @@ class Worker:
             return False  # changes take turns already
         others = await self._line.take_posts(self._target, method, but=self._overdue())
         return bool(others) and await self._attempt(others) is None
+
+    def _until_overdue(self, posts: Sequence[Post]) -> timedelta:
+        """Nobody is to wait for longer than that behind it. The greatest wait, if it is already."""
+        left = self._failing.get(posts[0].id, 0.0) + OVERDUE - self._clock()
+        return timedelta(seconds=left) if left > 0 else timedelta.max
 
     def _overdue(self) -> set[int]:
         now = self._clock()

@@ -155,6 +155,34 @@ async def test_a_storm_of_edits_delays_no_new_signal_and_ends_with_the_newest_wo
     assert len(stage.telegram.calls.of(EDIT)) <= 24  # of 64
 
 
+async def test_a_post_at_which_telegram_always_fails_holds_its_target_up_for_two_minutes(stage):
+    """Then it is set aside, over restarts too, and comes when Telegram takes it."""
+    script = stage.telegram.faults.on(
+        SEND,
+        RpcError(500, "INTERNAL_SERVER_ERROR"),
+        times=None,
+        when=lambda call: "poison" in call.query.message,
+    )
+    async with stage.relay() as program:
+        signal = await stage.alice.sends(stage.group, "#idea")
+        await stage.shows("#idea")
+        poison = await stage.alice.sends(stage.group, "poison", reply_to=signal)
+        await stage.alice.sends(stage.group, "TP1", reply_to=poison)
+        await stage.telegram.wait_for(
+            lambda: len(stage.posted()) == 2, timeout=170, what="what stands behind it"
+        )
+        first, update = stage.posted()
+        assert (update.text, update.reply_to) == ("TP1", first.id)
+        await program.wait_output("post set aside", timeout=20)
+    async with stage.relay():
+        await stage.alice.sends(stage.group, "#idea 2")
+        assert await seconds_to(stage, "#idea 2") < 10
+    script.cancel()
+    async with stage.relay():
+        *_, late = await stage.shows("#idea", "TP1", "#idea 2", "poison")
+        assert late.reply_to == first.id
+
+
 # ── threads ──
 
 

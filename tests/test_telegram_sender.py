@@ -617,10 +617,10 @@ async def test_a_post_that_telegram_took_before_is_found_by_what_it_says(
 
 
 async def test_what_another_admin_posts_in_the_channel_is_not_taken_for_ours(
-    sender, telegram, target, alice
+    sender, telegram, bot, alice
 ):
     """All that a channel says looks alike; which of it an account has written, Telegram tells it."""
-    target.members[alice.account] = Member(Role.ADMIN)
+    target = telegram.channel("Readers", admins=[alice, bot])
     last = await sender.send_text(target.id, "#idea", random_id=1)
     await alice.sends(target, "TP1")
     assert await sender.find(target.id, "TP1", None, after=last) is None
