@@ -185,6 +185,8 @@ async def test_a_quiz_whose_answer_nobody_may_know_is_asked_as_a_question(stage)
         _, second = await stage.shows("#idea", "")
 
     assert second.media == Poll("2 + 2?", ("3", "4"))
+    (told,) = stage.rows("SELECT extras FROM signal_updates")[0]
+    assert "which answer of the quiz is right" in told
 
 
 async def test_where_nobody_may_see_the_voters_a_poll_is_anonymous(stage):

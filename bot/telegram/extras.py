@@ -15,6 +15,7 @@ from bot.errors import DressRefused
 from bot.extras import PLAIN, Extras, LinkButton, Preview, Quote
 from bot.telegram.entities import entities, entities_to_raw, unknown_entities
 from bot.telegram.layers import build
+from bot.telegram.polls import poll_losses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,6 +105,7 @@ def _lost(message: Any) -> Iterator[str]:
         yield "animated effect"
     if getattr(message, "rich_message", None):
         yield "rich layout"
+    yield from poll_losses(getattr(message, "media", None))
     for kind in unknown_entities(getattr(message, "entities", None)):
         yield f"formatting of kind {kind}"
 

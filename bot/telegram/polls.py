@@ -16,10 +16,12 @@ from bot.telegram.entities import entities, entities_to_raw
 from bot.telegram.layers import build
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 types: Final[Any] = raw.types
 
+# Of newer layers; what is set of these is set in the copy.
+RULES: Final = ("revoting_disabled", "shuffle_answers", "hide_results_until_close")
 PERIODS: Final = range(5, 601)  # seconds; https://core.telegram.org/constructor/poll
 
 
@@ -45,8 +47,22 @@ def poll_facts(found: Any) -> dict[str, Any] | None:
         "period": getattr(poll, "close_period", None),
         "correct": correct if quiz else None,
         "solution": _solution(results) if quiz else None,
+        **{rule: bool(getattr(poll, rule, None)) for rule in RULES},
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def poll_losses(found: Any) -> Iterator[str]:
+    """In words what a poll has and its copy lacks, besides the votes."""
+    poll = getattr(found, "poll", None)
+    if poll is None:
+        return
+    answers = list(getattr(poll, "answers", None) or ())
+    if getattr(poll, "quiz", None) and not _correct(answers, getattr(found, "results", None)):
+        yield "which answer of the quiz is right"
+    pictured = [found, *answers]
+    if any(getattr(each, name, None) for each in pictured for name in ("attached_media", "media")):
+        yield "pictures of a poll"
 
 
 def _correct(answers: list[Any], results: Any) -> list[int]:
@@ -93,6 +109,7 @@ def poll_to_input(facts: Mapping[str, Any], *, anonymous: bool = False) -> Any:
         public_voters=None if anonymous else facts.get("public"),
         multiple_choice=facts.get("multiple"),
         quiz=facts.get("quiz"),
+        **{rule: True for rule in RULES if facts.get(rule)},
         close_period=period if period in PERIODS and not facts.get("closed") else None,
     )
     solution = facts.get("solution", {})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from pyrogram import raw
 from pyrogram.errors.rpc_error import RPCError
 
-from bot.errors import MediumRefused, PostGone, RetryLater, TargetUnavailable
+from bot.errors import MediumRefused, PostGone, PostRefused, RetryLater, TargetUnavailable
 from bot.models import AlbumPart, ChatId, Entity, Media, MessageId, MessageRef
 from bot.telegram.entities import entities_to_raw
 from bot.telegram.extras import answering, as_fields, is_dressed, preview_to_input
@@ -277,7 +277,7 @@ class Sender:
             with translated(source.chat_id):
                 peer = await self._connection.peer(source.chat_id)
                 answer = await self._connection.call(reading(peer, [source.message_id]))
-        except TargetUnavailable as exc:  # it is the source that is closed, not the target
+        except (TargetUnavailable, PostRefused) as exc:  # the source is closed, not the target
             closed = f"the {old.kind} expired, and its source is closed: {exc}"
             raise MediumRefused(closed) from exc
         shown = [media(getattr(message, "media", None)) for message in answer.messages]
