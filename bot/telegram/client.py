@@ -11,6 +11,7 @@ import sqlite3
 import struct
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from time import monotonic
 from time import time as unix_time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -99,7 +100,7 @@ class Telegram:
     dealt with an event when it returns. Events come while `listen` runs, if there is `following`.
     `on_overheard` is told of what is pushed of any chat, followed or not; some may be lost.
     `call_timeout`, `start_timeout` and `silence` are seconds: for a call, for a login, and until a
-    connection on which nothing comes is given up. `time` is Telegram's.
+    connection on which nothing comes is given up. `time` is Telegram's; `sleep` and `clock` are for the pauses between connections.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class Telegram:
         silence: float = SILENCE,
         time: ServerTime | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         if (bot_token is None) == (session_string is None):
             raise ValueError("either a bot token or a session string, not both or none")
@@ -142,6 +144,7 @@ class Telegram:
         self._silence = silence
         self._time = ServerTime() if time is None else time
         self._sleep = sleep
+        self._clock = clock
         self._client: Any = None  # made anew by each start: a client that failed is spent
         self._me: Me | None = None
         self._dialogs_read = False
@@ -282,6 +285,7 @@ class Telegram:
             back=self._connected_again,
             void=self._login_is_void,
             sleep=self._sleep,
+            clock=self._clock,
         )
 
     def _new_catch_up(self, me: Me) -> CatchUp | None:
@@ -334,7 +338,7 @@ class Telegram:
         if isinstance(cause, TimeoutError) and not text:
             text = f"it took more than {self._start_timeout:g} s"
         if isinstance(cause, KeyUnknown):
-            text = f"{text}; if that lasts, {self._kept} is void"
+            text = f"{text}; if that lasts, {self._kept} is void, log in anew"
         off = self.clock_off
         return text if off is None else f"{text or exc}; {off}"
 

@@ -351,7 +351,7 @@ def translated(chat_id: ChatId | None = None, *, reply: bool = False) -> Iterato
     except RPCError as exc:
         raise refusal(exc, chat_id, reply=reply) from exc
     except OSError as exc:  # TimeoutError and lost connections among them
-        raise RetryLater(f"no answer from Telegram ({type(exc).__name__})") from exc
+        raise RetryLater(f"no answer from Telegram ({exc or type(exc).__name__})") from exc
 
 
 @contextmanager

@@ -162,7 +162,10 @@ class AuthKey(Auth):
     async def invoke(self, data: Any) -> Any:
         body, ours = data.write(), self._messages.message_id()
         header = bytes(8) + ours.to_bytes(8, "little") + len(body).to_bytes(4, "little")
-        await self.connection.send(header + body)
+        try:
+            await self.connection.send(header + body)
+        except OSError as exc:
+            raise ConnectionCut("the connection was cut") from exc
         packet = await self.connection.recv()
         if packet is None or len(packet) == 4:  # noqa: PLR2004 - an error code alone
             raise ended(self.connection, packet)
@@ -294,14 +297,17 @@ class RelaySession(Session):
         timeout: float = SILENCE,  # noqa: ASYNC109 - as well
     ) -> Any:
         """As the library sends. What Telegram refused for its id alone is sent again, with another."""
+        started = self.is_started.is_set()
         for _ in range(TRIES):
             try:
                 answer = await super().send(data, wait_response, timeout)
             except TimeoutError as exc:
                 raise NoAnswer(f"no answer in {timeout:g} s") from exc
+            except OSError as exc:
+                raise self.ended_by or ConnectionCut("the connection was cut") from exc
             if not isinstance(answer, types.BadMsgNotification):
                 return answer
-            if self.is_started.is_set() and answer.error_code != ID_TOO_LOW:
+            if started and answer.error_code != ID_TOO_LOW:
                 break  # and the connection is ended, see `_look_at_refusal`
         raise ConnectionCut(f"refused by MTProto with code {answer.error_code}")
 
