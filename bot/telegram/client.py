@@ -31,13 +31,14 @@ from bot.errors import (
 from bot.models import CHANNELS, ChatId, Reached, is_basic_group
 from bot.telegram.acquaintance import overheard
 from bot.telegram.catch_up import EVERY, CatchUp
+from bot.telegram.connection import SILENCE, KeyUnknown
 from bot.telegram.login import RelayClient, close, prepare_library
 from bot.telegram.messages import build, events
 from bot.telegram.messages import chat_id as chat_id_of
 from bot.telegram.reconnecting import Reconnecting
 from bot.telegram.sender import Sender, input_channel, refusal, translated
 from bot.telegram.server_time import ServerTime
-from bot.telegram.session import SILENCE, KeyUnknown, cancelled
+from bot.telegram.session import cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence

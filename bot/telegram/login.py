@@ -17,8 +17,9 @@ from pyrogram.errors import UserMigrate
 from pyrogram.errors.rpc_error import RPCError
 
 from bot.models import CHANNELS
+from bot.telegram.connection import AuthKey, KeyUnknown
 from bot.telegram.messages import build
-from bot.telegram.session import AuthKey, KeyUnknown, RelaySession
+from bot.telegram.session import RelaySession
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
