@@ -21,7 +21,7 @@ def warnings(program):
 # ── the clock ──
 
 
-@pytest.mark.parametrize("telegram_is_ahead", [-DAY, -420, 100, HOUR, DAY])
+@pytest.mark.parametrize("telegram_is_ahead", [-DAY, -420, 100, HOUR])
 async def test_with_any_clock_of_the_machine_it_logs_in_and_relays(stage, telegram_is_ahead):
     """With a new login and with one that is kept; and it says by how much the clock is wrong."""
     stage.telegram.rules.clock_offset = telegram_is_ahead
@@ -76,7 +76,7 @@ async def test_a_link_that_becomes_slow_while_it_runs_is_still_a_link(stage):
 async def test_a_link_that_is_too_slow_is_named_as_such_and_not_the_login(stage):
     stage.telegram.rules.answer_after = 60
     program = await stage.launch()
-    await program.wait_output("not connected yet", timeout=30)
+    await program.wait_output("not connected yet", timeout=90)
     (line,) = (line for line in warnings(program) if line["event"] == "not connected yet")
     assert line["error"] == "not logged in yet: no answer in 15 s"
     program.terminate()

@@ -101,7 +101,8 @@ class Telegram:
     dealt with an event when it returns. Events come while `listen` runs, if there is `following`.
     `on_overheard` is told of what is pushed of any chat, followed or not; some may be lost.
     `call_timeout`, `start_timeout` and `silence` are seconds: for a call, for a login, and until a
-    connection on which nothing comes is given up. `time` is Telegram's; `sleep` and `clock` are for the pauses between connections.
+    connection on which nothing comes is given up. `time` is Telegram's; `sleep` and `clock` are for
+    the pauses between connections.
     """
 
     def __init__(
