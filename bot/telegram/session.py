@@ -245,8 +245,6 @@ class RelaySession(Session):
         body = message.body
         answered = _answered(body)
         self._clock.hear(message.msg_id, answers=answered)
-        if not self.is_started.is_set() and self.msg_factory.ahead > AHEAD:
-            self._begin()  # the machine's clock was fast, and our first ids with it
         if message.msg_id / 2**32 < self._clock.now() - OLD:
             log.debug("message is too old")
             return
@@ -262,7 +260,7 @@ class RelaySession(Session):
             result.event.set()
 
     async def _look_at_refusal(self, code: int) -> None:
-        """Ids must rise within a session: where they were too high, another one has to begin."""
+        """Ids must rise within a session: where they were too high, as by a fast clock, another begins."""
         log.warning("refused by MTProto", code=code)
         if code not in OUT_OF_SEQUENCE:
             return
