@@ -47,6 +47,8 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
         telegram = telegram_of(settings, Path(directory), ignore)
         try:
             yield of_account(await telegram.start())
+            if telegram.clock_off is not None:
+                yield Finding(Verdict.WARNING, f"{telegram.clock_off}: the bot goes by Telegram's")
             yield await of_source(telegram, source)
             for target in settings.target_chat_id:
                 yield await of_target(telegram, target)

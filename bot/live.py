@@ -17,6 +17,7 @@ import structlog
 
 from bot.alerts import Alerts
 from bot.app import Core, forget_old_refusals, open_core, open_tables
+from bot.backoff import doubled
 from bot.errors import DatabaseUnavailable, LoggedOut, RetryLater, SettingsError, VoidLogin
 from bot.handlers.admin_handler import AdminHandler
 from bot.health import Health, serve
@@ -45,7 +46,7 @@ STOPPING: Final = 10.0  # seconds for all of it
 POSTS_IN_HAND: Final = 5.0  # of those
 LAST_MOMENT: Final = 0.5  # of those, for the end of the process
 INTERRUPTED: Final = 130  # as a shell counts a process ended by SIGINT
-LOGIN_RETRY: Final = 10.0  # seconds
+LOGIN_RETRY, LOGIN_RETRY_AT_MOST = 1.0, 30.0  # seconds, doubled with each failure
 RENEWED_ONCE_IN: Final = 3600.0  # seconds; a login that becomes void more often has a reason
 # What a live bot needs, and where it comes from.
 NEEDED: Final = {
@@ -335,13 +336,16 @@ class Live:
 
     async def _log_in(self) -> bool:
         """False: told to stop before it came to that, or not where we thought to be."""
+        failures = 0
         while not self._stopping.is_set():
             try:
                 me = await self._telegram.start()
                 await self._look_where_chats_are()
             except RetryLater as exc:
-                log.warning("not connected yet", error=str(exc), retry_in=LOGIN_RETRY)
-                wait = exc.after.total_seconds() if exc.after else LOGIN_RETRY
+                asked = exc.after.total_seconds() if exc.after else 0.0
+                wait = max(doubled(LOGIN_RETRY, LOGIN_RETRY_AT_MOST, failures), asked)
+                failures += 1
+                log.warning("not connected yet", error=str(exc), retry_in=wait)
                 await self._telegram.stop()
                 await unless(self._stopping, wait)
             else:

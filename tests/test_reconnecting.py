@@ -9,7 +9,6 @@ import struct
 from types import SimpleNamespace
 
 import pytest
-from pyrogram import raw
 from pyrogram.errors import AuthKeyDuplicated, FloodWait, InternalServerError, Unauthorized
 
 from bot.errors import LoggedOut
@@ -17,11 +16,7 @@ from bot.telegram.reconnecting import Reconnecting
 
 
 class Session:
-    """As both libraries have it. Each start meets the next of `troubles`.
-
-    One that Telegram or the network answers with is met where it is sent; `OSError` and refusals
-    that reach `start` are repeated there at once, as Pyrogram does.
-    """
+    """As `RelaySession`: a start is one attempt, and each meets the next of `troubles`."""
 
     def __init__(self, *troubles):
         self.troubles = list(troubles)
@@ -44,12 +39,9 @@ class Session:
             raise lost.result()
 
     async def start(self):
-        while True:
-            try:
-                await self.send(raw.functions.Ping(ping_id=0), timeout=2)
-            except (OSError, InternalServerError, FloodWait):
-                continue
-            break
+        self.asked += 1
+        if self.troubles:
+            raise self.troubles.pop(0)
         self._read()
 
     async def stop(self):
@@ -57,13 +49,7 @@ class Session:
         if not self.lost.done():
             self.lost.set_result(None)
         if self.recv_task is not None:
-            await self.recv_task
-
-    async def send(self, data, wait_response=True, timeout=15):  # noqa: ASYNC109 - as theirs
-        self.asked += 1
-        if self.troubles:
-            raise self.troubles.pop(0)
-        return "pong"
+            await asyncio.wait({self.recv_task})
 
 
 class Witness:
@@ -219,12 +205,3 @@ async def test_once_closed_nothing_is_restarted_and_what_was_under_way_has_ended
 
     assert restart.cancelled()
     assert session.asked == 1
-
-
-async def test_calls_of_others_are_refused_as_the_library_refuses_them(witness):
-    """What is sent on a started session is none of the restart's business."""
-    session = Session(ConnectionResetError())
-    witness(session)
-
-    with pytest.raises(ConnectionResetError):
-        await session.send(raw.functions.Ping(ping_id=0))

@@ -7,18 +7,16 @@ known peers and the one queue of updates; the parsers are taken out.
 from __future__ import annotations
 
 import asyncio
-import functools
 import sqlite3
 import struct
-import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from time import monotonic
+from time import time as unix_time
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from pyrogram import raw, utils
-from pyrogram.client import Client
-from pyrogram.connection.connection import Connection
+from pyrogram import raw
 from pyrogram.errors.rpc_error import RPCError
 from pyrogram.handlers.raw_update_handler import RawUpdateHandler
 
@@ -33,12 +31,16 @@ from bot.errors import (
 from bot.models import CHANNELS, ChatId, Reached, is_basic_group
 from bot.telegram.acquaintance import overheard
 from bot.telegram.catch_up import EVERY, CatchUp
+from bot.telegram.connection import SILENCE, KeyUnknown
 from bot.telegram.layers import build
+from bot.telegram.login import RelayClient, close, prepare_library
 from bot.telegram.messages import chat_id as chat_id_of
 from bot.telegram.messages import events
-from bot.telegram.reconnecting import Reconnecting, cancelled
+from bot.telegram.reconnecting import Reconnecting
 from bot.telegram.rpc_errors import refusal, translated
 from bot.telegram.sender import Sender, input_channel
+from bot.telegram.server_time import ServerTime
+from bot.telegram.session import cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -55,6 +57,11 @@ types: Final[Any] = raw.types
 
 SESSION: Final = "relay"  # the session file is called after it
 STOPPING: Final = 4  # seconds for what is under way when we stop
+# Seconds for a first login. It takes up to 17 answers: 3 for a key, 3 until we are introduced (id and
+# salt may be refused), 3 more until we are logged in; and where the account is at home in another
+# data centre, 8 of these again. Each may take `SILENCE`.
+LOGIN: Final = 17 * SILENCE
+CLOCK_OFF: Final = 30.0  # seconds; so much is worth a word
 DIALOGS_AT_ONCE, DIALOGS_MAX = 100, 2_000
 
 
@@ -95,7 +102,9 @@ class Telegram:
     `on_event` is awaited for one event at a time, in the order in which they came. It must have
     dealt with an event when it returns. Events come while `listen` runs, if there is `following`.
     `on_overheard` is told of what is pushed of any chat, followed or not; some may be lost.
-    `call_timeout` and `start_timeout` are seconds.
+    `call_timeout`, `start_timeout` and `silence` are seconds: for a call, for a login, and until a
+    connection on which nothing comes is given up. `time` is Telegram's; `sleep` and `clock` are for
+    the pauses between connections.
     """
 
     def __init__(
@@ -110,8 +119,11 @@ class Telegram:
         following: Following | None = None,
         on_overheard: Callable[[Overheard], None] | None = None,
         call_timeout: float = 15,
-        start_timeout: float = 60,
+        start_timeout: float = LOGIN,
+        silence: float = SILENCE,
+        time: ServerTime | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         if (bot_token is None) == (session_string is None):
             raise ValueError("either a bot token or a session string, not both or none")
@@ -133,8 +145,10 @@ class Telegram:
         self._in_flight: set[asyncio.Future[Any]] = set()  # calls that wait for their answer
         self._call_timeout = call_timeout
         self._start_timeout = start_timeout
+        self._silence = silence
+        self._time = ServerTime() if time is None else time
         self._sleep = sleep
-        self._connections: list[Any] = []  # of a start under way
+        self._clock = clock
         self._client: Any = None  # made anew by each start: a client that failed is spent
         self._me: Me | None = None
         self._dialogs_read = False
@@ -162,7 +176,7 @@ class Telegram:
             raise LoggedOut(str(exc)) from exc  # and there is nothing more to try
 
     async def _start(self) -> Me:
-        _prepare_library()
+        prepare_library()
         self._client = self._new_client()
         try:
             await self._open_session()
@@ -175,7 +189,8 @@ class Telegram:
             self._catch_up = self._new_catch_up(self._me)
             if self._catch_up is not None:
                 await self._catch_up.begin()
-            self._connected_at = time.time()
+            self._connected_at = unix_time()
+            self._say_whether_the_clock_is_off()
         except BaseException:
             await self.stop()
             raise
@@ -222,6 +237,18 @@ class Telegram:
         session = self._client and self._client.session
         return self._connected_at if session is not None and session.is_started.is_set() else None
 
+    def now(self) -> float | None:
+        """Telegram's time, in unix seconds, whatever the machine's clock says; None: not told yet."""
+        return self._time.now() if self._time.known else None
+
+    @property
+    def clock_off(self) -> str | None:
+        """By how much the machine's clock is wrong, for people; None: it is not, as far as known."""
+        off = self._time.machine_is_ahead
+        if abs(off) <= CLOCK_OFF:
+            return None
+        return f"the machine's clock is {abs(off):.0f} s {'fast' if off > 0 else 'slow'}"
+
     @property
     def gaps_recovered(self) -> int:
         """Since the login."""
@@ -239,40 +266,35 @@ class Telegram:
             async with asyncio.timeout(STOPPING):
                 if reconnecting is not None:
                     await reconnecting.close()
-                await _close(client)
-                for connection in self._connections:
-                    if connection.protocol is not None:
-                        await connection.close()
+                await close(client)
         except (TimeoutError, OSError, RPCError, sqlite3.Error) as exc:
             log.warning("telegram connection was not closed in order", error=repr(exc))
 
     def _new_client(self) -> Any:
         client = build(
-            _Client,
+            RelayClient,
             name=SESSION,
             **self._login,
             workdir=str(self._directory),
             workers=1,  # several would finish out of order: a reply before its signal
             sleep_threshold=0,
             skip_updates=True,  # kurigram's own recovery, beside ours, would double everything
-            connection_factory=self._connect,
-        )
+        ).prepared(self._pushed, self._time, self._silence)
         # The parsers ask Telegram for the parent of every reply before any handler runs.
         client.dispatcher.update_parsers.clear()
         client.add_handler(RawUpdateHandler(self._hear))
-        client.on_pushed = self._pushed
         return client
 
     def _new_reconnecting(self, session: Any) -> Reconnecting:
         self._void = None
         self._void_known.clear()
-        self._connections.clear()
         return Reconnecting(
             session,
             lost=self._connection_lost,
             back=self._connected_again,
             void=self._login_is_void,
             sleep=self._sleep,
+            clock=self._clock,
         )
 
     def _new_catch_up(self, me: Me) -> CatchUp | None:
@@ -313,12 +335,26 @@ class Telegram:
         except (LoggedOut, PostRefused) as exc:
             raise self._explained(exc) from exc
         except RetryLater as exc:
-            # A key that Telegram forgot is answered with silence, as is a network that is down.
-            hint = f"if the network is up, {self._kept} may be void"
-            raise RetryLater(f"not logged in yet: {exc}; {hint}", after=exc.after) from exc
+            raise RetryLater(f"not logged in yet: {self._cause(exc)}", after=exc.after) from exc
         except Exception as exc:
             # A handshake that is cut off fails with whatever the missing bytes lead to.
             raise RetryLater(f"not logged in yet: {type(exc).__name__}") from exc
+
+    def _cause(self, exc: RetryLater) -> str:
+        """All that is known of it. A login is void only where Telegram says so."""
+        cause = exc.__cause__
+        text = str(cause) if isinstance(cause, OSError) else str(exc)
+        if isinstance(cause, TimeoutError) and not text:
+            text = f"it took more than {self._start_timeout:g} s"
+        if isinstance(cause, KeyUnknown):
+            text = f"{text}; if that lasts, {self._kept} is void, log in anew"
+        off = self.clock_off
+        return text if off is None else f"{text or exc}; {off}"
+
+    def _say_whether_the_clock_is_off(self) -> None:
+        off = self._time.machine_is_ahead
+        if self.clock_off is not None:
+            log.warning("the machine's clock is wrong, going by Telegram's", fast_by=round(off))
 
     def _explained(self, exc: TelegramError) -> LoggedOut:
         if "API_ID" in str(exc):
@@ -327,12 +363,6 @@ class Telegram:
             return LoggedOut(f"{exc}: BOT_TOKEN is wrong or was revoked")
         text = f"{exc}: {self._kept} is void, log in anew"
         return VoidLogin(text) if isinstance(exc, LoggedOut) else LoggedOut(text)
-
-    def _connect(self, **where: Any) -> Any:
-        """Kurigram asks for its connections here, and forgets one when its start is given up."""
-        connection: Any = Connection(**where)
-        self._connections.append(connection)
-        return connection
 
     def _check_account(self, me: Me) -> None:
         """A session file outlives the token it was made with."""
@@ -376,8 +406,7 @@ class Telegram:
             task.cancel()
 
     def _connected_again(self) -> None:
-        self._connections.clear()
-        self._connected_at = time.time()
+        self._connected_at = unix_time()
         if self._catch_up is not None:
             log.info("connected again")
             self._catch_up.lost()
@@ -540,18 +569,6 @@ class Telegram:
         return _chat_info(chat_id, found[0], itself[0])
 
 
-class _Client(Client):
-    """The library's client, with the one funnel that all updates pass led to us."""
-
-    on_pushed: Callable[[Any], Awaitable[None]]
-
-    async def handle_updates(self, updates: Any) -> None:
-        await self.on_pushed(updates)
-
-    async def updates_watchdog(self) -> None:
-        """Asks for nothing: `CatchUp` does, and this one's failures would come up when we stop."""
-
-
 class _Queue:
     """The library's queue of updates; its dispatcher is the reader."""
 
@@ -639,46 +656,3 @@ def _last_dialog(answer: Any) -> tuple[Any, ChatId] | None:
         if where is not None:
             return message, where
     return None
-
-
-# ── the library ──
-
-
-async def _close(client: Any) -> None:
-    try:
-        await _disconnect(client)
-    finally:
-        # A start that was given up before there was a connection leaves the session file open;
-        # closed already, it does not mind.
-        with suppress(Exception):
-            await client.storage.close()
-
-
-async def _disconnect(client: Any) -> None:
-    if client.is_initialized:
-        await client.stop()
-    elif client.is_connected:
-        await client.disconnect()
-    elif client.session is not None:  # given up while it was connecting
-        await client.session.stop()
-
-
-def _prepare_library() -> None:
-    library: Any = utils
-    if hasattr(library, "MIN_CHANNEL_ID"):
-        # Pyrogram 2.0.106 stops at 32 bits, and Telegram went past them. As TDLib has it:
-        library.MIN_CHANNEL_ID = CHANNELS - 997_852_516_352
-        library.MIN_CHAT_ID = CHANNELS + 1
-    if not hasattr(RPCError.__init__, "__wrapped__"):
-        errors: Any = RPCError
-        errors.__init__ = _without_file(errors.__init__)
-
-
-def _without_file(init: Any) -> Any:
-    """Errors that the library does not know it would write to a file in the working directory."""
-
-    @functools.wraps(init)
-    def quiet(self: RPCError, *args: Any, **more: Any) -> None:
-        init(self, *args, **{**more, "is_unknown": False})
-
-    return quiet

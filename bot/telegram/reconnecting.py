@@ -1,37 +1,41 @@
 """A lost connection comes back, whatever stands in its way, or it is known that it cannot.
 
 Both libraries restart a session in a task that nobody awaits. What that task dies of, a login that
-is void or a session file that is locked, leaves the session dead without a word; and Pyrogram
-2.0.106 repeats some refusals at once and for ever. So the restart is ours, and theirs is not used.
+is void or a session file that is locked, leaves the session dead without a word. So the restart is
+ours, and theirs is not used.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from pyrogram.errors.rpc_error import RPCError
 
+from bot.backoff import Backoff
 from bot.errors import BotError, LoggedOut, RetryLater
 from bot.telegram.rpc_errors import refusal
+from bot.telegram.session import cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 log = structlog.get_logger(__name__)
 
-RETRY, RETRY_AT_MOST = 1.0, 30.0  # seconds, doubled with each failure
-CANCELLED_AGAIN: Final = 0.5  # seconds
+RETRY, RETRY_AT_MOST = 1.0, 30.0  # seconds, doubled with each attempt
+LASTING: Final = 60.0  # seconds; a connection that ends sooner is as good as none
 
 
 class Reconnecting:
-    """Restarts a library's session that was started.
+    """Restarts a session that was started.
 
     `lost` is called when the connection is gone, `back` when there is a new one, and `void` when
-    there will be none: Telegram does not know this login any more. `sleep` takes seconds.
+    there will be none: Telegram does not know this login any more. `sleep` takes seconds, `clock`
+    gives them. A connection that ended before it was `lasting` seconds old shortens no pause.
     """
 
     def __init__(
@@ -41,21 +45,20 @@ class Reconnecting:
         lost: Callable[[], None],
         back: Callable[[], None],
         void: Callable[[LoggedOut], None],
+        lasting: float = LASTING,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session = session
-        self._send = session.send
         self._lost = lost
         self._back = back
         self._void = void
+        self._backoff = Backoff(RETRY, RETRY_AT_MOST, lasting=lasting, clock=clock)
         self._sleep = sleep
         self._task: asyncio.Task[Any] | None = None  # the restart under way
-        self._refused: Exception | None = None  # what its last attempt was answered
         self._ended = False
         self._restarting: asyncio.Future[None] | None = None  # one that is ours
-        # By these names the library calls them, in tasks of its own.
-        session.restart = self.restart
-        session.send = self._sent
+        session.restart = self.restart  # the name that the libraries call
         self._started()
 
     async def restart(self) -> None:
@@ -73,12 +76,12 @@ class Reconnecting:
         self._ended = True
         if self._task is not None:
             await cancelled(self._task)
-        self._forget_ended_tasks()
 
     async def _until_started(self) -> None:
-        failures = 0
+        error: Exception | None = None
         while True:
             self._lost()
+            await self._rest(error)
             error = await self._start_again()
             if error is None:
                 break
@@ -86,47 +89,35 @@ class Reconnecting:
                 self._ended = True
                 self._void(error)
                 return
-            pause = _pause_after(error, failures)
-            failures += 1
-            log.warning("not connected again yet", error=_words(error), retry_in=pause)
-            await self._sleep(pause)
         self._started()
         self._back()
 
+    async def _rest(self, error: Exception | None) -> None:
+        """Before an attempt. `error` None: it is the first one since there was a connection."""
+        pause = self._backoff.pause()
+        if isinstance(error, RetryLater) and error.after is not None:
+            pause = max(pause, error.after.total_seconds())
+        if error is not None:
+            log.warning("not connected again yet", error=_words(error), retry_in=pause)
+        elif pause:
+            log.warning("connection did not last", retry_in=pause)
+        if pause:
+            await self._session.stop()
+            await self._sleep(pause)
+
     async def _start_again(self) -> Exception | None:
         """What was in the way; None: the session is started."""
-        self._refused = None
         try:
-            self._forget_ended_tasks()
             await self._session.stop()
             await self._session.start()
+        except RPCError as exc:
+            return refusal(exc, None)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the next attempt may do better
-            error = self._refused or exc
-        else:
-            if self._session.is_started.is_set():
-                return None
-            # Kurigram has left the rest to a restart, which is this one.
-            error = self._refused or ConnectionError("no connection")
-        return refusal(error, None) if isinstance(error, RPCError) else error
-
-    def _forget_ended_tasks(self) -> None:
-        """The library awaits them when it stops, and would itself die of what they died of."""
-        for name in ("ping_task", "recv_task"):
-            task = getattr(self._session, name)
-            if task is not None and task.done():
-                setattr(self._session, name, None)
-
-    async def _sent(self, data: Any, wait_response: bool = True, *args: Any, **more: Any) -> Any:  # noqa: FBT001, FBT002 - the library's own signature
-        """As the library sends, but what refuses a restart is not for the library to repeat."""
-        try:
-            return await self._send(data, wait_response, *args, **more)
-        except (OSError, RPCError) as exc:
-            if asyncio.current_task() is not self._task:
-                raise
-            self._refused = exc
-            raise _Refused from exc
+            return exc
+        return None
 
     def _started(self) -> None:
+        self._backoff.works()
         self._watch_reader()
         self._send_at_once()
 
@@ -141,9 +132,8 @@ class Reconnecting:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _watch_reader(self) -> None:
-        """A connection that ended in the very moment of its start ends without a restart."""
         reader: asyncio.Task[None] | None = self._session.recv_task
-        if reader is not None:  # else the library has noticed, and restarts
+        if reader is not None:
             reader.add_done_callback(self._reader_ended)
 
     def _reader_ended(self, reader: asyncio.Task[None]) -> None:
@@ -154,22 +144,5 @@ class Reconnecting:
             self._restarting = asyncio.ensure_future(self.restart())
 
 
-class _Refused(Exception):
-    """Neither of the errors that the libraries repeat."""
-
-
-async def cancelled(task: asyncio.Future[Any]) -> None:
-    """Cancel it until it is done: `wait_for`, in the library, may swallow a cancellation."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=CANCELLED_AGAIN)
-
-
-def _pause_after(error: Exception, failures: int) -> float:
-    doubled: float = min(RETRY * 2 ** min(failures, 20), RETRY_AT_MOST)
-    asked = error.after if isinstance(error, RetryLater) else None
-    return doubled if asked is None else max(doubled, asked.total_seconds())
-
-
 def _words(error: Exception) -> str:
-    return str(error) if isinstance(error, BotError) else repr(error)
+    return str(error) if isinstance(error, BotError) else str(error) or repr(error)

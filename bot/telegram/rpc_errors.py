@@ -213,7 +213,7 @@ def translated(
         asked = Asked(chat_id, reply, medium, dress)
         raise _refusal(exc, asked) from exc
     except OSError as exc:  # TimeoutError and lost connections among them
-        raise RetryLater(f"no answer from Telegram ({type(exc).__name__})") from exc
+        raise RetryLater(f"no answer from Telegram ({exc or type(exc).__name__})") from exc
 
 
 def said(exc: RPCError) -> tuple[int, str]:

@@ -10,6 +10,7 @@ secret ever passes here.
 
 import os
 import time
+from collections.abc import Callable
 from hashlib import sha1
 from io import BytesIO
 from typing import Any
@@ -49,7 +50,8 @@ DH_PUBLIC = pow(DH_GENERATOR, DH_SECRET, DH_PRIME)
 class Handshake:
     """One client's way to an auth key: `answer` each plain query until `auth_key` is set."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
         self.auth_key: bytes | None = None
         self._nonce = 0
         self._server_nonce = int.from_bytes(os.urandom(16), "little", signed=True)
@@ -81,7 +83,7 @@ class Handshake:
             g=DH_GENERATOR,
             dh_prime=DH_PRIME.to_bytes(256, "big"),
             g_a=DH_PUBLIC.to_bytes(256, "big"),
-            server_time=int(time.time()),
+            server_time=int(self._now()),
         ).write()
         hashed = sha1(answer).digest() + answer
         hashed += bytes(-len(hashed) % 16)

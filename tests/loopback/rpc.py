@@ -107,9 +107,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self._changed = asyncio.Event()
-        self.server = MtprotoServer(
-            self.answer, self.notify, lambda: self.world.rules.resend_unacked
-        )
+        self.server = MtprotoServer(self.answer, self.notify, lambda: self.world.rules)
         self.faults = Faults(self.world, self.server)
         self.world.publish = self.publish
 

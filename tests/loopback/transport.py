@@ -13,6 +13,7 @@ import gzip
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -40,6 +41,10 @@ GZIP_PACKED = (0x3072CFA1).to_bytes(4, "little")
 CONTAINER = (0x73F1F8DC).to_bytes(4, "little")
 GZIP_FROM = 4096  # bytes; longer answers are packed
 WRONG_SALT = 48  # error code of bad_server_salt
+# Error codes of bad_msg_notification.
+ID_TOO_LOW, ID_TOO_HIGH, ID_ODD, NUMBER_TOO_LOW, NUMBER_TOO_HIGH = 16, 17, 18, 32, 33
+ID_TOO_OLD = 20
+TOO_OLD, TOO_EARLY = 300, 30  # seconds
 UNKNOWN_KEY = 404  # transport error: no such auth key
 
 
@@ -62,11 +67,14 @@ class Session:
 
     id: int
     key: AuthKey
+    ids: "MessageIds"
     connection: "Connection | None" = None
     listening: bool = False
     announced: bool = False
     content_sent: int = 0
     unacked: dict[int, Packet] = field(default_factory=dict)  # content not yet confirmed
+    heard: set[int] = field(default_factory=set)  # the client's message ids
+    newest: tuple[int, int] = (0, 0)  # of these, and its sequence number
     _queue: list[Packet] = field(default_factory=list)
 
     @property
@@ -79,18 +87,18 @@ class Session:
 
     def push(self, update: TLObject) -> None:
         """Send an update now; one that finds no connection is lost, as a push may be."""
-        self.send(update.write(), message_id=new_message_id(3))
+        self.send(update.write(), message_id=self.ids.next(3))
 
     def result(self, message_id: int, answer: bytes) -> None:
         if len(answer) > GZIP_FROM:
             answer = GZIP_PACKED + Bytes(gzip.compress(answer))
         body = RPC_RESULT + Long(message_id) + answer
-        self.send(body, message_id=new_message_id(1))
+        self.send(body, message_id=self.ids.next(1))
 
     def acknowledge(self, message_id: int) -> None:
         """Confirm a query whose answer is not there yet, as Telegram does."""
         ack = raw.types.MsgsAck(msg_ids=[message_id])
-        self.send(ack.write(), message_id=new_message_id(1), content=False)
+        self.send(ack.write(), message_id=self.ids.next(1), content=False)
 
     def announce(self, message_id: int) -> None:
         """Tell a client once that its session is new on this side."""
@@ -102,7 +110,7 @@ class Session:
             unique_id=short_hash(os.urandom(8)),
             server_salt=self.key.salt,
         )
-        self.send(news.write(), message_id=new_message_id(1))
+        self.send(news.write(), message_id=self.ids.next(1))
 
     def send(self, body: bytes, *, message_id: int, content: bool = True) -> None:
         packet = (message_id, self._next_number(content=content), body)
@@ -146,7 +154,7 @@ class Session:
         )
         self.connection.write(
             self,
-            new_message_id(1),
+            self.ids.next(1),
             self._next_number(content=False),
             CONTAINER + Int(len(queue)) + packed,
         )
@@ -156,21 +164,25 @@ class Session:
 Answer = Callable[[Session, int, TLObject], Awaitable[bytes | None]]
 
 
-class _MessageIds:
-    """Server message ids: the real time, rising, 1 or 3 in the lowest two bits."""
+class MessageIds:
+    """Server message ids: the real time, rising, 1 or 3 in the lowest two bits.
 
-    last = 0
+    Clients compare it with their own clock, so this is real time even where the world's clock is
+    a test's; `offset` is by how much Telegram's clock is ahead of this machine's.
+    """
 
-    @classmethod
-    def next(cls, kind: int) -> int:
-        # The clients compare it with their own clock and refuse what is 300 s old,
-        # so this is real time even where the world's clock is a test's.
-        cls.last = max(int(time.time() * 2**32) & ~3, cls.last + 4)
-        return cls.last | kind
+    def __init__(self, offset: Callable[[], float]) -> None:
+        self._offset = offset
+        self._last = 0
 
+    def now(self) -> float:
+        return time.time() + self._offset()
 
-def new_message_id(kind: int) -> int:
-    return _MessageIds.next(kind)
+    def next(self, kind: int) -> int:
+        now = int(self.now() * 2**32) & ~3
+        # Not after the last one where the clock was set back for a test.
+        self._last = now if now < self._last - 2**32 else max(now, self._last + 4)
+        return self._last | kind
 
 
 class Connection:
@@ -180,14 +192,22 @@ class Connection:
         self._server = server
         self._writer = writer
         self._wire = Wire(ConnectionRole.SERVER)
-        self._handshake = Handshake()
+        self._handshake = Handshake(server.ids.now)
+        self._packets = 0
+        self._unsent: deque[bytes] = deque()
         self.session: Session | None = None
         self.pending: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
+        if self._server.rules().cut_at == 0:
+            self.cut()
         while data := await reader.read(65536):
             self._wire.data_received(data)
             while (packet := self._wire.next_event()) is not None:
+                self._packets += 1
+                if self._packets == self._server.rules().cut_at:
+                    self.cut()
+                    return
                 if not self._server.frozen:
                     self._receive(packet)
 
@@ -201,20 +221,27 @@ class Connection:
         answer = self._handshake.answer(TLObject.read(BytesIO(packet.message_data)))
         if self._handshake.auth_key:
             self._server.add_key(self._handshake.auth_key)
-        plain = UnencryptedMessagePacket(new_message_id(1), answer.write())
-        self._writer.write(self._wire.send(plain))
+        plain = UnencryptedMessagePacket(self._server.ids.next(1), answer.write())
+        self._send(plain)
 
     def _decrypt(self, packet: EncryptedMessagePacket) -> None:
         key = self._server.keys.get(packet.auth_key_id)
         if key is None:
-            self._writer.write(self._wire.send(ErrorPacket(UNKNOWN_KEY)))
+            self._send(ErrorPacket(UNKNOWN_KEY))
             return
         plain = packet.decrypt(key.value, ConnectionRole.CLIENT)
         session = self._attach(key, plain.session_id)
         query: Any = TLObject.read(BytesIO(plain.data))
-        if int.from_bytes(plain.salt, "little", signed=True) != key.salt:
+        right_salt = int.from_bytes(plain.salt, "little", signed=True) == key.salt
+        code = self._refusal(session, plain)
+        if not right_salt and (code is None or self._server.rules().salt_first):
             self._refuse_salt(session, plain)
             return
+        if code is not None:
+            self._refuse_id(session, plain, code)
+            return
+        session.heard.add(plain.message_id)
+        session.newest = max(session.newest, (plain.message_id, plain.seq_no))
         session.announce(plain.message_id)
         if isinstance(query, MsgContainer):
             for message in query.messages:
@@ -226,10 +253,35 @@ class Connection:
         session = self._server.session(key, session_id)
         if session.connection is not self:
             session.connection, self.session = self, session
-            if self._server.resends():
+            if self._server.rules().resend_unacked:
                 session.resend()
             self._server.changed()
         return session
+
+    def _refusal(self, session: Session, plain: DecryptedMessagePacket) -> int | None:
+        """https://core.telegram.org/mtproto/service_messages_about_messages, bad_msg_notification."""
+        if not self._server.rules().strict_message_ids:
+            return None
+        number, at = plain.message_id, plain.message_id / 2**32
+        if number % 4:
+            return ID_ODD
+        if at < self._server.ids.now() - TOO_OLD:
+            return ID_TOO_LOW
+        if at > self._server.ids.now() + TOO_EARLY:
+            return ID_TOO_HIGH
+        if number in session.heard:
+            return ID_TOO_OLD
+        newest, sequence = session.newest
+        if number < newest:
+            return NUMBER_TOO_HIGH if plain.seq_no > sequence else None
+        return NUMBER_TOO_LOW if plain.seq_no < sequence - 1 else None
+
+    def _refuse_id(self, session: Session, plain: DecryptedMessagePacket, code: int) -> None:
+        self._server.refusals.append(code)
+        refusal = raw.types.BadMsgNotification(
+            bad_msg_id=plain.message_id, bad_msg_seqno=plain.seq_no, error_code=code
+        )
+        session.send(refusal.write(), message_id=session.ids.next(1), content=False)
 
     def _refuse_salt(self, session: Session, plain: DecryptedMessagePacket) -> None:
         """A client starts with salt 0 and learns the right one from this refusal."""
@@ -239,14 +291,14 @@ class Connection:
             error_code=WRONG_SALT,
             new_server_salt=session.key.salt,
         )
-        session.send(refusal.write(), message_id=new_message_id(1), content=False)
+        session.send(refusal.write(), message_id=session.ids.next(1), content=False)
 
     def _handle(self, session: Session, message_id: int, query: Any) -> None:
         if isinstance(query, raw.types.MsgsAck):
             session.confirm(query.msg_ids)
         elif isinstance(query, (raw.functions.Ping, raw.functions.PingDelayDisconnect)):
             pong = raw.types.Pong(msg_id=message_id, ping_id=query.ping_id)
-            session.send(pong.write(), message_id=new_message_id(1), content=False)
+            session.send(pong.write(), message_id=session.ids.next(1), content=False)
         else:
             # One task per query: they start in the order they came, and an answer that
             # a fault holds back does not hold up the next.
@@ -268,8 +320,21 @@ class Connection:
         salt = session.key.salt.to_bytes(8, "little", signed=True)
         packet = DecryptedMessagePacket(salt, session.id, message_id, number, body)
         encrypted = packet.encrypt(session.key.value, ConnectionRole.SERVER)
+        self._send(encrypted)
+
+    def _send(self, packet: Any) -> None:
+        self._unsent.append(self._wire.send(packet))
+        seconds = self._server.rules().answer_after
+        if seconds:
+            asyncio.get_running_loop().call_later(seconds, self._out)
+        else:
+            self._out()
+
+    def _out(self) -> None:
+        """What has waited longest: all take the same time."""
+        data = self._unsent.popleft()
         if not self._writer.is_closing():
-            self._writer.write(self._wire.send(encrypted))
+            self._writer.write(data)
 
     def cut(self) -> None:
         """End the connection at once, whatever is still unsent."""
@@ -289,16 +354,17 @@ class Connection:
 class MtprotoServer:
     """Listens on a free port of 127.0.0.1 and hands every query to `answer`.
 
-    `changed` is told when a client connects or leaves; `resends` says whether a session that
-    reconnects gets again what it did not confirm.
+    `changed` is told when a client connects or leaves; `rules` are the world's.
     """
 
     def __init__(
-        self, answer: Answer, changed: Callable[[], None], resends: Callable[[], bool]
+        self, answer: Answer, changed: Callable[[], None], rules: Callable[[], Any]
     ) -> None:
         self.answer = answer
         self.changed = changed
-        self.resends = resends
+        self.rules = rules
+        self.ids = MessageIds(lambda: rules().clock_offset)
+        self.refusals: list[int] = []  # codes of bad_msg_notification
         self.keys: dict[int, AuthKey] = {}
         self.sessions: dict[tuple[int, int], Session] = {}
         self.connections: set[Connection] = set()
@@ -357,7 +423,7 @@ class MtprotoServer:
     def session(self, key: AuthKey, session_id: int) -> Session:
         at = (short_hash(key.value), session_id)
         if at not in self.sessions:
-            self.sessions[at] = Session(session_id, key)
+            self.sessions[at] = Session(session_id, key, self.ids)
         return self.sessions[at]
 
     def sessions_of(self, account: Any) -> list[Session]:

@@ -64,6 +64,11 @@ class Rules:
     too_long_holds: int = 10  # messages in a channelDifferenceTooLong
     difference_names_channels: bool = True  # getDifference says which channels have news
     resend_unacked: bool = False  # a session that reconnects is sent again what it did not confirm
+    clock_offset: float = 0  # seconds that Telegram's clock is ahead of this machine's
+    strict_message_ids: bool = True  # refuse what is not of the time, or out of sequence
+    salt_first: bool = False  # a wrong salt is told before a wrong id
+    answer_after: float = 0  # seconds that all that is sent takes to its client
+    cut_at: int | None = None  # the packet of a connection that ends it unheard; 0: at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -310,7 +315,7 @@ class World:
 
     @property
     def now(self) -> int:
-        return int(self.clock())
+        return int(self.clock() + self.rules.clock_offset)
 
     def number(self) -> int:
         """A new 63-bit id for a medium, an album, a query."""
