@@ -8,6 +8,7 @@ BotError                    one line for the operator, no traceback; `exit_code`
 ├── UnknownFlow             a cache named a flow the table does not have: forget, ask again
 ├── TelegramError           Telegram did not do what was asked
 │   ├── RetryLater          nothing is wrong with the request: the same again, after a while
+│   │   └── Unparsable      it was answered in a schema that the library does not know: ask otherwise
 │   ├── TargetUnavailable   the chat takes nothing from us: pause it, tell the operator
 │   ├── ParentGone          what it was to answer is no longer there: send it unthreaded
 │   ├── SentBefore          it was taken before, and not said as which message: look for it
@@ -21,7 +22,7 @@ BotError                    one line for the operator, no traceback; `exit_code`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -73,6 +74,16 @@ class RetryLater(TelegramError):
     def __init__(self, text: str, *, after: timedelta | None = None) -> None:
         super().__init__(text)
         self.after = after
+
+
+class Unparsable(RetryLater):
+    """It was carried out, and is answered in the same words again for as long as they hold what
+    cannot be read. `answer` is what there is of it.
+    """
+
+    def __init__(self, text: str, answer: Any) -> None:
+        super().__init__(text)
+        self.answer = answer
 
 
 class TargetUnavailable(TelegramError):

@@ -17,6 +17,7 @@ gets the same answer live, caught up after downtime and replayed. The first row 
         or an operator has ended the flow                        update     released
     11  … the same with FLOW_AFTER_TTL=owner                     rejected   not_the_owner
     12  recorded before (the store's unique keys decide this)    duplicate  already_recorded
+    13  cannot be parsed, whatever it says                       ignored    unreadable
 
 A reply that carries a marker is an update (8, 10) where it may be one, else it is judged as a
 signal of its own (2 to 4).

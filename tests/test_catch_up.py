@@ -36,8 +36,12 @@ class Notes:
         for cursor in reached:
             self.cursors[cursor.box] = cursor
 
-    async def recorded(self, chat_id, *, limit):
-        return [MessageId(number) for number in sorted(self.texts)][-limit:]
+    async def last_activity(self, _chat_id):
+        return None
+
+    async def recorded(self, _chat_id, *, active_since, before, limit):
+        known = [number for number in sorted(self.texts) if before is None or number < before]
+        return [MessageId(number) for number in known[-limit:]]
 
     def deal_with(self, update):
         if isinstance(update, Reached):
@@ -89,7 +93,7 @@ class Life:
     async def settle(self):
         """Until nothing is known to be missing."""
         async with asyncio.timeout(10):
-            while not self.catch_up.current:
+            while not self.catch_up.current or self.catch_up.rereading:
                 await asyncio.sleep(0)
                 assert not self.task.done(), self.task.result()
 

@@ -9,12 +9,21 @@ from bot.signals import parse
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bot.models import ChatId, Decision, IncomingMessage, MessageId, SignalFields
+    from bot.models import (
+        ChatId,
+        Decision,
+        IncomingMessage,
+        MessageId,
+        MessageRef,
+        SignalFields,
+    )
     from bot.signals import Markers
 
 
 class EditTable(Protocol):
     async def edit(self, message: IncomingMessage, fields: SignalFields) -> bool: ...
+
+    async def readable_again(self, ref: MessageRef) -> bool: ...
 
     async def delete(self, chat_id: ChatId, ids: Sequence[MessageId]) -> int: ...
 
@@ -44,11 +53,13 @@ class EditHandler:
     async def edited(self, message: IncomingMessage) -> Decision | None:
         """Change what is posted of it. A decision: the edit brought a marker, and this became of it.
 
-        A marker that is taken away changes the text and nothing else.
+        A marker that is taken away changes the text and nothing else. What could not be read before
+        is decided upon now.
         """
         if self._relay_edits and await self._table.edit(message, parse(message.text)):
             return None
-        if self._markers.find(message.text) is None:
+        new = await self._table.readable_again(message.ref)
+        if not new and self._markers.find(message.text) is None:
             return None
         # Decided before or not, the unique keys know.
         return await self._intake.handle(message)

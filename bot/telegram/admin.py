@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pyrogram import raw
 
 from bot.telegram.messages import build, entities_to_raw, incoming
-from bot.telegram.sender import reading, translated
+from bot.telegram.reading import reading
+from bot.telegram.sender import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -23,9 +23,11 @@ from bot.errors import (
     SentBefore,
     TargetUnavailable,
     TelegramError,
+    Unparsable,
 )
 from bot.models import AlbumPart, ChatId, Entity, Media, MessageId, MessageRef
 from bot.telegram.messages import build, entities_to_raw, media, media_to_input
+from bot.telegram.reading import input_channel, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -238,8 +240,8 @@ class Sender:
         with translated(target):
             peer = await self._connection.peer(target)
             for first in range(after + 1, after + 1 + FOUND_WITHIN, READ_MAX):
-                query = reading(peer, range(first, first + READ_MAX))
-                for message in (await self._connection.call(query)).messages:
+                found = await read(self._connection, peer, range(first, first + READ_MAX))
+                for message in found.messages:
                     if _says(message, text, media):
                         return MessageId(message.id)
         return None
@@ -270,10 +272,12 @@ class Sender:
         try:
             with translated(source.chat_id):
                 peer = await self._connection.peer(source.chat_id)
-                answer = await self._connection.call(reading(peer, [source.message_id]))
+                found = await read(self._connection, peer, [source.message_id])
         except TargetUnavailable as exc:  # it is the source that is closed, not the target
             raise PostRefused(f"the {old.kind} expired, and its source is closed: {exc}") from exc
-        shown = [media(getattr(message, "media", None)) for message in answer.messages]
+        if found.unreadable:
+            raise PostRefused(f"the {old.kind} expired, and its source message cannot be read")
+        shown = [media(getattr(message, "media", None)) for message in found.messages]
         if not shown or shown[0] is None:
             raise PostRefused(f"the {old.kind} expired, and its source message is gone")
         return shown[0]
@@ -319,18 +323,6 @@ def _deletion(peer: Any, ids: list[MessageId]) -> Any:
     return functions.messages.DeleteMessages(id=ids, revoke=True)
 
 
-def reading(peer: Any, ids: Sequence[int]) -> Any:
-    """A query for messages by their ids. In anything but a channel the peer does not matter."""
-    wanted = [types.InputMessageID(id=message_id) for message_id in ids]
-    if isinstance(peer, types.InputPeerChannel):
-        return functions.channels.GetMessages(channel=input_channel(peer), id=wanted)
-    return functions.messages.GetMessages(id=wanted)
-
-
-def input_channel(peer: Any) -> Any:
-    return types.InputChannel(channel_id=peer.channel_id, access_hash=peer.access_hash)
-
-
 def _posted(answer: Any, random_id: int) -> MessageId:
     if isinstance(answer, types.UpdateShortSentMessage):
         return MessageId(answer.id)
@@ -356,9 +348,11 @@ def translated(chat_id: ChatId | None = None, *, reply: bool = False) -> Iterato
 
 @contextmanager
 def _granted(name: str) -> Iterator[None]:
-    """This refusal says that what was asked for is so already."""
+    """This refusal says that what was asked for is so already; what is no refusal says so, too."""
     try:
         yield
+    except Unparsable:
+        pass
     except RPCError as exc:
         if said(exc)[1] != name:
             raise

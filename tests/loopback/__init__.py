@@ -21,7 +21,16 @@ from tests.loopback.faults import (
     Sometimes,
     Swallow,
 )
-from tests.loopback.media import Contact, Dice, Document, Location, Photo, Poll, Venue
+from tests.loopback.media import (
+    Contact,
+    Dice,
+    Document,
+    Location,
+    Photo,
+    Poll,
+    Unknown,
+    Venue,
+)
 from tests.loopback.people import Person, Pressed
 from tests.loopback.snapshots import Entity, Seen
 from tests.loopback.telegram import API_HASH, API_ID, LoopbackTelegram
@@ -55,5 +64,6 @@ __all__ = [
     "Seen",
     "Sometimes",
     "Swallow",
+    "Unknown",
     "Venue",
 ]
