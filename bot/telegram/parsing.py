@@ -36,6 +36,10 @@ DISPENSABLE: Final[dict[str, type[Any]]] = {
     **dict.fromkeys(("topics", "chats", "users"), list),
     **dict.fromkeys(("date", "seq_start", "seq"), int),
 }
+LISTS: Final = {  # what the names of the classes in them begin with
+    **dict.fromkeys(("messages", "new_messages"), "Message"),
+    **dict.fromkeys(("updates", "other_updates"), "Update"),
+}
 MESSAGES: Final = ("Message", "MessageService")
 SENDING: Final = (
     functions.messages.SendMessage,
@@ -118,7 +122,7 @@ def _what_is_left(exc: Exception, body: bytes) -> Any:
     if frames:
         kind, fields = frames[0]
         left.kind = kind.__name__
-        left.known = tuple(fields.keys() & _parameters(kind))
+        left.known = tuple(_sound(fields).keys() & _parameters(kind))
         left.pts, left.final = fields.get("pts"), bool(fields.get("final"))
     for kind, fields in frames:
         if kind.__name__ in MESSAGES:
@@ -143,11 +147,31 @@ def _frames(exc: Exception) -> Iterator[tuple[Any, dict[str, Any]]]:
 def _without_the_rest(kind: Any, fields: dict[str, Any]) -> Any | None:
     """None: more is missing than it may do without."""
     wanted = _parameters(kind)
-    missing = wanted - fields.keys()
+    missing = wanted - _sound(fields).keys()
     if not missing <= DISPENSABLE.keys() or wanted <= DISPENSABLE.keys():
         return None
     blanks = {name: DISPENSABLE[name]() for name in missing}
     return kind(**{name: fields[name] for name in wanted - missing}, **blanks)
+
+
+def _sound(fields: dict[str, Any]) -> dict[str, Any]:
+    """Without what was read from bytes that are something else: those before it were too few."""
+    return {name: value for name, value in fields.items() if _is_sound(name, value)}
+
+
+def _is_sound(name: str, value: Any) -> bool:
+    begins = LISTS.get(name)
+    if begins is None:
+        return True
+    return all(
+        type(each).__name__.startswith(begins) and _has_its_media(getattr(each, "message", each))
+        for each in value
+    )
+
+
+def _has_its_media(message: Any) -> bool:
+    media = getattr(message, "media", None)
+    return media is None or type(media).__name__.startswith("MessageMedia")
 
 
 def _parameters(kind: Any) -> set[str]:
