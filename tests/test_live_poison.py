@@ -15,6 +15,7 @@ pytestmark = pytest.mark.heavy
 
 functions = raw.functions
 SOON = 10  # seconds; a call that waits for its time-out takes 15
+PASSED = "a message cannot be read"
 HEAD = 28  # bytes of an answer to a post: what it is, and which message it became
 
 
@@ -101,7 +102,7 @@ async def test_what_came_while_the_bot_was_down_with_poison_in_it_is_all_dealt_w
     await alice.sends(group, "#idea the last")
     poison.append(await bob.sends(group, media=Unknown()))
 
-    async with stage.relay():
+    async with stage.relay() as program:
         seen = await stage.shows_in_any_order(
             "#idea BTC, risk 1%",
             "#idea ETH",
@@ -110,6 +111,7 @@ async def test_what_came_while_the_bot_was_down_with_poison_in_it_is_all_dealt_w
             "SOL TP1",
             "#idea the last",
         )
+        await program.wait_output(PASSED, count=len(poison), timeout=SOON)
 
     texts = [each.text for each in seen]
     assert texts.index("BTC TP1") < texts.index("#idea the last")
@@ -124,11 +126,11 @@ async def test_a_difference_that_holds_nothing_else_is_passed(somewhere):
         await soon(stage, "#idea 1")
     bad = await stage.bob.sends(stage.group, media=Unknown())
     async with stage.relay() as program:
-        await program.wait_output("a message cannot be read", timeout=SOON)
+        await program.wait_output(PASSED, timeout=SOON)
         await stage.alice.sends(stage.group, "#idea 2")
         await soon(stage, "#idea 1", "#idea 2")
     assert passed_over(stage) == [number(stage, bad)]
-    assert program.output.count("a message cannot be read") == 1
+    assert program.output.count(PASSED) == 1
 
 
 async def test_poison_as_the_very_first_thing_the_bot_hears_of(somewhere):
@@ -158,8 +160,9 @@ async def test_a_stranger_who_writes_to_the_bot_in_private_stops_no_basic_group(
         assert len(stage.telegram.calls) - calls < 150
     await mallory.sends(stage.bot, media=Unknown())
     await stage.alice.edits(signal_, "#idea BTC, edited")
-    async with stage.relay():
+    async with stage.relay() as program:
         await soon(stage, "#idea BTC, edited", "TP1", "TP2")
+        await program.wait_output(PASSED, timeout=SOON)
 
     assert len(passed_over(stage)) == 22
 
@@ -173,9 +176,9 @@ async def test_fifty_in_a_row_cost_a_bounded_number_of_calls_and_hide_none_betwe
         if each % 10 == 0:
             await stage.alice.sends(stage.group, f"#idea {each + 1}")
     stage.telegram.calls.clear()
-    async with stage.relay():
+    async with stage.relay() as program:
         await stage.shows("#idea 0", *(f"#idea {each + 1}" for each in range(0, 50, 10)))
-        await stage.bob.sends(stage.group, "chatter")
+        await program.wait_output(PASSED, count=50, timeout=SOON)
     assert len(passed_over(stage)) == 50
     asked = stage.telegram.calls.of(functions.updates.GetChannelDifference)
     assert len(asked) < 150
@@ -195,8 +198,9 @@ async def test_beyond_what_a_difference_reaches_poison_is_passed_as_well(somewhe
     await stage.alice.edits(signal_, "#idea BTC, edited")
     await stage.alice.sends(stage.group, "TP1", reply_to=signal_)
     bad.append(await stage.bob.sends(stage.group, media=Unknown()))
-    async with stage.relay():
+    async with stage.relay() as program:
         await stage.shows("#idea BTC, edited", "TP1")
+        await program.wait_output(PASSED, count=len(bad), timeout=SOON)
     assert passed_over(stage) == [number(stage, each) for each in bad]
 
 
@@ -278,7 +282,7 @@ async def test_a_reply_that_becomes_readable_by_an_edit_is_relayed(somewhere):
         reply = await stage.alice.sends(stage.group, "TP1", reply_to=signal_, media=Unknown())
         idea = await stage.alice.sends(stage.group, "#idea ETH", media=Unknown())
         strange = await stage.bob.sends(stage.group, "buy!", reply_to=signal_, media=Unknown())
-        await program.wait_output("a message cannot be read", count=3)
+        await program.wait_output(PASSED, count=3)
         for message in (reply, idea, strange):
             message.media = None
             await stage.alice.edits(message, f"{message.text}.")
@@ -293,7 +297,7 @@ async def test_a_signal_that_is_edited_into_poison_stays_and_is_edited_back(some
         signal_ = await stage.alice.sends(stage.group, "#idea BTC")
         await soon(stage, "#idea BTC")
         await stage.alice.edits(signal_, "#idea BTC?", media=Unknown())
-        await program.wait_output("a message cannot be read", timeout=SOON)
+        await program.wait_output(PASSED, timeout=SOON)
         await stage.alice.sends(stage.group, "TP1", reply_to=signal_)
         await soon(stage, "#idea BTC", "TP1")
         signal_.media = None
@@ -403,7 +407,7 @@ async def test_whoever_looks_after_the_bot_is_told(stage):
         await boss.sends(stage.bot, "/start")
         bad = await stage.bob.sends(stage.group, "look", media=Unknown())
         await stage.bob.sends(stage.group, "look", media=Unknown())
-        await program.wait_output("a message cannot be read", count=2)
+        await program.wait_output(PASSED, count=2)
         link = f"https://t.me/c/{stage.group.bare_id}/{bad.id}"
 
         def told():

@@ -114,7 +114,7 @@ def _read(body: bytes) -> Any:
 def _what_is_left(exc: Exception, body: bytes) -> Any:
     """The object without what it may do without, else an `Unreadable`."""
     frames = list(_frames(exc))
-    if frames:
+    if frames and _unknown_constructor(exc):  # else the bytes are others than they seem, or too few
         whole = _without_the_rest(*frames[0])
         if whole is not None:
             return whole
@@ -163,14 +163,13 @@ def _is_sound(name: str, value: Any) -> bool:
     begins = LISTS.get(name)
     if begins is None:
         return True
-    return all(
-        type(each).__name__.startswith(begins) and _has_its_media(getattr(each, "message", each))
-        for each in value
-    )
+    return all(type(each).__name__.startswith(begins) and _has_its_media(each) for each in value)
 
 
-def _has_its_media(message: Any) -> bool:
-    media = getattr(message, "media", None)
+def _has_its_media(message_or_update: Any) -> bool:
+    message = getattr(message_or_update, "message", None)
+    told = message if isinstance(message, library.TLObject) else message_or_update
+    media = getattr(told, "media", None)
     return media is None or type(media).__name__.startswith("MessageMedia")
 
 
@@ -180,10 +179,14 @@ def _parameters(kind: Any) -> set[str]:
 
 def _words(exc: Exception) -> str:
     """What was in the way. Never the bytes themselves, which may be anybody's."""
-    if isinstance(exc, KeyError) and exc.args and isinstance(exc.args[0], int):
-        number = exc.args[0]
-        return f"unknown constructor 0x{number:08x}" if number else "it ends too early"
-    return type(exc).__name__
+    number = _unknown_constructor(exc)
+    return f"unknown constructor 0x{number:08x}" if number else f"{type(exc).__name__}, garbled"
+
+
+def _unknown_constructor(exc: Exception) -> int:
+    """0: it is something else. Behind the end, the library reads constructor 0."""
+    known = isinstance(exc, KeyError) and bool(exc.args) and isinstance(exc.args[0], int)
+    return exc.args[0] if known else 0
 
 
 def _ids_sent(body: bytes) -> dict[int, int]:
