@@ -14,7 +14,6 @@ that may be stored once all before it has been dealt with.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
@@ -39,6 +38,7 @@ from bot.models import (
     has_own_box,
     is_basic_group,
 )
+from bot.telegram.boxes import AT_ONCE, Box
 from bot.telegram.messages import DELETED, EDITED, LARGEST_ID, NEW, build, people_of
 from bot.telegram.parsing import Unreadable
 from bot.telegram.reading import Poison, as_new, input_channel, reading, unreadable
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from datetime import timedelta
 
+    from bot.telegram.reread import Connection
+
 log = structlog.get_logger(__name__)
 
 functions: Final[Any] = raw.functions
@@ -56,7 +58,6 @@ types: Final[Any] = raw.types
 
 EVERY: Final = 180.0  # seconds; then the difference is asked for without being told to
 RETRY, RETRY_AT_MOST = 1.0, 60.0  # seconds, doubled with each failure
-AT_ONCE: Final = 1_000  # updates in one difference
 LESS: Final = 8  # times fewer, where a difference cannot be parsed and does not say how long it is
 LARGEST_MESSAGE: Final = 2**31 - 1  # an id that no message has
 QUEUE_MAX: Final = 2_000  # updates that wait to be dealt with
@@ -68,15 +69,6 @@ TOO_LONG: Final = types.UpdateChannelTooLong
 SOMETHING_LATER: Final = (RetryLater, TargetUnavailable, PostRefused, DatabaseError)
 # What we keep is not a number of this box, whatever we believed.
 NO_CURSOR: Final = frozenset({"PERSISTENT_TIMESTAMP_EMPTY", "PERSISTENT_TIMESTAMP_INVALID"})
-
-
-class Connection(Protocol):
-    """A logged in client that keeps the peers it meets. Raises the library's own errors, and
-    `Unparsable` for an answer that was cut short by what the library does not know.
-    """
-
-    async def call(self, query: Any) -> Any: ...
-    async def peer(self, chat_id: ChatId) -> Any: ...
 
 
 class CursorTable(RecordTable, Protocol):
@@ -91,38 +83,6 @@ class Queue(Protocol):
 
     def feed(self, update: Any, users: Mapping[int, Any], chats: Mapping[int, Any]) -> None: ...
     def __len__(self) -> int: ...
-
-
-@dataclass
-class Box:
-    """`pts` is what was fed so far; None: not known yet. `promised` is what there is to come."""
-
-    id: ChatId
-    pts: int | None = None
-    qts: int | None = None
-    date: UnixTime | None = None
-    message_id: MessageId | None = None  # the newest that was fed
-    behind: bool = True
-    promised: int = 0
-    failures: int = 0  # in a row
-    rest: asyncio.Task[None] | None = None  # until it is to be asked for again
-    patient: bool = False  # the rest is Telegram's wish
-    limit: int = AT_ONCE  # changes in one difference; fewer around what cannot be parsed
-    changes: int = 0  # edits and deletions that were fed
-    # What the cursor stays at while messages are read again. None: they are not.
-    held: Cursor | None = None
-
-    def stands_at(self, cursor: Cursor) -> None:
-        _, self.pts, self.qts, self.date, self.message_id = cursor
-
-    def saw(self, message: Any) -> None:
-        self.message_id = MessageId(max(self.message_id or 0, message.id))
-
-    def cursor(self) -> Cursor:
-        """What may be stored: whoever begins there misses nothing."""
-        if self.held is not None:
-            return self.held._replace(message_id=self.message_id)
-        return Cursor(self.id, self.pts or 0, self.qts, self.date, self.message_id)
 
 
 class CatchUp:

@@ -553,10 +553,6 @@ class _Client(Client):
     async def handle_updates(self, updates: Any) -> None:
         await self.on_pushed(updates)
 
-    async def invoke(self, *args: Any, **more: Any) -> Any:
-        """What the library itself asks while it logs in."""
-        return parsed(await super().invoke(*args, **more))
-
     async def updates_watchdog(self) -> None:
         """Asks for nothing: `CatchUp` does, and this one's failures would come up when we stop."""
 

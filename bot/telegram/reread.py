@@ -22,7 +22,7 @@ from bot.telegram.sender import translated
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from bot.telegram.catch_up import Box
+    from bot.telegram.boxes import Box
     from bot.telegram.reading import Messages
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,9 @@ SOMETHING_LATER: Final = (RetryLater, TargetUnavailable, PostRefused, DatabaseEr
 
 
 class Connection(Protocol):
-    """A logged in client. Raises the library's own errors, and `Unparsable`."""
+    """A logged in client that keeps the peers it meets. Raises the library's own errors, and
+    `Unparsable` for an answer that holds what the library does not know.
+    """
 
     async def call(self, query: Any) -> Any: ...
     async def peer(self, chat_id: ChatId) -> Any: ...
