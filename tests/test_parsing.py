@@ -130,3 +130,17 @@ def test_no_id_that_somebody_wrote_into_a_message_is_taken_for_that_of_what_was_
 
     with pytest.raises(SentBefore):
         parsed(answer(container(forged, ids).write()), SEND)
+
+
+def test_an_album_of_which_not_every_id_is_told_is_looked_for():
+    parts = [
+        types.InputSingleMedia(media=types.InputMediaEmpty(), random_id=each, message="")
+        for each in (77, 78)
+    ]
+    album = functions.messages.SendMultiMedia(peer=types.InputPeerSelf(), multi_media=parts)
+    first, second = (types.UpdateMessageID(id=each - 60, random_id=each) for each in (77, 78))
+
+    told = parsed(answer(container(first, second, Raw()).write()), album)
+    assert [each.id for each in told.updates] == [17, 18]
+    with pytest.raises(SentBefore):
+        parsed(answer(container(first, Raw()).write()), album)

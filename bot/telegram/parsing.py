@@ -86,10 +86,15 @@ def parsed(answer: Any, query: Any = None) -> Any:
         return answer
     if not isinstance(query, SENDING):
         raise Unparsable(f"Telegram's answer cannot be read: {answer.error}", answer)
-    if not answer.sent:
+    if not _random_ids(query) <= answer.sent.keys():
         raise SentBefore(f"Telegram's answer cannot be read: {answer.error}")
     updates = [types.UpdateMessageID(id=i, random_id=r) for r, i in answer.sent.items()]
     return types.Updates(updates=updates, users=[], chats=[], date=0, seq=0)
+
+
+def _random_ids(query: Any) -> set[int]:
+    parts = getattr(query, "multi_media", None) or [query]
+    return {part.random_id for part in parts}
 
 
 def _read_message(data: BytesIO, *_args: Any) -> Any:
