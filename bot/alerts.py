@@ -18,7 +18,7 @@ from bot.operator.wording import duration
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bot.models import Post
+    from bot.models import Post, UnreadableMessage
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +42,7 @@ class Kind(StrEnum):
     CACHE = "cache"  # is done without
     SILENCE = "silence"  # in the source
     LOGIN = "login"  # has ended
+    UNREADABLE = "unreadable"  # messages that the library cannot parse
 
 
 class Facts(Protocol):
@@ -121,6 +122,13 @@ class Alerts:
         what = REFUSED.get(post.state, "Telegram refused a post")
         where = f"post {post.id} of {link(post.source)}"
         self._raise(Kind.POSTS, f"{what}: {where}. /retry tries again.")
+
+    def unreadable(self, message: UnreadableMessage) -> None:
+        self._raise(
+            Kind.UNREADABLE,
+            f"A message cannot be read and was passed over: {link(message.ref)} ({message.error}). "
+            "A newer version of the bot may know its kind.",
+        )
 
     def login_lost(self, error: Exception) -> None:
         self._raise(Kind.LOGIN, f"The bot stops: {error}")

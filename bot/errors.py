@@ -9,6 +9,7 @@ BotError                    one line for the operator, no traceback; `exit_code`
 ├── TelegramError           Telegram did not do what was asked
 │   ├── RetryLater          nothing is wrong with the request: the same again, after a while
 │   │   └── AccountLimited  our account may not, for now: wait for long, tell the operator
+│   │   └── Unparsable      it was answered in a schema that the library does not know: ask otherwise
 │   ├── TargetUnavailable   the chat takes nothing from us: pause it, tell the operator
 │   ├── ParentGone          what it was to answer is no longer there: answer its ancestor
 │   ├── PostGone            what was to be edited is no longer there: there is nothing to do
@@ -25,7 +26,7 @@ BotError                    one line for the operator, no traceback; `exit_code`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -81,6 +82,16 @@ class RetryLater(TelegramError):
 
 class AccountLimited(RetryLater):
     """The request was refused, so nothing was posted; how long that lasts Telegram does not say."""
+
+
+class Unparsable(RetryLater):
+    """It was carried out, and is answered in the same words again for as long as they hold what
+    cannot be read. `answer` is what there is of it.
+    """
+
+    def __init__(self, text: str, answer: Any) -> None:
+        super().__init__(text)
+        self.answer = answer
 
 
 class TargetUnavailable(TelegramError):

@@ -21,6 +21,8 @@ from bot.models import (
     MigratedChat,
     Outcome,
     Reached,
+    Reason,
+    UnreadableMessage,
     is_basic_group,
 )
 
@@ -48,6 +50,8 @@ class Table(Protocol):
 
     async def move_chat(self, old: ChatId, new: ChatId) -> None: ...
 
+    async def add_unreadable(self, message: UnreadableMessage) -> Decision: ...
+
 
 class Meter(Protocol):
     """Told of what is heard and decided."""
@@ -60,7 +64,7 @@ class Meter(Protocol):
 class Hearing:
     """`ours` are the authors of what comes back to us and is no news. `wake` is called when there may
     be something new to post, `begin_anew` when a chat of ours has become another one.
-    `more_to_come`: further events are known to follow. Once `stopping` is set nothing more is
+    `unreadable` is told of what was passed over. `more_to_come`: further events are known to follow. Once `stopping` is set nothing more is
     heard: it comes again at the next start.
     """
 
@@ -76,8 +80,10 @@ class Hearing:
         stopping: asyncio.Event,
         meter: Meter,
         more_to_come: Callable[[], bool] = lambda: False,
+        unreadable: Callable[[UnreadableMessage], None] = lambda _message: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._unreadable = unreadable
         self._table = table
         self._intake = intake
         self._edits = edits
@@ -115,6 +121,8 @@ class Hearing:
             case DeletedMessages(chat_id, ids) if chat_id in {None, self._source}:
                 await self._albums.finish_before(set(ids))
                 await self._delete(event)
+            case UnreadableMessage():
+                await self._pass_over(event)
             case MigratedChat(old, new) if old in {self._source, *self._targets}:
                 await self._albums.finish()
                 await self._record(lambda: self.move(old, new))
@@ -142,6 +150,22 @@ class Hearing:
         for chat in chats:
             await self._record(partial(self._edits.deleted, chat, event.ids))
         self._wake()
+
+    async def _pass_over(self, message: UnreadableMessage) -> None:
+        """Of whatever chat: in the account's box another's message stood in the way of the source."""
+        began = time.perf_counter()
+        decision = await self._record(lambda: self._table.add_unreadable(message))
+        if decision is None:
+            return
+        self._meter.decided(decision, time.perf_counter() - began)
+        if decision.reason is Reason.UNREADABLE:
+            log.warning(
+                "a message cannot be read",
+                chat_id=message.chat_id,
+                message_id=message.id,
+                error=message.error,
+            )
+            self._unreadable(message)
 
     async def _take(self, messages: Sequence[IncomingMessage]) -> None:
         began = time.perf_counter()

@@ -23,7 +23,14 @@ from bot.handlers.admin_handler import AdminHandler
 from bot.health import Health, serve
 from bot.hearing import Hearing, unless
 from bot.metrics import Metrics
-from bot.models import AuthorId, DeletedMessages, EditedMessage, IncomingMessage, Route
+from bot.models import (
+    AfterTtl,
+    AuthorId,
+    DeletedMessages,
+    EditedMessage,
+    IncomingMessage,
+    Route,
+)
 from bot.relay import Relay
 from bot.storage import records
 from bot.telegram.admin import AdminChat
@@ -36,7 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bot.config import Settings
-    from bot.models import Backlog, ChatId, Event
+    from bot.models import Backlog, ChatId, Event, UnreadableMessage
     from bot.telegram.client import Me
     from bot.worker import Watch
 
@@ -200,13 +207,19 @@ class Live:
             begin_anew=self._begin_anew,
             stopping=self._stopping,
             more_to_come=lambda: self._telegram.more_to_come,
+            unreadable=self._tell_of_unreadable,
             meter=self._metrics,
         )
         self._telegram = telegram_of(
             settings,
             settings.data_dir,
             self._hear,
-            Following(core.store, [self._source], from_the_start=tuple(core.moved.values())),
+            Following(
+                core.store,
+                [self._source],
+                from_the_start=tuple(core.moved.values()),
+                ttl=_ttl(settings),
+            ),
         )
         core.parents.ask(ExistingMessages(self._telegram))
         self._facts = Facts(self._telegram, core)
@@ -240,6 +253,10 @@ class Live:
         if self._admins is not None:
             self._admins.hear(event, self._source)
         await self._hearing.hear(event)
+
+    def _tell_of_unreadable(self, message: UnreadableMessage) -> None:
+        if self._admins is not None:
+            self._admins.alerts.unreadable(message)
 
     @asynccontextmanager
     async def _administered(self) -> AsyncIterator[None]:
@@ -492,6 +509,12 @@ async def end(tasks: Iterable[asyncio.Task[Any]], *, patience: float = 0.5) -> N
         for task in running:
             task.cancel()
         _, running = await asyncio.wait(running, timeout=patience)
+
+
+def _ttl(settings: Settings) -> float | None:
+    """Seconds after which a flow is released; None: never."""
+    released = settings.flow_after_ttl is AfterTtl.RELEASE
+    return settings.flow_ttl_hours.total_seconds() if released else None
 
 
 def _secret(value: object) -> str | None:

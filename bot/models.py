@@ -75,6 +75,7 @@ class Reason(StrEnum):
     NOT_THE_OWNER = "not_the_owner"
     RELEASED = "released"
     ALREADY_RECORDED = "already_recorded"
+    UNREADABLE = "unreadable"
 
 
 class Tier(StrEnum):
@@ -235,6 +236,20 @@ class DeletedMessages:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadableMessage:
+    """A message that is there, new or edited, and that the library cannot parse."""
+
+    chat_id: ChatId
+    id: MessageId
+    at: UnixTime | None  # the message's own date; None: not even that
+    error: str  # one line; nothing of the message's own words
+
+    @property
+    def ref(self) -> MessageRef:
+        return MessageRef(self.chat_id, self.id)
+
+
+@dataclass(frozen=True, slots=True)
 class MigratedChat:
     """A basic group became a supergroup, with a new id and message ids from 1 on."""
 
@@ -295,7 +310,15 @@ class Reached:
     cursor: Cursor
 
 
-Event = IncomingMessage | EditedMessage | DeletedMessages | MigratedChat | PressedButton | Reached
+Event = (
+    IncomingMessage
+    | EditedMessage
+    | DeletedMessages
+    | UnreadableMessage
+    | MigratedChat
+    | PressedButton
+    | Reached
+)
 
 
 class PostState(StrEnum):

@@ -17,6 +17,7 @@ gets the same answer live, caught up after downtime and replayed. The first row 
         or an operator has ended the flow                        update     released
     11  … the same with FLOW_AFTER_TTL=owner                     rejected   not_the_owner
     12  recorded before (the store's unique keys decide this)    duplicate  already_recorded
+    13  cannot be parsed, whatever it says                       ignored    unreadable
 
 A signal begins with its message, or with its latest edit where it was not known before: nobody can
 tell whether that edit brought the marker, and a flow is never born released.

@@ -36,8 +36,12 @@ class Notes:
         for cursor in reached:
             self.cursors[cursor.box] = cursor
 
-    async def recorded(self, chat_id, *, limit):
-        return [MessageId(number) for number in sorted(self.texts)][-limit:]
+    async def last_activity(self, _chat_id):
+        return None
+
+    async def recorded(self, _chat_id, *, active_since, before, limit):
+        known = [number for number in sorted(self.texts) if before is None or number < before]
+        return [MessageId(number) for number in known[-limit:]]
 
     def deal_with(self, update):
         if isinstance(update, Reached):
@@ -89,7 +93,7 @@ class Life:
     async def settle(self):
         """Until nothing is known to be missing."""
         async with asyncio.timeout(10):
-            while not self.catch_up.current:
+            while not self.catch_up.current or self.catch_up.rereading:
                 await asyncio.sleep(0)
                 assert not self.task.done(), self.task.result()
 
@@ -483,6 +487,110 @@ async def test_beyond_the_difference_a_chat_of_which_nothing_was_seen_yet_is_rea
     life.work()
 
     assert knows_all(notes, telegram, since=120)
+
+
+# ── older messages are read again, however many ──
+
+
+async def long_ago(alive, *, texts=2_500):
+    """A channel whose messages are all known, of which the difference tells nothing any more."""
+    telegram, notes = FakeTelegram(slice_=1_000, too_long_after=10_000), Notes()
+    life = await alive(telegram, notes)
+    for number in range(texts):
+        telegram.say(f"text {number}")
+    life.catch_up.lost()
+    while not life.catch_up.current:
+        life.work()
+        await asyncio.sleep(0)
+    life.work()
+    await life.end()
+    telegram.too_long_after = 5
+    return telegram, notes
+
+
+async def test_beyond_the_difference_every_recorded_message_is_read_again_and_new_ones_first(alive):
+    """In batches with pauses, whatever their number; the reader never has more than some of them."""
+    telegram, notes = await long_ago(alive)
+    telegram.edit(telegram.messages[0], "edited")
+    telegram.delete(telegram.messages[1])
+    for number in range(7):
+        telegram.say(f"new {number}")
+    sleeps = Sleeps()
+    telegram.asked.clear()
+    life = Life(telegram, notes, sleep=sleeps)
+    await life.catch_up.begin()
+    life.task = asyncio.create_task(life.catch_up.run())
+    await until(lambda: life.catch_up.current and 0.2 in sleeps.begun)
+    life.work()
+    assert notes.texts[2_507] == "new 6"
+    assert notes.texts[1] == "text 0"
+    assert telegram.asked.count("GetMessages") < 8
+
+    assert life.catch_up.rereading
+    while life.catch_up.rereading:
+        sleeps.end(0.2)
+        await asyncio.sleep(0)
+        assert len(life.queue) < 500
+        life.work()
+    life.work()
+
+    assert knows_all(notes, telegram)
+    assert sleeps.begun.count(0.2) == 25
+    await life.end()
+
+
+async def test_what_was_not_read_again_when_the_process_died_is_read_again_by_the_next(alive):
+    """The cursor stays where it was until then, and new messages are known all the same."""
+    telegram, notes = await long_ago(alive, texts=700)
+    before = notes.cursors[CHANNEL]
+    telegram.edit(telegram.messages[0], "edited")
+    for number in range(7):
+        telegram.say(f"new {number}")
+    sleeps = Sleeps()
+    life = Life(telegram, notes, sleep=sleeps)
+    await life.catch_up.begin()
+    life.task = asyncio.create_task(life.catch_up.run())
+    await until(lambda: life.catch_up.current and 0.2 in sleeps.begun)
+    life.catch_up.hear(container(telegram.say("and one that is pushed")))
+    life.work()
+    await life.end()
+    assert notes.cursors[CHANNEL] == before._replace(message_id=MessageId(708))
+
+    life = await alive(telegram, notes)
+    life.work()
+
+    assert knows_all(notes, telegram)
+    assert notes.cursors[CHANNEL].pts == telegram.pts
+
+
+async def test_an_edit_that_is_pushed_while_older_messages_are_read_again_has_the_last_word(alive):
+    """The answer on its way shows the message as it was before."""
+    telegram, notes = await long_ago(alive, texts=300)
+    for _ in range(7):
+        telegram.say("new")
+    sleeps = Sleeps()
+    life = Life(telegram, notes, sleep=sleeps)
+    await life.catch_up.begin()
+    life.task = asyncio.create_task(life.catch_up.run())
+    await until(lambda: life.catch_up.current and 0.2 in sleeps.begun)
+    read, answers = telegram.answers[functions.channels.GetMessages], []
+
+    def read_and_edit(query):
+        answer = read(query)
+        if not answers:
+            life.catch_up.hear(container(telegram.edit(telegram.messages[250], "edited")))
+            life.catch_up.hear(container(telegram.edit(telegram.messages[150], "edited")))
+        answers.append(answer)
+        return answer
+
+    telegram.answers[functions.channels.GetMessages] = read_and_edit
+    while life.catch_up.rereading:
+        sleeps.end(0.2)
+        await asyncio.sleep(0)
+    life.work()
+
+    assert knows_all(notes, telegram)
+    await life.end()
 
 
 # ── one box in trouble ──

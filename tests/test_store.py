@@ -11,7 +11,16 @@ import pytest
 from sqlalchemy import create_engine, inspect
 
 from bot.errors import DatabaseUnavailable, DatabaseUnusable
-from bot.models import Cursor, Decision, Flow, Outcome, Reason, SignalFields, Tier
+from bot.models import (
+    Cursor,
+    Decision,
+    Flow,
+    Outcome,
+    Reason,
+    SignalFields,
+    Tier,
+    UnreadableMessage,
+)
 from bot.storage import schema
 from bot.storage.database import Database
 from bot.storage.store import REFUSALS_AT_ONCE, SignalStore
@@ -397,3 +406,47 @@ async def test_rows_are_dated_by_the_clock_that_was_handed_in(opened, database):
     await add_signal(await opened(clock=lambda: 1234.5))
 
     assert sql(database, "SELECT recorded_at FROM signals") == [[(1234,)]]
+
+
+# ── what is read again, and what could not be read ──
+
+
+async def test_what_is_read_again_are_the_messages_of_live_flows_page_by_page(opened):
+    store = await opened()
+    old, live = says(ALICE, "#idea 1", hours=0), says(ALICE, "#idea 2", hours=1)
+    await add_signal(store, old)
+    flow = await add_signal(store, live)
+    updates = []
+    for hours in range(90, 95):
+        updates.append(says(ALICE, "TP", hours=hours, to=live))
+        decision = Decision(Outcome.UPDATE, Reason.OWNER, None, flow)
+        await store.add_update(updates[-1], decision, author=ALICE)
+
+    assert await store.last_activity(GROUP) == at(94)
+    assert await store.last_activity(TARGET) is None
+    everything = [each.id for each in (old, live, *updates)]
+    of_live = [each.id for each in (live, *updates)]
+    assert await store.recorded(GROUP, limit=10) == everything
+    assert await store.recorded(GROUP, active_since=at(22), limit=10) == of_live
+    page = await store.recorded(GROUP, active_since=at(22), limit=4)
+    assert page == of_live[2:]
+    rest = await store.recorded(GROUP, active_since=at(22), before=page[0], limit=4)
+    assert rest == of_live[:2]
+
+
+async def test_an_unreadable_message_is_recorded_once_and_decided_upon_once_it_can_be_read(
+    opened, database
+):
+    store = await opened()
+    message = says(ALICE, "#idea")
+    poison = UnreadableMessage(GROUP, message.id, message.at, "unknown constructor 0xdeadbeef")
+
+    assert (await store.add_unreadable(poison))[:2] == (Outcome.IGNORED, Reason.UNREADABLE)
+    assert (await store.add_unreadable(poison))[:2] == (Outcome.DUPLICATE, Reason.ALREADY_RECORDED)
+    assert await add_signal(store, message) is None
+    assert await store.readable_again(message.ref)
+    assert sql(database, "SELECT count(*) FROM decisions") == [[(1,)]]  # until it is decided upon
+    assert await add_signal(store, message) is not None
+    assert sql(database, "SELECT count(*) FROM decisions") == [[(0,)]]
+    assert not await store.readable_again(message.ref)
+    assert (await store.add_unreadable(poison))[:2] == (Outcome.DUPLICATE, Reason.UNREADABLE)

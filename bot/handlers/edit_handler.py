@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
 
-    from bot.models import AuthorId, ChatId, Decision, IncomingMessage, MessageId, SignalFields
+    from bot.models import (
+        AuthorId,
+        ChatId,
+        Decision,
+        IncomingMessage,
+        MessageId,
+        MessageRef,
+        SignalFields,
+    )
     from bot.signals import Markers
 
 
@@ -24,6 +32,7 @@ class EditTable(Protocol):
     async def edit(self, message: IncomingMessage, fields: SignalFields) -> bool: ...
 
     async def refuse_edit(self, message: IncomingMessage) -> bool: ...
+    async def readable_again(self, ref: MessageRef) -> bool: ...
 
     async def delete(self, chat_id: ChatId, ids: Sequence[MessageId]) -> int: ...
 
@@ -60,11 +69,13 @@ class EditHandler:
     async def edited(self, message: IncomingMessage) -> Decision | None:
         """Change what is posted of it. A decision: the edit brought a marker, and this became of it.
 
-        A marker that is taken away changes the text and nothing else.
+        A marker that is taken away changes the text and nothing else. What could not be read before
+        is decided upon now.
         """
         if self._relay_edits and await self._changed(message):
             return None
-        if self._markers.find(message.text) is None:
+        new = await self._table.readable_again(message.ref)
+        if not new and self._markers.find(message.text) is None:
             return None
         # Decided before or not, the unique keys know.
         return await self._intake.handle(message)

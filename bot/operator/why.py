@@ -28,6 +28,10 @@ BECAUSE: Final = {
     (Outcome.REJECTED, Reason.NOT_THE_OWNER): "the flow is {owner}'s, and {author} is not he",
     (Outcome.REJECTED, Reason.NOT_PERMITTED): "{author} is not in SOURCE_ALLOWED_USERS",
     (Outcome.REJECTED, Reason.UNKNOWN_AUTHOR): "who wrote it cannot be told",
+    (Outcome.IGNORED, Reason.UNREADABLE): (
+        "it holds something that this version of the library does not know, so that not a word of "
+        "it can be read; edited into what can be read it is decided upon anew"
+    ),
     (Outcome.IGNORED, Reason.FORWARDED): "it carries a marker, but is a forward",
     (Outcome.IGNORED, Reason.NOT_PERMITTED): (
         "it carries a marker, but {author} is not in SOURCE_ALLOWED_USERS"

@@ -78,6 +78,7 @@ if TYPE_CHECKING:
         IncomingMessage,
         SignalFields,
         UnixTime,
+        UnreadableMessage,
     )
     from bot.storage.database import Database
 
@@ -87,6 +88,10 @@ T = TypeVar("T")
 
 REFUSALS_KEPT: Final = 30 * 86_400  # seconds
 REFUSALS_AT_ONCE: Final = 100  # in one transaction, at the most
+UNREADABLE: Final = Decision(Outcome.IGNORED, Reason.UNREADABLE)
+ALREADY_RECORDED: Final = Decision(Outcome.DUPLICATE, Reason.ALREADY_RECORDED)
+# What was accepted before, and was edited since into what cannot be read.
+NO_LONGER_READABLE: Final = Decision(Outcome.DUPLICATE, Reason.UNREADABLE)
 RECORDS: Final = (signals, signal_updates, decisions)  # a message is in one of them at most
 
 
@@ -139,6 +144,7 @@ class SignalStore:
         self.set_aside = self._outbox.set_aside
         self.delete = self._outbox.delete
         self._refusals: dict[MessageRef, dict[str, Any]] = {}  # rows that wait to be written
+        self._outdated: set[int] = set()  # decisions to be removed with whatever is written next
         self._writing: asyncio.Task[None] | None = None  # of those
         self._newest: dict[ChatId, MessageId] = {}  # all beyond it is not recorded yet
         self._in_trouble = False
@@ -304,6 +310,42 @@ class SignalStore:
             return True
         inserted = await self._write(lambda db: self._insert[decisions].run(db, row))
         return inserted.rowcount > 0
+
+    async def add_unreadable(self, message: UnreadableMessage) -> Decision:
+        """Record that it is passed over, once; what was decided before stands."""
+        row = {
+            "source_chat_id": message.chat_id,
+            "source_message_id": message.id,
+            "source_user_id": None,
+            "signal_id": None,
+            "reply_to_message_id": None,
+            "outcome": UNREADABLE.outcome,
+            "reason": UNREADABLE.reason,
+            "tier": None,
+            "at": message.at or int(self._clock()),
+            "recorded_at": int(self._clock()),
+        }
+        key = {"source_chat_id": message.chat_id, "source_message_id": message.id}
+
+        def write(db: Connection) -> Decision:
+            if self._insert[decisions].run(db, row).rowcount:
+                return UNREADABLE
+            accepted = self._signal_at.run(db, key).fetchone()
+            return ALREADY_RECORDED if accepted is None else NO_LONGER_READABLE
+
+        return await self._write(write)
+
+    async def readable_again(self, ref: MessageRef) -> bool:
+        """Whether it is recorded as unreadable; then it is no more, once it is decided upon."""
+        query = select(decisions.c.id).where(
+            decisions.c.source_chat_id == ref.chat_id,
+            decisions.c.source_message_id == ref.message_id,
+            decisions.c.reason == Reason.UNREADABLE,
+        )
+        found = await self._read(lambda db: db.scalar(query))
+        if found is not None:
+            self._outdated.add(found)
+        return found is not None
 
     async def _newest_in(self, chat_id: ChatId) -> MessageId:
         newest = self._newest.get(chat_id)
@@ -486,16 +528,25 @@ class SignalStore:
         query = query.on_conflict_do_update(index_elements=[cursors.c.box], set_=changes)
         await self._write(lambda db: db.execute(query, rows))
 
-    async def recorded(self, chat_id: ChatId, *, limit: int) -> list[MessageId]:
-        """The newest signals and updates of a chat, in source order."""
-        ids = union_all(
-            *(
-                select(table.c.source_message_id).where(table.c.source_chat_id == chat_id)
-                for table in (signals, signal_updates)
-            )
-        ).subquery()
-        query = select(ids).order_by(ids.c.source_message_id.desc()).limit(limit)
+    async def recorded(
+        self,
+        chat_id: ChatId,
+        *,
+        active_since: UnixTime | None = None,
+        before: MessageId | None = None,
+        limit: int,
+    ) -> list[MessageId]:
+        """The newest signals and updates of a chat, in source order: those before that one, and of
+        flows whose owner was active since then.
+        """
+        query = _recorded(chat_id, active_since, before, limit)
         return sorted(await self._read(lambda db: list(db.scalars(query))))
+
+    async def last_activity(self, chat_id: ChatId) -> UnixTime | None:
+        """When the owner of any flow of the chat was last active; None: never."""
+        activity = func.max(signals.c.last_owner_activity)
+        query = select(activity).where(signals.c.source_chat_id == chat_id)
+        return await self._read(lambda db: db.scalar(query))
 
     # ── chats that moved ──────────────────────────────────────────────────────
 
@@ -593,9 +644,11 @@ class SignalStore:
 
     def _with_refusals(self, db: Connection, *, work: Callable[[Connection], T]) -> T:
         """In the tables' thread, where one comes after the other: they are written once."""
-        waiting = self._refusals.copy()
+        waiting, outdated = self._refusals.copy(), self._outdated.copy()
 
         def write(db: Connection) -> T:
+            if outdated:
+                db.execute(decisions.delete().where(decisions.c.id.in_(outdated)))
             if waiting:
                 self._insert[decisions].run_many(db, waiting.values())
             return work(db)
@@ -603,6 +656,7 @@ class SignalStore:
         result = in_transaction(db, write)
         for ref in waiting:
             del self._refusals[ref]
+        self._outdated -= outdated
         return result
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
@@ -644,6 +698,31 @@ def _newest(chat_id: ChatId) -> Select[Any]:
     ]
     # SQLite's max of several is NULL if one of them is.
     return select(func.max(*(func.coalesce(each, 0) for each in newest)))
+
+
+def _recorded(
+    chat_id: ChatId, active_since: UnixTime | None, before: MessageId | None, limit: int
+) -> Select[Any]:
+    flows = select(signals.c.id)
+    if active_since is not None:
+        activity = signals.c.last_owner_activity
+        flows = flows.where(or_(activity.is_(None), activity >= active_since))
+
+    def newest(table: Table, flow: ColumnElement[Any]) -> Select[Any]:
+        number = table.c.source_message_id
+        query = select(number).where(table.c.source_chat_id == chat_id)
+        if active_since is not None:
+            query = query.where(flow.in_(flows))
+        if before is not None:
+            query = query.where(number < before)
+        of_table = query.order_by(number.desc()).limit(limit).subquery()
+        return select(of_table)
+
+    both = union_all(
+        newest(signals, signals.c.id), newest(signal_updates, signal_updates.c.signal_id)
+    )
+    ids = both.subquery()
+    return select(ids).order_by(ids.c.source_message_id.desc()).limit(limit)
 
 
 def _first_of_album() -> CompoundSelect[Any]:

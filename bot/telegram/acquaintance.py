@@ -14,8 +14,8 @@ from pyrogram import raw
 from bot.errors import PostRefused, UsageError
 from bot.models import CHANNELS, AuthorId, ChatId, IncomingMessage, is_basic_group
 from bot.telegram.messages import chat_id, events, people_of
+from bot.telegram.reading import input_channel
 from bot.telegram.rpc_errors import translated
-from bot.telegram.sender import input_channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,8 @@ from pyrogram import raw
 from bot.telegram.entities import entities_to_raw
 from bot.telegram.layers import build
 from bot.telegram.messages import incoming
+from bot.telegram.reading import reading
 from bot.telegram.rpc_errors import translated
-from bot.telegram.sender import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

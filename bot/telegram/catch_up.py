@@ -14,14 +14,20 @@ that may be stored once all before it has been dealt with.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 from pyrogram import raw
 from pyrogram.errors.rpc_error import RPCError
 
-from bot.errors import BotError, DatabaseError, PostRefused, RetryLater, TargetUnavailable
+from bot.errors import (
+    BotError,
+    DatabaseError,
+    PostRefused,
+    RetryLater,
+    TargetUnavailable,
+    Unparsable,
+)
 from bot.models import (
     CHANNELS,
     ChatId,
@@ -32,14 +38,19 @@ from bot.models import (
     has_own_box,
     is_basic_group,
 )
+from bot.telegram.boxes import AT_ONCE, Box
 from bot.telegram.layers import build
-from bot.telegram.messages import EDITED, LARGEST_ID, NEW, people_of
+from bot.telegram.messages import DELETED, EDITED, LARGEST_ID, NEW, people_of
+from bot.telegram.parsing import Unreadable
+from bot.telegram.reading import Poison, as_new, input_channel, reading, unreadable
+from bot.telegram.reread import RecordTable, Rereading
 from bot.telegram.rpc_errors import said, translated
-from bot.telegram.sender import input_channel, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from datetime import timedelta
+
+    from bot.telegram.reread import Connection
 
 log = structlog.get_logger(__name__)
 
@@ -48,16 +59,10 @@ types: Final[Any] = raw.types
 
 EVERY: Final = 180.0  # seconds; then the difference is asked for without being told to
 RETRY, RETRY_AT_MOST = 1.0, 60.0  # seconds, doubled with each failure
-AT_ONCE: Final = 1_000  # updates in one difference
-BATCH: Final = 100  # messages in one call
+LESS: Final = 8  # times fewer, where a difference cannot be parsed and does not say how long it is
+LARGEST_MESSAGE: Final = 2**31 - 1  # an id that no message has
 QUEUE_MAX: Final = 2_000  # updates that wait to be dealt with
 ROOM_AGAIN: Final = 0.05  # seconds
-GONE_IN_A_ROW: Final = 1_000  # ids; so many messages deleted in one go are hardly ever seen
-# Messages that are looked at again where Telegram does not say what has changed: those that are
-# recorded, and the newest ones, since an edit may make a signal of them.
-RECORDED_AGAIN, NEWEST_AGAIN = 1_000, 200
-HIDDEN: Final = 50  # messages at once
-
 SHORT: Final = (types.UpdateShortMessage, types.UpdateShortChatMessage)
 # An update that asks for the channel's difference, with or without its pts.
 TOO_LONG: Final = types.UpdateChannelTooLong
@@ -67,19 +72,11 @@ SOMETHING_LATER: Final = (RetryLater, TargetUnavailable, PostRefused, DatabaseEr
 NO_CURSOR: Final = frozenset({"PERSISTENT_TIMESTAMP_EMPTY", "PERSISTENT_TIMESTAMP_INVALID"})
 
 
-class Connection(Protocol):
-    """A logged in client that keeps the peers it meets. Raises the library's own errors."""
-
-    async def call(self, query: Any) -> Any: ...
-    async def peer(self, chat_id: ChatId) -> Any: ...
-
-
-class CursorTable(Protocol):
+class CursorTable(RecordTable, Protocol):
     """How far all was dealt with, and what there is to look at again. Raises `DatabaseError`."""
 
     async def cursor(self, box: ChatId) -> Cursor | None: ...
     async def move_cursors(self, reached: Iterable[Cursor]) -> None: ...
-    async def recorded(self, chat_id: ChatId, *, limit: int) -> Sequence[MessageId]: ...
 
 
 class Queue(Protocol):
@@ -89,37 +86,13 @@ class Queue(Protocol):
     def __len__(self) -> int: ...
 
 
-@dataclass
-class Box:
-    """`pts` is what was fed so far; None: not known yet. `promised` is what there is to come."""
-
-    id: ChatId
-    pts: int | None = None
-    qts: int | None = None
-    date: UnixTime | None = None
-    message_id: MessageId | None = None  # the newest that was fed
-    behind: bool = True
-    promised: int = 0
-    failures: int = 0  # in a row
-    rest: asyncio.Task[None] | None = None  # until it is to be asked for again
-    patient: bool = False  # the rest is Telegram's wish
-
-    def stands_at(self, cursor: Cursor) -> None:
-        _, self.pts, self.qts, self.date, self.message_id = cursor
-
-    def saw(self, message: Any) -> None:
-        self.message_id = MessageId(max(self.message_id or 0, message.id))
-
-    def cursor(self) -> Cursor:
-        return Cursor(self.id, self.pts or 0, self.qts, self.date, self.message_id)
-
-
 class CatchUp:
     """Feeds every change of the followed chats once and in order, beginning with what was missed.
 
     `account` is our own id, `chats` are the followed ones; of others nothing is fed but what is in
     the account's own box. A chat that is new to the table is followed from now on, one of
-    `from_the_start` from its first message. `every` is seconds.
+    `from_the_start` from its first message. `every` is seconds, and so is `ttl`, by which flows are
+    released; None: none ever is.
     """
 
     def __init__(
@@ -132,6 +105,7 @@ class CatchUp:
         chats: Iterable[ChatId],
         from_the_start: Iterable[ChatId] = (),
         every: float = EVERY,
+        ttl: float | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._connection = connection
@@ -143,6 +117,9 @@ class CatchUp:
         self._chats = tuple(chats)
         self._boxes = {chat: Box(chat) for chat in self._chats if has_own_box(chat)}
         self._from_the_start = frozenset(from_the_start)
+        self._again = Rereading(
+            connection, table, queue, chats=self._chats, ttl=ttl, room=self._room, sleep=sleep
+        )
         self._seq = 0  # of containers; 0: not known
         self._news = asyncio.Event()
         self.recovered = 0  # gaps, for whoever counts them
@@ -151,6 +128,11 @@ class CatchUp:
     def current(self) -> bool:
         """Whether all that happened up to now was fed, as far as we were told."""
         return not any(box.behind for box in (self._account, *self._boxes.values()))
+
+    @property
+    def rereading(self) -> bool:
+        """Whether older messages are still being looked at again."""
+        return self._again.under_way
 
     @property
     def more_to_come(self) -> bool:
@@ -167,13 +149,17 @@ class CatchUp:
 
     def hear(self, pushed: Any) -> None:
         """A container as Telegram pushes it, or as it answers a call with one."""
-        if isinstance(pushed, types.UpdatesTooLong):
+        if isinstance(pushed, Unreadable):
+            for box in (self._account, *self._boxes.values()):  # whichever it was about
+                self._fall_behind(box)
+        elif isinstance(pushed, types.UpdatesTooLong):
             self._fall_behind(self._account)
         elif isinstance(pushed, SHORT):
             # It names people that we may never have met. The difference brings them along.
             self._fall_behind(self._account, pushed.pts)
         elif isinstance(pushed, types.UpdateShortSentMessage):
-            self._step(self._account, pushed.pts, pushed.pts_count)
+            if self._step(self._account, pushed.pts, pushed.pts_count):
+                self._account.saw(pushed)
         elif isinstance(pushed, types.UpdateShort):
             self._sort(pushed.update, {}, {})
         elif isinstance(pushed, (types.Updates, types.UpdatesCombined)):
@@ -185,7 +171,8 @@ class CatchUp:
     def answered(self, query: Any, answer: Any) -> None:
         """What we do ourselves advances boxes too, and is told in the answer alone."""
         if not isinstance(answer, types.messages.AffectedMessages):
-            self.hear(answer)
+            if not isinstance(answer, Unreadable) or "Updates" in (answer.kind or ""):
+                self.hear(answer)
             return
         box = self._account
         if isinstance(query, functions.channels.DeleteMessages):
@@ -214,10 +201,17 @@ class CatchUp:
             self._account.qts = max(self._account.qts or 0, getattr(update, "qts", None) or 0)
             self._queue.feed(update, users, chats)
         elif box is not None and self._step(box, pts, count):
-            if isinstance(update, NEW):
-                box.saw(update.message)
-            self._queue.feed(update, users, chats)
+            self._feed_one(box, update, users, chats)
             self._queue.feed(Reached(box.cursor()), {}, {})
+
+    def _feed_one(
+        self, box: Box, update: Any, users: Mapping[int, Any], chats: Mapping[int, Any]
+    ) -> None:
+        if isinstance(update, NEW):
+            box.saw(update.message)
+        elif isinstance(update, (*EDITED, *DELETED)):
+            box.changes += 1
+        self._queue.feed(update, users, chats)
 
     def _box_of(self, update: Any) -> Box | None:
         """None: of a chat that is not followed."""
@@ -274,14 +268,19 @@ class CatchUp:
 
     async def run(self) -> None:
         """Recover whatever falls behind. Raises `LoggedOut`; every other trouble is waited out."""
-        by_the_clock = asyncio.ensure_future(self._look_now_and_then())
+        beside = [
+            asyncio.ensure_future(self._look_now_and_then()),
+            asyncio.ensure_future(self._again.run()),
+        ]
         try:
             while True:
                 self._news.clear()
                 await self._recover_all()
                 await self._news.wait()
         finally:
-            by_the_clock.cancel()
+            for each in beside:
+                each.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             for box in (self._account, *self._boxes.values()):
                 if box.rest is not None:
                     box.rest.cancel()
@@ -355,8 +354,13 @@ class CatchUp:
 
     async def _pts_now(self, box: Box) -> int:
         channel = input_channel(await self._connection.peer(box.id))
-        answer = await self._connection.call(functions.channels.GetFullChannel(channel=channel))
-        pts: int = answer.full_chat.pts
+        try:
+            answer = await self._connection.call(functions.channels.GetFullChannel(channel=channel))
+            pts: int = answer.full_chat.pts
+        except Unparsable:
+            # Whatever is written there, a message that is not told the number as well.
+            nothing = reading(await self._connection.peer(box.id), [LARGEST_MESSAGE])
+            pts = (await self._connection.call(nothing)).pts
         return pts
 
     async def _room(self) -> None:
@@ -371,26 +375,68 @@ class CatchUp:
             channel=input_channel(await self._connection.peer(box.id)),
             filter=types.ChannelMessagesFilterEmpty(),
             pts=box.pts,
-            limit=AT_ONCE,
+            limit=box.limit,
             force=False,
         )
         try:
             answer = await self._connection.call(query)
+        except Unparsable as exc:
+            return await self._channel_around(box, exc)
         except RPCError as exc:
             if said(exc)[1] not in NO_CURSOR:
                 raise
             pts = await self._pts_now(box)
-            await self._look_at_messages(box, newest=None)
+            await self._again.look(box, newest=None)
             box.pts = pts
             return False
+        box.limit = min(2 * box.limit, AT_ONCE)
         if isinstance(answer, types.updates.ChannelDifferenceTooLong):
-            await self._look_at_messages(box, newest=MessageId(answer.dialog.top_message))
+            await self._again.look(box, newest=MessageId(answer.dialog.top_message))
             box.pts = answer.dialog.pts
             return bool(answer.final)
         if isinstance(answer, types.updates.ChannelDifference):
             self._feed(box, answer)
         box.pts = answer.pts
         return bool(answer.final)
+
+    async def _channel_around(self, box: Box, exc: Unparsable) -> bool:
+        """Fewer changes at once until one is left, which is what cannot be parsed: pass it."""
+        answer: Unreadable = exc.answer
+        begun = answer.kind == "ChannelDifference" and answer.pts is not None
+        changes = (answer.pts or 0) - (box.pts or 0) if begun else None
+        if changes != 1 and box.limit > 1 and answer.kind != "ChannelDifferenceTooLong":
+            box.limit = max(1, min(box.limit, changes or box.limit) // (2 if changes else LESS))
+            return False
+        if changes == 1 and answer.message_id is not None:
+            self._feed_unreadable(box, Poison(answer.message_id, answer))
+        elif changes == 1 and "new_messages" in answer.known:
+            log.warning("an update cannot be read", box=box.id, error=answer.error)
+        else:
+            return await self._channel_by_ids(box, answer.pts if begun else None)
+        box.pts = answer.pts
+        return answer.final
+
+    def _feed_unreadable(self, box: Box, poison: Poison) -> None:
+        box.saw(poison)
+        box.changes += 1
+        self._queue.feed(unreadable(box.id, poison), {}, {})
+
+    async def _channel_by_ids(self, box: Box, pts: int | None) -> bool:
+        """Not even where its one message begins can be told, or it is more than the one."""
+        if pts is None:
+            pts = await self._pts_now(box)
+        if pts == box.pts:
+            return True  # whatever it is, it has no number
+        log.info("a channel's difference cannot be parsed", box=box.id)
+        await self._by_ids(box, pts)
+        box.pts = pts
+        return False
+
+    async def _by_ids(self, box: Box, pts: int) -> None:
+        """What happened up to `pts`. A new message counts one, and whatever else does, too."""
+        changes = max(0, pts - (box.pts or 0))
+        if not await self._again.look_at_new(box, changes):
+            await self._again.look(box, at_most=changes)
 
     # ── the account ──
 
@@ -400,24 +446,39 @@ class CatchUp:
         )
         try:
             answer = await self._connection.call(query)
+        except Unparsable as exc:
+            log.info("the account's difference cannot be parsed", error=str(exc))
+            await self._account_by_ids(box)
+            return False
         except RPCError as exc:
             if said(exc)[1] not in NO_CURSOR:
                 raise
             state = await self._connection.call(functions.updates.GetState())
-            await self._look_at_messages(box, newest=None)
+            await self._again.look(box, newest=None)
             self._take_state(box, state)
             return False
         if isinstance(answer, types.updates.DifferenceEmpty):
             box.date, self._seq = UnixTime(answer.date), answer.seq
             return True
         if isinstance(answer, types.updates.DifferenceTooLong):
-            await self._look_at_messages(box, newest=None)
+            await self._again.look(box, newest=None)
             box.pts = answer.pts
             return False
         self._feed(box, answer)
         final = isinstance(answer, types.updates.Difference)
         self._take_state(box, answer.state if final else answer.intermediate_state)
         return final
+
+    async def _account_by_ids(self, box: Box) -> None:
+        """Telegram gives this difference whole, so its messages are read by their ids.
+
+        What else it may hold is that channels have news.
+        """
+        state = await self._connection.call(functions.updates.GetState())
+        await self._by_ids(box, state.pts)
+        for other in self._boxes.values():
+            self._fall_behind(other)
+        self._take_state(box, state)
 
     def _take_state(self, box: Box, state: Any) -> None:
         box.pts, box.qts, box.date = state.pts, state.qts, UnixTime(state.date)
@@ -427,7 +488,7 @@ class CatchUp:
         """Edits of older messages first: one may have made a signal of what the new ones answer."""
         users, chats = people_of(difference)
         messages = sorted(difference.new_messages, key=lambda message: message.id)
-        new = [_new(box.id, message) for message in messages]
+        new = [as_new(box.id, message) for message in messages]
         ids = {message.id for message in messages}
         edits: list[Any] = []
         others: list[Any] = []
@@ -438,116 +499,4 @@ class CatchUp:
             if self._box_of(update) is not box or isinstance(update, TOO_LONG):
                 self._sort(update, users, chats)  # a channel's, in the account's difference
                 continue
-            if isinstance(update, NEW):
-                box.saw(update.message)
-            self._queue.feed(update, users, chats)
-
-    # ── where no difference helps ──
-
-    async def _look_at_messages(self, box: Box, *, newest: MessageId | None) -> None:
-        """What is recorded, as it is now, and all that came since; `newest` None: not told.
-
-        Bots may read messages by id. Without the newest id, `GONE_IN_A_ROW` ids without a message
-        are the end. Basic groups have no box: their messages are read as the account's.
-        """
-        log.warning("too far behind, looking at messages one by one", box=box.id)
-        basic_groups = [chat for chat in self._chats if is_basic_group(chat)]
-        for chat in basic_groups if box is self._account else [box.id]:
-            await self._look_again(chat, box.message_id or 0)
-        last, since = box.message_id, 0
-        if last is None:  # none was seen yet, so it begins with when we began to follow
-            since = box.date or 0
-            last = await (
-                self._last_before(box, newest) if newest else self._last_found_before(box)
-            )
-        gone = 0
-        while gone < GONE_IN_A_ROW and (newest is None or last < newest):
-            ids = range(last + 1, min(last + BATCH, newest or LARGEST_ID) + 1)
-            found = await self._read(box.id, ids)
-            for message in found.messages:
-                if message.date >= since:
-                    self._queue.feed(_new(box.id, message), found.users, found.chats)
-            last = MessageId(ids[-1])
-            gone = gone + BATCH if newest is None and not found.messages else 0
-            if newest is not None or found.messages:
-                box.message_id = last if newest else MessageId(found.messages[-1].id)
-                # The box is where it was, but these need not be asked for again.
-                self._queue.feed(Reached(box.cursor()), {}, {})
-            await self._room()
-
-    async def _last_found_before(self, box: Box) -> MessageId:
-        """A message from before we began to follow, and few others between it and the first since.
-
-        None tells where the newest is: dates rise with ids, so ever longer steps are made, and
-        shorter ones where they lead beyond.
-        """
-        last, step = 0, BATCH
-        while True:
-            found = await self._read(box.id, range(last + step - BATCH + 1, last + step + 1))
-            old = [each.id for each in found.messages if each.date < (box.date or 0)]
-            if old:
-                last, step = old[-1], 2 * step
-            elif step > BATCH:
-                step = max(BATCH, step // 2)
-            else:
-                return MessageId(last)
-
-    async def _last_before(self, box: Box, newest: MessageId) -> MessageId:
-        """The newest message from before we began to follow the chat."""
-        first = newest + 1
-        while first > 1:
-            first, last = max(1, first - BATCH), first - 1
-            for message in reversed((await self._read(box.id, range(first, last + 1))).messages):
-                if message.date < (box.date or 0):
-                    return MessageId(message.id)
-        return MessageId(0)
-
-    async def _look_again(self, chat: ChatId, newest: int) -> None:
-        """Feed messages that were fed before as edits, those that are gone as deletions."""
-        recorded = await self._table.recorded(chat, limit=RECORDED_AGAIN)
-        again = sorted({*recorded, *range(max(1, newest - NEWEST_AGAIN), newest + 1)})
-        for first in range(0, len(again), BATCH):
-            ids = again[first : first + BATCH]
-            found = await self._read(chat, ids)
-            for message in found.messages:
-                self._queue.feed(_edited(chat, message), found.users, found.chats)
-            gone = sorted(set(ids) - {message.id for message in found.messages})
-            # Of many none is shown: the history is hidden from us, rather than all of it deleted.
-            if gone and (found.messages or len(gone) < HIDDEN):
-                self._queue.feed(_deleted(chat, gone), {}, {})
-
-    async def _read(self, chat: ChatId, ids: Sequence[int]) -> Messages:
-        """Messages of a channel, or of the account, whose chats share one row of ids."""
-        peer = await self._connection.peer(chat) if has_own_box(chat) else None
-        answer = await self._connection.call(reading(peer, ids))
-        there = [each for each in answer.messages if not isinstance(each, types.MessageEmpty)]
-        return Messages(sorted(there, key=lambda message: message.id), *people_of(answer))
-
-
-class Messages(NamedTuple):
-    """Raw messages, the oldest first, and who and what they name."""
-
-    messages: list[Any]
-    users: Mapping[int, Any]
-    chats: Mapping[int, Any]
-
-
-# An update that was made here counts nothing.
-UNCOUNTED: Final = {"pts": 0, "pts_count": 0}
-
-
-def _new(box: ChatId, message: Any) -> Any:
-    wrap = types.UpdateNewChannelMessage if has_own_box(box) else types.UpdateNewMessage
-    return wrap(message=message, **UNCOUNTED)
-
-
-def _edited(box: ChatId, message: Any) -> Any:
-    wrap = types.UpdateEditChannelMessage if has_own_box(box) else types.UpdateEditMessage
-    return wrap(message=message, **UNCOUNTED)
-
-
-def _deleted(box: ChatId, ids: Sequence[int]) -> Any:
-    if not has_own_box(box):
-        return types.UpdateDeleteMessages(messages=list(ids), **UNCOUNTED)
-    channel = types.UpdateDeleteChannelMessages
-    return channel(channel_id=CHANNELS - box, messages=list(ids), **UNCOUNTED)
+            self._feed_one(box, update, users, chats)

@@ -26,9 +26,17 @@ from bot.errors import (
     RetryLater,
     TargetUnavailable,
     TelegramError,
+    Unparsable,
     VoidLogin,
 )
-from bot.models import CHANNELS, ChatId, Reached, is_basic_group
+from bot.models import (
+    CHANNELS,
+    ChatId,
+    Reached,
+    UnreadableMessage,
+    has_own_box,
+    is_basic_group,
+)
 from bot.telegram.acquaintance import overheard
 from bot.telegram.catch_up import EVERY, CatchUp
 from bot.telegram.connection import SILENCE, KeyUnknown
@@ -36,9 +44,11 @@ from bot.telegram.layers import build
 from bot.telegram.login import RelayClient, close, prepare_library
 from bot.telegram.messages import chat_id as chat_id_of
 from bot.telegram.messages import events
+from bot.telegram.parsing import parsed
+from bot.telegram.reading import input_channel
 from bot.telegram.reconnecting import Reconnecting
 from bot.telegram.rpc_errors import refusal, translated
-from bot.telegram.sender import Sender, input_channel
+from bot.telegram.sender import Sender
 from bot.telegram.server_time import ServerTime
 from bot.telegram.session import cancelled
 
@@ -94,6 +104,7 @@ class Following:
     chats: Sequence[ChatId]
     from_the_start: Sequence[ChatId] = ()
     every: float = EVERY  # seconds
+    ttl: float | None = None  # seconds, after which a flow is released; None: never
 
 
 class Telegram:
@@ -308,6 +319,7 @@ class Telegram:
             chats=self._following.chats,
             from_the_start=self._following.from_the_start,
             every=self._following.every,
+            ttl=self._following.ttl,
         )
 
     async def _open_session(self) -> None:
@@ -417,7 +429,7 @@ class Telegram:
 
     async def _hear(self, _client: Any, update: Any, users: Any, chats: Any) -> None:
         """The queue's one reader."""
-        if isinstance(update, Reached):
+        if isinstance(update, (Reached, UnreadableMessage)):
             await self._on_event(update)
             return
         for event in events(update, users, chats, me=self._me.id if self._me else None):
@@ -426,7 +438,8 @@ class Telegram:
     # ── asking ──
 
     async def call(self, query: Any) -> Any:
-        """One query, tried once: no retries, no sleeping. Raises the library's own errors.
+        """One query, tried once: no retries, no sleeping. Raises the library's own errors, and
+        `Unparsable` or `SentBefore` for an answer that cannot be read.
 
         Not `Client.invoke`: it repeats what failed, in one library hides why, and
         starts to sleep through flood waits after the first repetition.
@@ -444,7 +457,7 @@ class Telegram:
         await self._keep_peers(client, answer)
         if self._catch_up is not None:
             self._catch_up.answered(query, answer)
-        return answer
+        return parsed(answer, query)
 
     async def _answer_to(self, query: Any, client: Any) -> Any:
         """No answer comes on a connection that is gone; the library would wait for it."""
@@ -470,8 +483,7 @@ class Telegram:
             return types.InputPeerChat(chat_id=-chat_id)
         known = await self._known_peer(chat_id)
         if known is None:
-            await self._meet(chat_id)
-            known = await self._known_peer(chat_id)
+            known = await self._met(chat_id)
         if known is None:
             raise TargetUnavailable(f"chat {chat_id} is not known to this account", chat_id)
         return known
@@ -499,6 +511,16 @@ class Telegram:
         with suppress(KeyError):
             return await self._client.storage.get_peer_by_id(chat_id)
         return None
+
+    async def _met(self, chat_id: ChatId) -> Any | None:
+        try:
+            await self._meet(chat_id)
+        except Unparsable:
+            if self._me is None or not self._me.is_bot or not has_own_box(chat_id):
+                raise
+            # It is there, and bots may ask without its access hash.
+            return types.InputPeerChannel(channel_id=CHANNELS - chat_id, access_hash=0)
+        return await self._known_peer(chat_id)
 
     async def _meet(self, chat_id: ChatId) -> None:
         """Learn the access hash. Bots may ask without one, people may not."""
@@ -545,7 +567,7 @@ class Telegram:
         try:
             with translated(chat_id):
                 answer = await self.call(functions.messages.GetChats(id=[-chat_id]))
-        except (TargetUnavailable, PostRefused):
+        except (TargetUnavailable, PostRefused, Unparsable):
             return None  # not ours to see; whoever posts there finds out
         moved = getattr(answer.chats[0], "migrated_to", None) if answer.chats else None
         return None if moved is None else ChatId(CHANNELS - moved.channel_id)

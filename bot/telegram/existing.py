@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import structlog
-from pyrogram import raw
 
 from bot.errors import PostRefused
 from bot.telegram.messages import chat_id
+from bot.telegram.reading import read
 from bot.telegram.rpc_errors import translated
-from bot.telegram.sender import reading
 
 if TYPE_CHECKING:
     from bot.models import MessageRef
     from bot.telegram.sender import Connection
 
 log = structlog.get_logger(__name__)
-
-types: Final[Any] = raw.types
 
 
 class ExistingMessages:
@@ -33,15 +30,10 @@ class ExistingMessages:
         try:
             with translated(ref.chat_id):
                 peer = await self._connection.peer(ref.chat_id)
-                answer = await self._connection.call(reading(peer, [ref.message_id]))
+                found = await read(self._connection, peer, [ref.message_id])
         except PostRefused as exc:
             log.warning("a message cannot be looked for", **ref._asdict(), error=str(exc))
             return True
-        # A deleted one is a `MessageEmpty`, which may name its chat all the same. Outside of
-        # channels the ids are the account's, and so may be of another chat.
-        return any(
-            not isinstance(message, types.MessageEmpty)
-            and getattr(message, "id", None) == ref.message_id
-            and chat_id(getattr(message, "peer_id", None)) == ref.chat_id
-            for message in getattr(answer, "messages", None) or ()
-        )
+        # Outside of channels the ids are the account's, and so may be of another chat.
+        here = (chat_id(getattr(message, "peer_id", None)) for message in found.messages)
+        return bool(found.unreadable) or ref.chat_id in here

@@ -19,6 +19,7 @@ from pyrogram.errors.rpc_error import RPCError
 from bot.models import CHANNELS
 from bot.telegram.connection import AuthKey, KeyUnknown
 from bot.telegram.layers import build
+from bot.telegram.parsing import make_tolerant
 from bot.telegram.session import RelaySession
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ async def _disconnect(client: Any) -> None:
 
 
 def prepare_library() -> None:
+    make_tolerant()
     library: Any = utils
     if hasattr(library, "MIN_CHANNEL_ID"):
         # Pyrogram 2.0.106 stops at 32 bits, and Telegram went past them. As TDLib has it:

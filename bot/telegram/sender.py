@@ -13,12 +13,20 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from pyrogram import raw
 from pyrogram.errors.rpc_error import RPCError
 
-from bot.errors import MediumRefused, PostGone, PostRefused, RetryLater, TargetUnavailable
+from bot.errors import (
+    MediumRefused,
+    PostGone,
+    PostRefused,
+    RetryLater,
+    TargetUnavailable,
+    Unparsable,
+)
 from bot.models import AlbumPart, ChatId, Entity, Media, MessageId, MessageRef
 from bot.telegram.entities import entities_to_raw
 from bot.telegram.extras import answering, as_fields, is_dressed, preview_to_input
 from bot.telegram.layers import build
 from bot.telegram.messages import media, media_to_input
+from bot.telegram.reading import input_channel, read
 from bot.telegram.rpc_errors import About, is_about, said, translated
 
 if TYPE_CHECKING:
@@ -207,25 +215,22 @@ class Sender:
         with translated(target):
             peer = await self._connection.peer(target)
             for first in range(after + 1, after + 1 + FOUND_WITHIN, READ_MAX):
-                query = reading(peer, range(first, first + READ_MAX))
-                shown = (await self._connection.call(query)).messages
-                ours = [m for m in shown if _is_in(peer, m) and _says(m, text, media)]
+                shown = await read(self._connection, peer, range(first, first + READ_MAX))
+                ours = [m for m in shown.messages if _is_in(peer, m) and _says(m, text, media)]
                 found += [MessageId(message.id) for message in ours]
-                if isinstance(peer, types.InputPeerChannel) and not any(map(_is_there, shown)):
+                if isinstance(peer, types.InputPeerChannel) and not shown.ids:
                     break  # behind the newest
         unknown = [message_id for message_id in found if message_id not in known]
         return unknown[0] if len(unknown) == 1 else None
 
     async def standing(self, target: ChatId, ids: Sequence[MessageId]) -> set[MessageId]:
         """Those of these messages that have not been deleted."""
-        there: set[MessageId] = set()
+        there: set[int] = set()
         with translated(target):
             peer = await self._connection.peer(target)
             for first in range(0, len(ids), READ_MAX):
-                query = reading(peer, ids[first : first + READ_MAX])
-                shown = (await self._connection.call(query)).messages
-                there |= {MessageId(message.id) for message in filter(_is_there, shown)}
-        return there & set(ids)
+                there |= (await read(self._connection, peer, ids[first : first + READ_MAX])).ids
+        return {each for each in ids if each in there}
 
     async def _call(self, target: ChatId, query: Any) -> Any:
         """Once more, if what we knew of the chat is out of date (a session that came from elsewhere)."""
@@ -276,11 +281,13 @@ class Sender:
         try:
             with translated(source.chat_id):
                 peer = await self._connection.peer(source.chat_id)
-                answer = await self._connection.call(reading(peer, [source.message_id]))
+                found = await read(self._connection, peer, [source.message_id])
         except (TargetUnavailable, PostRefused) as exc:  # the source is closed, not the target
             closed = f"the {old.kind} expired, and its source is closed: {exc}"
             raise MediumRefused(closed) from exc
-        shown = [media(getattr(message, "media", None)) for message in answer.messages]
+        if found.unreadable:
+            raise MediumRefused(f"the {old.kind} expired, and its source message cannot be read")
+        shown = [media(getattr(message, "media", None)) for message in found.messages]
         if not shown or shown[0] is None:
             raise MediumRefused(f"the {old.kind} expired, and its source message is gone")
         return shown[0]
@@ -299,10 +306,6 @@ def _says(message: Any, text: str, expected: Media | None) -> bool:
         return False  # stripped, since Telegram trims what it is given
     there = media(getattr(message, "media", None))
     return (there and there.identity) == (expected and expected.identity)
-
-
-def _is_there(message: Any) -> bool:
-    return not isinstance(message, types.MessageEmpty)
 
 
 def _is_in(peer: Any, message: Any) -> bool:
@@ -333,18 +336,6 @@ def _deletion(peer: Any, ids: list[MessageId]) -> Any:
     return functions.messages.DeleteMessages(id=ids, revoke=True)
 
 
-def reading(peer: Any, ids: Sequence[int]) -> Any:
-    """A query for messages by their ids. In anything but a channel the peer does not matter."""
-    wanted = [types.InputMessageID(id=message_id) for message_id in ids]
-    if isinstance(peer, types.InputPeerChannel):
-        return functions.channels.GetMessages(channel=input_channel(peer), id=wanted)
-    return functions.messages.GetMessages(id=wanted)
-
-
-def input_channel(peer: Any) -> Any:
-    return types.InputChannel(channel_id=peer.channel_id, access_hash=peer.access_hash)
-
-
 def _posted(answer: Any, random_id: int) -> MessageId:
     if isinstance(answer, types.UpdateShortSentMessage):
         return MessageId(answer.id)
@@ -368,9 +359,11 @@ def _gone() -> Iterator[None]:
 
 @contextmanager
 def _granted(name: str) -> Iterator[None]:
-    """This refusal says that what was asked for is so already."""
+    """This refusal says that what was asked for is so already; what is no refusal says so, too."""
     try:
         yield
+    except Unparsable:
+        pass
     except RPCError as exc:
         if said(exc)[1] != name:
             raise

@@ -16,6 +16,7 @@ from tests.loopback.faults import (
     Delay,
     Drop,
     FloodWait,
+    Garble,
     Hold,
     RpcError,
     Sometimes,
@@ -30,6 +31,7 @@ from tests.loopback.media import (
     Photo,
     Poll,
     Preview,
+    Unknown,
     Venue,
 )
 from tests.loopback.people import Person, Pressed
@@ -51,6 +53,7 @@ __all__ = [
     "Drop",
     "Entity",
     "FloodWait",
+    "Garble",
     "Hold",
     "Location",
     "LoopbackTelegram",
@@ -67,5 +70,6 @@ __all__ = [
     "Seen",
     "Sometimes",
     "Swallow",
+    "Unknown",
     "Venue",
 ]

@@ -23,7 +23,7 @@ class Summary:
 
     new: list[Message] = field(default_factory=list)
     edits: dict[Message, Event] = field(default_factory=dict)  # the latest one of each message
-    deletions: list[Event] = field(default_factory=list)
+    deletions: list[Event] = field(default_factory=list)  # and what is of an unknown kind
 
     @classmethod
     def of(cls, events: list[Event]) -> "Summary":
@@ -33,7 +33,7 @@ class Summary:
         return summary
 
     def _add(self, event: Event) -> None:
-        if event.what is Happening.DELETE:
+        if event.what in {Happening.DELETE, Happening.UNKNOWN}:
             self.deletions.append(event)
             return
         message = event.messages[0]

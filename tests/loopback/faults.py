@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from pyrogram import raw
 
 from tests.loopback.calls import Call, RpcFailure
+from tests.loopback.tl import Raw
 from tests.loopback.transport import MtprotoServer, Session
 from tests.loopback.world import Account, Chat, World
 
@@ -107,6 +108,16 @@ class Delay:
         answer = await execute()
         await asyncio.sleep(self.seconds)
         return answer
+
+
+@dataclass(frozen=True)
+class Garble:
+    """Execute, and answer in bytes that cannot be parsed from there on."""
+
+    after: int = 0  # bytes of the answer that stay as they are
+
+    async def answer(self, _call: Call, execute: Execute) -> bytes | None:
+        return (await execute())[: self.after] + Raw().write()
 
 
 class Sometimes:

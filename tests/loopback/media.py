@@ -1,12 +1,13 @@
 """What messages carry: files, known by id, access hash and file reference, and plain facts."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
 from pyrogram import raw
 
-from tests.loopback.tl import find, make
+from tests.loopback.tl import Raw, find, make
 
 DATA_CENTRE = 2
 
@@ -239,4 +240,25 @@ def _worded(text: str) -> Any:
     return text
 
 
-Media = Photo | Document | Location | Venue | Contact | Dice | Poll | Preview | Other
+@dataclass(frozen=True, eq=False)
+class Unknown:
+    """A medium that no library here can parse, and with it the message that carries it.
+
+    `content`: its bytes, where those that begin with 0xDEADBEEF will not do. `only`: the accounts
+    to which it is shown so; None: to all. The others, with newer libraries, are shown `instead`.
+    `whole`: not the medium alone is of a kind that is not known, but the message.
+    """
+
+    content: bytes | None = None
+    only: "Collection[Any] | None" = None
+    instead: Any = None
+    whole: bool = False
+
+    def strange_to(self, account: Any) -> bool:
+        return self.only is None or account in self.only
+
+    def raw(self) -> Any:
+        return Raw(self.content)
+
+
+Media = Photo | Document | Location | Venue | Contact | Dice | Poll | Preview | Other | Unknown

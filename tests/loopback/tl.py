@@ -17,7 +17,21 @@ from pyrogram.raw.core import TLObject, Vector
 TRUE = (0x997275B5).to_bytes(4, "little")
 FALSE = (0xBC799737).to_bytes(4, "little")
 
+UNKNOWN = (0xDEADBEEF).to_bytes(4, "little")
+
 BLANKS: dict[str, Any] = {"int": 0, "str": "", "bytes": b"", "bool": False, "float": 0.0}
+
+
+class Raw(TLObject):
+    """An object of a newer schema: bytes that begin with a constructor no library here knows."""
+
+    QUALNAME = "Raw"
+
+    def __init__(self, content: bytes | None = None) -> None:
+        self.content = UNKNOWN + b"of another layer" if content is None else content
+
+    def write(self, *_args: Any) -> bytes:
+        return self.content
 
 
 @functools.cache

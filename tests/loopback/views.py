@@ -9,7 +9,8 @@ from typing import Any
 
 from pyrogram import raw
 
-from tests.loopback.tl import find, make
+from tests.loopback.media import Unknown
+from tests.loopback.tl import Raw, find, make
 from tests.loopback.world import (
     Account,
     Chat,
@@ -100,7 +101,11 @@ class View:
             first_name=account.name,
             username=account.username,
             lang_code=account.language if account.bot else None,
+            photo=self._photo(account, None),
         )
+
+    def _photo(self, of: Owner, usual: Any) -> Any:
+        return Raw() if of.strange and of is not self.viewer else usual
 
     def chat(self, chat: Chat) -> Any:
         role = chat.role(self.viewer)
@@ -112,7 +117,7 @@ class View:
             types.Channel,
             id=chat.bare_id,
             title=chat.title,
-            photo=types.ChatPhotoEmpty(),
+            photo=self._photo(chat, types.ChatPhotoEmpty()),
             date=chat.date,
             access_hash=self.world.access_hash(self.viewer, chat),
             broadcast=chat.kind is Kind.CHANNEL or None,
@@ -134,7 +139,7 @@ class View:
             types.Chat,
             id=chat.bare_id,
             title=chat.title,
-            photo=types.ChatPhotoEmpty(),
+            photo=self._photo(chat, types.ChatPhotoEmpty()),
             participants_count=len(chat.readers()),
             date=chat.date,
             version=1,
@@ -168,6 +173,8 @@ class View:
     def message(self, message: Message) -> Any:
         if message.deleted:
             return types.MessageEmpty(id=message.id_for(self.viewer))
+        if isinstance(message.media, Unknown) and message.media.whole:
+            return self._media(message.media)
         common = {
             "id": message.id_for(self.viewer),
             "peer_id": self.place(message.place),
@@ -185,7 +192,7 @@ class View:
             **common,
             message=message.text,
             entities=list(message.entities) or None,
-            media=message.media.raw() if message.media else None,
+            media=self._media(message.media),
             reply_markup=message.keyboard,
             fwd_from=self._forward(message.forward),
             via_bot_id=self.peer(message.via_bot).user_id if message.via_bot else None,
@@ -199,6 +206,11 @@ class View:
             views=1 if message.post else None,
             forwards=0 if message.post else None,  # one flag says that both are there
         )
+
+    def _media(self, medium: Any) -> Any:
+        if isinstance(medium, Unknown) and not medium.strange_to(self.viewer):
+            medium = medium.instead
+        return medium.raw() if medium else None
 
     def _from(self, message: Message) -> Any:
         """`from_id` is left out where the peer says it already: posts, and what a partner wrote."""
@@ -280,6 +292,8 @@ class View:
     # ── updates ──
 
     def update(self, owner: Owner, event: Event) -> Any:
+        if event.what is Happening.UNKNOWN:
+            return Raw()
         if event.what is Happening.DELETE:
             return self._deletion(owner, event)
         kind = "New" if event.what is Happening.NEW else "Edit"

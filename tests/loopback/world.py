@@ -45,6 +45,7 @@ class Happening(Enum):
     NEW = "new"
     EDIT = "edit"
     DELETE = "delete"
+    UNKNOWN = "unknown"  # an update of a kind that no library here can parse
 
 
 @dataclass
@@ -91,8 +92,9 @@ class Box:
 
     def add(self, what: Happening, messages: Iterable["Message"], date: int) -> Event:
         messages = tuple(messages)
-        self.pts += len(messages)
-        event = Event(self.pts, len(messages), what, messages, date)
+        count = max(1, len(messages))
+        self.pts += count
+        event = Event(self.pts, count, what, messages, date)
         self.events.append(event)
         return event
 
@@ -116,6 +118,7 @@ class Account:
     box: Box = field(default_factory=Box)
     qts: int = 0
     mail: dict[int, "Message"] = field(default_factory=dict)  # private chats and basic groups
+    strange: bool = False  # something in its profile cannot be parsed by others' libraries
     commands: list[Any] = field(default_factory=list)
     commands_of: dict["Account", list[Any]] = field(default_factory=dict)  # that he is shown
     blocked: set["Account"] = field(default_factory=set)
@@ -162,6 +165,7 @@ class Chat:
     protected: bool = False  # nothing may be taken out of it
     migrated_to: "Chat | None" = None
     migrated_from: "Chat | None" = None
+    strange: bool = False  # something in its profile cannot be parsed
 
     @property
     def id(self) -> int:
@@ -380,6 +384,10 @@ class World:
             if known:
                 entered.append((account, account.box.add(what, known, self.now)))
         return entered
+
+    def happens_unknown(self, owner: Owner) -> None:
+        """Something that no library here has a name for happens in a box."""
+        self.publish([(owner, owner.box.add(Happening.UNKNOWN, [], self.now))], None)
 
     def _forward_automatically(self, posts: Iterable[Message]) -> None:
         """https://core.telegram.org/api/discussion: a post appears in the linked group by itself."""
