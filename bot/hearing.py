@@ -15,29 +15,42 @@ import structlog
 
 from bot.errors import DatabaseError
 from bot.models import (
+    Decision,
     DeletedMessages,
     EditedMessage,
+    Failure,
     IncomingMessage,
+    MessageRef,
     MigratedChat,
     Outcome,
     Reached,
+    Reason,
+    UnixTime,
     is_basic_group,
 )
+from bot.operator.wording import excerpt
+from bot.storage import failures
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
     from collections.abc import Set as AbstractSet
+
+    from sqlalchemy import Connection
 
     from bot.handlers.edit_handler import EditHandler
     from bot.intake import Intake
-    from bot.models import AuthorId, ChatId, Cursor, Decision, Event, MessageId, Route
+    from bot.models import AuthorId, ChatId, Cursor, Event, MessageId, Route
 
 log = structlog.get_logger(__name__)
+
+HAS_FAILED: Final = Decision(Outcome.IGNORED, Reason.FAILED)
 
 T = TypeVar("T")
 
 TABLE_RETRY, TABLE_RETRY_AT_MOST = 1.0, 30.0  # seconds
 TRIES: Final = 5  # of an event that fails by itself
+ERROR_MAX: Final = 200  # characters of an error that are kept
+DELETIONS_NAMED: Final = 100  # of one event, where it fails
 ALBUM_SILENCE: Final = 0.3  # seconds after a part of an album
 BOOKMARKS_EVERY: Final = 1.0  # seconds
 
@@ -46,6 +59,8 @@ class Table(Protocol):
     async def move_cursors(self, reached: Iterable[Cursor]) -> None: ...
 
     async def move_chat(self, old: ChatId, new: ChatId) -> None: ...
+
+    async def change(self, work: Callable[[Connection], T]) -> T: ...
 
 
 class Meter(Protocol):
@@ -58,7 +73,8 @@ class Meter(Protocol):
 
 class Hearing:
     """`ours` are the authors of what comes back to us and is no news. `wake` is called when there may
-    be something new to post, `begin_anew` when a chat of ours has become another one.
+    be something new to post, `begin_anew` when a chat of ours has become another one, `failed` when
+    something could not be dealt with and was recorded as such.
     `more_to_come`: further events are known to follow. Once `stopping` is set nothing more is
     heard: it comes again at the next start.
     """
@@ -75,8 +91,13 @@ class Hearing:
         stopping: asyncio.Event,
         meter: Meter,
         more_to_come: Callable[[], bool] = lambda: False,
+        failed: Callable[[Failure], None] = lambda _failure: None,
+        clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._failed = failed
+        self._failures: set[MessageRef] = set()  # recorded ones that may be dealt with after all
+        self._clock = clock
         self._table = table
         self._intake = intake
         self._edits = edits
@@ -109,7 +130,9 @@ class Hearing:
                 await self._albums.hear(event)
             case EditedMessage(message) if self._is_heard(message):
                 await self._albums.finish_before({message.id})
-                await self._record(lambda: self._edits.edited(message))
+                await self._record(
+                    lambda: self._edits.edited(message), _concerning("an edit", [message])
+                )
                 self._wake()
             case DeletedMessages(chat_id, ids) if chat_id in {None, self._source}:
                 await self._albums.finish_before(set(ids))
@@ -139,12 +162,14 @@ class Hearing:
         # Of basic groups the ids alone are told, and no chat; no other chat shares them.
         chats = self._basic_groups if event.chat_id is None else [event.chat_id]
         for chat in chats:
-            await self._record(partial(self._edits.deleted, chat, event.ids))
+            gone = self._concerning_deleted(chat, event.ids)
+            await self._record(partial(self._edits.deleted, chat, event.ids), gone)
         self._wake()
 
     async def _take(self, messages: Sequence[IncomingMessage]) -> None:
         began = time.perf_counter()
-        decisions = await self._record(lambda: self._decide(messages)) or ()
+        concerning = _concerning("a message", messages)
+        decisions = await self._record(lambda: self._decide(messages), concerning) or ()
         for decision in decisions:
             self._meter.decided(decision, time.perf_counter() - began)
         # One that comes again may have been edited meanwhile.
@@ -162,13 +187,62 @@ class Hearing:
                 await self._edits.edited(message)
         return decisions
 
-    async def _record(self, work: Callable[[], Awaitable[T]]) -> T | None:
-        """None: it was not to be done. If that is for now only, no cursor passes it."""
+    async def _record(
+        self, work: Callable[[], Awaitable[T]], concerning: Sequence[Failure] = ()
+    ) -> T | None:
+        """None: it was not done. If that is for now only, no cursor passes it; else it is recorded
+        as what `concerning` says.
+        """
         try:
-            return await patiently(work, self._stopping)
+            result = await patiently(work, self._stopping)
         except NotRecorded:
             self.bookmarks.freeze()
             return None
+        except GivenUp as exc:
+            await self._give_up(concerning, exc)
+            return None
+        await self._settle({each.ref for each in concerning} & self._failures)
+        return result
+
+    # ── what could not be dealt with ──
+
+    def expect(self, ref: MessageRef) -> None:
+        """A recorded failure is about to be tried again: the record goes once that went well."""
+        self._failures.add(ref)
+
+    async def _give_up(self, concerning: Sequence[Failure], exc: GivenUp) -> None:
+        found = [each._replace(error=f"{each.error}: {exc}") for each in concerning]
+        record = partial(failures.record, failures=found, now=int(self._clock()))
+        try:
+            await patiently(lambda: self._table.change(record), self._stopping)
+        except NotRecorded:
+            self.bookmarks.freeze()
+            return
+        except GivenUp:
+            log.exception("a failure is not recorded", failures=[each.ref for each in found])
+        for each in found:
+            self._failures.add(each.ref)
+            self._meter.decided(HAS_FAILED, 0.0)
+            self._failed(each)
+
+    async def _settle(self, refs: Collection[MessageRef]) -> None:
+        if not refs:
+            return
+        try:
+            await self._table.change(partial(failures.settle, refs=refs))
+        except DatabaseError as exc:
+            log.warning("a failure that was made good is not forgotten", error=str(exc))
+        else:
+            self._failures.difference_update(refs)
+
+    def _concerning_deleted(self, chat: ChatId, ids: Sequence[MessageId]) -> list[Failure]:
+        now = UnixTime(int(self._clock()))  # nobody tells when they were written, or by whom
+        refs = [MessageRef(chat, each) for each in ids[:DELETIONS_NAMED]]
+        return [Failure(ref, None, now, "its deletion") for ref in refs]
+
+
+def _concerning(what: str, messages: Sequence[IncomingMessage]) -> list[Failure]:
+    return [Failure(each.ref, each.author, each.at, what) for each in messages]
 
 
 class Bookmarks:
@@ -313,13 +387,17 @@ class NotRecorded(Exception):
     """Told to stop before the tables had taken it: it is to come again."""
 
 
+class GivenUp(Exception):
+    """It fails for a reason of its own, again and again. The text is one line that tells which."""
+
+
 async def patiently(
     work: Callable[[], Awaitable[T]], stopping: asyncio.Event, *, pause: float = TABLE_RETRY
-) -> T | None:
-    """Do it, however long the tables take to answer. Raises `NotRecorded`.
+) -> T:
+    """Do it, however long the tables take to answer. Raises `NotRecorded` and `GivenUp`.
 
-    Tried at least once: what is in hand when the bot is told to stop is still recorded. None: it
-    fails for a reason of its own, again and again, and those behind it must not wait for ever.
+    Tried at least once: what is in hand when the bot is told to stop is still recorded. Given up
+    for a reason of its own only, since those behind it must not wait for ever.
     """
     tries = 0
     while True:
@@ -328,15 +406,21 @@ async def patiently(
             return await work()
         except DatabaseError as exc:
             log.warning("table does not answer, intake waits", error=str(exc), retry_in=pause)
-        except Exception:
+        except Exception as exc:
             log.exception("an event cannot be dealt with", tries=tries)
             if tries == TRIES:
-                return None
+                raise GivenUp(_in_words(exc)) from exc
         await unless(stopping, pause)
         if stopping.is_set():
             log.error("stopped before an event was recorded")
             raise NotRecorded
         pause = min(2 * pause, TABLE_RETRY_AT_MOST)
+
+
+def _in_words(exc: Exception) -> str:
+    """One line without SQL, whose parameters may be what somebody wrote."""
+    said = str(getattr(exc, "orig", None) or exc).encode("utf-8", "replace").decode()
+    return excerpt(f"{type(exc).__name__}: {said}", ERROR_MAX)
 
 
 async def unless(event: asyncio.Event, seconds: float) -> None:

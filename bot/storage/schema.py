@@ -120,6 +120,8 @@ decisions = Table(
     Column("tier", Text),
     Column("at", BigInteger, nullable=False),
     Column("recorded_at", BigInteger, nullable=False),
+    Column("error", Text),  # of what FAILED; see `storage.failures`
+    Column("again", Integer),  # 1: an operator wants it read again
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("decisions_of_signal", "signal_id"),
     Index("decisions_by_age", "at"),
@@ -156,6 +158,15 @@ orders = Table(
     Column("subject", BigInteger, nullable=False),
     Column("at", BigInteger, nullable=False),  # local clock, unix seconds
     sqlite_autoincrement=True,  # the bot asks for what is newer than the last it heard
+)
+
+# When the operators were last told of what; see `bot.alerts`.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("about", BigInteger, primary_key=True, autoincrement=False),  # a chat; 0: no chat
+    Column("told_at", BigInteger, nullable=False),  # local clock, unix seconds
 )
 
 # Single values that belong to this database, such as the key of the cache's digests.
@@ -289,4 +300,17 @@ _ORDERS: Final = (
     "ALTER TABLE decisions ADD COLUMN reply_to_message_id BIGINT",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _CATCHING_UP, _ORDERS)
+_FAILURES: Final = (
+    "ALTER TABLE decisions ADD COLUMN error TEXT",
+    "ALTER TABLE decisions ADD COLUMN again INTEGER",
+    """
+    CREATE TABLE alerts (
+        kind TEXT NOT NULL,
+        about BIGINT NOT NULL,
+        told_at BIGINT NOT NULL,
+        PRIMARY KEY (kind, about)
+    )
+    """,
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _CATCHING_UP, _ORDERS, _FAILURES)

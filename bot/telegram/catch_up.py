@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 functions: Final[Any] = raw.functions
 types: Final[Any] = raw.types
 
-EVERY: Final = 180.0  # seconds; then the difference is asked for without being told to
+EVERY: Final = 30.0  # seconds; then the difference is asked for without being told to
 RETRY, RETRY_AT_MOST = 1.0, 60.0  # seconds, doubled with each failure
 AT_ONCE: Final = 1_000  # updates in one difference
 BATCH: Final = 100  # messages in one call
@@ -80,6 +80,22 @@ class CursorTable(Protocol):
     async def recorded(self, chat_id: ChatId, *, limit: int) -> Sequence[MessageId]: ...
 
 
+class Answers(Protocol):
+    """Told how what is asked of a box goes; see `Reachability`."""
+
+    def asked(self, box: ChatId) -> None: ...
+    def answered(self, box: ChatId) -> None: ...
+    def failed(self, box: ChatId, error: BotError, pause: float) -> None: ...
+
+
+class Unheard:
+    """`Answers` that nobody listens to."""
+
+    def asked(self, box: ChatId) -> None: ...
+    def answered(self, box: ChatId) -> None: ...
+    def failed(self, box: ChatId, error: BotError, pause: float) -> None: ...
+
+
 class Queue(Protocol):
     """Where updates wait for their one reader."""
 
@@ -101,6 +117,11 @@ class Box:
     failures: int = 0  # in a row
     rest: asyncio.Task[None] | None = None  # until it is to be asked for again
     patient: bool = False  # the rest is Telegram's wish
+
+    @property
+    def resting(self) -> bool:
+        """Telegram has said when to ask again, and that may be tomorrow."""
+        return self.rest is not None and self.patient
 
     def stands_at(self, cursor: Cursor) -> None:
         _, self.pts, self.qts, self.date, self.message_id = cursor
@@ -129,9 +150,11 @@ class CatchUp:
         account: ChatId,
         chats: Iterable[ChatId],
         from_the_start: Iterable[ChatId] = (),
+        answers: Answers | None = None,
         every: float = EVERY,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._answers = answers or Unheard()
         self._connection = connection
         self._table = table
         self._queue = queue
@@ -159,7 +182,7 @@ class CatchUp:
         boxes = list(self._boxes.values())
         if any(map(is_basic_group, self._chats)):
             boxes.append(self._account)
-        return len(self._queue) > 0 or any(box.behind for box in boxes)
+        return len(self._queue) > 0 or any(box.behind and not box.resting for box in boxes)
 
     # ── what is pushed ──
 
@@ -228,7 +251,7 @@ class CatchUp:
 
     def _step(self, box: Box, pts: int, count: int) -> bool:
         """Whether this is what comes next in the box; then it has moved on."""
-        if box.behind or box.pts is None:
+        if (box.behind and not box.resting) or box.pts is None:
             box.promised = max(box.promised, pts)
             return False
         if pts - count > box.pts or len(self._queue) > QUEUE_MAX:
@@ -256,6 +279,18 @@ class CatchUp:
             box.behind = True
             self._news.set()
 
+    async def read_again(self, chat: ChatId, message_id: MessageId) -> None:
+        """Feed the message as it is now, as if it were new, or else that it is gone.
+
+        Raises `TelegramError`.
+        """
+        with translated(chat):
+            found = await self._read(chat, [message_id])
+        for message in found.messages:
+            self._queue.feed(_new(chat, message), found.users, found.chats)
+        if not found.messages:
+            self._queue.feed(_deleted(chat, [message_id]), {}, {})
+
     # ── what was missed ──
 
     async def begin(self) -> None:
@@ -269,6 +304,7 @@ class CatchUp:
                     await self._begin(box)
             except (TargetUnavailable, PostRefused) as exc:
                 log.warning("chat cannot be read", chat=box.id, error=str(exc))
+                self._answers.failed(box.id, exc, 0)
 
     async def run(self) -> None:
         """Recover whatever falls behind. Raises `LoggedOut`; every other trouble is waited out."""
@@ -308,6 +344,7 @@ class CatchUp:
         box.failures += 1
         box.patient = asked is not None
         log.warning("updates cannot be asked for yet", box=box.id, error=str(exc), retry_in=pause)
+        self._answers.failed(box.id, exc, pause)
         box.rest = asyncio.ensure_future(self._rest(box, pause))
 
     async def _rest(self, box: Box, seconds: float) -> None:
@@ -326,7 +363,9 @@ class CatchUp:
             while box.behind:
                 await self._room()
                 box.promised = 0  # what was promised before is in the answer, or was no promise
+                self._answers.asked(box.id)
                 final = await self._ask(box)
+                self._answers.answered(box.id)
                 self._queue.feed(Reached(box.cursor()), {}, {})
                 box.behind = not final or box.promised > (box.pts or 0)
         self.recovered += box.pts != before

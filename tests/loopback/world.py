@@ -153,6 +153,7 @@ class Chat:
     box: Box = field(default_factory=Box)
     messages: dict[int, "Message"] = field(default_factory=dict)
     topics: dict[int, Topic] = field(default_factory=dict)
+    deleted: bool = False  # a basic group that its creator has deleted
     migrated_to: "Chat | None" = None
     migrated_from: "Chat | None" = None
 
