@@ -39,7 +39,7 @@ from bot.operator.failed import (
     retry,
 )
 from bot.operator.flows import HELD, find_signal, overview, release, signal_of, thread, title
-from bot.operator.links import pointer
+from bot.operator.links import names_a_message, pointer
 from bot.operator.posting import pause, resume
 from bot.operator.status import Health, as_rows, status
 from bot.operator.why import in_hand, why
@@ -379,10 +379,9 @@ class AdminHandler:
     async def _retry(self, rest: str, message: IncomingMessage) -> Answer:
         if not rest or NUMBER.fullmatch(rest):
             return await self._confirm(Order("retry", int(rest) if rest else None), message.author)
-        try:
-            found = await failure_of(self._tables, self._settings, rest)
-        except UsageError as exc:
-            raise UsageError(f"{exc}; a post has a number, such as 5") from exc
+        if not names_a_message(rest):
+            raise UsageError(f"{excerpt(rest, 30)!r} is not the number of a post, such as 5")
+        found = await failure_of(self._tables, self._settings, rest)
         return await self._confirm(Order("reread", found.id), message.author)
 
     async def _pause(self, rest: str, message: IncomingMessage) -> Answer:

@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 functions: Final[Any] = raw.functions
 types: Final[Any] = raw.types
 
-EVERY: Final = 30.0  # seconds; then the difference is asked for without being told to
+EVERY: Final = 180.0  # seconds; then the difference is asked for without being told to
 RETRY, RETRY_AT_MOST = 1.0, 60.0  # seconds, doubled with each failure
 AT_ONCE: Final = 1_000  # updates in one difference
 BATCH: Final = 100  # messages in one call

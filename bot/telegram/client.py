@@ -307,10 +307,10 @@ class Telegram:
         if self._following is None:
             return None
         return Reachability(
-            self, self._following.chats, account=ChatId(me.id), readable=self._may_be_readable
+            self, self._following.chats, account=ChatId(me.id), ask=self._ask_for_news
         )
 
-    def _may_be_readable(self) -> None:
+    def _ask_for_news(self) -> None:
         if self._catch_up is not None:
             self._catch_up.lost()
 

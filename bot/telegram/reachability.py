@@ -1,8 +1,8 @@
 """Whether the followed chats can be read; if not, since when, why, and what to do about it.
 
 Nothing tells an account for certain that it was thrown out: pushes just stop. So every chat is
-looked at every `EVERY` seconds, and at once when something is pushed that may mean it. `CatchUp`
-tells besides how its own questions went, for a member may be refused, too.
+looked at every `EVERY` seconds, and at once when something is pushed that may mean it. `CatchUp` is
+had to ask for what is new as often, and tells how that went, for a member may be refused, too.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class _Questions:
 
 
 class Reachability:
-    """`account` is the box that basic groups share. `readable` is called when a chat that could not
-    be read perhaps can. `clock` is unix seconds; `every` and `slow` are seconds.
+    """`account` is the box that basic groups share. `ask` has what is new in the chats asked for.
+    `clock` is unix seconds; `every` and `slow` are seconds.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Reachability:
         chats: Iterable[ChatId],
         *,
         account: ChatId,
-        readable: Callable[[], None],
+        ask: Callable[[], None],
         every: float = EVERY,
         slow: float = SLOW,
         clock: Callable[[], float] = time.time,
@@ -82,7 +82,7 @@ class Reachability:
         self._connection = connection
         self._chats = tuple(chat for chat in chats if chat < 0)
         self._account = account
-        self._readable = readable
+        self._ask = ask
         self._every = every
         self._slow = slow
         self._clock = clock
@@ -157,6 +157,7 @@ class Reachability:
                 # What is read goes on being read, whether or not we know that we may.
                 log.exception("chats were not looked at")
             await self._rest()
+            self._ask()
 
     async def _rest(self) -> None:
         waiting = {
@@ -201,11 +202,9 @@ class Reachability:
         self._outside[chat] = (since, how)
 
     def _is_inside(self, chat: ChatId) -> None:
-        was_outside = self._outside.pop(chat, None) is not None
-        if was_outside:
+        if self._outside.pop(chat, None) is not None:
             log.info("chat can be read again", chat=chat)
-        if was_outside or self._questions[self._box_of(chat)].closed:
-            self._readable()
+            self._ask()
 
     # ── what is made of it ──
 
