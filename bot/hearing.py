@@ -74,7 +74,8 @@ class Meter(Protocol):
 class Hearing:
     """`ours` are the authors of what comes back to us and is no news. `wake` is called when there may
     be something new to post, `begin_anew` when a chat of ours has become another one, `failed` when
-    something could not be dealt with and was recorded as such.
+    something could not be dealt with and was recorded as such. `pause` is seconds before the second
+    try of an event, and `clock` unix seconds.
     `more_to_come`: further events are known to follow. Once `stopping` is set nothing more is
     heard: it comes again at the next start.
     """
@@ -92,9 +93,11 @@ class Hearing:
         meter: Meter,
         more_to_come: Callable[[], bool] = lambda: False,
         failed: Callable[[Failure], None] = lambda _failure: None,
+        pause: float = TABLE_RETRY,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._pause = pause
         self._failed = failed
         self._failures: set[MessageRef] = set()  # recorded ones that may be dealt with after all
         self._clock = clock
@@ -172,6 +175,7 @@ class Hearing:
         decisions = await self._record(lambda: self._decide(messages), concerning) or ()
         for decision in decisions:
             self._meter.decided(decision, time.perf_counter() - began)
+        await self._keep_answers(messages, decisions)
         # One that comes again may have been edited meanwhile.
         if any(each.accepted or each.outcome is Outcome.DUPLICATE for each in decisions):
             self._wake()
@@ -194,7 +198,7 @@ class Hearing:
         as what `concerning` says.
         """
         try:
-            result = await patiently(work, self._stopping)
+            result = await patiently(work, self._stopping, pause=self._pause)
         except NotRecorded:
             self.bookmarks.freeze()
             return None
@@ -207,14 +211,30 @@ class Hearing:
     # ── what could not be dealt with ──
 
     def expect(self, ref: MessageRef) -> None:
-        """A recorded failure is about to be tried again: the record goes once that went well."""
+        """It is recorded as a failure, and the record goes once it was dealt with after all."""
         self._failures.add(ref)
 
+    async def _keep_answers(
+        self, messages: Sequence[IncomingMessage], decisions: Sequence[Decision]
+    ) -> None:
+        """What answers a failure belongs to no flow yet, and does once that is made good."""
+        lost = [
+            message
+            for message, decision in zip(messages, decisions, strict=False)
+            if decision.reason is Reason.UNKNOWN_PARENT and message.reply_to in self._failures
+        ]
+        for message in lost:
+            log.warning("what a message answers could not be dealt with", message_id=message.id)
+            await self._note(_concerning("it answers what could not be dealt with", [message]))
+
     async def _give_up(self, concerning: Sequence[Failure], exc: GivenUp) -> None:
-        found = [each._replace(error=f"{each.error}: {exc}") for each in concerning]
+        await self._note([each._replace(error=f"{each.error}: {exc}") for each in concerning])
+
+    async def _note(self, found: Sequence[Failure]) -> None:
         record = partial(failures.record, failures=found, now=int(self._clock()))
+        write = partial(self._table.change, record)
         try:
-            await patiently(lambda: self._table.change(record), self._stopping)
+            await patiently(write, self._stopping, pause=self._pause)
         except NotRecorded:
             self.bookmarks.freeze()
             return
@@ -242,7 +262,13 @@ class Hearing:
 
 
 def _concerning(what: str, messages: Sequence[IncomingMessage]) -> list[Failure]:
-    return [Failure(each.ref, each.author, each.at, what) for each in messages]
+    return [Failure(each.ref, each.author, each.at, what, _in_its_chat(each)) for each in messages]
+
+
+def _in_its_chat(message: IncomingMessage) -> MessageRef | None:
+    """What it answers, if that stands in the same chat."""
+    answered = message.reply_to
+    return answered if answered is not None and answered.chat_id == message.chat_id else None
 
 
 class Bookmarks:

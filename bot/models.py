@@ -101,6 +101,7 @@ class Failure(NamedTuple):
     author: AuthorId | None
     at: UnixTime
     error: str  # one line, and nothing of what was written
+    answers: MessageRef | None = None  # None: nothing, or that is not known
 
 
 class Flow(NamedTuple):

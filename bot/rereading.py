@@ -7,6 +7,7 @@ one that a crash cut short is begun anew. Messages that were dealt with before c
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 RETRY: Final = 30.0  # seconds
+KNOWN_MAX: Final = 1_000
 
 
 class Rereading:
@@ -50,12 +52,21 @@ class Rereading:
 
     async def run(self) -> None:
         """Until cancelled. Raises `LoggedOut`; every other trouble is waited out."""
+        await self._know_all()
         while True:
             self._wanted.clear()
             if not await self._read_all():
                 await self._sleep(RETRY)
                 continue
             await self._wanted.wait()
+
+    async def _know_all(self) -> None:
+        """One that failed in an earlier run may come again, or be edited, or be answered."""
+        try:
+            for each in await self._table.ask(partial(failures.newest, at_most=KNOWN_MAX)):
+                self._expect(each.ref)
+        except DatabaseError as exc:
+            log.warning("what failed before is not known", error=str(exc))
 
     async def _read_all(self) -> bool:
         """Whether all that is wanted was read."""

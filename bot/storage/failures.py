@@ -42,6 +42,7 @@ class FailureRecord(NamedTuple):
     recorded_at: UnixTime  # when it failed last
     error: str
     again: bool  # an operator wants it read again
+    answers: MessageRef | None  # None: nothing, or that is not known
 
 
 def record(db: Connection, failures: Iterable[Failure], *, now: int) -> None:
@@ -51,6 +52,7 @@ def record(db: Connection, failures: Iterable[Failure], *, now: int) -> None:
             "source_chat_id": failure.ref.chat_id,
             "source_message_id": failure.ref.message_id,
             "source_user_id": failure.author,
+            "reply_to_message_id": failure.answers and failure.answers.message_id,
             "outcome": Outcome.IGNORED,
             "reason": Reason.FAILED,
             "at": failure.at,
@@ -93,13 +95,23 @@ def wanted(db: Connection) -> list[FailureRecord]:
 
 
 def want(db: Connection, number: int | None, *, now: int) -> list[MessageRef]:
-    """Have one read again, or all that failed; tells which."""
-    which = HAS_FAILED if number is None else and_(HAS_FAILED, decisions.c.id == number)
-    found = _found(db, which)
-    db.execute(update(decisions).where(which).values(again=1))
+    """Have one read again with those that answer it, or all that failed; tells which."""
+    found = _found(db, HAS_FAILED)
+    if number is not None:
+        found = _with_answers(found, number)
     for each in found:
+        db.execute(update(decisions).where(decisions.c.id == each.id).values(again=1))
         db.execute(insert(orders), {"kind": OrderKind.REREAD, "subject": each.id, "at": now})
     return sorted(each.ref for each in found)
+
+
+def _with_answers(found: Iterable[FailureRecord], number: int) -> list[FailureRecord]:
+    """In source order a message stands behind what it answers."""
+    wanted: dict[MessageRef, FailureRecord] = {}
+    for each in sorted(found, key=lambda each: each.ref):
+        if each.id == number or each.answers in wanted:
+            wanted[each.ref] = each
+    return list(wanted.values())
 
 
 def _is(ref: MessageRef) -> ColumnElement[bool]:
@@ -115,7 +127,7 @@ def _found(
     columns = (
         *(decisions.c.id, decisions.c.source_chat_id, decisions.c.source_message_id),
         *(decisions.c.source_user_id, decisions.c.at, decisions.c.recorded_at),
-        *(decisions.c.error, decisions.c.again),
+        *(decisions.c.error, decisions.c.again, decisions.c.reply_to_message_id),
     )
     latest = (decisions.c.recorded_at.desc(), decisions.c.id.desc())
     query = select(*columns).where(which).order_by(*latest).limit(at_most)
@@ -128,8 +140,11 @@ def _found(
             recorded_at,
             error or "",
             bool(again),
+            None if answers is None else MessageRef(ChatId(chat), MessageId(answers)),
         )
-        for number, chat, message, author, at, recorded_at, error, again in db.execute(query)
+        for number, chat, message, author, at, recorded_at, error, again, answers in db.execute(
+            query
+        )
     ]
 
 
