@@ -44,7 +44,7 @@ class Rereading:
         self._expect = expect
         self._sleep = sleep
         self._wanted = asyncio.Event()
-        self._read_already: set[tuple[int, int]] = set()  # row, and when it had failed
+        self._obeyed: set[int | None] = set()  # orders
 
     def wake(self) -> None:
         """Something is wanted."""
@@ -82,9 +82,9 @@ class Rereading:
         return True
 
     async def _read_one(self, each: FailureRecord) -> None:
-        if (each.id, each.recorded_at) in self._read_already:
+        if each.again in self._obeyed:
             return
         self._expect(each.ref)
         await self._read(each.ref)
-        self._read_already.add((each.id, each.recorded_at))
+        self._obeyed.add(each.again)
         log.info("what failed was read again", chat=each.ref.chat_id, message=each.ref.message_id)

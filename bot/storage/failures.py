@@ -41,7 +41,7 @@ class FailureRecord(NamedTuple):
     at: UnixTime
     recorded_at: UnixTime  # when it failed last
     error: str
-    again: bool  # an operator wants it read again
+    again: int | None  # the order to read it again; None: there is none
     answers: MessageRef | None  # None: nothing, or that is not known
 
 
@@ -91,7 +91,9 @@ def count(db: Connection) -> int:
 
 def wanted(db: Connection) -> list[FailureRecord]:
     """Those that an operator wants read again, the oldest message first."""
-    return sorted(_found(db, and_(HAS_FAILED, decisions.c.again == 1)), key=lambda each: each.ref)
+    return sorted(
+        _found(db, and_(HAS_FAILED, decisions.c.again.is_not(None))), key=lambda each: each.ref
+    )
 
 
 def want(db: Connection, number: int | None, *, now: int) -> list[MessageRef]:
@@ -100,8 +102,9 @@ def want(db: Connection, number: int | None, *, now: int) -> list[MessageRef]:
     if number is not None:
         found = _with_answers(found, number)
     for each in found:
-        db.execute(update(decisions).where(decisions.c.id == each.id).values(again=1))
-        db.execute(insert(orders), {"kind": OrderKind.REREAD, "subject": each.id, "at": now})
+        order = {"kind": OrderKind.REREAD, "subject": each.id, "at": now}
+        (number,) = db.execute(insert(orders).values(order)).inserted_primary_key or (0,)
+        db.execute(update(decisions).where(decisions.c.id == each.id).values(again=number))
     return sorted(each.ref for each in found)
 
 
@@ -139,7 +142,7 @@ def _found(
             at,
             recorded_at,
             error or "",
-            bool(again),
+            again,
             None if answers is None else MessageRef(ChatId(chat), MessageId(answers)),
         )
         for number, chat, message, author, at, recorded_at, error, again, answers in db.execute(

@@ -121,7 +121,7 @@ decisions = Table(
     Column("at", BigInteger, nullable=False),
     Column("recorded_at", BigInteger, nullable=False),
     Column("error", Text),  # of what FAILED; see `storage.failures`
-    Column("again", Integer),  # 1: an operator wants it read again
+    Column("again", Integer),  # the order to read it again; NULL: there is none
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("decisions_of_signal", "signal_id"),
     Index("decisions_by_age", "at"),
