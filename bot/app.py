@@ -19,6 +19,7 @@ from bot.intake import Intake
 from bot.lock import locked
 from bot.models import UnixTime
 from bot.orders import Orders
+from bot.presence import Presence
 from bot.signals import Markers
 from bot.state.flow_disk import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
@@ -27,6 +28,7 @@ from bot.storage.store import REFUSALS_KEPT, SignalStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from pathlib import Path
 
     from bot.config import Settings
     from bot.models import ChatId
@@ -43,6 +45,7 @@ class Core(NamedTuple):
     orders: Orders
     moved: Mapping[ChatId, ChatId]  # basic groups that became supergroups, old id to new
     targets: tuple[ChatId, ...]  # as they are now
+    presence: Presence  # of the files that must not go
 
     def now(self, chat: ChatId) -> ChatId:
         """What has become of a chat."""
@@ -82,7 +85,8 @@ async def open_core(
                 )
                 orders = Orders(store, flows)
                 await orders.begin()
-                yield Core(store, flows, intake, edits, parents, orders, moved, targets)
+                presence = Presence(_what_must_stay(settings))
+                yield Core(store, flows, intake, edits, parents, orders, moved, targets, presence)
         finally:
             await store.close()
 
@@ -122,6 +126,13 @@ async def _flows(
 
 async def forget_old_refusals(core: Core) -> None:
     await core.store.prune_decisions(before=UnixTime(int(time.time()) - REFUSALS_KEPT))
+
+
+def _what_must_stay(settings: Settings) -> list[Path]:
+    """All but the flow cache, which is made anew; the lock, since another bot could take another."""
+    directory, database = settings.data_dir, settings.database
+    beside = [database.with_name(f"{database.name}{more}") for more in ("-wal", "-shm")]
+    return [directory, database.parent, database, *beside, directory / "lock"]
 
 
 def _keep_private(settings: Settings) -> None:

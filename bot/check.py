@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.config import refuse_readable
-from bot.errors import BotError, SettingsError, TelegramError
+from bot.errors import BotError, SettingsError, TargetUnavailable, TelegramError
 from bot.live import require, telegram_of
 from bot.models import AfterTtl
 from bot.signals import Markers
@@ -108,6 +108,8 @@ async def of_source(telegram: Telegram, chat_id: ChatId) -> Finding:
     chat = await _look(telegram, chat_id, "SOURCE_CHAT_ID")
     if isinstance(chat, Finding):
         return chat
+    if chat.outside is not None:
+        return _not_there(chat)
     if chat.can_read:
         return Finding(Verdict.OK, f"reads {named(chat)}")
     if chat.can_read is None:
@@ -123,6 +125,8 @@ async def of_target(telegram: Telegram, chat_id: ChatId) -> Finding:
     chat = await _look(telegram, chat_id, "TARGET_CHAT_ID")
     if isinstance(chat, Finding):
         return chat
+    if chat.outside is not None:
+        return _not_there(chat)
     if chat.can_post:
         return Finding(Verdict.OK, f"posts to {named(chat)}")
     if chat.can_post is None:
@@ -132,9 +136,22 @@ async def of_target(telegram: Telegram, chat_id: ChatId) -> Finding:
     )
 
 
+def _not_there(chat: ChatInfo) -> Finding:
+    return Finding(
+        Verdict.FAILURE,
+        f"not a member any more of {named(chat)} ({chat.outside}): add the account there again",
+    )
+
+
 async def _look(telegram: Telegram, chat_id: ChatId, setting: str) -> ChatInfo | Finding:
     try:
         return await telegram.resolve(chat_id)
+    except TargetUnavailable as exc:
+        hint = (
+            "it is no member there, or not a member any more: "
+            f"is {setting} right, and has the account been added there?"
+        )
+        return Finding(Verdict.FAILURE, f"{chat_id}: {exc}; {hint}")
     except TelegramError as exc:
         hint = f"is {setting} right, and has the account been added there?"
         return Finding(Verdict.FAILURE, f"{chat_id}: {exc}; {hint}")

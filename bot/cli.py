@@ -340,19 +340,26 @@ def release(signal: Annotated[str, typer.Argument(metavar="SIGNAL", help=A_SIGNA
     typer.echo(asyncio.run(order()))
 
 
-@app.command()
+@app.command(context_settings=LINKS)
 def retry(
-    post: Annotated[
-        int | None, typer.Argument(metavar="[POST]", help="One post, by its number; else all.")
+    which: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[POST|MESSAGE]",
+            help="One post by its number, or a message by a link or chat:message; else all.",
+        ),
     ] = None,
 ) -> None:
-    """Put posts that Telegram refused back in line. A running bot tries them within a second."""
+    """Put posts that Telegram refused back in line, and read again what could not be dealt with.
+
+    A running bot does so within a second.
+    """
     from bot.app import open_tables
-    from bot.operator.failed import put_back
+    from bot.operator.failed import retry as again
 
     async def order() -> str:
         async with open_tables(settings, read_only=False) as tables:
-            return await put_back(tables, post)
+            return await again(tables, settings, which)
 
     settings = _settings({})
     typer.echo(asyncio.run(order()))

@@ -22,6 +22,7 @@ BotError                    one line for the operator, no traceback; `exit_code`
 └── DatabaseError           the table does not answer
     ├── DatabaseUnavailable locked, full, read-only: try again later
     └── DatabaseUnusable    not ours, damaged, or written by a newer version: an operator's task
+        └── DataGone        deleted, moved or replaced under us: end, before more goes nowhere
 """
 
 from __future__ import annotations
@@ -145,4 +146,8 @@ class DatabaseUnavailable(DatabaseError):
 
 
 class DatabaseUnusable(DatabaseError):
+    pass
+
+
+class DataGone(DatabaseUnusable):
     pass

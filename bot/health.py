@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from bot.errors import DatabaseError, SettingsError
+from bot.models import Backlog
+from bot.operator.wording import duration
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from aiohttp import web
 
     from bot.metrics import Metrics
-    from bot.models import Backlog
+    from bot.models import ChatId, UnreadableChat
+    from bot.places import Places
 
 TABLE_PATIENCE: Final = 2.0  # seconds
-STALLED: Final = 300.0  # seconds in which the relay got nothing done although posts wait
 FRESH: Final = {"Cache-Control": "no-store"}
 
 
@@ -50,13 +52,25 @@ class Bot(Protocol):
     def gaps_recovered(self) -> int:
         """Since the connection was made."""
 
-    async def backlog(self) -> Backlog:
-        """Asks the table. Raises `DatabaseError`."""
+    def unreadable(self) -> list[UnreadableChat]:
+        """The followed chats that cannot be read."""
+
+    async def backlogs(self) -> Mapping[ChatId, Backlog]:
+        """Of every place. Asks the table. Raises `DatabaseError`."""
 
 
 class Report(NamedTuple):
     reasons: list[str]  # why it is not well; empty: it is
-    backlog: Backlog | None  # None: the table does not answer
+    backlogs: Mapping[ChatId, Backlog] | None  # of every place; None: the table does not answer
+
+    @property
+    def backlog(self) -> Backlog | None:
+        """Of all places together."""
+        if self.backlogs is None:
+            return None
+        each = self.backlogs.values()
+        oldest = [backlog.oldest for backlog in each if backlog.oldest is not None]
+        return Backlog(sum(backlog.pending for backlog in each), min(oldest, default=None))
 
 
 class Health:
@@ -66,17 +80,19 @@ class Health:
         self,
         bot: Bot,
         metrics: Metrics,
+        places: Places,
         *,
         clock: Callable[[], float] = time.time,
         table_patience: float = TABLE_PATIENCE,
     ) -> None:
         self._bot = bot
         self._metrics = metrics
+        self._places = places
         self._clock = clock
         self._table_patience = table_patience
 
     async def healthz(self, _request: web.Request) -> web.Response:
-        """200 if the bot is connected, the table answers and the relay moves; else 503."""
+        """200 if the bot is connected, reads, its table answers and every place moves; else 503."""
         from aiohttp import web  # noqa: PLC0415  # much to load, and `facts` does without it
 
         facts = await self.facts()
@@ -94,6 +110,7 @@ class Health:
             cache_disabled=self._bot.cache_disabled,
             gaps_recovered=self._bot.gaps_recovered,
             paused=self._bot.paused_at is not None,
+            unreadable=len(self._bot.unreadable()),
         )
         return web.Response(body=text, headers={**FRESH, "Content-Type": CONTENT_TYPE_LATEST})
 
@@ -101,26 +118,18 @@ class Health:
         reasons = []
         if self._bot.connected_since is None:
             reasons.append("not connected to Telegram")
-        backlog = None
+        reasons += [in_words(each, self._clock()) for each in self._bot.unreadable()]
+        backlogs = None
         try:
             async with asyncio.timeout(self._table_patience):
-                backlog = await self._bot.backlog()
+                backlogs = await self._bot.backlogs()
         except DatabaseError as exc:
             reasons.append(f"the table does not answer: {exc}")
         except TimeoutError:
             reasons.append(f"the table does not answer within {self._table_patience:g} s")
-        if backlog is not None and self._bot.paused_at is None:
-            reasons += self._stalled(backlog)
-        return Report(reasons, backlog)
-
-    def _stalled(self, backlog: Backlog) -> Iterator[str]:
-        """A post may wait for long behind others, or the relay may rest; not both for so long."""
-        now = self._clock()
-        waited = now - (now if backlog.oldest is None else backlog.oldest)
-        rested = now - self._metrics.moved_at
-        if min(waited, rested) > STALLED:
-            minutes = int(rested // 60)
-            yield f"the relay got nothing done for {minutes} min, posts that wait: {backlog.pending}"
+        if backlogs is not None and self._bot.paused_at is None:
+            reasons += self._places.stalled(backlogs)
+        return Report(reasons, backlogs)
 
     async def facts(self) -> dict[str, Any]:
         """What `/healthz` says. Dates are unix seconds; None is what is not known."""
@@ -135,12 +144,22 @@ class Health:
             "last_update_at": metrics.heard_at,
             "relay_moved_at": metrics.moved_at,
             "paused_at": self._bot.paused_at,
+            "unreadable": [each._asdict() for each in self._bot.unreadable()],
+            "places": self._places.facts(report.backlogs or {}),
             "pending_posts": backlog and backlog.pending,
             "oldest_pending_at": backlog and backlog.oldest,
             "flows_in_memory": self._bot.flows_in_memory,
             "cache_disabled": self._bot.cache_disabled,
             "tier_hits": {tier.value: number for tier, number in metrics.hits.items()},
         }
+
+
+def in_words(chat: UnreadableChat, now: float) -> str:
+    since = duration(now - chat.since)
+    when = ""
+    if chat.again_at is not None and chat.again_at > now:
+        when = f" (tried again in {duration(chat.again_at - now)})"
+    return f"source {chat.chat} cannot be read for {since}: {chat.error}{when}; {chat.advice}"
 
 
 @asynccontextmanager

@@ -15,32 +15,44 @@ import structlog
 
 from bot.errors import DatabaseError, TelegramError
 from bot.models import (
+    Decision,
     DeletedMessages,
     EditedMessage,
+    Failure,
     IncomingMessage,
+    MessageRef,
     MigratedChat,
     Outcome,
     Reached,
     Reason,
+    UnixTime,
     UnreadableMessage,
     is_basic_group,
 )
+from bot.operator.wording import excerpt
+from bot.storage import failures
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
     from collections.abc import Set as AbstractSet
     from datetime import timedelta
 
+    from sqlalchemy import Connection
+
     from bot.handlers.edit_handler import EditHandler
     from bot.intake import Intake
-    from bot.models import AuthorId, ChatId, Cursor, Decision, Event, MessageId, Route
+    from bot.models import AuthorId, ChatId, Cursor, Event, MessageId, Route
 
 log = structlog.get_logger(__name__)
+
+HAS_FAILED: Final = Decision(Outcome.IGNORED, Reason.FAILED)
 
 T = TypeVar("T")
 
 TABLE_RETRY, TABLE_RETRY_AT_MOST = 1.0, 30.0  # seconds
 TRIES: Final = 5  # of an event that fails by itself
+ERROR_MAX: Final = 200  # characters of an error that are kept
+DELETIONS_NAMED: Final = 100  # of one event, where it fails
 ALBUM_SILENCE: Final = 0.3  # seconds after a part of an album
 BOOKMARKS_EVERY: Final = 1.0  # seconds
 
@@ -51,6 +63,8 @@ class Table(Protocol):
     async def move_chat(self, old: ChatId, new: ChatId) -> None: ...
 
     async def add_unreadable(self, message: UnreadableMessage) -> Decision: ...
+
+    async def change(self, work: Callable[[Connection], T]) -> T: ...
 
 
 class Meter(Protocol):
@@ -63,8 +77,10 @@ class Meter(Protocol):
 
 class Hearing:
     """`ours` are the authors of what comes back to us and is no news. `wake` is called when there may
-    be something new to post, `begin_anew` when a chat of ours has become another one.
-    `unreadable` is told of what was passed over. `more_to_come`: further events are known to follow. Once `stopping` is set nothing more is
+    be something new to post, `begin_anew` when a chat of ours has become another one, `failed` when
+    something could not be dealt with and was recorded as such, `unreadable` when something was
+    passed over. `pause` is seconds before the second try of an event, and `clock` unix seconds.
+    `more_to_come`: further events are known to follow. Once `stopping` is set nothing more is
     heard: it comes again at the next start.
     """
 
@@ -80,9 +96,16 @@ class Hearing:
         stopping: asyncio.Event,
         meter: Meter,
         more_to_come: Callable[[], bool] = lambda: False,
+        failed: Callable[[Failure], None] = lambda _failure: None,
         unreadable: Callable[[UnreadableMessage], None] = lambda _message: None,
+        pause: float = TABLE_RETRY,
+        clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._pause = pause
+        self._failed = failed
+        self._failures: set[MessageRef] = set()  # recorded ones that may be dealt with after all
+        self._clock = clock
         self._unreadable = unreadable
         self._table = table
         self._intake = intake
@@ -116,7 +139,9 @@ class Hearing:
                 await self._albums.hear(event)
             case EditedMessage(message) if self._is_heard(message):
                 await self._albums.finish_before({message.id})
-                await self._record(lambda: self._edits.edited(message))
+                await self._record(
+                    lambda: self._edits.edited(message), _concerning("an edit", [message])
+                )
                 self._wake()
             case DeletedMessages(chat_id, ids) if chat_id in {None, self._source}:
                 await self._albums.finish_before(set(ids))
@@ -148,7 +173,8 @@ class Hearing:
         # Of basic groups the ids alone are told, and no chat; no other chat shares them.
         chats = self._basic_groups if event.chat_id is None else [event.chat_id]
         for chat in chats:
-            await self._record(partial(self._edits.deleted, chat, event.ids))
+            gone = self._concerning_deleted(chat, event.ids)
+            await self._record(partial(self._edits.deleted, chat, event.ids), gone)
         self._wake()
 
     async def _pass_over(self, message: UnreadableMessage) -> None:
@@ -169,9 +195,11 @@ class Hearing:
 
     async def _take(self, messages: Sequence[IncomingMessage]) -> None:
         began = time.perf_counter()
-        decisions = await self._record(lambda: self._decide(messages)) or ()
+        concerning = _concerning("a message", messages)
+        decisions = await self._record(lambda: self._decide(messages), concerning) or ()
         for decision in decisions:
             self._meter.decided(decision, time.perf_counter() - began)
+        await self._keep_answers(messages, decisions)
         # One that comes again may have been edited meanwhile.
         if any(each.accepted or each.outcome is Outcome.DUPLICATE for each in decisions):
             self._wake()
@@ -187,13 +215,84 @@ class Hearing:
                 await self._edits.edited(message)
         return decisions
 
-    async def _record(self, work: Callable[[], Awaitable[T]]) -> T | None:
-        """None: it was not to be done. If that is for now only, no cursor passes it."""
+    async def _record(
+        self, work: Callable[[], Awaitable[T]], concerning: Sequence[Failure] = ()
+    ) -> T | None:
+        """None: it was not done. If that is for now only, no cursor passes it; else it is recorded
+        as what `concerning` says.
+        """
         try:
-            return await patiently(work, self._stopping)
+            result = await patiently(work, self._stopping, pause=self._pause)
         except NotRecorded:
             self.bookmarks.freeze()
             return None
+        except GivenUp as exc:
+            await self._give_up(concerning, exc)
+            return None
+        await self._settle({each.ref for each in concerning} & self._failures)
+        return result
+
+    # ── what could not be dealt with ──
+
+    def expect(self, ref: MessageRef) -> None:
+        """It is recorded as a failure, and the record goes once it was dealt with after all."""
+        self._failures.add(ref)
+
+    async def _keep_answers(
+        self, messages: Sequence[IncomingMessage], decisions: Sequence[Decision]
+    ) -> None:
+        """What answers a failure belongs to no flow yet, and does once that is made good."""
+        lost = [
+            message
+            for message, decision in zip(messages, decisions, strict=False)
+            if decision.reason is Reason.UNKNOWN_PARENT and message.reply_to in self._failures
+        ]
+        for message in lost:
+            log.warning("what a message answers could not be dealt with", message_id=message.id)
+            await self._note(_concerning("it answers what could not be dealt with", [message]))
+
+    async def _give_up(self, concerning: Sequence[Failure], exc: GivenUp) -> None:
+        await self._note([each._replace(error=f"{each.error}: {exc}") for each in concerning])
+
+    async def _note(self, found: Sequence[Failure]) -> None:
+        record = partial(failures.record, failures=found, now=int(self._clock()))
+        write = partial(self._table.change, record)
+        try:
+            await patiently(write, self._stopping, pause=self._pause)
+        except NotRecorded:
+            self.bookmarks.freeze()
+            return
+        except GivenUp:
+            log.exception("a failure is not recorded", failures=[each.ref for each in found])
+        for each in found:
+            self._failures.add(each.ref)
+            self._meter.decided(HAS_FAILED, 0.0)
+            self._failed(each)
+
+    async def _settle(self, refs: Collection[MessageRef]) -> None:
+        if not refs:
+            return
+        try:
+            await self._table.change(partial(failures.settle, refs=refs))
+        except DatabaseError as exc:
+            log.warning("a failure that was made good is not forgotten", error=str(exc))
+        else:
+            self._failures.difference_update(refs)
+
+    def _concerning_deleted(self, chat: ChatId, ids: Sequence[MessageId]) -> list[Failure]:
+        now = UnixTime(int(self._clock()))  # nobody tells when they were written, or by whom
+        refs = [MessageRef(chat, each) for each in ids[:DELETIONS_NAMED]]
+        return [Failure(ref, None, now, "its deletion") for ref in refs]
+
+
+def _concerning(what: str, messages: Sequence[IncomingMessage]) -> list[Failure]:
+    return [Failure(each.ref, each.author, each.at, what, _in_its_chat(each)) for each in messages]
+
+
+def _in_its_chat(message: IncomingMessage) -> MessageRef | None:
+    """What it answers, if that stands in the same chat."""
+    answered = message.reply_to
+    return answered if answered is not None and answered.chat_id == message.chat_id else None
 
 
 class Bookmarks:
@@ -338,13 +437,17 @@ class NotRecorded(Exception):
     """Told to stop before the tables had taken it: it is to come again."""
 
 
+class GivenUp(Exception):
+    """It fails for a reason of its own, again and again. The text is one line that tells which."""
+
+
 async def patiently(
     work: Callable[[], Awaitable[T]], stopping: asyncio.Event, *, pause: float = TABLE_RETRY
-) -> T | None:
-    """Do it, however long the tables, or Telegram, take to answer. Raises `NotRecorded`.
+) -> T:
+    """Do it, however long the tables, or Telegram, take to answer. Raises `NotRecorded`, `GivenUp`.
 
-    Tried at least once: what is in hand when the bot is told to stop is still recorded. None: it
-    fails for a reason of its own, again and again, and those behind it must not wait for ever.
+    Tried at least once: what is in hand when the bot is told to stop is still recorded. Given up
+    for a reason of its own only, since those behind it must not wait for ever.
     """
     tries = 0
     while True:
@@ -357,10 +460,10 @@ async def patiently(
             # It was asked about a parent. Without an answer the reply would be decided wrongly.
             pause = max(pause, _wished(exc))
             log.warning("Telegram does not answer, intake waits", error=str(exc), retry_in=pause)
-        except Exception:
+        except Exception as exc:
             log.exception("an event cannot be dealt with", tries=tries)
             if tries == TRIES:
-                return None
+                raise GivenUp(_in_words(exc)) from exc
         await unless(stopping, pause)
         if stopping.is_set():
             log.error("stopped before an event was recorded")
@@ -372,6 +475,12 @@ def _wished(exc: TelegramError) -> float:
     """The seconds that Telegram wants us to wait; 0: it does not say."""
     after: timedelta | None = getattr(exc, "after", None)
     return 0.0 if after is None else after.total_seconds()
+
+
+def _in_words(exc: Exception) -> str:
+    """One line without SQL, whose parameters may be what somebody wrote."""
+    said = str(getattr(exc, "orig", None) or exc).encode("utf-8", "replace").decode()
+    return excerpt(f"{type(exc).__name__}: {said}", ERROR_MAX)
 
 
 async def unless(event: asyncio.Event, seconds: float) -> None:

@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 import structlog
@@ -31,8 +30,10 @@ from bot.models import (
     IncomingMessage,
     Route,
 )
+from bot.places import Places
 from bot.relay import Relay
-from bot.storage import records
+from bot.rereading import Rereading
+from bot.supervision import Facts, ToldTable
 from bot.telegram.admin import AdminChat
 from bot.telegram.client import Following, Telegram
 from bot.telegram.existing import ExistingMessages
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bot.config import Settings
-    from bot.models import Backlog, ChatId, Event, UnreadableMessage
+    from bot.models import ChatId, Event, Failure, UnreadableMessage
     from bot.telegram.client import Me
     from bot.worker import Watch
 
@@ -208,6 +209,7 @@ class Live:
             stopping=self._stopping,
             more_to_come=lambda: self._telegram.more_to_come,
             unreadable=self._tell_of_unreadable,
+            failed=self._has_failed,
             meter=self._metrics,
         )
         self._telegram = telegram_of(
@@ -223,14 +225,16 @@ class Live:
         )
         core.parents.ask(ExistingMessages(self._telegram))
         self._facts = Facts(self._telegram, core)
-        self._health = Health(self._facts, self._metrics)
+        self._places = Places(core.targets)
+        self._health = Health(self._facts, self._metrics, self._places)
         self._watches: list[Watch] = [self._metrics]
+        self._rereading = Rereading(core.store, self._telegram.read_again, self._hearing.expect)
         self._relays = [
             Relay(
                 core.store,
                 self._telegram.sender,
                 target,
-                watch=Watches(self._watches),
+                watch=Watches(self._watches, self._places[target]),
                 mentions=settings.relay_mentions,
             )
             for target in core.targets
@@ -270,7 +274,10 @@ class Live:
         async with open_tables(settings, read_only=False, in_loop=False) as tables:
             chat = AdminChat(self._telegram)
             orders = AdminHandler(tables, settings, chat, facts=self._health.facts)
-            alerts = Alerts(orders.tell, self._facts, silence=settings.alert_silence_hours)
+            alerts = Alerts(
+                orders.tell, self._facts, ToldTable(tables), silence=settings.alert_silence_hours
+            )
+            await alerts.begin()
             self._admins = Admins(orders, alerts)
             self._watches.append(alerts)
             yield
@@ -303,8 +310,10 @@ class Live:
                     asyncio.create_task(self._telegram.listen()),
                     asyncio.create_task(self._hearing.bookmarks.run()),
                     asyncio.create_task(self._core.orders.run(self)),
+                    asyncio.create_task(self._rereading.run()),
                     asyncio.create_task(self._metrics.measure_lag()),
                     asyncio.create_task(look_for_damage(self._core.store)),
+                    asyncio.create_task(self._core.presence.watch()),
                 ]
                 if self._admins is not None:
                     hearing += self._admins.tasks()
@@ -334,9 +343,16 @@ class Live:
             relay.pause()
 
     def resume(self) -> None:
-        self._metrics.resumed()
+        self._places.resumed()
         for relay in self._relays:
             relay.resume()
+
+    def reread(self) -> None:
+        self._rereading.wake()
+
+    def _has_failed(self, failure: Failure) -> None:
+        if self._admins is not None:
+            self._admins.alerts.event_failed(failure.ref, failure.error)
 
     def _begin_anew(self) -> None:
         self._again = not self._signalled
@@ -449,37 +465,6 @@ class Admins(NamedTuple):
             if isinstance(lost, LoggedOut) and not (renewing and isinstance(lost, VoidLogin)):
                 self.alerts.login_lost(lost)
                 await self.alerts.last_words()
-
-
-class Facts:
-    """What `Health` asks of the running bot."""
-
-    def __init__(self, telegram: Telegram, core: Core) -> None:
-        self._telegram = telegram
-        self._core = core
-
-    @property
-    def connected_since(self) -> float | None:
-        return self._telegram.connected_since
-
-    @property
-    def gaps_recovered(self) -> int:
-        return self._telegram.gaps_recovered
-
-    @property
-    def flows_in_memory(self) -> int:
-        return self._core.flows.in_memory
-
-    @property
-    def cache_disabled(self) -> bool:
-        return self._core.flows.without_disk
-
-    @property
-    def paused_at(self) -> float | None:
-        return self._core.orders.paused_at
-
-    async def backlog(self) -> Backlog:
-        return await self._core.store.ask(partial(records.backlog, targets=self._core.targets))
 
 
 class Searchable(Protocol):

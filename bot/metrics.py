@@ -87,6 +87,7 @@ class Metrics:
         self._heard = gauge("last_update_timestamp_seconds", "When Telegram last told us anything.")
         self._flows = gauge("memory_flows", "Flows in memory.")
         self._paused = gauge("paused", "1: an operator has had the relay post nothing.")
+        self._unreadable = gauge("unreadable_sources", "Followed chats that cannot be read.")
         self._cache_disabled = gauge("cache_disabled", "1: the bot goes on without the disk cache.")
 
     # ── what happens ──
@@ -110,10 +111,6 @@ class Metrics:
         self._posts.labels(DONE[post.state]).inc()
         if post.state is PostState.PENDING and post.part == 0:
             self._post_seconds.observe(max(0.0, self.moved_at - post.recorded_at))
-
-    def resumed(self) -> None:
-        """After a pause, in which there was nothing for it to do."""
-        self.moved_at = self._clock()
 
     def delayed(self, error: Exception, wait: timedelta) -> None:
         if isinstance(error, RetryLater) and error.after is not None:
@@ -139,6 +136,7 @@ class Metrics:
         cache_disabled: bool,
         gaps_recovered: int,
         paused: bool,
+        unreadable: int,
     ) -> bytes:
         """The text of `/metrics`. `backlog` None: the table does not answer.
 
@@ -153,6 +151,7 @@ class Metrics:
         self._flows.set(flows)
         self._cache_disabled.set(cache_disabled)
         self._paused.set(paused)
+        self._unreadable.set(unreadable)
         begun_anew = gaps_recovered < self._gaps_seen
         self._gaps.inc(gaps_recovered - (0 if begun_anew else self._gaps_seen))
         self._gaps_seen = gaps_recovered

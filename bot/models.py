@@ -76,6 +76,7 @@ class Reason(StrEnum):
     RELEASED = "released"
     ALREADY_RECORDED = "already_recorded"
     UNREADABLE = "unreadable"
+    FAILED = "failed"  # it could not be dealt with; see `Failure`
 
 
 class Tier(StrEnum):
@@ -103,6 +104,16 @@ class MessageRef(NamedTuple):
 
     chat_id: ChatId
     message_id: MessageId
+
+
+class Failure(NamedTuple):
+    """Something that happened to a message and could not be dealt with, for no fault of the table."""
+
+    ref: MessageRef
+    author: AuthorId | None
+    at: UnixTime
+    error: str  # one line, and nothing of what was written
+    answers: MessageRef | None = None  # None: nothing, or that is not known
 
 
 class Flow(NamedTuple):
@@ -278,6 +289,7 @@ class OrderKind(StrEnum):
 
     RELEASE = "release"  # end the flow of signal `subject`
     RETRY = "retry"  # post `subject` again that Telegram refused
+    REREAD = "reread"  # deal again with what failed; `subject` is its row in `decisions`
     PAUSE = "pause"  # post nothing; `subject` is 0, as it is of the next
     RESUME = "resume"
 
@@ -384,6 +396,17 @@ class Post:
     def in_doubt(self) -> bool:
         """A send was begun, and how it ended is not known."""
         return self.target_message_id is None and self.sent_version is not None
+
+
+class UnreadableChat(NamedTuple):
+    """A followed chat that cannot be read, or of which what was promised does not come."""
+
+    chat: ChatId
+    since: float  # unix seconds, local clock
+    error: str  # one line
+    advice: str  # what the operator can do about it
+    again_at: float | None  # when it is tried again; None: it is being tried, or on no schedule
+    lost: bool = False  # Telegram keeps nothing for us of what is said there meanwhile
 
 
 class Backlog(NamedTuple):

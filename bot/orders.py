@@ -49,6 +49,9 @@ class Posting(Protocol):
 
     def resume(self) -> None: ...
 
+    def reread(self) -> None:
+        """Something that failed is to be read again."""
+
 
 class Orders:
     """`begin` before the first message is decided, then `run` beside the others."""
@@ -104,5 +107,7 @@ class Orders:
             case OrderKind.RESUME:
                 self.paused_at = None
                 posting.resume()
+            case OrderKind.REREAD:
+                posting.reread()
             case _:
                 posting.wake()

@@ -91,25 +91,26 @@ class Unwatched:
 
 
 class Watches:
-    """Several that are told what becomes of posts."""
+    """Several that are told what becomes of posts: `own` of this target, `shared` of all targets."""
 
-    def __init__(self, watches: Iterable[Watch]) -> None:
-        self._watches = watches
+    def __init__(self, shared: Iterable[Watch], *own: Watch) -> None:
+        self._shared = shared  # others may join while it runs
+        self._own = own
 
     def done(self, post: Post) -> None:
-        for watch in self._watches:
+        for watch in (*self._own, *self._shared):
             watch.done(post)
 
     def delayed(self, error: Exception, wait: timedelta) -> None:
-        for watch in self._watches:
+        for watch in (*self._own, *self._shared):
             watch.delayed(error, wait)
 
     def failed(self, post: Post) -> None:
-        for watch in self._watches:
+        for watch in (*self._own, *self._shared):
             watch.failed(post)
 
     def set_aside(self, post: Post) -> None:
-        for watch in self._watches:
+        for watch in (*self._own, *self._shared):
             watch.set_aside(post)
 
 

@@ -8,25 +8,46 @@ from types import SimpleNamespace
 
 import pytest
 
-from bot.alerts import AT_MOST_EVERY, LOOK_EVERY, Alerts
-from bot.errors import LoggedOut, RetryLater, TargetUnavailable
-from bot.models import PostState
-from tests.people import NOON, TARGET
+from bot.alerts import Alerts
+from bot.errors import DatabaseUnavailable, LoggedOut, RetryLater, TargetUnavailable
+from bot.models import ChatId, MessageId, MessageRef, PostState, UnreadableChat
+from bot.supervision import ToldTable
+from tests.people import GROUP, NOON, TARGET
 from tests.test_relay import post
 
 HOUR = 3600
+OTHER = ChatId(TARGET - 1)
+SMALL_GROUP = ChatId(-5_000_001)
 WAIT = timedelta(minutes=10)
+
+
+class Forgetful:
+    """A table that does not answer: alerts are told all the same."""
+
+    async def told(self):
+        raise DatabaseUnavailable("database is locked")
+
+    async def tell_of(self, kind, about, at):
+        raise DatabaseUnavailable("database is locked")
 
 
 class Watch:
     """The alerts of a bot, and what its operators have read of them."""
 
-    def __init__(self, *, silence=timedelta(hours=24)):
-        self.now = NOON
-        self.bot = SimpleNamespace(cache_disabled=False)
+    def __init__(self, *, silence=timedelta(hours=24), told=None, now=NOON):
+        self.now = now
+        self.sources = []
+        self.bot = SimpleNamespace(
+            cache_disabled=False, connected_since=NOON, unreadable=lambda: self.sources
+        )
         self.read = []
         self.alerts = Alerts(
-            self._tell, self.bot, silence=silence, clock=lambda: self.now, sleep=self._sleep
+            self._tell,
+            self.bot,
+            told or Forgetful(),
+            silence=silence,
+            clock=lambda: self.now,
+            sleep=self._sleep,
         )
         self.looks = []
 
@@ -54,7 +75,7 @@ async def test_a_target_that_takes_nothing_is_told_once_an_hour(watch):
     for _ in range(3):
         watch.alerts.delayed(TargetUnavailable("refused: 400 CHANNEL_PRIVATE", TARGET), WAIT)
     (first,) = await watch.after()
-    watch.now += AT_MOST_EVERY - 1
+    watch.now += 3599
     watch.alerts.delayed(TargetUnavailable("refused", TARGET), WAIT)
     assert await watch.after() == [first]
     watch.now += 1
@@ -75,6 +96,119 @@ async def test_each_kind_has_an_hour_of_its_own(watch):
     watch.bot.cache_disabled = True
 
     assert len(await watch.after()) == 3
+
+
+async def test_two_targets_have_an_hour_each(watch):
+    for target in (TARGET, OTHER, TARGET):
+        watch.alerts.delayed(TargetUnavailable("refused", target), WAIT)
+
+    assert [text.split()[1] for text in await watch.after()] == [str(TARGET), str(OTHER)]
+
+
+# ── over restarts ──
+
+
+async def test_a_bot_that_starts_again_does_not_repeat_itself_within_the_hour(store):
+    """Nor is a new trouble kept back because of an old one."""
+    first = Watch(told=ToldTable(store))
+    first.alerts.delayed(TargetUnavailable("refused", TARGET), WAIT)
+    assert len(await first.after()) == 1
+
+    second = Watch(told=ToldTable(store), now=NOON + 1800)
+    await second.alerts.begin()
+    second.alerts.delayed(TargetUnavailable("refused", TARGET), WAIT)
+    second.alerts.delayed(TargetUnavailable("refused", OTHER), WAIT)
+    assert [text.split()[1] for text in await second.after()] == [str(OTHER)]
+    second.alerts.delayed(TargetUnavailable("refused", TARGET), WAIT)
+    second.now += 1800
+    second.alerts.delayed(TargetUnavailable("refused", TARGET), WAIT)
+    told = await second.after()
+    assert told[-1].startswith(f"Target {TARGET}")
+    assert told[-1].endswith("It is one of 3 such since the last alert.")
+
+
+@pytest.mark.parametrize("years", [1, 30])
+async def test_a_clock_that_was_fast_keeps_nobody_in_the_dark_for_more_than_an_hour(store, years):
+    first = Watch(told=ToldTable(store), now=NOON + years * 365 * 86_400)
+    first.alerts.delayed(TargetUnavailable("refused", TARGET), WAIT)
+    await first.after()
+
+    second = Watch(told=ToldTable(store))
+    await second.alerts.begin()
+    second.now += 3600
+    second.alerts.delayed(TargetUnavailable("refused", TARGET), WAIT)
+    assert len(await second.after()) == 1
+
+    second.now -= 86_400  # and one that is put back while the bot runs
+    second.alerts.delayed(TargetUnavailable("refused", TARGET), WAIT)
+    second.now += 3600
+    second.alerts.delayed(TargetUnavailable("refused", TARGET), WAIT)
+    assert len(await second.after()) == 2
+
+
+# ── sources ──
+
+
+def closed(chat, *, lost=False):
+    error = "not a member any more (removed or banned)"
+    return UnreadableChat(chat, NOON, error, "add it to the chat again", None, lost=lost)
+
+
+async def test_a_source_that_cannot_be_read_is_told_and_so_is_that_it_can_again(watch):
+    watch.sources = [closed(GROUP)]
+    assert await watch.after() == [
+        (
+            f"Source {GROUP} cannot be read: not a member any more (removed or banned); "
+            "add it to the chat again."
+        )
+    ]
+    assert len(await watch.after(hours=5)) == 1
+    watch.sources = []
+    _, again = await watch.after()
+    assert again == f"Source {GROUP} can be read again; what was missed is caught up with."
+    assert len(await watch.after(hours=5)) == 2
+
+
+async def test_of_a_basic_group_it_is_said_that_nothing_can_be_caught_up_with(watch):
+    watch.sources = [closed(SMALL_GROUP, lost=True)]
+    await watch.after()
+    watch.sources = []
+    _, again = await watch.after()
+    assert again.endswith("what was said in this basic group meanwhile, Telegram does not tell.")
+
+
+async def test_without_a_connection_nobody_says_that_a_source_can_be_read_again(watch):
+    watch.sources = [closed(GROUP)]
+    await watch.after()
+    watch.sources, watch.bot.connected_since = [], None
+    assert len(await watch.after()) == 1
+
+
+async def test_a_source_that_can_be_read_after_a_restart_is_told_once_that_is_certain(store):
+    first = Watch(told=ToldTable(store))
+    first.sources = [closed(GROUP)]
+    await first.after()
+
+    second = Watch(told=ToldTable(store), now=NOON + 600)
+    await second.alerts.begin()
+    assert await second.after() == []
+    second.now += 60
+    assert await second.after() == [
+        f"Source {GROUP} can be read again; what was missed is caught up with."
+    ]
+    third = Watch(told=ToldTable(store), now=NOON + 700)
+    await third.alerts.begin()
+    assert await third.after(hours=1) == []
+
+
+async def test_what_could_not_be_dealt_with_is_told_with_its_link_and_the_error(watch):
+    watch.alerts.event_failed(MessageRef(GROUP, MessageId(5)), "a message: ValueError: a bug")
+    assert await watch.after() == [
+        (
+            "What happened to https://t.me/c/1234567890/5 could not be dealt with: a message: "
+            "ValueError: a bug. /retry https://t.me/c/1234567890/5 reads it again."
+        )
+    ]
 
 
 async def test_a_flood_wait_of_a_minute_is_no_trouble_and_a_longer_one_is_told(watch):
@@ -152,17 +286,18 @@ async def test_a_bot_that_ends_waits_for_nobody_to_be_told():
     async def tell(_text):
         await asyncio.Event().wait()
 
-    alerts = Alerts(tell, SimpleNamespace(cache_disabled=False), silence=None, patience=0)
+    alerts = Alerts(
+        tell, SimpleNamespace(cache_disabled=False), Forgetful(), silence=None, patience=0
+    )
     alerts.login_lost(LoggedOut("void"))
     await asyncio.wait_for(alerts.last_words(), timeout=5)
 
 
-async def test_alerts_are_told_as_they_come_and_the_rest_is_looked_for_every_minute(watch):
+async def test_alerts_are_told_as_they_come_and_the_rest_is_looked_for_every_few_seconds(watch):
     running = asyncio.create_task(watch.alerts.run())
     watch.alerts.failed(post(5))
     while not (watch.read and watch.looks):
         await asyncio.sleep(0)
     running.cancel()
 
-    assert watch.looks == [LOOK_EVERY]
-    assert LOOK_EVERY == 60
+    assert watch.looks == [5]

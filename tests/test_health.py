@@ -18,10 +18,11 @@ from bot.errors import (
     SettingsError,
     TargetUnavailable,
 )
-from bot.health import STALLED, Health, serve
+from bot.health import Health, serve
 from bot.metrics import LAG_EVERY, Metrics
 from bot.models import (
     Backlog,
+    ChatId,
     Decision,
     MessageId,
     Outcome,
@@ -30,12 +31,16 @@ from bot.models import (
     SignalFields,
     SignalId,
     Tier,
+    UnreadableChat,
 )
+from bot.places import Places
 from bot.relay import Relay
 from bot.storage import records
 from tests.conftest import ROOT
-from tests.people import ALICE, NOON, TARGET, says
+from tests.people import ALICE, GROUP, NOON, TARGET, says
 from tests.test_relay import FakeOutbox, FakeTelegram, post
+
+OTHER = ChatId(TARGET - 1)
 
 
 class FakeBot:
@@ -48,13 +53,18 @@ class FakeBot:
         self.gaps_recovered = 0
         self.paused_at = None
         self.table = Backlog(0, None)
+        self.others = {}
+        self.sources = []
 
-    async def backlog(self):
+    def unreadable(self):
+        return self.sources
+
+    async def backlogs(self):
         if isinstance(self.table, Exception):
             raise self.table
         if self.table is None:
             await asyncio.Event().wait()
-        return self.table
+        return {TARGET: self.table, **self.others}
 
 
 class Clock:
@@ -81,9 +91,14 @@ def metrics(clock):
 
 
 @pytest.fixture
-async def ask(bot_, metrics, clock):
+def places(clock):
+    return Places([TARGET, OTHER], clock=clock)
+
+
+@pytest.fixture
+async def ask(bot_, metrics, places, clock):
     """Get a page from the real server; gives the status and the text."""
-    health = Health(bot_, metrics, clock=clock, table_patience=0.05)
+    health = Health(bot_, metrics, places, clock=clock, table_patience=0.05)
     async with serve(health, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
 
         async def ask(path):
@@ -134,24 +149,96 @@ async def test_a_bot_whose_table_says_nothing_is_not_healthy(health, bot_):
 
 async def test_a_bot_whose_relay_is_stuck_is_not_healthy(health, bot_, clock):
     bot_.table = Backlog(7, NOON)
-    clock.now += STALLED
+    clock.now += 300
     assert await health() == (200, [])
 
     clock.now += 60
 
-    assert await health() == (503, ["the relay got nothing done for 6 min, posts that wait: 7"])
+    assert await health() == (
+        503,
+        [f"target {TARGET}: nothing got done for 6 min, posts that wait: 7"],
+    )
 
 
-async def test_a_long_line_that_moves_is_healthy(health, bot_, metrics, clock):
-    """As after a burst under a flood wait: the first has waited for long, but posts go out."""
-    bot_.table = Backlog(700, NOON)
-    clock.now += 3600
-    metrics.done(post())
+async def test_a_place_that_moves_says_nothing_of_another_that_is_stuck(
+    health, ask, bot_, places, clock
+):
+    """One has been closed for a day, and the other takes a post every minute."""
+    closed = TargetUnavailable("Telegram refused: 400 CHANNEL_PRIVATE", TARGET)
+    bot_.table, bot_.others = Backlog(7, NOON), {OTHER: Backlog(1, NOON + 86_399)}
+    clock.now += 86_400
+    places[TARGET].delayed(closed, timedelta(minutes=10))
+    places[OTHER].done(post())
+
+    assert await health() == (
+        503,
+        [
+            (
+                f"target {TARGET}: nothing got done for 1 d: Telegram refused: 400 CHANNEL_PRIVATE, "
+                "tried again in 10 min, posts that wait: 7"
+            )
+        ],
+    )
+    facts = json.loads((await ask("/healthz"))[1])
+    assert [(each["chat"], each["pending"]) for each in facts["places"]] == [
+        (TARGET, 7),
+        (OTHER, 1),
+    ]
+    assert (facts["pending_posts"], facts["oldest_pending_at"]) == (8, NOON)
+
+    places[TARGET].done(post())
 
     assert await health() == (200, [])
 
 
-async def test_a_pause_is_told_and_is_no_trouble(health, ask, bot_, clock, metrics, samples):
+async def test_a_flood_wait_explains_why_nothing_is_done(health, bot_, places, clock):
+    bot_.table = Backlog(1, NOON)
+    wait = timedelta(hours=2)
+    places[TARGET].delayed(RetryLater("Telegram refused: 420 FLOOD_WAIT_7200", after=wait), wait)
+    clock.now += 3600
+
+    assert await health() == (
+        503,
+        [
+            (
+                f"target {TARGET}: nothing got done for 1 h: Telegram refused: 420 FLOOD_WAIT_7200, "
+                "tried again in 1 h, posts that wait: 1"
+            )
+        ],
+    )
+
+
+async def test_a_source_that_cannot_be_read_is_not_healthy(health, ask, bot_, clock, samples):
+    """The reason names the chat, the error and what to do."""
+    bot_.sources = [
+        UnreadableChat(GROUP, NOON, "not a member any more (removed)", "add it again", NOON + 180)
+    ]
+    clock.now += 120
+
+    assert await health() == (
+        503,
+        [
+            (
+                f"source {GROUP} cannot be read for 2 min: not a member any more (removed) "
+                "(tried again in 1 min); add it again"
+            )
+        ],
+    )
+    (told,) = json.loads((await ask("/healthz"))[1])["unreadable"]
+    assert (told["chat"], told["since"], told["again_at"]) == (GROUP, NOON, NOON + 180)
+    assert (await samples())["unreadable_sources",] == 1
+
+
+async def test_a_long_line_that_moves_is_healthy(health, bot_, places, clock):
+    """As after a burst under a flood wait: the first has waited for long, but posts go out."""
+    bot_.table = Backlog(700, NOON)
+    clock.now += 3600
+    places[TARGET].done(post())
+
+    assert await health() == (200, [])
+
+
+async def test_a_pause_is_told_and_is_no_trouble(health, ask, bot_, clock, places, samples):
     """Nor is its end: what was held back has a while to get on."""
     bot_.table = Backlog(7, NOON)
     bot_.paused_at = NOON + 60
@@ -162,7 +249,7 @@ async def test_a_pause_is_told_and_is_no_trouble(health, ask, bot_, clock, metri
 
     bot_.paused_at = None
     assert (await health())[0] == 503
-    metrics.resumed()
+    places.resumed()
 
     assert await health() == (200, [])
 
@@ -204,7 +291,7 @@ async def test_nothing_else_is_served(ask):
 
 
 async def test_a_port_that_is_taken_is_one_line_that_names_the_setting(bot_, metrics):
-    health = Health(bot_, metrics)
+    health = Health(bot_, metrics, Places([]))
     async with serve(health, "127.0.0.1", 0) as port:
         with pytest.raises(SettingsError, match=f"HEALTH_PORT: cannot listen on 127.0.0.1:{port}"):
             async with serve(health, "127.0.0.1", port):
@@ -337,13 +424,17 @@ async def test_the_table_tells_how_many_posts_wait_and_since_when(store):
         )
     first, *_ = await store.take_posts(TARGET)
 
-    async def backlog(*targets):
-        return await store.ask(lambda db: records.backlog(db, targets))
+    async def backlogs(*targets):
+        return await store.ask(lambda db: records.backlogs(db, targets))
 
-    assert await backlog(TARGET) == Backlog(2, first.recorded_at)
-    assert await backlog(TARGET - 1) == Backlog(0, None)  # the posts of a target that was left out
+    # The posts of a target that was left out are not asked for.
+    assert await backlogs(OTHER) == {OTHER: Backlog(0, None)}
+    assert await backlogs(TARGET, OTHER) == {
+        TARGET: Backlog(2, first.recorded_at),
+        OTHER: Backlog(0, None),
+    }
     await store.post_sent(first, MessageId(7))
-    assert (await backlog(TARGET)).pending == 1
+    assert (await backlogs(TARGET))[TARGET].pending == 1
 
 
 # ── the dashboard ─────────────────────────────────────────────────────────────

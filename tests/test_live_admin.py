@@ -242,15 +242,16 @@ async def test_a_pause_holds_back_until_it_is_ended_over_a_restart(stage, carol)
     assert by_shell.stdout == "resumed: 2 posts to be sent or changed\n"
 
 
-async def test_operators_are_told_of_targets_that_throw_the_bot_out_and_once(stage, carol):
+async def test_operators_are_told_of_each_target_that_throws_the_bot_out_and_once(stage, carol):
     other = stage.telegram.channel("Other", admins=[stage.bot, stage.carol])
     async with relay(stage, targets=[stage.target, other]) as program:
         await carol.says("/start")
         for target in (stage.target, other):
             target.members[stage.bot.account] = Member(Role.KICKED)
         await stage.alice.sends(stage.group, "#idea")
-        told = await carol.answer(1)
         await program.wait_output("target chat takes nothing", count=2, timeout=20)
+        await carol.answer(2)
+        told = carol.shown[1:]
         status = await carol.says("/status")
         # The first void login is made anew; of what has ended all telling, only the log tells.
         for number in (1, 2):
@@ -262,9 +263,13 @@ async def test_operators_are_told_of_targets_that_throw_the_bot_out_and_once(sta
 
     assert "an operator was not told" in program.output
     assert "The bot stops: Telegram refused: 401 SESSION_REVOKED" in program.output
-    assert words(told).startswith(
-        tuple(f"Target {each.id} takes nothing: " for each in (other, stage.target))
-    )
-    assert fits(told)
+    about = {
+        each.id
+        for each in (other, stage.target)
+        for text in map(words, told)
+        if text.startswith(f"Target {each.id} takes nothing: ")
+    }
+    assert about == {other.id, stage.target.id}
+    assert all(map(fits, told))
     assert "2 pending" in status.text
-    assert len(carol.shown) == 3
+    assert len(carol.shown) == 4

@@ -32,9 +32,16 @@ from bot.models import (
     UnixTime,
 )
 from bot.operator import phone
-from bot.operator.failed import put_back
+from bot.operator.failed import (
+    NUMBER,
+    ask_to_read_again,
+    ask_to_retry_all,
+    failure_of,
+    read_again,
+    retry,
+)
 from bot.operator.flows import HELD, find_signal, overview, release, signal_of, thread, title
-from bot.operator.links import pointer
+from bot.operator.links import names_a_message, pointer
 from bot.operator.posting import pause, resume
 from bot.operator.status import Health, as_rows, status
 from bot.operator.why import in_hand, why
@@ -57,7 +64,7 @@ COMMANDS: Final = {
     "flows": "The live flows, or what was said in one",
     "why": "What became of a message, and why",
     "release": "End a flow by hand",
-    "retry": "Try posts again that were refused",
+    "retry": "Try again what failed",
     "pause": "Post nothing until /resume",
     "resume": "Post again, in order",
     "help": "What there is",
@@ -71,8 +78,9 @@ HELP: Final = """\
 /why LINK  what became of a message;
   or forward a channel's post to me
 /release 3  end flow 3 by hand
-/retry  try refused posts again
-/retry 5  … or this one
+/retry  try again what failed
+/retry 5  … or this post
+/retry LINK  … or this message
 /pause  post nothing, lose nothing
 /resume  post again, in order
 
@@ -92,7 +100,7 @@ FLOWS_SHOWN, BUTTONS_SHOWN = 20, 6
 PARTS_MAX: Final = 4  # messages for one answer
 TOAST_MAX: Final = 190  # characters; Telegram shows 200
 PAIR: Final = re.compile(r"\w*[A-Za-z]\w*(?:[/-]\w+)?")
-ASKS: Final = re.compile(r"ask:(release|retry):([0-9]{0,18})")
+ASKS: Final = re.compile(r"ask:(release|retry|reread):([0-9]{0,18})")
 
 
 class Chat(Protocol):
@@ -133,9 +141,9 @@ class Reaction(NamedTuple):
 
 
 class Order(NamedTuple):
-    """What a button will do. `subject` is a signal or a post; None: every failed post."""
+    """What a button will do. `subject` is a signal, a post or a failure; None: all that failed."""
 
-    what: str  # release | retry
+    what: str  # release | retry | reread
     subject: int | None
 
 
@@ -300,8 +308,9 @@ class AdminHandler:
         schema = await self._tables.ask(self._tables.schema_version)
         health = Health("here", answered=True, facts=await self._facts())
         found = await status(self._tables, self._settings, schema, now=self._now, health=health)
-        failed = found.posts[PostState.FAILED]
-        buttons = ((_ask(Order("retry", None), f"Retry {counted(failed, 'post')}"),),)
+        failed = found.posts[PostState.FAILED] + found.failed
+        what = "failure" if found.failed else "post"
+        buttons = ((_ask(Order("retry", None), f"Retry {counted(failed, what)}"),),)
         return _shown(phone.rows(as_rows(found)), buttons if failed else ())
 
     async def _flows(self, rest: str, message: IncomingMessage) -> Answer:
@@ -363,6 +372,8 @@ class AdminHandler:
     async def _buttons_for(self, which: str) -> list[Button]:
         found: InHand = await in_hand(self._tables, self._settings, which, now=self._now)
         retries = [_ask(Order("retry", post), f"Retry post {post}") for post in found.failed]
+        if found.failure is not None:
+            retries.insert(0, _ask(Order("reread", found.failure), "Read it again"))
         if found.held is None:
             return retries[:BUTTONS_SHOWN]
         ends = _ask(Order("release", found.held), f"Release {found.held}")
@@ -375,9 +386,12 @@ class AdminHandler:
         return await self._confirm(Order("release", signal_id), message.author)
 
     async def _retry(self, rest: str, message: IncomingMessage) -> Answer:
-        if rest and not re.fullmatch(r"[1-9][0-9]{0,17}", rest):
+        if not rest or NUMBER.fullmatch(rest):
+            return await self._confirm(Order("retry", int(rest) if rest else None), message.author)
+        if not names_a_message(rest):
             raise UsageError(f"{excerpt(rest, 30)!r} is not the number of a post, such as 5")
-        return await self._confirm(Order("retry", int(rest) if rest else None), message.author)
+        found = await failure_of(self._tables, self._settings, rest)
+        return await self._confirm(Order("reread", found.id), message.author)
 
     async def _pause(self, rest: str, message: IncomingMessage) -> Answer:
         del rest
@@ -410,11 +424,10 @@ class AdminHandler:
         if order.what == "release":
             found = await self._ending(SignalId(order.subject or 0))
             return f"Release signal {order.subject}, {found}? Others may then continue its flow."
+        if order.what == "reread":
+            return await ask_to_read_again(self._tables, order.subject or 0)
         if order.subject is None:
-            counts = await self._tables.ask(records.count_posts)
-            if not counts[PostState.FAILED]:
-                raise UsageError("no post has failed")
-            return f"Put {counted(counts[PostState.FAILED], 'post')} back in line?"
+            return await ask_to_retry_all(self._tables)
         post = await self._tables.ask(partial(records.post, post_id=order.subject))
         if post is None or post.state is not PostState.FAILED:
             raise UsageError(f"there is no failed post {order.subject}: /status names them")
@@ -471,8 +484,11 @@ class AdminHandler:
 
     async def _carry_out(self, order: Order, press: PressedButton) -> str:
         log.info("ordered", order=order.what, subject=order.subject, admin=press.user)
+        if order.what == "reread":
+            return await read_again(self._tables, order.subject) or "that was dealt with already"
         if order.what == "retry":
-            return await put_back(self._tables, order.subject)
+            which = None if order.subject is None else str(order.subject)
+            return await retry(self._tables, self._settings, which)
         signal_id = SignalId(order.subject or 0)
         await self._ending(signal_id)
         return await release(self._tables, signal_id)

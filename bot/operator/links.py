@@ -42,6 +42,14 @@ def pointer(text: str) -> Pointer:
     return found
 
 
+def names_a_message(text: str) -> bool:
+    try:
+        pointer(text)
+    except UsageError:
+        return False
+    return True
+
+
 def link(ref: MessageRef) -> str:
     """What opens the message in Telegram; where there is no such link, `chat:message`."""
     if ref.chat_id < CHANNELS:

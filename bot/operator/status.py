@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bot.lock import Holder, holder
 from bot.models import AfterTtl, PostState, UnixTime
+from bot.operator.links import link
 from bot.operator.wording import Row, ago, counted, date, duration, excerpt, size
-from bot.storage import records
+from bot.storage import failures, records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.models import Tier
     from bot.operator.flows import Tables
+    from bot.storage.failures import FailureRecord
     from bot.storage.records import FlowCounts, Heard, PostRecord
 
 PATIENCE: Final = 3.0  # seconds for the running bot to answer
 TROUBLES: Final = 3
+REASON_MAX: Final = 240  # characters
 # Where a bot that listens everywhere is reached from here.
 LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nothing is bound here
 # One import name, several distributions.
@@ -63,6 +66,8 @@ class Status:
     posts: dict[PostState, int]
     aside: int  # of them, set aside: Telegram keeps failing at them
     troubles: list[PostRecord]  # the latest first
+    failed: int  # messages that could not be dealt with
+    last_failed: FailureRecord | None  # None: none is
     tiers: dict[Tier, int]  # how many recorded replies each of them knew the flow of
     cache: CacheSize | None  # None: there is none, or it cannot be read
     database: Path
@@ -92,6 +97,8 @@ async def status(
         posts=await tables.ask(records.count_posts),
         aside=await tables.ask(records.count_aside),
         troubles=await tables.ask(lambda db: records.troubles(db, at_most=TROUBLES)),
+        failed=await tables.ask(failures.count),
+        last_failed=next(iter(await tables.ask(lambda db: failures.newest(db, at_most=1))), None),
         tiers=await tables.ask(records.tier_hits),
         cache=await asyncio.to_thread(cache_size, settings.flow_cache / "cache.db"),
         database=settings.database,
@@ -163,6 +170,7 @@ def as_rows(status: Status) -> list[Row]:
         *_heard(status),
         *_flows(status),
         *_posts(status),
+        *_failed(status),
         *_cache(status),
         *_rest(status),
     ]
@@ -172,6 +180,7 @@ def as_json(status: Status) -> dict[str, Any]:
     """For scripts. Dates are unix seconds; what is not known is null."""
     holder = status.holder
     last_error = status.troubles[0] if status.troubles else None
+    last_failed = status.last_failed
     return {
         "running": holder is not None,
         "pid": holder and holder.pid,
@@ -184,6 +193,9 @@ def as_json(status: Status) -> dict[str, Any]:
         "set_aside": status.aside,
         "last_error": last_error
         and {"post": last_error.id, "state": last_error.state, "error": last_error.error},
+        "failed_messages": status.failed,
+        "last_failed_message": last_failed
+        and {"message": link(last_failed.ref), "error": last_failed.error},
         "tiers": {tier.value: number for tier, number in status.tiers.items()},
         "cache": status.cache and status.cache._asdict(),
         "database": {
@@ -218,8 +230,9 @@ def _health(status: Status) -> Iterator[Row]:
         yield Row("telegram", "NOT connected")
     if isinstance(heard, int | float):
         yield Row("", f"last update {ago(heard, status.now)}, {date(heard)}")
-    reasons = [excerpt(str(reason), 80) for reason in facts.get("reasons") or ()]
-    yield Row("health", "; ".join(reasons) or "ok")
+    reasons = [excerpt(str(reason), REASON_MAX) for reason in facts.get("reasons") or ()]
+    for number, reason in enumerate(reasons or ["ok"]):
+        yield Row("" if number else "health", reason)
 
 
 def _heard(status: Status) -> Iterator[Row]:
@@ -258,6 +271,16 @@ def _posts(status: Status) -> Iterator[Row]:
         error = excerpt(post.error or "", 60)
         yield Row("" if number else "errors", f"post {post.id} to {post.target}, {post.state}:")
         yield Row("", f"  {error}")
+
+
+def _failed(status: Status) -> Iterator[Row]:
+    last = status.last_failed
+    if last is None:
+        return
+    yield Row("failed", f"{counted(status.failed, 'message')} could not be dealt with, the newest:")
+    again = ", to be read again" if last.again else f": `retry {link(last.ref)}` reads it again"
+    yield Row("", f"{link(last.ref)}{again}")
+    yield Row("", f"  {excerpt(last.error, 80)}")
 
 
 def _cache(status: Status) -> Iterator[Row]:

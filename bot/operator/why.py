@@ -9,7 +9,7 @@ from bot.models import CHANNELS, MessageRef, Outcome, PostState, Reason, UnixTim
 from bot.operator.flows import HELD, find_message, signal_of, standing, title, until
 from bot.operator.links import link, pointer
 from bot.operator.wording import Row, counted, date, duration, excerpt
-from bot.storage import records
+from bot.storage import failures, records
 from bot.storage.store import REFUSALS_KEPT
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.models import ChatId, SignalId
     from bot.operator.flows import Tables
+    from bot.storage.failures import FailureRecord
     from bot.storage.records import Heard, PostRecord, Recorded, SignalRecord
 
 # What decided, in the operator's words; {author} is the message's, {owner} the flow's.
@@ -32,6 +33,7 @@ BECAUSE: Final = {
         "it holds something that this version of the library does not know, so that not a word of "
         "it can be read; edited into what can be read it is decided upon anew"
     ),
+    (Outcome.IGNORED, Reason.FAILED): "the bot could not deal with it",
     (Outcome.IGNORED, Reason.FORWARDED): "it carries a marker, but is a forward",
     (Outcome.IGNORED, Reason.NOT_PERMITTED): (
         "it carries a marker, but {author} is not in SOURCE_ALLOWED_USERS"
@@ -73,19 +75,22 @@ class InHand(NamedTuple):
 
     held: SignalId | None  # the signal whose flow is its owner's alone
     failed: list[int]  # posts
+    failure: int | None = None  # the record that the message could not be dealt with
 
 
 async def in_hand(tables: Tables, settings: Settings, text: str, *, now: UnixTime) -> InHand:
     ref = await find_message(tables, settings, pointer(text))
     source = await tables.ask(partial(records.posted_from, target=ref))
     record = await tables.ask(partial(records.recorded, ref=source or ref))
+    failure = await tables.ask(partial(failures.failure, ref=source or ref))
+    number = failure and failure.id
     if record is None or record.signal_id is None:
-        return InHand(None, [])
+        return InHand(None, [], number)
     signal = await signal_of(tables, record.signal_id)
     how = standing(signal.last_owner_activity, now, settings)
     posts = await tables.ask(partial(records.posts_of, ref=record.ref))
     failed = [post.id for post in posts if post.state is PostState.FAILED]
-    return InHand(signal.id if how in HELD else None, failed)
+    return InHand(signal.id if how in HELD else None, failed, number)
 
 
 # ── a message that was recorded ───────────────────────────────────────────────
@@ -95,7 +100,8 @@ async def _story(
     tables: Tables, settings: Settings, record: Recorded, now: UnixTime
 ) -> AsyncIterator[Row]:
     signal = None if record.signal_id is None else await signal_of(tables, record.signal_id)
-    for row in [*_message(record), *_decision(record, signal)]:
+    failure = await tables.ask(partial(failures.failure, ref=record.ref))
+    for row in [*_message(record), *_decision(record, signal), *_failed(failure)]:
         yield row
     if signal is not None:
         for row in _says(signal) if record.outcome is Outcome.SIGNAL else _into(record, signal):
@@ -136,6 +142,17 @@ def _decision(record: Recorded, signal: SignalRecord | None) -> Iterator[Row]:
     yield Row("decided", f"{record.outcome} ({record.reason}): {because}")
     if record.tier is not None:
         yield Row("", f"whose flow it is was known from {record.tier}")
+
+
+def _failed(failure: FailureRecord | None) -> Iterator[Row]:
+    """Of a message that is recorded it was an edit, or the deletion."""
+    if failure is None:
+        return
+    yield Row("failed", f"{date(failure.recorded_at)}: {excerpt(failure.error, 120)}")
+    how = (
+        "it is to be read again" if failure.again else f"`retry {link(failure.ref)}` reads it again"
+    )
+    yield Row("", how)
 
 
 def _says(signal: SignalRecord) -> Iterator[Row]:

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
 from bot.errors import DatabaseUnavailable, DatabaseUnusable
+from bot.presence import Presence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -60,6 +61,7 @@ class Database:
         )
         self._thread: ThreadPoolExecutor | None = None
         self._connection: Connection | None = None
+        self._presence = Presence([])
 
     async def open(self) -> None:
         if not self._in_loop:
@@ -67,6 +69,7 @@ class Database:
         await self._do(self._open)
         if not self._read_only:
             await self._prepare()
+            self._presence = Presence([self.path])
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Once it was asked for it is done, whatever becomes of whoever asked."""
@@ -123,6 +126,7 @@ class Database:
     def _run(self, work: Callable[[Connection], T]) -> T:
         if self._connection is None:
             raise DatabaseUnavailable(f"{self.path}: not open")
+        self._presence.check()  # what is written to a file without a name is written to nowhere
         with self._errors():
             return work(self._connection)
 

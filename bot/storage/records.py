@@ -306,14 +306,15 @@ def troubles(db: Connection, *, at_most: int) -> list[PostRecord]:
     return [_post(row) for row in db.execute(query)]
 
 
-def backlog(db: Connection, targets: Iterable[ChatId]) -> Backlog:
-    """What waits in line for a target that there still is; the rest waits for the operator."""
-    query = select(func.count(), func.min(posts.c.recorded_at)).where(
-        posts.c.state == PostState.PENDING,
-        posts.c.aside_at.is_(None),
-        posts.c.target_chat_id.in_(list(targets)),
+def backlogs(db: Connection, targets: Iterable[ChatId]) -> dict[ChatId, Backlog]:
+    """What waits in line for each target that there still is; the rest waits for the operator."""
+    targets = list(targets)
+    here = posts.c.target_chat_id
+    query = select(here, func.count(), func.min(posts.c.recorded_at)).where(
+        posts.c.state == PostState.PENDING, posts.c.aside_at.is_(None), here.in_(targets)
     )
-    return Backlog(*db.execute(query).one())
+    found = {target: Backlog(*more) for target, *more in db.execute(query.group_by(here))}
+    return {target: found.get(target, Backlog(0, None)) for target in targets}
 
 
 def paused_at(db: Connection) -> UnixTime | None:

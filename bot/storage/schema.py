@@ -131,6 +131,8 @@ decisions = Table(
     Column("tier", Text),
     Column("at", BigInteger, nullable=False),
     Column("recorded_at", BigInteger, nullable=False),
+    Column("error", Text),  # of what FAILED; see `storage.failures`
+    Column("again", Integer),  # the order to read it again; NULL: there is none
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("decisions_of_signal", "signal_id"),
     Index("decisions_by_age", "at"),
@@ -178,6 +180,15 @@ orders = Table(
     Column("subject", BigInteger, nullable=False),
     Column("at", BigInteger, nullable=False),  # local clock, unix seconds
     sqlite_autoincrement=True,  # the bot asks for what is newer than the last it heard
+)
+
+# When the operators were last told of what; see `bot.alerts`.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("about", BigInteger, primary_key=True, autoincrement=False),  # a chat; 0: no chat
+    Column("told_at", BigInteger, nullable=False),  # local clock, unix seconds
 )
 
 # Single values that belong to this database, such as the key of the cache's digests.
@@ -340,6 +351,19 @@ _EXTRAS: Final = (
     "ALTER TABLE posts ADD COLUMN bare INTEGER",
 )
 
+_FAILURES: Final = (
+    "ALTER TABLE decisions ADD COLUMN error TEXT",
+    "ALTER TABLE decisions ADD COLUMN again INTEGER",
+    """
+    CREATE TABLE alerts (
+        kind TEXT NOT NULL,
+        about BIGINT NOT NULL,
+        told_at BIGINT NOT NULL,
+        PRIMARY KEY (kind, about)
+    )
+    """,
+)
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _FIRST,
     _CATCHING_UP,
@@ -347,4 +371,5 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _RULES,
     _DELIVERY,
     _EXTRAS,
+    _FAILURES,
 )

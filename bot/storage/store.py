@@ -19,6 +19,8 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    literal_column,
+    null,
     or_,
     select,
     text,
@@ -181,6 +183,10 @@ class SignalStore:
         """Run one of the queries of `bot.storage.records`."""
         await self.flush()
         return await self._read(query)
+
+    async def change(self, work: Callable[[Connection], T]) -> T:
+        """Run one of the changes of `bot.storage.failures`, in a transaction."""
+        return await self._write(work)
 
     async def flush(self) -> None:
         """Write the refusals that wait."""
@@ -380,7 +386,9 @@ class SignalStore:
 
         How old they may become is `REFUSALS_KEPT`.
         """
-        query = decisions.delete().where(decisions.c.at < before)
+        # What failed waits for an operator, however old.
+        kept = decisions.c.reason == Reason.FAILED
+        query = decisions.delete().where(decisions.c.at < before, ~kept)
         return (await self._write(lambda db: db.execute(query))).rowcount
 
     # ── what the tracker asks (see `FlowTable`) ───────────────────────────────
@@ -668,11 +676,28 @@ class SignalStore:
 
 @cache
 def _insert_once(table: Table) -> Prepared:
-    """An INSERT of named columns that does nothing if the message stands in any of `RECORDS`."""
-    columns = [column for column in table.c if column.name != "id"]
-    recorded = or_(*(exists().where(is_message(record)) for record in RECORDS))
+    """An INSERT of named columns that does nothing if the message stands in any of `RECORDS`.
+
+    What failed is no record: the message may be tried again, and what becomes of it takes its place.
+    """
+    late = {"id", "error", "again"}  # of what failed; see `failures`
+    columns = [column for column in table.c if column.name not in late]
+    has_failed = decisions.c.reason == literal_column(f"'{Reason.FAILED}'")
+    recorded = or_(
+        *(
+            exists().where(is_message(record), *([~has_failed] if record is decisions else []))
+            for record in RECORDS
+        )
+    )
     values = select(*(bindparam(column.name, type_=column.type) for column in columns))
-    return Prepared(insert(table).from_select(columns, values.where(~recorded)))
+    query = on_conflict_insert(table).from_select(columns, values.where(~recorded))
+    if table is decisions:
+        changes = {column.name: query.excluded[column.name] for column in columns}
+        query = query.on_conflict_do_update(
+            index_elements=[decisions.c.source_chat_id, decisions.c.source_message_id],
+            set_={**changes, "error": null(), "again": null()},
+        )
+    return Prepared(query)
 
 
 @cache

@@ -32,6 +32,11 @@ class Box:
     # What the cursor stays at while messages are read again. None: they are not.
     held: Cursor | None = None
 
+    @property
+    def resting(self) -> bool:
+        """Telegram has said when to ask again, and that may be tomorrow."""
+        return self.rest is not None and self.patient
+
     def stands_at(self, cursor: Cursor) -> None:
         _, self.pts, self.qts, self.date, self.message_id = cursor
 

@@ -79,6 +79,22 @@ class CursorTable(RecordTable, Protocol):
     async def move_cursors(self, reached: Iterable[Cursor]) -> None: ...
 
 
+class Answers(Protocol):
+    """Told how what is asked of a box goes; see `Reachability`."""
+
+    def asked(self, box: ChatId) -> None: ...
+    def answered(self, box: ChatId) -> None: ...
+    def failed(self, box: ChatId, error: BotError, pause: float) -> None: ...
+
+
+class Unheard:
+    """`Answers` that nobody listens to."""
+
+    def asked(self, box: ChatId) -> None: ...
+    def answered(self, box: ChatId) -> None: ...
+    def failed(self, box: ChatId, error: BotError, pause: float) -> None: ...
+
+
 class Queue(Protocol):
     """Where updates wait for their one reader."""
 
@@ -104,10 +120,12 @@ class CatchUp:
         account: ChatId,
         chats: Iterable[ChatId],
         from_the_start: Iterable[ChatId] = (),
+        answers: Answers | None = None,
         every: float = EVERY,
         ttl: float | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._answers = answers or Unheard()
         self._connection = connection
         self._table = table
         self._queue = queue
@@ -143,7 +161,7 @@ class CatchUp:
         boxes = list(self._boxes.values())
         if any(map(is_basic_group, self._chats)):
             boxes.append(self._account)
-        return len(self._queue) > 0 or any(box.behind for box in boxes)
+        return len(self._queue) > 0 or any(box.behind and not box.resting for box in boxes)
 
     # ── what is pushed ──
 
@@ -224,7 +242,7 @@ class CatchUp:
 
     def _step(self, box: Box, pts: int, count: int) -> bool:
         """Whether this is what comes next in the box; then it has moved on."""
-        if box.behind or box.pts is None:
+        if (box.behind and not box.resting) or box.pts is None:
             box.promised = max(box.promised, pts)
             return False
         if pts - count > box.pts or len(self._queue) > QUEUE_MAX:
@@ -252,6 +270,13 @@ class CatchUp:
             box.behind = True
             self._news.set()
 
+    async def read_again(self, chat: ChatId, message_id: MessageId) -> None:
+        """Feed the message as it is now, as if it were new, or else that it is gone.
+
+        Raises `TelegramError`.
+        """
+        await self._again.feed_one(chat, message_id)
+
     # ── what was missed ──
 
     async def begin(self) -> None:
@@ -265,6 +290,7 @@ class CatchUp:
                     await self._begin(box)
             except (TargetUnavailable, PostRefused) as exc:
                 log.warning("chat cannot be read", chat=box.id, error=str(exc))
+                self._answers.failed(box.id, exc, 0)
 
     async def run(self) -> None:
         """Recover whatever falls behind. Raises `LoggedOut`; every other trouble is waited out."""
@@ -309,6 +335,7 @@ class CatchUp:
         box.failures += 1
         box.patient = asked is not None
         log.warning("updates cannot be asked for yet", box=box.id, error=str(exc), retry_in=pause)
+        self._answers.failed(box.id, exc, pause)
         box.rest = asyncio.ensure_future(self._rest(box, pause))
 
     async def _rest(self, box: Box, seconds: float) -> None:
@@ -327,7 +354,9 @@ class CatchUp:
             while box.behind:
                 await self._room()
                 box.promised = 0  # what was promised before is in the answer, or was no promise
+                self._answers.asked(box.id)
                 final = await self._ask(box)
+                self._answers.answered(box.id)
                 self._queue.feed(Reached(box.cursor()), {}, {})
                 box.behind = not final or box.promised > (box.pts or 0)
         self.recovered += box.pts != before

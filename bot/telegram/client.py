@@ -45,6 +45,7 @@ from bot.telegram.login import RelayClient, close, prepare_library
 from bot.telegram.messages import chat_id as chat_id_of
 from bot.telegram.messages import events
 from bot.telegram.parsing import parsed
+from bot.telegram.reachability import Reachability, standing_outside
 from bot.telegram.reading import input_channel
 from bot.telegram.reconnecting import Reconnecting
 from bot.telegram.rpc_errors import refusal, translated
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
     from pathlib import Path
 
-    from bot.models import Event
+    from bot.models import Event, MessageRef, UnreadableChat
     from bot.telegram.acquaintance import Overheard
     from bot.telegram.catch_up import CursorTable
 
@@ -94,6 +95,7 @@ class ChatInfo:
     kind: str  # as Bot API says: "private", "group", "supergroup", "channel"
     can_read: bool | None  # all that is written there, not just what is meant for us
     can_post: bool | None  # None: cannot be told
+    outside: str | None = None  # as what our account is not in it; None: it is a member
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,7 @@ class Telegram:
         self._following = following
         self._on_overheard = on_overheard
         self._catch_up: CatchUp | None = None
+        self._reachability: Reachability | None = None
         self._turn = asyncio.Lock()  # one container at a time, in the order they came
         self._reconnecting: Reconnecting | None = None
         self._void: LoggedOut | None = None  # what ended the login, once it was made
@@ -197,6 +200,7 @@ class Telegram:
             self._reconnecting = self._new_reconnecting(self._client.session)
             self._me = _me(self._client.me)
             self._check_account(self._me)
+            self._reachability = self._new_reachability(self._me)
             self._catch_up = self._new_catch_up(self._me)
             if self._catch_up is not None:
                 await self._catch_up.begin()
@@ -212,18 +216,23 @@ class Telegram:
 
         Raises `LoggedOut`; a `VoidLogin` where another `start` may do with a bot's token.
         """
-        if self._catch_up is None:
+        if self._catch_up is None or self._reachability is None:
             return
         hearing = asyncio.ensure_future(self._catch_up.run())
+        looking = asyncio.ensure_future(self._reachability.run())
         void = asyncio.ensure_future(self._void_known.wait())
         try:
-            await asyncio.wait({hearing, void}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                {hearing, looking, void}, return_when=asyncio.FIRST_COMPLETED
+            )
             if self._void is not None:
                 raise self._void
-            await hearing
+            for task in done:
+                task.result()
         finally:
             void.cancel()
             await cancelled(hearing)
+            await cancelled(looking)
 
     @property
     def current(self) -> bool:
@@ -265,9 +274,21 @@ class Telegram:
         """Since the login."""
         return 0 if self._catch_up is None else self._catch_up.recovered
 
+    async def read_again(self, ref: MessageRef) -> None:
+        """Have `on_event` hear of a followed chat's message anew, as it is now. Raises
+        `TelegramError`.
+        """
+        if self._catch_up is None:
+            raise RetryLater("not connected")
+        await self._catch_up.read_again(*ref)
+
+    def unreadable(self) -> list[UnreadableChat]:
+        """The followed chats that cannot be read, as far as that is known by now."""
+        return [] if self._reachability is None else self._reachability.unreadable()
+
     async def stop(self) -> None:
         """Events under way are finished first, for up to `STOPPING` seconds."""
-        self._catch_up = None
+        self._catch_up = self._reachability = None
         self._connected_at = None
         reconnecting, self._reconnecting = self._reconnecting, None
         client, self._client = self._client, None
@@ -318,9 +339,21 @@ class Telegram:
             account=ChatId(me.id),
             chats=self._following.chats,
             from_the_start=self._following.from_the_start,
+            answers=self._reachability,
             every=self._following.every,
             ttl=self._following.ttl,
         )
+
+    def _new_reachability(self, me: Me) -> Reachability | None:
+        if self._following is None:
+            return None
+        return Reachability(
+            self, self._following.chats, account=ChatId(me.id), ask=self._ask_for_news
+        )
+
+    def _ask_for_news(self) -> None:
+        if self._catch_up is not None:
+            self._catch_up.lost()
 
     async def _open_session(self) -> None:
         """Read the session before the network is asked, and see that nobody else can.
@@ -404,6 +437,8 @@ class Telegram:
                     self._on_overheard(each)
             if self._catch_up is not None:
                 self._catch_up.hear(container)
+            if self._reachability is not None:
+                self._reachability.hear(container)
 
     async def _keep_peers(self, client: Any, answer: Any) -> None:
         try:
@@ -419,6 +454,8 @@ class Telegram:
 
     def _connected_again(self) -> None:
         self._connected_at = unix_time()
+        if self._reachability is not None:
+            self._reachability.connected()
         if self._catch_up is not None:
             log.info("connected again")
             self._catch_up.lost()
@@ -622,6 +659,7 @@ def _chat_info(chat_id: ChatId, found: Any, itself: Any) -> ChatInfo:
         _kind(found),
         can_read=_can_read(found, itself),
         can_post=_can_post(found),
+        outside=standing_outside(found),
     )
 
 
@@ -632,10 +670,7 @@ def _kind(chat: Any) -> str:
 
 
 def _is_outside(chat: Any) -> bool:
-    gone = ("left", "deactivated", "kicked")
-    return not isinstance(chat, (types.Chat, types.Channel)) or any(
-        getattr(chat, name, None) for name in gone
-    )
+    return standing_outside(chat) is not None or bool(getattr(chat, "deactivated", None))
 
 
 def _rules(chat: Any) -> bool:

@@ -122,6 +122,16 @@ class Rereading:
         box.message_id = MessageId(max((box.message_id, *found.ids)))
         return True
 
+    async def feed_one(self, chat: ChatId, message_id: MessageId) -> None:
+        """The message as it is now, as if it were new, or else that it is gone."""
+        found = await self._read(chat, [message_id])
+        for message in found.messages:
+            self._queue.feed(as_new(chat, message), found.users, found.chats)
+        for poison in found.unreadable:
+            self._queue.feed(unreadable(chat, poison), found.users, found.chats)
+        if not found.ids:
+            self._queue.feed(as_deleted(chat, [message_id]), {}, {})
+
     @property
     def under_way(self) -> bool:
         return self._reading or bool(self._wanted)

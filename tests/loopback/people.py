@@ -18,7 +18,7 @@ from tests.loopback.media import Media
 from tests.loopback.rpc import Desk, Question
 from tests.loopback.rpc_messages import forward_of
 from tests.loopback.snapshots import Entity, Seen
-from tests.loopback.tl import find
+from tests.loopback.tl import find, make
 from tests.loopback.views import View
 from tests.loopback.world import (
     Account,
@@ -189,6 +189,30 @@ class Person:
         self._tell_membership(chat, [person])
         return note
 
+    def bans(self, *people: "Person", chat: Chat) -> None:
+        """As an administrator of a supergroup or channel does: no message tells of it."""
+        for person in people:
+            chat.members[person.account] = Member(Role.KICKED)
+        self._tell_membership(chat, people)
+
+    def returns(self, *people: "Person", to: Chat, role: Role = Role.ADMIN) -> None:
+        """Lift the ban and bring them in again, as an administrator if nothing else is said."""
+        for person in people:
+            to.members[person.account] = Member(role)
+        self._tell_membership(to, people)
+
+    def destroys(self, chat: Chat) -> None:
+        """Delete the chat for everybody."""
+        people = [Person(self._desk, account) for account in chat.readers()]
+        chat.deleted, chat.username = True, None
+        for person in people:
+            chat.members[person.account] = Member(Role.LEFT)
+        self._tell_membership(chat, people)
+
+    def makes_private(self, chat: Chat) -> None:
+        """Take its public name away: who is no member cannot see it from then on."""
+        chat.username = None
+
     async def pins(self, message: Sent) -> Message:
         message = _message(message)
         message.pinned = True
@@ -287,7 +311,24 @@ class Person:
             view.peer(chat)
             if chat.has_own_box:
                 update = raw.types.UpdateChannel(channel_id=chat.bare_id)
-                self._desk.push_to(person.account, view, update)
+            else:
+                update = _participants(chat, inside=chat.role(person.account).inside)
+            self._desk.push_to(person.account, view, update)
+
+
+def _participants(chat: Chat, *, inside: bool) -> Any:
+    """https://core.telegram.org/constructor/chatParticipantsForbidden: what an outsider is told."""
+    if not inside:
+        told = make(raw.types.ChatParticipantsForbidden, chat_id=chat.bare_id)
+    else:
+        members = [
+            make(raw.types.ChatParticipant, user_id=account.id, date=chat.date)
+            for account in chat.readers()
+        ]
+        told = make(
+            raw.types.ChatParticipants, chat_id=chat.bare_id, participants=members, version=1
+        )
+    return raw.types.UpdateChatParticipants(participants=told)
 
 
 def _message(sent: Sent) -> Message:

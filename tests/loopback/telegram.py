@@ -253,6 +253,12 @@ class LoopbackTelegram:
                 f"{what or 'the condition'} did not hold within {timeout} s; last calls: {asked}"
             ) from None
 
+    async def pause(self, seconds: float) -> None:
+        """Until anything happens here, and no longer than that: between two looks elsewhere."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._desk.change()
+
     def notify(self) -> None:
         """Let those who wait look again."""
         self._desk.notify()

@@ -145,7 +145,7 @@ class View:
             version=1,
             creator=role is Role.CREATOR or None,
             left=(not role.inside) or None,
-            deactivated=chat.migrated_to is not None or None,
+            deactivated=chat.deleted or chat.migrated_to is not None or None,
             migrated_to=self.input_channel(chat.migrated_to) if chat.migrated_to else None,
             admin_rights=self._rights(role),
         )

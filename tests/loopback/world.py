@@ -163,6 +163,7 @@ class Chat:
     topics: dict[int, Topic] = field(default_factory=dict)
     forbidden: set[str] = field(default_factory=set)  # kinds of media, see `refusals.kind_of`
     protected: bool = False  # nothing may be taken out of it
+    deleted: bool = False  # a basic group that its creator has deleted
     migrated_to: "Chat | None" = None
     migrated_from: "Chat | None" = None
     strange: bool = False  # something in its profile cannot be parsed
