@@ -11,6 +11,7 @@ from pyrogram import raw
 
 from bot.errors import LoggedOut, RetryLater
 from bot.telegram.client import Telegram
+from bot.telegram.sender import translated
 from bot.telegram.server_time import ServerTime
 from tests.loopback import API_HASH, API_ID, Drop, RpcError
 
@@ -234,3 +235,18 @@ async def test_a_server_that_cuts_every_connection_is_asked_ever_more_seldom(
     late = [at for at in attempts if at >= 60]
     assert all(later - sooner >= 30 for sooner, later in pairwise(late))
     assert telegram.server.accepted - before <= len(attempts)
+
+
+async def test_a_call_that_gets_no_answer_or_no_connection_says_so(connect, telegram):
+    """And for how many seconds it waited."""
+    relay = connect(call_timeout=0.5)
+    await relay.start()
+    telegram.faults.on(ASK, Drop())
+    with pytest.raises(TimeoutError, match=r"^no answer in 0\.5 s$"):
+        await relay.call(ASK())
+    telegram.faults.refuse_connections()
+    telegram.faults.kill_connections()
+    with suppress(ConnectionError):
+        await relay.call(ASK())
+    with pytest.raises(RetryLater, match=r"\(no connection in 0\.5 s\)$"), translated():
+        await relay.call(ASK())

@@ -487,7 +487,7 @@ class Telegram:
         if self._void is not None:
             raise self._void
         async with asyncio.timeout(2 * self._call_timeout):
-            await asyncio.wait_for(client.session.is_started.wait(), self._call_timeout)
+            await self._connection(client)
             answer = await self._answer_to(query, client)
         if isinstance(answer, types.BadMsgNotification):
             raise ConnectionError(f"refused by MTProto with code {answer.error_code}")
@@ -495,6 +495,13 @@ class Telegram:
         if self._catch_up is not None:
             self._catch_up.answered(query, answer)
         return parsed(answer, query)
+
+    async def _connection(self, client: Any) -> None:
+        """Wait for it, if it is being made."""
+        try:
+            await asyncio.wait_for(client.session.is_started.wait(), self._call_timeout)
+        except TimeoutError as exc:
+            raise TimeoutError(f"no connection in {self._call_timeout:g} s") from exc
 
     async def _answer_to(self, query: Any, client: Any) -> Any:
         """No answer comes on a connection that is gone; the library would wait for it."""
