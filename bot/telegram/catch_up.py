@@ -298,11 +298,16 @@ class CatchUp:
             asyncio.ensure_future(self._look_now_and_then()),
             asyncio.ensure_future(self._again.run()),
         ]
+        for each in beside:
+            each.add_done_callback(lambda _: self._news.set())
         try:
             while True:
                 self._news.clear()
                 await self._recover_all()
                 await self._news.wait()
+                for each in beside:
+                    if each.done():
+                        each.result()  # what ended it ends the hearing
         finally:
             for each in beside:
                 each.cancel()
