@@ -287,5 +287,14 @@ def test_an_answer_to_a_stranger_who_was_never_seen_is_right_either_way(chat, th
     assert chat.found() == []
 
 
+def test_the_tables_excuse_nothing_that_could_be_told_without_them(chat, thread):
+    """An answer to a stranger who is still there is wrong, however well it was recorded."""
+    stranger = chat.says("and now?", thread[1], posted=False, by_owner=False)
+    line = chat.says("now we wait", stranger, posted=False)
+    chat.post(line, under=thread[1])
+    chat.recorded = {line.id, stranger.id}
+    assert chat.found() == [("unwanted", line.key)]
+
+
 def test_every_kind_of_wrong_is_counted(chat, thread):
     assert list(Expected(chat.lines, chat.posts).verdict()) == list(KINDS)

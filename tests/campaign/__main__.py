@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.campaign.kills import Campaign
+from tests.campaign.kills import STARTED, Campaign
 from tests.campaign.storm import LATE, delays
 from tests.loopback import LoopbackTelegram
 from tests.stage import Stage
@@ -40,7 +40,7 @@ async def run(options, progress):
             )
             # The first start decides from when on there is something to be missed.
             program = await campaign.stage.launch()
-            await program.wait_output('"started"', timeout=30)
+            await program.wait_output('"started"', timeout=STARTED)
             program.kill()
             await program.wait()
             if not options.no_steps:

@@ -15,7 +15,8 @@ from tests.campaign.talk import Talk
 from tests.loopback import Drop, Hold, Swallow
 from tests.stage import SEND, Stage
 
-FEW = 12  # findings that are printed
+FEW, WIDTH = 12, 600  # findings that are printed, and letters of a line in the log
+STARTED = 90.0  # seconds, on a machine that is busy with other things
 
 
 class Campaign:
@@ -226,7 +227,7 @@ class Campaign:
         print("cursors:", self.tables.ask("SELECT box, pts, message_id FROM cursors"))
         print("group's pts:", self.stage.group.box.pts)
         told = [line for line in program.output.splitlines() if '"level": "debug"' not in line]
-        print(*told[-20:], sep="\n")
+        print(*(line[:WIDTH] for line in told[-20:]), sep="\n")
 
     @staticmethod
     def _fate(line, expected):

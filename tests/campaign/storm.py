@@ -7,6 +7,7 @@ import itertools
 import time
 
 from tests.campaign.hardships import EDIT, Limit
+from tests.campaign.kills import STARTED
 from tests.stage import SEND
 
 SEND_EACH, EDIT_EACH = 1.0, 3.0  # seconds, as the server takes them
@@ -20,7 +21,7 @@ async def delays(campaign):
     talk, stage = campaign.talk, campaign.stage
     lines = [await talk.signal() for _ in range(EDITED)]
     program = await stage.launch()
-    await program.wait_output('"started"', timeout=30)
+    await program.wait_output('"started"', timeout=STARTED)
     await campaign.all_done()
     faults = stage.telegram.faults
     limits = [
