@@ -239,6 +239,19 @@ def test_below_a_message_that_was_never_seen_the_thread_goes_on(chat, thread):
     assert chat.found() == [("wrong_thread", line.key)]
 
 
+def test_below_a_part_of_a_signals_album_the_signals_own_post_will_do(chat):
+    """The thread begins with the part, the flow with the album's first one."""
+    parts = chat.album(3)
+    unseen = chat.says("closed", chat.says("tp1", parts[1]), posted=False)
+    chat.deletes(unseen, seen=False, unposts=False)
+    line = chat.says("no, not yet", unseen, under=parts[1])
+    for right in (0, 1):
+        chat.changes(line, reply_to=chat.of(parts[right]).id)
+        assert chat.found() == []
+    chat.changes(line, reply_to=chat.of(parts[2]).id)
+    assert chat.found() == [("wrong_thread", line.key)]
+
+
 def test_a_flow_whose_signal_was_never_seen_is_lost_as_a_whole_or_not_at_all(chat):
     signal = chat.says("#idea", posted=False)
     chat.deletes(signal, seen=False, unposts=False)

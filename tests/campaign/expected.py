@@ -50,6 +50,11 @@ class Line:
             line = line.parent
         return line
 
+    @property
+    def signal(self) -> Line:
+        """What its flow began with: of an album the lead."""
+        return [self, *self.ancestors()][-1]
+
     def ancestors(self) -> Iterable[Line]:
         line = self.parent
         while line is not None:
@@ -194,7 +199,8 @@ class Expected:
             skipped = skipped or not self.is_known(ancestor)
         choices = choices or {None}
         if skipped:
-            choices |= self._stood(line.first, post.sent) or {None}
+            known = self._stood(line.first, post.sent) | self._stood(line.signal, post.sent)
+            choices |= known or {None}
         if self._race and self._went_just_before(line, post):
             choices.add(None)
         return choices

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import time
 
@@ -22,7 +23,8 @@ async def delays(campaign):
     lines = [await talk.signal() for _ in range(EDITED)]
     program = await stage.launch()
     await program.wait_output('"started"', timeout=STARTED)
-    await campaign.all_done()
+    with contextlib.suppress(TimeoutError):  # then the verdict says what is wrong
+        await campaign.all_done()
     faults = stage.telegram.faults
     limits = [
         faults.on(SEND, Limit(SEND_EACH), times=None),
