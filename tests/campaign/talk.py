@@ -1,0 +1,180 @@
+"""A group that talks, spares nothing, and knows what is to be seen of it in the target."""
+
+from __future__ import annotations
+
+import random
+
+from tests.campaign.expected import Expected, Line, Post
+from tests.campaign.tables import Tables
+from tests.loopback.world import Happening
+from tests.stage import Stage
+
+
+class Talk:
+    """Alice signals, continues, edits in storms and deletes whatever she likes; Bob answers.
+
+    `moderates`: Carol deletes posts in the target. Every choice comes from `chance`; what depends on
+    the moment is what stands in the target when Carol looks.
+    """
+
+    def __init__(
+        self, stage: Stage, tables: Tables, chance: random.Random, *, moderates: bool = True
+    ) -> None:
+        self.stage, self.tables, self.chance = stage, tables, chance
+        self.lines: list[Line] = []
+        self.said = 0
+        self.moderated: set[int] = set()  # ids in the target
+        self._messages = {}  # what was sent, by line
+        self._acts = {
+            self.signal: 14,
+            self.album: 6,
+            self.update: 34,
+            self.stranger: 16,
+            self.answer_to_a_stranger: 4,
+            self.edit: 12,
+            self.storm: 4,
+            self.delete: 6,
+            **({self.moderate: 4} if moderates else {}),
+        }
+
+    @property
+    def owners(self):
+        """What Alice said and nobody has deleted."""
+        return [line for line in self.lines if line.by_owner and not line.deleted]
+
+    async def goes_on(self):
+        if not self.owners:
+            return await self.signal()
+        (chosen,) = self.chance.choices(list(self._acts), list(self._acts.values()))
+        return await chosen()
+
+    # ── what is said ──
+
+    async def signal(self):
+        return await self._say("#idea")
+
+    async def update(self, parent=None):
+        parent = parent or self.chance.choice(self.owners)
+        if self.chance.random() < 0.1:
+            return await self.album(parent)
+        photo = self.stage.telegram.photo() if self.chance.random() < 0.2 else None
+        return await self._say("update", parent, photo=photo)
+
+    async def stranger(self):
+        return await self._say("and now?", self.chance.choice(self.owners), who=self.stage.bob)
+
+    async def answer_to_a_stranger(self):
+        """Which continues nothing."""
+        strangers = [line for line in self.lines if not line.by_owner and not line.deleted]
+        if strangers:
+            await self._say("patience", self.chance.choice(strangers))
+
+    async def _say(self, what, parent=None, *, who=None, photo=None):
+        who = who or self.stage.alice
+        text, key = self._text(what)
+        message = await who.sends(
+            self.stage.group, text, reply_to=parent and self._messages[parent], photo=photo
+        )
+        line = Line(message.id, key, text, parent, photo and photo.id)
+        line.by_owner = who is self.stage.alice
+        return self._heard(line, message)
+
+    async def album(self, parent=None):
+        caption, key = self._text("update" if parent else "#idea in pictures")
+        photos = [self.stage.telegram.photo() for _ in range(3)]
+        parts = await self.stage.alice.sends_album(
+            self.stage.group, photos, caption=caption, reply_to=parent and self._messages[parent]
+        )
+        lead = None
+        for photo, part in zip(photos, parts, strict=True):
+            name, text = (f"photo {photo.id}", "") if lead else (key, caption)
+            line = Line(part.id, name, text, parent or lead, photo.id, parts[0].album)
+            self._heard(line, part)
+            lead = lead or line
+        return lead
+
+    def _text(self, what):
+        self.said += 1
+        return f"{what} <{self.said}>", f"<{self.said}>"
+
+    def _heard(self, line, message):
+        self.lines.append(line)
+        self._messages[line] = message
+        return line
+
+    # ── what becomes of it ──
+
+    async def edit(self, line=None):
+        line = line or self.chance.choice([line for line in self.owners if line.text])
+        self.said += 1
+        line.text = f"{line.text.partition(',')[0]}, edited {self.said}"
+        await self.stage.alice.edits(self._messages[line], line.text)
+
+    async def storm(self):
+        """A few messages, edited over and over."""
+        some = self.chance.choices([line for line in self.owners if line.text], k=3)
+        for _ in range(self.chance.randint(5, 12)):
+            await self.edit(self.chance.choice(some))
+
+    async def delete(self, line=None):
+        """Any message, whoever wrote it and whatever hangs below it."""
+        living = [line for line in self.lines if not line.deleted]
+        line = line or self.chance.choice(living)
+        line.seen_in_time = self.tables.knows(line.id)
+        line.deleted = True
+        await self.stage.alice.deletes(self._messages[line])
+
+    async def moderate(self):
+        """Somebody else deletes a post in the target."""
+        if shown := self.stage.posted():
+            post = self.chance.choice(shown)
+            self.moderated.add(post.id)
+            await self.stage.carol.deletes(post)
+
+    # ── what the target shows of it ──
+
+    def posts(self):
+        """All that was ever sent there, in the order of the target's own history."""
+        sent, gone = {}, {}
+        for moment, event in enumerate(self.stage.target.box.events):
+            for message in event.messages:
+                if event.what is Happening.NEW and not message.service:
+                    sent[message] = moment, event.date
+                elif event.what is Happening.DELETE:
+                    gone[message] = moment, event.date
+        return [self._post(message, *when, gone) for message, when in sent.items()]
+
+    def _post(self, message, sent, date, gone):
+        earlier = [then for moment, then in gone.values() if moment < sent]
+        answered = message.reply and message.reply.to
+        return Post(
+            id=message.id,
+            key=key_of(message),
+            text=message.text,
+            sent=sent,
+            reply_to=getattr(answered, "id", answered),
+            photo=message.media and message.media.id,
+            album=message.album,
+            gone=gone[message][0] if message in gone else None,
+            moderated=message.id in self.moderated,
+            late_by=float(date - max(earlier, default=0)),
+        )
+
+    def expected(self):
+        return Expected(
+            self.lines,
+            self.posts(),
+            self.tables.recorded(),
+            refused=self.tables.refused(),
+            tells_gone=self.stage.telegram.world.rules.missing_reply_is_error,
+        )
+
+    def is_as_it_should_be(self):
+        return not self.expected().findings()
+
+
+def key_of(message):
+    if message.text:
+        start = message.text.rindex("<")
+        return message.text[start : message.text.index(">", start) + 1]
+    return f"photo {message.media.id}" if message.media else "?"
