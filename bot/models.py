@@ -308,17 +308,29 @@ class Span(NamedTuple):
     high: Decimal
 
 
+class Percent(NamedTuple):
+    """A target that is named as so many per cent away from the entry, and no price."""
+
+    value: Decimal
+
+    def __str__(self) -> str:
+        return f"{self.value}%"
+
+
 @dataclass(frozen=True, slots=True)
 class SignalFields:
     """What a signal says, as far as it could be read. Reading never fails: a field is just absent."""
 
     pair: str | None = None  # "BTC/USDT", or a bare ticker "BTC"
     direction: Direction | None = None
-    timeframe: str | None = None  # Latin, upper case: "15M", "4H", "1D", "1W"
+    timeframe: str | None = (
+        None  # Latin, upper case: "15M", "4H", "1D", "1W"; "H4" where written so
+    )
     entry: Span | None = None
-    take_profits: tuple[Decimal, ...] = ()  # in the order they are named
+    take_profits: tuple[Decimal | Percent, ...] = ()  # in the order they are named
     stop: Decimal | None = None
     risk: Decimal | None = None  # per cent of the deposit
+    leverage: Decimal | None = None  # so many times; the highest that is named
 
 
 class Fact(NamedTuple):

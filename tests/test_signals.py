@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from bot.errors import SettingsError
 from bot.models import Direction, SignalFields, Span
-from bot.signals import MAX_DIGITS, Markers, parse
+from bot.signal_parser.numbers import MAX_DIGITS
+from bot.signals import Markers, parse
 
 DEFAULTS = ["#идея", "#idea"]
 
