@@ -188,7 +188,7 @@ class BodyReader:
         return at, breaks > 1
 
     def _numbered(self, at: int, end: int) -> bool:
-        """ "1) 65000", "2. 66000", "3 - 67000", "4️⃣ 68000"."""
+        """The line opens with "1)", "2.", "3 -" or a keycap."""
         while at < end and self._tokens[at].kind is Kind.MARK:
             at += 1
         if at >= end:
@@ -294,7 +294,7 @@ class BodyReader:
         return at + 1
 
     def _is_index(self, at: int, end: int, *, line_start: bool) -> bool:
-        """ "1) 65000", "2. 66000", "3: 67000", and "4 - 68000" where it opens a line."""
+        """The 1 of "1) 65000", "1. 65000", "1: 65000", and of "1 - 65000" where it opens a line."""
         tokens = self._tokens
         if tokens[at].kind is not Kind.PRICE or tokens[at].small is None or at + 1 >= end:
             return False
@@ -324,7 +324,7 @@ class BodyReader:
         return bool(lows and highs) and near(lows[0] * 1000, highs[0], 2)
 
     def _joined(self, at: int) -> bool:
-        """ "4438/33": the short form of a price, which is not read."""
+        """The 33 of "4438/33": the short form of a price, which is not read."""
         tokens = self._tokens
         if at < 2:  # noqa: PLR2004
             return False

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from bot.models import Direction
 from bot.signal_parser.pair import is_known, line_around, lines
 from bot.signal_parser.tokens import Kind, Token
-from bot.signal_parser.words import MOODS, SIDES, Field
+from bot.signal_parser.words import MOODS, SIDES, Field, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
 
+    from bot.models import Direction
     from bot.signal_parser.labels import Label
     from bot.signal_parser.numbers import Numerals
 
@@ -23,18 +24,24 @@ _NO_SIDE_BEFORE: Final = frozenset(
 _GLUED_SIDES: Final = ("buy", "sell", "long", "short")
 _UNITS: Final = {"d": "1D", "д": "1D", "w": "1W", "н": "1W"}
 _WORDS_OF_TIME: Final = {
-    "daily": "1D", "дневной": "1D", "weekly": "1W", "недельный": "1W",
-    "hourly": "1H", "часовой": "1H",
+    "daily": "1D",
+    "дневной": "1D",
+    "weekly": "1W",
+    "недельный": "1W",
+    "hourly": "1H",
+    "часовой": "1H",
 }
-_DEADLINES: Final = frozenset(
-    ["in", "for", "after", "within", "last", "next", "через", "за", "до", "каждые", "expires", "valid", "duration", "period", "past", "ago", "после"]
+_DEADLINES: Final = words_of(
+    "in for after within last next через за до каждые expires valid duration period past ago после"
 )
 _PRICED: Final = frozenset({Field.TARGET, Field.STOP, Field.ENTRY})
+_LONGEST_SPAN: Final = 3  # digits
 _HIGHEST_LEVERAGE: Final = 1000
-_LEVERAGE_GAPS: Final = frozenset(
-    ["cross", "isolated", "кросс", "изолированная", "изолированное", "изолир", "up", "to", "max", "макс", "до", "от", "margin", "and", "и", "use", "recommended"]
+_LEVERAGE_GAPS: Final = words_of(
+    "cross isolated кросс изолированная изолированное изолир up to max макс до от margin and и "
+    "use recommended"
 )
-_RISK_GAPS: Final = frozenset(["в", "на", "per", "in", "сделке", "сделку", "trade", "of", "от", "the", "позицию", "позиции"])
+_RISK_GAPS: Final = words_of("в на per in сделке сделку trade of от the позицию позиции")
 
 
 # ── direction ─────────────────────────────────────────────────────────────────
@@ -145,7 +152,13 @@ def _spans(tokens: Sequence[Token], start: int, end: int, *, label: bool) -> str
 def _is_timeframe(tokens: Sequence[Token], at: int) -> bool:
     token = tokens[at]
     digits = token.digits
-    if token.glued or token.dollar or not digits.isdigit() or len(digits) > 3 or digits[0] == "0":  # noqa: PLR2004
+    if (
+        token.glued
+        or token.dollar
+        or not digits.isdigit()
+        or len(digits) > _LONGEST_SPAN
+        or digits[0] == "0"
+    ):
         return False
     before = tokens[at - 1] if at else None
     if (
@@ -185,7 +198,7 @@ def leverage(
         value
         for start, end in lines(tokens)
         if any(token.kind is Kind.TIMES for token in tokens[start:end])
-        and all(_fits_leverage(tokens[at], at in heads) for at in range(start, end))
+        and all(_fits_leverage(tokens[at], is_head=at in heads) for at in range(start, end))
         for token in tokens[start:end]
         if token.kind is Kind.TIMES
         for value in numerals.values(token)
@@ -193,7 +206,7 @@ def leverage(
     return _highest(values)
 
 
-def _fits_leverage(token: Token, is_head: bool) -> bool:  # noqa: FBT001
+def _fits_leverage(token: Token, *, is_head: bool) -> bool:
     return token.kind is not Kind.WORD or is_head or is_known(token.word)
 
 
@@ -232,7 +245,7 @@ def risk(tokens: Sequence[Token], labels: Sequence[Label], numerals: Numerals) -
         _first_percent(tokens, label, numerals) for label in labels if label.field is Field.RISK
     )
     behind = next((value for value in bodies if value is not None), None)
-    return behind if behind is not None else _percent_before(tokens, labels, numerals)
+    return behind if behind is not None else _percent_before(tokens, numerals)
 
 
 def _first_percent(tokens: Sequence[Token], label: Label, numerals: Numerals) -> Decimal | None:
@@ -246,15 +259,9 @@ def _first_percent(tokens: Sequence[Token], label: Label, numerals: Numerals) ->
     return None
 
 
-def _percent_before(
-    tokens: Sequence[Token], labels: Sequence[Label], numerals: Numerals
-) -> Decimal | None:
-    """ "2% риска", "1% risk"."""
-    for before, token in _neighbours(tokens):
+def _percent_before(tokens: Sequence[Token], numerals: Numerals) -> Decimal | None:
+    """The per cent of "2% риска", "1% risk"."""
+    for before, token in pairwise(tokens):
         if before.kind is Kind.PERCENT and token.word in {"risk", "риск", "риска"}:
             return next(iter(numerals.values(before)), None)
     return None
-
-
-def _neighbours(tokens: Sequence[Token]) -> Iterator[tuple[Token, Token]]:
-    return zip(tokens, tokens[1:], strict=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from bot.signal_parser.tokens import NUMBERS, Kind, Token
@@ -39,7 +40,7 @@ def find_labels(tokens: Sequence[Token], sides: Collection[int]) -> list[Label]:
         label.start = _with_ordinal(tokens, at, labels) if label.field in _NUMBERED else at
         labels.append(label)
         at = label.end
-    for label, following in zip(labels, labels[1:], strict=False):
+    for label, following in pairwise(labels):
         label.body_end = following.start
     return labels
 

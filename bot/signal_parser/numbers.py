@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _list_by_commas(digits: str) -> list[str]:
     values = [_decimal(part) for part in parts if part.count(".") <= 1]
     if len(values) < len(parts) or None in values:
         return []
-    pairs = zip(values, values[1:], strict=False)
+    pairs = pairwise(values)
     if not all(one and other and near(one, other) for one, other in pairs):
         return []
     pointed = all("." in part for part in parts)
@@ -79,10 +80,10 @@ def _list_by_commas(digits: str) -> list[str]:
 
 
 def _looks_like_a_list(digits: str) -> bool:
-    """ "105 110 115" may be one number or three prices."""
+    """So does "105 110 115", which may be one number or three prices."""
     groups = digits.split(" ")
     if len(groups[0]) < 3:  # noqa: PLR2004
         return False
     values = [Decimal(group.replace(",", ".")) for group in groups if group.count(",") <= 1]
-    pairs = zip(values, values[1:], strict=False)
+    pairs = pairwise(values)
     return all(one and other and near(one, other) for one, other in pairs)

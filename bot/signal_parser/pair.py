@@ -6,15 +6,16 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bot.signal_parser.tokens import Kind, Token
-from bot.signal_parser.words import GAPS, LABELS, MOODS, ORDINALS, SIDES, Field
+from bot.signal_parser.words import GAPS, LABELS, MOODS, ORDINALS, SIDES, Field, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bot.signal_parser.labels import Label
 
-CURRENCIES: Final = frozenset(
-    ["usd", "eur", "gbp", "jpy", "chf", "cad", "aud", "nzd", "sek", "nok", "dkk", "pln", "try", "zar", "mxn", "sgd", "hkd", "cnh", "cny", "rub", "inr", "krw", "brl", "huf", "czk", "thb", "ils"]
+CURRENCIES: Final = words_of(
+    "usd eur gbp jpy chf cad aud nzd sek nok dkk pln try zar mxn sgd hkd cnh cny rub inr krw "
+    "brl huf czk thb ils"
 )
 _METALS: Final = frozenset({"xau", "xag", "xpt", "xpd"})
 _DOLLARS: Final = (
@@ -30,15 +31,32 @@ _NAMES: Final = {
     **dict.fromkeys(("gold", "золото", "золота", "طلا", "گلد"), "XAU/USD"),
     **dict.fromkeys(("silver", "серебро"), "XAG/USD"),
 }
-_INDICES: Final = frozenset(
-    ["us30", "us100", "us500", "us2000", "nas100", "ustec", "spx500", "sp500", "dj30", "ger30", "ger40", "de30", "de40", "dax40", "uk100", "fra40", "eu50", "stoxx50", "jp225", "jpn225", "hk50", "aus200", "usoil", "ukoil", "wti", "brent", "xtiusd", "xbrusd", "natgas", "dxy", "nasdaq", "dax"]
+_INDICES: Final = words_of(
+    "us30 us100 us500 us2000 nas100 ustec spx500 sp500 dj30 ger30 ger40 de30 de40 dax40 uk100 "
+    "fra40 eu50 stoxx50 jp225 jpn225 hk50 aus200 usoil ukoil wti brent xtiusd xbrusd natgas dxy "
+    "nasdaq dax"
 )
-_NO_TICKER: Final = frozenset(
-    ["idea", "ideas", "signal", "signals", "idea's", "long", "short", "buy", "sell", "limit", "market", "side", "direction", "type", "spot", "futures", "future", "perp", "swing", "scalp", "scalping", "intraday", "setup", "trade", "trading", "trades", "position", "entry", "entries", "target", "targets", "tp", "sl", "stop", "loss", "take", "profit", "leverage", "lev", "risk", "high", "low", "mid", "midterm", "term", "new", "free", "vip", "premium", "update", "alert", "crypto", "forex", "binance", "bybit", "bingx", "mexc", "okx", "okex", "kucoin", "bitget", "gate", "huobi", "bitmex", "kraken", "coinbase", "cross", "isolated", "margin", "go", "going", "now", "open", "close", "closed", "day", "daily", "weekly", "week", "hour", "min", "strong", "strongsignal", "potential", "possible", "quick", "hold", "my", "our", "we", "the", "an", "is", "it", "to", "of", "in", "on", "at", "for", "and", "or", "not", "no", "a", "i", "all", "usdt", "usdc", "busd", "fdusd", "tusd", "usd", "pair", "coin", "symbol", "ticker", "name", "price", "zone", "order", "orders", "pending", "instant", "strategy", "regular", "breakout", "reversal", "trend", "bullish", "bearish", "dca", "hot", "ok", "yes", "re", "add", "added", "opened", "opening", "still", "more", "super", "mega", "safe", "best", "good", "great", "next", "second", "first", "third", "hedge", "only", "don", "dont", "vs", "from", "with", "this", "that", "big", "small", "size", "lot", "hft", "ai", "bot", "usa", "fed", "cpi", "nfp", "fomc", "asap"]
+_NO_TICKER: Final = words_of(
+    "idea ideas signal signals idea's long short buy sell limit market side direction type spot "
+    "futures future perp swing scalp scalping intraday setup trade trading trades position "
+    "entry entries target targets tp sl stop loss take profit leverage lev risk high low mid "
+    "midterm term new free vip premium update alert crypto forex binance bybit bingx mexc okx "
+    "okex kucoin bitget gate huobi bitmex kraken coinbase cross isolated margin go going now "
+    "open close closed day daily weekly week hour min strong strongsignal potential possible "
+    "quick hold my our we the an is it to of in on at for and or not no a i all usdt usdc busd "
+    "fdusd tusd usd pair coin symbol ticker name price zone order orders pending instant "
+    "strategy regular breakout reversal trend bullish bearish dca hot ok yes re add added "
+    "opened opening still more super mega safe best good great next second first third hedge "
+    "only don dont vs from with this that big small size lot hft ai bot usa fed cpi nfp fomc "
+    "asap"
 )
 # Those that are read behind a direction, too, where a word in capitals may be any: "LONG BTC", "BUY NOW".
-_MAJORS: Final = frozenset(
-    ["btc", "xbt", "eth", "sol", "xrp", "bnb", "doge", "ada", "avax", "dot", "link", "ltc", "bch", "trx", "ton", "uni", "atom", "etc", "xlm", "fil", "apt", "arb", "sui", "sei", "inj", "tia", "ondo", "pepe", "shib", "floki", "bonk", "wif", "jup", "pyth", "ftm", "algo", "icp", "hbar", "vet", "aave", "mkr", "crv", "snx", "grt", "ldo", "rndr", "fet", "wld", "ordi", "sats", "gmt", "gala", "sand", "mana", "axs", "ape", "enj", "chz", "xmr", "zec", "dash", "eos", "neo", "iota", "xtz", "egld", "rune", "kas", "stx", "imx", "blur", "dydx", "gmx", "ena", "strk", "zk", "zro", "not", "pendle", "jto", "aptos", "matic", "pol"]
+_MAJORS: Final = words_of(
+    "btc xbt eth sol xrp bnb doge ada avax dot link ltc bch trx ton uni atom etc xlm fil apt "
+    "arb sui sei inj tia ondo pepe shib floki bonk wif jup pyth ftm algo icp hbar vet aave mkr "
+    "crv snx grt ldo rndr fet wld ordi sats gmt gala sand mana axs ape enj chz xmr zec dash eos "
+    "neo iota xtz egld rune kas stx imx blur dydx gmx ena strk zk zro not pendle jto aptos "
+    "matic pol"
 )
 _GLUED: Final = re.compile(r"([0-9]{0,6}[a-z][a-z0-9]{0,14}?)(usdt|usdc|busd|fdusd|usd)(?:perp|p)?")
 _TICKER: Final = re.compile(r"[0-9]{0,6}[A-Za-z][A-Za-z0-9]{0,14}")
@@ -192,7 +210,7 @@ def is_known(word: str) -> bool:
 
 
 def labelled(tokens: Sequence[Token], labels: Sequence[Label]) -> Mention | None:
-    """ "Pair: XRP", "$ONDO", "#xbt" beside a direction."""
+    """The XRP of "Pair: XRP"."""
     for label in labels:
         if label.field is Field.PAIR:
             at = label.end

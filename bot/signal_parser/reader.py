@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from bot.models import Percent, SignalFields, Span
@@ -119,7 +120,7 @@ def _entry(message: _Message) -> Span | None:
 
 
 def _is_evident(message: _Message, bodies: Sequence[Body], prices: Sequence[Decimal]) -> bool:
-    """ "Buy 2 lots" names no price. A price behind a direction ends its line, or is near the stop or a target."""
+    """Not so in "buy 2 lots". A price behind a direction ends its line, or is near the stop or a target."""
     if not any(body.ends_in_word for body in bodies):
         return True
     others = [
@@ -158,7 +159,7 @@ def _targets(message: _Message, anchor: Decimal | None) -> tuple[Decimal | Perce
 def _percents(bodies: Sequence[Body]) -> tuple[Percent, ...]:
     """Targets as per cents of the entry, which grow; what adds up to 100 are shares of the position."""
     values = [value for body in bodies for value in body.percents]
-    grows = all(one < other for one, other in zip(values, values[1:], strict=False))
+    grows = all(one < other for one, other in pairwise(values))
     if not grows or sum(values) == _ALL or len(bodies) > len(values):
         return ()
     return tuple(map(Percent, values))

@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from bot.signal_parser.words import GLUED, ONE_TARGET
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from bot.signal_parser.words import GLUED, ONE_TARGET, words_of
 
 
 class Kind(Enum):
@@ -27,6 +24,8 @@ class Kind(Enum):
     BROKEN = auto()  # digits that nothing can be made of
 
 
+_OF_A_LIST: Final = frozenset(map(str, range(1, 21)))
+_OF_METATRADER: Final = frozenset({"1", "2", "3", "4", "5", "6", "8", "10", "12", "15", "20", "30"})
 NUMBERS: Final = frozenset(
     {Kind.PRICE, Kind.PERCENT, Kind.DISTANCE, Kind.TIMES, Kind.SPAN, Kind.BROKEN}
 )
@@ -51,9 +50,7 @@ class Token:
     def small(self) -> int | None:
         """As a number of a list: 1 to 20."""
         if self.kind in {Kind.PRICE, Kind.INDEX} and not self.thousand and not self.dollar:
-            text = self.digits
-            if text.isascii() and text.isdigit() and len(text) <= 2 and 1 <= int(text) <= 20:
-                return int(text)
+            return int(self.digits) if self.digits in _OF_A_LIST else None
         return None
 
 
@@ -86,8 +83,9 @@ _AMBIGUOUS: Final = re.compile(r"[1-9] ")  # "TP 1 161": one price, or which tar
 _TICKER_TAIL: Final = re.compile(r"[0-9]++\w*+")
 
 _CURRENCIES: Final = frozenset({"usdt", "usdc", "busd", "usd"})
-_DISTANCES: Final = frozenset(
-    ["pip", "pips", "pipe", "point", "points", "pts", "pt", "tick", "ticks", "atr", "r", "rr", "п", "пп", "пункт", "пункта", "пунктов", "пунктам", "пункты", "пипс", "пипса", "пипсов", "тик", "тика", "тиков", "поинт", "поинтов"]
+_DISTANCES: Final = words_of(
+    "pip pips pipe point points pts pt tick ticks atr r rr п пп пункт пункта пунктов пунктам "
+    "пункты пипс пипса пипсов тик тика тиков поинт поинтов"
 )
 _THOUSANDS: Final = frozenset({"k", "к", "тыс"})
 _TIMES: Final = frozenset({"x", "х"})
@@ -102,6 +100,9 @@ _ORDINALS: Final = frozenset({"st", "nd", "rd", "th", "й", "я", "ый", "ая"
 _BROKER: Final = {"m": "M", "h": "H", "d": "D", "w": "W", "н": "H", "м": "M"}
 
 
+_PLAIN: Final = {"line": Kind.BREAK, "clock": Kind.CLOCK, "by": Kind.CLOCK, "mark": Kind.MARK}
+
+
 def tokenize(text: str) -> list[Token]:
     """Of a cleaned text. Every character is looked at a bounded number of times."""
     tokens: list[Token] = []
@@ -111,38 +112,31 @@ def tokenize(text: str) -> list[Token]:
         if found is None:  # no character is left that the last alternative would not take
             break
         position = found.end()
-        for token in _tokens(found, text, tokens):
+        token = _read(found, text, tokens)
+        if token is not None:
             tokens.append(token)
             position = token.end
     return _with_units(tokens)
 
 
-def _tokens(found: re.Match[str], text: str, before: list[Token]) -> Iterator[Token]:
+def _read(found: re.Match[str], text: str, before: list[Token]) -> Token | None:
+    """The token; None: a space, or a part of one."""
     start, end = found.span()
-    raw = found[0]
-    match found.lastgroup:
-        case "line":
-            yield Token(Kind.BREAK, raw, start, end)
-        case "keycaps":
-            yield _keycaps(raw, start, end)
-        case "nth":
-            yield Token(Kind.INDEX, raw, start, end, digits="".join(_DIGITS.findall(raw)))
-        case "circled":
-            yield Token(Kind.INDEX, raw, start, end, digits=str(_circled(raw)))
-        case "clock":
-            yield Token(Kind.CLOCK, raw, start, end)
-        case "number" | "suffix":
-            yield _number(found, text, before)
-        case "dotted":
-            yield Token(Kind.WORD, raw, start, end, word=raw.casefold().replace(".", ""))
-        case "word":
-            yield _word(found, text)
-        case "foreign":  # digits of other scripts, which are not read
-            yield Token(Kind.WORD, raw, start, end, word=raw)
-        case "mark":
-            yield Token(Kind.MARK, raw, start, end)
-        case _:
-            return
+    raw, name = found[0], found.lastgroup
+    if name in _PLAIN:
+        return Token(_PLAIN[name], raw, start, end)
+    if name in {"number", "suffix"}:
+        return _number(found, text, before)
+    if name == "word":
+        return _word(found, text)
+    if name == "keycaps":
+        return _keycaps(raw, start, end)
+    if name in {"nth", "circled"}:
+        digits = str(_circled(raw)) if name == "circled" else "".join(_DIGITS.findall(raw))
+        return Token(Kind.INDEX, raw, start, end, digits=digits)
+    if name in {"dotted", "foreign"}:  # foreign: digits of other scripts, which are not read
+        return Token(Kind.WORD, raw, start, end, word=raw.casefold().replace(".", ""))
+    return None
 
 
 def _keycaps(raw: str, start: int, end: int) -> Token:
@@ -168,7 +162,7 @@ def _word(found: re.Match[str], text: str) -> Token:
     if tail is None or folded in GLUED:
         return Token(Kind.WORD, found["word"], start, end, word=folded)
     whole = text[start : tail.end()]
-    if folded in _BROKER and tail[0].isdigit() and len(tail[0]) < 4:  # noqa: PLR2004  # M15, H4, not M1000
+    if folded in _BROKER and tail[0].isdigit() and tail[0] in _OF_METATRADER:
         unit = _BROKER[folded]
         return Token(
             Kind.SPAN, whole, start, tail.end(), whole.casefold(), tail[0], unit=unit, broker=True
@@ -187,7 +181,7 @@ def _number(found: re.Match[str], text: str, before: list[Token]) -> Token:
     if glued and (own := _DIGITS.match(text, start)) and _is_ordinal(text, own):
         return Token(Kind.PRICE, own[0], start, own.end(), digits=own[0], glued=True)
     suffix = (found["suffix"] or "").casefold()
-    digits = found["number"][: len(found["number"]) - len(suffix)] if suffix else found["number"]
+    digits = text[start : found.start("suffix") if suffix else end]
     token = Token(Kind.PRICE, found[0], start, end, digits=digits, glued=glued)
     if last is not None and last.word in ONE_TARGET and _AMBIGUOUS.match(digits):
         token.kind = Kind.BROKEN

@@ -12,6 +12,11 @@ from typing import Final
 from bot.models import Direction
 
 
+def words_of(text: str) -> frozenset[str]:
+    """A set of words, as a text that stays readable."""
+    return frozenset(text.split())
+
+
 class Field(Enum):
     ENTRY = auto()
     SIDE_ENTRY = auto()  # a direction that its price follows: "BUY EURUSD 1.1686"
@@ -47,18 +52,26 @@ MOODS: Final = {
 }
 
 # What may stand between a label and its number, or between two numbers.
-GAPS: Final = frozenset(
-    {
-        *["по", "от", "на", "за", "до", "и", "или", "около", "в", "зоне", "районе", "диапазоне", "цена", "цене", "рынку", "рынок", "лимит", "лимитка"],
-        *["лимитный", "лимитник", "ниже", "выше", "под", "над", "уровень", "уровня", "уровнем", "сейчас", "между", "область"],
-        *["отложенный", "отложка", "ордер", "ордера", "at", "from", "to", "and", "or", "around", "near", "above", "below", "under", "over"],
-        *["between", "price", "market", "limit", "now", "is", "set", "cmp", "order", "orders", "zone", "range", "area", "level", "levels"],
-        *["instant", "pending", "در"],
-    }
+GAPS: Final = words_of(
+    "по от на за до и или около в зоне районе диапазоне цена цене рынку рынок лимит лимитка "
+    "лимитный лимитник ниже выше под над уровень уровня уровнем сейчас между область отложенный "
+    "отложка ордер ордера at from to and or around near above below under over between price "
+    "market limit now is set cmp order orders zone range area level levels instant pending در"
 )
-ORDINALS: Final = frozenset(
-    ["first", "second", "third", "fourth", "fifth", "первый", "первая", "первое", "второй", "вторая", "второе", "третий", "третья", "третье", "четвертый", "четвёртый", "четвертая", "четвёртая", "пятый", "пятая", "اول", "دوم", "سوم"]
-)
+ORDINALS: Final = {
+    word: number
+    for number, words in enumerate(
+        (
+            "first первый первая первое первую اول",
+            "second второй вторая второе вторую دوم",
+            "third третий третья третье третью سوم",
+            "fourth четвертый четвёртый четвертая четвёртая четвертую четвёртую",
+            "fifth пятый пятая пятую",
+        ),
+        1,
+    )
+    for word in words.split()
+}
 
 
 def _phrases(*parts: str) -> list[str]:

@@ -5,6 +5,7 @@ Each is run by `SignalStore.ask`, within the bot or beside it.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import and_, func, literal, null, or_, select, union_all
@@ -14,12 +15,14 @@ from bot.models import (
     AuthorId,
     Backlog,
     ChatId,
+    EventKind,
     MessageId,
     MessageRef,
     OrderKind,
     Outcome,
     PostState,
     Reason,
+    SignalEvent,
     SignalId,
     Tier,
     UnixTime,
@@ -55,6 +58,7 @@ class Recorded(NamedTuple):
     text: str | None
     at: UnixTime
     recorded_at: UnixTime
+    event: SignalEvent | None  # what an update says has become of its signal
 
 
 class SignalRecord(NamedTuple):
@@ -93,7 +97,7 @@ class Heard(NamedTuple):
 
 FIELDS: Final = (
     *("pair", "direction", "timeframe", "entry_low", "entry_high"),
-    *("take_profits", "stop", "risk"),
+    *("take_profits", "stop", "risk", "leverage"),
 )
 
 
@@ -321,6 +325,7 @@ def _record_of(
     answers: Any = None,
     answered_in: Any = None,
     text: Any = None,
+    event: tuple[Any, Any, Any] = (None, None, None),
 ) -> Select[Any]:
     def named(name: str, column: Any) -> Any:
         return (null() if column is None else column).label(name)
@@ -338,6 +343,7 @@ def _record_of(
         named("text", text),
         table.c.at,
         table.c.recorded_at,
+        *map(named, ("event", "event_target", "event_stop"), event),
     )
 
 
@@ -358,6 +364,10 @@ _RECORDED: Final = (
         answered_in=signal_updates.c.reply_to_chat_id,
         signal_id=signal_updates.c.signal_id,
         text=signal_updates.c.text,
+        event=(
+            *(signal_updates.c.event, signal_updates.c.event_target),
+            signal_updates.c.event_stop,
+        ),
     ),
     _record_of(
         decisions,
@@ -371,7 +381,8 @@ _RECORDED: Final = (
 
 
 def _recorded(row: Row[Any]) -> Recorded:
-    chat_id, message_id, outcome, reason, tier, answered_in, answers, *more = tuple(row)
+    *fields, kind, target, stop = tuple(row)
+    chat_id, message_id, outcome, reason, tier, answered_in, answers, *more = fields
     return Recorded(
         MessageRef(chat_id, message_id),
         Outcome(outcome),
@@ -379,7 +390,12 @@ def _recorded(row: Row[Any]) -> Recorded:
         None if tier is None else Tier(tier),
         None if answers is None else MessageRef(answered_in or chat_id, answers),
         *more,
+        None if kind is None else _event(kind, target, stop),
     )
+
+
+def _event(kind: str, target: int | None, stop: str | None) -> SignalEvent:
+    return SignalEvent(EventKind(kind), target, None if stop is None else Decimal(stop))
 
 
 def _number(record: Recorded) -> int:

@@ -52,6 +52,7 @@ signals = Table(
     Column("stop", Text),
     Column("risk", Text),
     Column("recorded_at", BigInteger, nullable=False),  # local clock, unix seconds
+    Column("leverage", Text),
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("signals_of_album", "source_chat_id", "album_id"),
     sqlite_autoincrement=True,  # a signal's id is never used again: caches are keyed by it
@@ -76,6 +77,11 @@ signal_updates = Table(
     Column("tier", Text),
     Column("recorded_at", BigInteger, nullable=False),
     Column("reply_to_chat_id", BigInteger),  # NULL: this chat; else the one it was before moving
+    # What it says has become of the signal, see `models.SignalEvent`. NULL: nothing beyond doubt, or
+    # recorded by an old version.
+    Column("event", Text),
+    Column("event_target", Integer),
+    Column("event_stop", Text),
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("signal_updates_of_signal", "signal_id"),
     Index("signal_updates_of_album", "source_chat_id", "album_id"),
@@ -289,4 +295,11 @@ _ORDERS: Final = (
     "ALTER TABLE decisions ADD COLUMN reply_to_message_id BIGINT",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _CATCHING_UP, _ORDERS)
+_EVENTS: Final = (
+    "ALTER TABLE signals ADD COLUMN leverage TEXT",
+    "ALTER TABLE signal_updates ADD COLUMN event TEXT",
+    "ALTER TABLE signal_updates ADD COLUMN event_target INTEGER",
+    "ALTER TABLE signal_updates ADD COLUMN event_stop TEXT",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _CATCHING_UP, _ORDERS, _EVENTS)
