@@ -79,6 +79,7 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _DIGITS: Final = re.compile(r"[0-9]++")
+_KEYCAP_DIGITS: Final = re.compile(r"[0-9.,]")
 _AMBIGUOUS: Final = re.compile(r"[1-9] ")  # "TP 1 161": one price, or which target and its price
 _TICKER_TAIL: Final = re.compile(r"[0-9]++\w*+")
 
@@ -129,20 +130,17 @@ def _read(found: re.Match[str], text: str, before: list[Token]) -> Token | None:
         return _number(found, text, before)
     if name == "word":
         return _word(found, text)
-    if name == "keycaps":
-        return _keycaps(raw, start, end)
-    if name in {"nth", "circled"}:
-        digits = str(_circled(raw)) if name == "circled" else "".join(_DIGITS.findall(raw))
-        return Token(Kind.INDEX, raw, start, end, digits=digits)
+    if name in {"keycaps", "nth", "circled"}:
+        return _counted(name, raw, start, end)
     if name in {"dotted", "foreign"}:  # foreign: digits of other scripts, which are not read
         return Token(Kind.WORD, raw, start, end, word=raw.casefold().replace(".", ""))
     return None
 
 
-def _keycaps(raw: str, start: int, end: int) -> Token:
-    """One keycap numbers a list; several are the digits of a price."""
-    digits = raw.replace("\u20e3", "")
-    kind = Kind.INDEX if len(digits) == 1 else Kind.PRICE
+def _counted(name: str, raw: str, start: int, end: int) -> Token:
+    """Which one of a list. One keycap is that, too; several are the digits of a price."""
+    digits = str(_circled(raw)) if name == "circled" else "".join(_KEYCAP_DIGITS.findall(raw))
+    kind = Kind.PRICE if name == "keycaps" and len(digits) > 1 else Kind.INDEX
     return Token(kind, raw, start, end, digits=digits)
 
 

@@ -381,16 +381,19 @@ _RECORDED: Final = (
 
 
 def _recorded(row: Row[Any]) -> Recorded:
-    *fields, kind, target, stop = tuple(row)
-    chat_id, message_id, outcome, reason, tier, answered_in, answers, *more = fields
+    answered_in = row.answered_in or row.source_chat_id
     return Recorded(
-        MessageRef(chat_id, message_id),
-        Outcome(outcome),
-        Reason(reason),
-        None if tier is None else Tier(tier),
-        None if answers is None else MessageRef(answered_in or chat_id, answers),
-        *more,
-        None if kind is None else _event(kind, target, stop),
+        ref=MessageRef(row.source_chat_id, row.source_message_id),
+        outcome=Outcome(row.outcome),
+        reason=Reason(row.reason),
+        tier=None if row.tier is None else Tier(row.tier),
+        answers=None if row.answers is None else MessageRef(answered_in, row.answers),
+        signal_id=row.signal_id,
+        author=row.source_user_id,
+        text=row.text,
+        at=row.at,
+        recorded_at=row.recorded_at,
+        event=None if row.event is None else _event(row.event, row.event_target, row.event_stop),
     )
 
 
