@@ -151,12 +151,13 @@ class BodyReader:
         self._read_list(at, label, body)
 
     def _read_list(self, at: int, label: Label, body: Body) -> None:
+        nth = 1  # line of the list
         spaced = False
         listed = not body.prices
         while at < label.body_end and not body.doubtful:
             line_start, empty = self._skip_breaks(at, label.body_end)
             line_end = self._line_end(line_start, label.body_end)
-            numbered = self._numbered(line_start, line_end)
+            numbered = self._numbered(line_start, line_end, nth)
             began = bool(body.prices or body.percents)
             goes_on = numbered or (listed and (not empty or spaced)) or not began
             if (
@@ -166,7 +167,7 @@ class BodyReader:
             ):
                 return
             line = Body(prices=body.prices[-1:])
-            stopped = self._line(line_start, label, line)
+            stopped = self._line(line_start, label, line, nth)
             fresh = line.prices[len(body.prices[-1:]) :]
             if not self._is_line_end(stopped, line_end) and not (numbered and fresh):
                 body.doubtful = body.doubtful or line.doubtful
@@ -177,6 +178,7 @@ class BodyReader:
             body.percents += line.percents
             body.doubtful = line.doubtful
             spaced = spaced or empty
+            nth += 1
             at = line_end
 
     def _skip_breaks(self, at: int, end: int) -> tuple[int, bool]:
@@ -187,13 +189,13 @@ class BodyReader:
             at += 1
         return at, breaks > 1
 
-    def _numbered(self, at: int, end: int) -> bool:
+    def _numbered(self, at: int, end: int, nth: int) -> bool:
         """The line opens with "1)", "2.", "3 -" or a keycap."""
         while at < end and self._tokens[at].kind is Kind.MARK:
             at += 1
         if at >= end:
             return False
-        return self._tokens[at].kind is Kind.INDEX or self._is_index(at, end, line_start=True)
+        return self._tokens[at].kind is Kind.INDEX or self._is_index(at, end, nth)
 
     def _line_end(self, at: int, end: int) -> int:
         while at < end and self._tokens[at].kind is not Kind.BREAK:
@@ -210,8 +212,8 @@ class BodyReader:
 
     # ── one line ──────────────────────────────────────────────────────────────
 
-    def _line(self, at: int, label: Label, body: Body) -> int:
-        """Reads the prices that open a line, and tells where it stopped."""
+    def _line(self, at: int, label: Label, body: Body, nth: int = 0) -> int:
+        """Reads the prices that open a line, the `nth` of a list, and tells where it stopped."""
         first = at
         while not self._is_line_end(at, label.body_end) and not body.doubtful:
             token = self._tokens[at]
@@ -220,7 +222,7 @@ class BodyReader:
             elif token.kind is Kind.MARK:
                 at += self._sign(at, label.body_end, body)
             elif token.kind is Kind.PRICE:
-                behind = self._price(at, label, body, line_start=self._opens(first, at))
+                behind = self._price(at, label, body, nth if self._opens(first, at) else 0)
                 if behind == at:
                     return at
                 at = behind
@@ -276,9 +278,9 @@ class BodyReader:
         if token.kind is Kind.PERCENT:
             body.percents += self._numerals.values(token)
 
-    def _price(self, at: int, label: Label, body: Body, *, line_start: bool) -> int:
+    def _price(self, at: int, label: Label, body: Body, nth: int) -> int:
         """Takes a price, or passes over an index; the same place: reading ends here."""
-        if self._is_index(at, label.body_end, line_start=line_start):
+        if self._is_index(at, label.body_end, nth):
             return at + 1
         token = self._tokens[at]
         values = self._numerals.values(token)
@@ -293,8 +295,8 @@ class BodyReader:
         body.prices += values
         return at + 1
 
-    def _is_index(self, at: int, end: int, *, line_start: bool) -> bool:
-        """The 1 of "1) 65000", "1. 65000", "1: 65000", and of "1 - 65000" where it opens a line."""
+    def _is_index(self, at: int, end: int, nth: int) -> bool:
+        """The 1 of "1) 65000", "1. 65000", "1: 65000", and of "1 - 65000" if that is the `nth` line."""
         tokens = self._tokens
         if tokens[at].kind is not Kind.PRICE or tokens[at].small is None or at + 1 >= end:
             return False
@@ -307,8 +309,7 @@ class BodyReader:
             return False
         follows = tokens[at + 2].kind in {Kind.PRICE, Kind.BROKEN} or tokens[at + 2].text == "$"
         if mark.text == "-":
-            small = tokens[at + 2].small
-            return follows and line_start and mark.start > tokens[at].end and small is None
+            return follows and tokens[at].small == nth and mark.start > tokens[at].end
         return follows and at_once
 
     def _shares_thousand(self, at: int, end: int) -> bool:

@@ -66,6 +66,7 @@ _VETO: Final = words_of(
 _ENDS: Final = frozenset(".!;?")
 _PARTS: Final = frozenset(",()+&|")
 _JOINING: Final = words_of("and и а but но then")
+_TOLD: Final = frozenset({Field.TARGET, Field.STOP, Field.ENTRY})
 _FINAL: Final = (EventKind.CLOSED, EventKind.STOPPED, EventKind.CANCELLED)
 _WHOLE: Final = 100  # per cent
 
@@ -124,7 +125,7 @@ class _Update:
         said = _Clause()
         for at in clause:
             token, label = self.tokens[at], self._labels.get(at)
-            if label is not None and label.field in {Field.TARGET, Field.STOP, Field.ENTRY}:
+            if label is not None and label.field in _TOLD:
                 said.labels.add(label.field)
                 said.targets += self._number_of(label) if at == label.start else []
             if token.kind is Kind.WORD:
@@ -153,7 +154,7 @@ class _Update:
         return (
             any(word in known for known in _KNOWN)
             or at in self._in_pair
-            or (at in self._labels and self._labels[at].field is not Field.OTHER)
+            or (at in self._labels and self._labels[at].field in _TOLD)
         )
 
 

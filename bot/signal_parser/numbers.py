@@ -32,6 +32,7 @@ class Numerals:
         commas = [token for token in tokens if "," in token.digits]
         grouped = [token for token in commas if _COMMA_THOUSANDS.fullmatch(token.digits)]
         dollars = any(token.dollar for token in grouped)
+        self._lists = all(_list_by_commas(token.digits) for token in commas)
         self._thousands = not currencies and (dollars or len(grouped) == len(commas))
 
     def values(self, token: Token) -> list[Decimal]:
@@ -43,7 +44,7 @@ class Numerals:
         digits = token.digits.replace(" ", "")
         if self._thousands and _COMMA_THOUSANDS.fullmatch(digits):
             digits = digits.replace(",", "")
-        elif parts := _list_by_commas(digits):
+        elif (parts := _list_by_commas(digits)) and (self._lists or "." in digits):
             return list(filter(None, map(_decimal, parts)))
         value = _decimal(digits)
         if value is None:
