@@ -677,14 +677,33 @@ TAKES = {
     "a numbered row": lambda numbers: (
         "Тейки: " + " ".join(f"{i}) {n}" for i, n in enumerate(numbers, 1))
     ),
+    "a list with empty lines": lambda numbers: (
+        "Take-Profit Targets:\n\n" + "\n\n".join(f"{i}) {n}" for i, n in enumerate(numbers, 1))
+    ),
+    "hyphens": lambda numbers: "\n".join(f"TP-{i} {n}" for i, n in enumerate(numbers, 1)),
     "a list": lambda numbers: "Цели:\n" + "\n".join(f"• {n} USDT" for n in numbers),
     "a numbered list": lambda numbers: (
         "Targets\n" + "\n".join(f"{i}. {n}$" for i, n in enumerate(numbers, 1))
     ),
 }
 HEADS = ["#Идея {pair} {way} {time}", "{way} 🟢 {pair}\nТФ: {time}", "{pair}\n{time}\n{way}"]
-ENTRIES = ["Вход: {}-{}", "Точка входа {} – {}", "Entry zone: {} — {}", "вход от {} до {}"]
-STOPS = ["SL: {}", "Стоп-лосс {}", "🛑 Stop loss — {}"]
+ENTRIES = [
+    "Entry Targets:\n1) {}\n2) {}",
+    "Entries: {} / {}",
+    "Entry 1: {}\nEntry 2: {}",
+    "Вход: {}-{}",
+    "Точка входа {} – {}",
+    "Entry zone: {} — {}",
+    "вход от {} до {}",
+]
+STOPS = [
+    "Stop Targets: 1) {}",
+    "S.L {}",
+    "Стоп ниже {}",
+    "SL: {}",
+    "Стоп-лосс {}",
+    "🛑 Stop loss — {}",
+]
 LEVERAGES = ["Плечо: {}x", "Leverage: Cross {}X", "плечо х{}", "Lev {}"]
 RISKS = ["Риск: {}%", "Риск в сделке {} %", "Risk {}%"]
 

@@ -198,7 +198,10 @@ def leverage(
         value
         for start, end in lines(tokens)
         if any(token.kind is Kind.TIMES for token in tokens[start:end])
-        and all(_fits_leverage(tokens[at], is_head=at in heads) for at in range(start, end))
+        and all(
+            _fits_leverage(tokens[at], is_head=at in heads or _text(tokens, at - 1) == "#")
+            for at in range(start, end)
+        )
         for token in tokens[start:end]
         if token.kind is Kind.TIMES
         for value in numerals.values(token)
