@@ -877,6 +877,62 @@ def test_a_per_cent_is_a_target_where_all_targets_are(text, expected):
                 stop="66800",
             ),
         ),
+        (
+            "GOLD SELL 5054-5058\n\nTP¹ 5050\nTP② 5045\n\nSL 5062",
+            said(
+                pair="XAU/USD",
+                direction="SHORT",
+                entry=["5054", "5058"],
+                take_profits=["5050", "5045"],
+                stop="5062",
+            ),
+        ),
+        (
+            "Sell EurUsd at market price 1.1234\nStop loss 1.1300",
+            said(pair="EUR/USD", direction="SHORT", entry=["1.1234", "1.1234"], stop="1.1300"),
+        ),
+        (
+            "🔴 Exit Signal\nSide: SELL\nSymbol: BTCUSD\nPrice: 65848.64",
+            said(pair="BTC/USD", direction="SHORT"),
+        ),
+        ("#BTC/USDT All entry targets achieved\nAverage Entry Price: 42000", said(pair="BTC/USDT")),
+        (
+            "Шорт биткоин от 65000 стоп 66000 тейк 63000",
+            said(direction="SHORT", entry=["65000", "65000"], take_profits=["63000"], stop="66000"),
+        ),
+        (
+            "BUY GBPUSD @ 1.3050-55\nSL 1.3000\nTP 1.3150",
+            said(pair="GBP/USD", direction="LONG", take_profits=["1.3150"], stop="1.3000"),
+        ),
+        (
+            "#APT/USDT \n🟢 Long \nLeverage: 5X\n👉 Entry = 7.65 - 7.29\nTARGET-  7.8 - 8.0 - 9+\n❌STOP LOSS - 6.9",
+            said(
+                pair="APT/USDT",
+                direction="LONG",
+                entry=["7.29", "7.65"],
+                take_profits=["7.8", "8", "9"],
+                stop="6.9",
+                leverage="5",
+            ),
+        ),
+        (
+            "Name: ADA/USDT\n🔴 Short\nMargin mode: Isolated (10.0X)\n↪️ Entry price(USDT):\n0.4619\nTargets(USDT):\n1) 0.4565\n2) 0.4511\n3) 🔝 unlimited",
+            said(
+                pair="ADA/USDT",
+                direction="SHORT",
+                entry=["0.4619", "0.4619"],
+                take_profits=["0.4565", "0.4511"],
+                leverage="10",
+            ),
+        ),
+        (
+            "LONG ETH\nEntry 2500\nTP 2400\nSL 2600",
+            said(pair="ETH", entry=["2500", "2500"], take_profits=["2400"], stop="2600"),
+        ),
+        (
+            "ETH LONG\nEntry 2500\nTP 2600\nSL 2550",
+            said(pair="ETH", direction="LONG", entry=["2500", "2500"], take_profits=["2600"]),
+        ),
     ],
 )
 def test_whole_signals_of_other_channels_are_read(text, expected):

@@ -629,6 +629,10 @@ def test_no_character_at_all_breaks_a_field():
             "1. ",
             "тейк-",
             "1)(",
+            "LONG\n",
+            "a.",
+            "BTCUSDT TP 1 ",
+            "(TP",
         ],
     ],
 )

@@ -31,6 +31,9 @@ _NAMES: Final = {
     **dict.fromkeys(("gold", "золото", "золота", "طلا", "گلد"), "XAU/USD"),
     **dict.fromkeys(("silver", "серебро"), "XAG/USD"),
 }
+_SPOKEN: Final = words_of(
+    "биткоин биток битка битку биткоина эфир эфира эфиру bitcoin ethereum"
+)  # no pair is made of these
 _INDICES: Final = words_of(
     "us30 us100 us500 us2000 nas100 ustec spx500 sp500 dj30 ger30 ger40 de30 de40 dax40 uk100 "
     "fra40 eu50 stoxx50 jp225 jpn225 hk50 aus200 usoil ukoil wti brent xtiusd xbrusd natgas dxy "
@@ -194,7 +197,8 @@ def named(tokens: Sequence[Token]) -> Mention | None:
 
 def name_tokens(tokens: Sequence[Token]) -> set[int]:
     """Every word that names something to trade, which a price may follow."""
-    return {at for at, token in enumerate(tokens) if token.word in _NAMES or token.word in _MAJORS}
+    names = _NAMES.keys() | _MAJORS | _SPOKEN
+    return {at for at, token in enumerate(tokens) if token.word in names}
 
 
 def is_known(word: str) -> bool:

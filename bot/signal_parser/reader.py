@@ -16,7 +16,7 @@ from bot.signal_parser.labels import Label, find_labels
 from bot.signal_parser.numbers import Numerals, near
 from bot.signal_parser.text import TURNING, clean
 from bot.signal_parser.tokens import Token, tokenize
-from bot.signal_parser.words import Field
+from bot.signal_parser.words import Field, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 _ENTRIES: Final = (Field.ENTRY, Field.SIDE_ENTRY, Field.PRICE)  # the first that has a price counts
 _PRICED: Final = (*_ENTRIES, Field.TARGET, Field.STOP)
+_ENDING: Final = words_of(
+    "exit close closed выход закрыт закрыта закрыли"
+)  # then a price is not the entry's
 _ALL: Final = 100  # per cent: shares of a position add up to it
 
 
@@ -106,7 +109,8 @@ def _with_prices(message: _Message, fields: SignalFields) -> SignalFields:
 
 
 def _entry(message: _Message) -> Span | None:
-    for field in _ENTRIES:
+    ends = any(token.word in _ENDING for token in message.tokens)
+    for field in _ENTRIES[:-1] if ends else _ENTRIES:
         bodies = [each.body for each in message.of(field)]
         if any(body.doubtful for body in bodies):
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -59,7 +60,7 @@ _TOKEN: Final = re.compile(
       (?P<line>\n)
     | [ ]
     | (?P<keycaps>(?:[0-9]\u20e3)++(?:[.,](?:[0-9]\u20e3)++)?+)
-    | (?P<circled>[\u2460-\u2473\u2776-\u277f\u2780-\u2793]|\U0001f51f)
+    | (?P<circled>[\u2460-\u2473\u2776-\u277f\u2780-\u2793]|\U0001f51f|(?<=[^\W\d_])[¹²³⁴-⁹])
     | (?P<clock>(?<![\w.,])(?:
           [0-9]{4}[-./][0-9]{1,2}[-./][0-9]{1,2}(?:[T-][0-9]{1,2}:[0-9]{1,2}(?::[0-9]{1,2})?)?
         | (?:0?[1-9]|[12][0-9]|3[01])(?P<by>[./])(?:0?[1-9]|1[0-2])(?P=by)(?:20)?[0-9]{2}
@@ -72,7 +73,7 @@ _TOKEN: Final = re.compile(
         | (?<![\w.,])[.,][0-9]++
       )(?P<suffix>(?![0-9_])\w\w*+)?+)
     | (?P<dotted>[^\W\d_](?:\.[^\W\d_]){1,4}+(?![^\W\d_])\.?+)
-    | (?P<word>[^\W\d_]++(?:['’][^\W\d_]++)*+)
+    | (?P<word>[^\W\d_¹²³⁴-⁹\u2460-\u2473\u2776-\u2793]++(?:['’][^\W\d_¹²³⁴-⁹\u2460-\u2473\u2776-\u2793]++)*+)
     | (?P<foreign>[^\W_]++)
     | (?P<mark>.)
     """,
@@ -145,11 +146,8 @@ def _counted(name: str, raw: str, start: int, end: int) -> Token:
 
 
 def _circled(character: str) -> int:
-    """Circled digits come in one row of twenty and some of ten; 🔟 stands for itself."""
-    rows = "".join(map(chr, range(0x2776, 0x2794)))
-    if character in rows:
-        return rows.index(character) % 10 + 1
-    return 10 if character == "\U0001f51f" else ord(character) - ord("①") + 1
+    """①, ❶, ¹ and 🔟; of the last Unicode does not say that it is a number."""
+    return int(unicodedata.numeric(character, 10))
 
 
 def _word(found: re.Match[str], text: str) -> Token:
