@@ -219,6 +219,27 @@ def test_a_dollar_or_commas_that_all_group_three_digits_say_thousands(text, expe
             ),
         ),
         ("BTCUSDT\nSL: 1.5R\nTP: 3R", said(pair="BTC/USDT")),
+        (
+            "USDJPY BUY 149.50\nTP1 150.20 +70\nTP2 151.00 +150\nSL 148.80 -70",
+            said(
+                pair="USD/JPY",
+                direction="LONG",
+                entry=["149.50", "149.50"],
+                take_profits=["150.20", "151"],
+                stop="148.80",
+            ),
+        ),
+        (
+            "USDJPY SELL 149.50\nTP1 149.20 -30\nTP2 148.50 100p\nSL 150",
+            said(
+                pair="USD/JPY",
+                direction="SHORT",
+                entry=["149.50", "149.50"],
+                take_profits=["149.20", "148.50"],
+                stop="150",
+            ),
+        ),
+        ("Targets 21510 -20900 -20400", said(take_profits=["21510", "20900", "20400"])),
     ],
 )
 def test_a_distance_is_no_price(text, expected):

@@ -289,7 +289,8 @@ class BodyReader:
             return at
         if not token.thousand and self._shares_thousand(at, label.body_end):
             values = [value * 1000 for value in values]
-        if body.prices and not near(body.prices[-1], values[0], _FAR):
+        far = _FAR if not self._is_signed(at) else 2
+        if body.prices and not near(body.prices[-1], values[0], far):
             body.doubtful = self._joined(at) or label.field is Field.ENTRY
             return at
         body.prices += values
@@ -323,6 +324,12 @@ class BodyReader:
             return False
         lows, highs = self._numerals.values(own), self._numerals.values(high[0])
         return bool(lows and highs) and near(lows[0] * 1000, highs[0], 2)
+
+    def _is_signed(self, at: int) -> bool:
+        """The 70 of "1.0670 -70": a distance, unless it comes near the price before it."""
+        mark = self._tokens[at - 1]
+        before = self._tokens[at - 2] if at > 1 else mark
+        return mark.text == "-" and mark.end == self._tokens[at].start and before.end < mark.start
 
     def _joined(self, at: int) -> bool:
         """The 33 of "4438/33": the short form of a price, which is not read."""

@@ -86,7 +86,7 @@ _TICKER_TAIL: Final = re.compile(r"[0-9]++\w*+")
 
 _CURRENCIES: Final = frozenset({"usdt", "usdc", "busd", "usd"})
 _DISTANCES: Final = words_of(
-    "pip pips pipe point points pts pt tick ticks atr r rr п пп пункт пункта пунктов пунктам "
+    "p pip pips point points pts pt tick ticks atr r rr п пп пункт пункта пунктов пунктам "
     "пункты пипс пипса пипсов тик тика тиков поинт поинтов"
 )
 _THOUSANDS: Final = frozenset({"k", "к", "тыс"})
@@ -201,7 +201,7 @@ def _give_unit(token: Token, unit: str, *, at_once: bool) -> bool:
         token.thousand = True
     elif unit in _TIMES and token.kind is Kind.PRICE:
         token.kind = Kind.TIMES
-    elif unit in _DISTANCES and (at_once or unit not in {"r", "rr"}):
+    elif unit in _DISTANCES and (at_once or unit not in {"r", "rr", "p"}):
         token.kind = Kind.DISTANCE
     elif unit in _SPANS and (at_once or len(unit) > 1):
         token.kind, token.unit = Kind.SPAN, _SPANS[unit]
