@@ -18,8 +18,9 @@ from rich.style import Style
 
 from bot.app import Core, forget_old_refusals, open_core
 from bot.errors import UsageError
-from bot.models import MessageId, Outcome, UnixTime
+from bot.models import MessageId, Outcome, UnixTime, decimal_text
 from bot.operator.wording import UNPRINTABLE
+from bot.signals import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -161,6 +162,22 @@ class SummaryReport:
         self._console.print(summary(tally), soft_wrap=True)
 
 
+def _fields(message: IncomingMessage) -> dict[str, object]:
+    """What a signal says; what it does not say is left out. Prices are decimal text."""
+    read = parse(message.text)
+    said = {
+        "pair": read.pair,
+        "direction": read.direction,
+        "entry": read.entry and list(map(decimal_text, read.entry)),
+        "take_profits": list(map(decimal_text, read.take_profits)),
+        "stop": decimal_text(read.stop),
+        "leverage": decimal_text(read.leverage),
+        "risk": decimal_text(read.risk),
+        "timeframe": read.timeframe,
+    }
+    return {name: value for name, value in said.items() if value}
+
+
 class JsonReport:
     """One object, written as it comes: `decisions` first, then `finish` adds the counts."""
 
@@ -178,6 +195,7 @@ class JsonReport:
             "reason": decision.reason,
             "tier": decision.tier,
             "signal_message_id": signal_message_id,
+            "fields": _fields(message) if decision.outcome is Outcome.SIGNAL else None,
         }
         self._out.write(self._separator + json.dumps(row))
         self._separator = ",\n"

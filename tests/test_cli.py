@@ -103,7 +103,24 @@ def test_json_has_the_counts_and_a_decision_for_every_message(replay):
         "reason": "not_the_owner",
         "tier": "memory",
         "signal_message_id": 5,
+        "fields": None,
     }
+
+
+def test_a_signals_fields_are_told_by_name_and_only_those_that_are_said(replay):
+    """Prices are decimal text, as exact as they were written."""
+    by_id = {row["message_id"]: row for row in replay()["decisions"]}
+
+    assert by_id[36]["fields"] == {
+        "pair": "TON/USDT",
+        "direction": "LONG",
+        "entry": ["3.05", "3.10"],
+        "take_profits": ["3.32", "3.58"],
+        "stop": "2.89",
+        "risk": "1",
+        "timeframe": "1D",
+    }
+    assert {row["fields"] is None for row in by_id.values() if row["outcome"] != "signal"} == {True}
 
 
 def test_a_signal_names_itself_and_chatter_names_nothing(replay):

@@ -72,7 +72,7 @@ class Story:
         return says(author, text, hours=(self.now - NOON) / 3600 - ago, **more)
 
     async def is_told(self):
-        idea = self.says(ALICE, "#idea BTC/USDT LONG 4H\nstop 58000", ago=10, number=1)
+        idea = self.says(ALICE, "#idea BTC/USDT LONG 4H x10\nstop 58000", ago=10, number=1)
         tp1 = self.says(ALICE, "TP1 взят", ago=9, number=2, to=idea)
         closed = self.says(BOB, "closed!", ago=8, number=3, to=idea)
         what = self.says(CAROL, "what?", ago=7, number=4, to=tp1)
@@ -170,7 +170,7 @@ async def test_why_tells_what_a_signal_was_taken_for_and_where_it_stands(story):
 
     assert lines[0] == "message https://t.me/c/1234567890/1"
     assert "decided signal (new_signal): it carries #idea" in lines
-    assert "signal 1: BTC/USDT LONG, timeframe 4H, stop 58000" in lines
+    assert "signal 1: BTC/USDT LONG, timeframe 4H, stop 58000, leverage 10x" in lines
     assert "replies 1 update, 2 refused: `flows 1` shows them" in lines
     assert "posted https://t.me/c/9876543210/701 (post 1), 1 try" in lines
 
@@ -182,6 +182,7 @@ async def test_why_tells_whose_flow_an_update_continued_and_which_tier_knew(stor
     assert "whose flow it is was known from memory" in lines
     assert "answers https://t.me/c/1234567890/1" in lines
     assert "flow signal 1, BTC/USDT LONG by 1001" in lines
+    assert "read in it target 1 reached" in lines
     assert any(line.startswith("flow then live: its owner was last active") for line in lines)
     assert any(line.endswith("UTC, 1 h before") for line in lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 import unicodedata
@@ -12,8 +13,9 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from bot.errors import SettingsError
-from bot.models import Direction, SignalFields, Span
-from bot.signals import MAX_DIGITS, Markers, parse
+from bot.models import Direction, Percent, SignalFields, Span
+from bot.signal_parser.numbers import MAX_DIGITS
+from bot.signals import Markers, parse
 
 DEFAULTS = ["#идея", "#idea"]
 
@@ -331,12 +333,13 @@ def test_the_timeframe_is_written_one_way(text, timeframe):
         ("Enter 64200USDT", span(64200)),
         ("🎯 ENTRY @ 64200.", span(64200)),
         ("Вход:\n64200 - 64500", span(64200, 64500)),
-        ("Вход:\n1) 64200\n2) 64000", span(64200)),
+        ("Вход:\n1) 64200\n2) 64000", span(64000, 64200)),
         ("Вход: 1 234,56", span("1234.56")),
         ("Вход: 1,234.56", span("1234.56")),
         ("Вход: 1.234,56", span("1234.56")),
         ("Вход: 1,234,567", span(1234567)),
-        ("Вход: 64,200", span("64.2")),
+        ("Вход: 64,200", span(64200)),
+        ("Вход: 64,200, риск 0,5%", span("64.2")),
         ("Вход: 64200 - 2%", span(64200)),
         ("Вход: 50% по рынку, 50% 64200", span(64200)),
         ("Вход по рынку\nВход: 64200", span(64200)),
@@ -353,7 +356,7 @@ def test_the_timeframe_is_written_one_way(text, timeframe):
         ("Вход: 1,234,56", None),
         ("Вход: 0", None),
         ("Вход: 0,000", None),
-        ("Вход: 64k", None),
+        ("Вход: 64k", span(64000)),
         ("Вход: 64'200", None),
         ("Вход: 12.05.2024", None),
         ("Вход: ٣٤٥", None),
@@ -420,11 +423,11 @@ def test_the_entry_is_a_range_or_a_price_and_never_a_guess(text, entry):
         ("TP1: 65000 +2.5%", prices(65000)),
         ("TP1: 65000 - 50%", prices(65000)),
         ("Цель 65000, дальше по ситуации 3 дня", prices(65000)),
-        ("Цели: 65000, 0, 66000", prices(65000, 66000)),
-        ("TP1: 2.5%, TP2: 5 %", ()),
+        ("Цели: 65000, 0, 66000", ()),
+        ("TP1: 2.5%, TP2: 5 %", (Percent(Decimal("2.5")), Percent(Decimal(5)))),
         ("Тейк 1", ()),
         ("TP1 взяли, 3 осталось", ()),
-        ("Цель 5%", ()),
+        ("Цель 5%", (Percent(Decimal(5)),)),
         ("TP٣ 65000", ()),
         ("Тейк №2 65000", prices(65000)),
         ("FTP 65000, цельна 5, целина 5", ()),
@@ -571,11 +574,16 @@ WORDS = st.sampled_from(
 )
 @example("\ud83d")
 @example("TP " + "9" * 5000)
-def test_reading_never_fails(text):
+def test_reading_never_fails_and_makes_no_number_up(text):
     fields = parse(text)
 
-    found = [*(fields.entry or ()), *fields.take_profits, fields.stop, fields.risk]
-    assert all(price > 0 and price.is_finite() for price in found if price is not None)
+    targets = [each.value if isinstance(each, Percent) else each for each in fields.take_profits]
+    found = [*(fields.entry or ()), *targets, fields.stop, fields.risk, fields.leverage]
+    digits = re.sub(r"[^0-9]", "", text)
+    for number in filter(lambda each: each is not None, found):
+        assert number.is_finite()
+        assert number > 0
+        assert f"{number:f}".replace(".", "").strip("0") in digits
     assert fields.entry is None or fields.entry.low <= fields.entry.high
 
 
@@ -621,6 +629,10 @@ def test_no_character_at_all_breaks_a_field():
             "1. ",
             "тейк-",
             "1)(",
+            "LONG\n",
+            "a.",
+            "BTCUSDT TP 1 ",
+            "(TP",
         ],
     ],
 )
@@ -669,20 +681,48 @@ TAKES = {
     "a numbered row": lambda numbers: (
         "Тейки: " + " ".join(f"{i}) {n}" for i, n in enumerate(numbers, 1))
     ),
+    "a list with empty lines": lambda numbers: (
+        "Take-Profit Targets:\n\n" + "\n\n".join(f"{i}) {n}" for i, n in enumerate(numbers, 1))
+    ),
+    "hyphens": lambda numbers: "\n".join(f"TP-{i} {n}" for i, n in enumerate(numbers, 1)),
     "a list": lambda numbers: "Цели:\n" + "\n".join(f"• {n} USDT" for n in numbers),
     "a numbered list": lambda numbers: (
         "Targets\n" + "\n".join(f"{i}. {n}$" for i, n in enumerate(numbers, 1))
     ),
 }
 HEADS = ["#Идея {pair} {way} {time}", "{way} 🟢 {pair}\nТФ: {time}", "{pair}\n{time}\n{way}"]
-ENTRIES = ["Вход: {}-{}", "Точка входа {} – {}", "Entry zone: {} — {}", "вход от {} до {}"]
-STOPS = ["SL: {}", "Стоп-лосс {}", "🛑 Stop loss — {}"]
+ENTRIES = [
+    "Entry Targets:\n1) {}\n2) {}",
+    "Entries: {} / {}",
+    "Entry 1: {}\nEntry 2: {}",
+    "Вход: {}-{}",
+    "Точка входа {} – {}",
+    "Entry zone: {} — {}",
+    "вход от {} до {}",
+]
+STOPS = [
+    "Stop Targets: 1) {}",
+    "S.L {}",
+    "Стоп ниже {}",
+    "SL: {}",
+    "Стоп-лосс {}",
+    "🛑 Stop loss — {}",
+]
+LEVERAGES = ["Плечо: {}x", "Leverage: Cross {}X", "плечо х{}", "Lev {}"]
 RISKS = ["Риск: {}%", "Риск в сделке {} %", "Risk {}%"]
 
-PRICES = st.decimals("0.00000001", "9999999", places=8).map(
+PRICES = st.decimals("0.001", "999999", places=4).map(
     lambda price: Decimal(f"{price:f}".rstrip("0").rstrip("."))
 )
 TICKERS = st.from_regex(r"[A-Z]{3,6}", fullmatch=True, alphabet="ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+def _around(stop, direction, draw):
+    """An entry and targets that a trader may set for that stop, in per mille of it."""
+    sign = 1 if direction is Direction.LONG else -1
+    steps = draw(st.lists(st.integers(1, 60), min_size=3, max_size=11))
+    away = [stop * (1000 + sign * sum(steps[: n + 1])) / 1000 for n in range(len(steps))]
+    return Span(*sorted(away[:2])), tuple(away[2:])
 
 
 @st.composite
@@ -693,17 +733,22 @@ def written_signals(draw):
             lambda name: not name.endswith("USD") and name not in {"LONG", "SHORT", "USDT", "USDC"}
         )
     )
-    low, high = sorted([draw(PRICES), draw(PRICES)])
+    stop = draw(PRICES)
+    direction = draw(st.sampled_from(Direction))
+    entry, targets = _around(stop, direction, draw)
     fields = SignalFields(
         pair=f"{ticker}/USDT",
-        direction=draw(st.sampled_from(Direction)),
+        direction=direction,
         timeframe=draw(st.sampled_from(["1M", "5M", "15M", "1H", "4H", "1D", "1W"])),
-        entry=Span(low, high),
-        take_profits=tuple(draw(st.lists(PRICES, min_size=1, max_size=9))),
-        stop=draw(PRICES),
+        entry=entry,
+        take_profits=targets,
+        stop=stop,
         risk=draw(st.sampled_from([Decimal("0.5"), Decimal(1), Decimal(10)])),
+        leverage=draw(st.sampled_from([None, Decimal(5), Decimal(20)])),
     )
     write = draw(st.sampled_from([point, comma, spaced, english]))
+    if write is spaced and max(entry.high, stop, *targets) >= 100_000:
+        write = point  # "104 105" may be two prices
     russian = str.maketrans("MHDW", "мЧДн")
     lines = [
         draw(st.sampled_from(HEADS)).format(
@@ -719,14 +764,19 @@ def written_signals(draw):
             ),
             time=draw(st.sampled_from([fields.timeframe, fields.timeframe.translate(russian)])),
         ),
-        draw(st.sampled_from(ENTRIES)).format(write(low), write(high)),
+        draw(st.sampled_from(ENTRIES)).format(*map(write, entry)),
         TAKES[draw(st.sampled_from(sorted(TAKES)))](
             [write(price) for price in fields.take_profits]
         ),
         draw(st.sampled_from(STOPS)).format(write(fields.stop)),
         draw(st.sampled_from(RISKS)).format(comma(fields.risk)),
     ]
-    return fields, draw(st.sampled_from(["\n", "\n\n"])).join(lines)
+    if fields.leverage is not None:
+        lines.append(draw(st.sampled_from(LEVERAGES)).format(fields.leverage))
+    text = draw(st.sampled_from(["\n", "\n\n"])).join(lines)
+    # Commas that all group three digits would say thousands.
+    assume(write is not comma or re.search(r"[0-9],(?![0-9]{3}(?![0-9]))[0-9]", text))
+    return fields, text
 
 
 @settings(max_examples=300, deadline=None)

@@ -82,6 +82,55 @@ async def test_a_new_database_has_the_newest_schema_and_opening_it_again_changes
     assert sql(database, "PRAGMA user_version") == [[(len(schema.MIGRATIONS),)]]
 
 
+EVENTS = "SELECT event, event_target, event_stop FROM signal_updates ORDER BY id"
+
+
+async def test_what_an_update_says_is_kept_beside_it_and_read_again_when_it_is_edited(
+    opened, database
+):
+    """Exactly as it was written; what is not beyond doubt is NULL."""
+    store = await opened()
+    signal = says(ALICE, "#idea")
+    added = await add_signal(store, signal)
+    by_owner = Decision(Outcome.UPDATE, Reason.OWNER, Tier.TABLE, added)
+    said = [says(ALICE, text, to=signal) for text in ("TP2 hit", "стоп на 0.00000010", "спасибо")]
+    for update in said:
+        await store.add_update(update, by_owner, author=ALICE)
+    assert sql(database, EVENTS) == [
+        [("target_reached", 2, None), ("stop_moved", None, "0.00000010"), (None, None, None)]
+    ]
+
+    await store.edit(replace(said[0], text="TP3 hit"), SignalFields())
+    await store.edit(replace(said[2], text="закрыл"), SignalFields())
+    await store.edit(replace(said[1], text="nothing"), SignalFields())
+
+    assert sql(database, EVENTS) == [
+        [("target_reached", 3, None), (None, None, None), ("closed", None, None)]
+    ]
+
+
+async def test_updates_of_an_earlier_version_have_no_event(database):
+    earlier = SignalStore(Database(database), migrations=schema.MIGRATIONS[:3])
+    await earlier.open()
+    await earlier.close()
+    sql(
+        database,
+        "INSERT INTO signals VALUES (1, 1, 1, 1, 1, 1, 'm', 't', '[]', NULL, NULL, NULL,"
+        " NULL, NULL, NULL, NULL, NULL, '[]', NULL, NULL, 1)",
+        "INSERT INTO signal_updates VALUES (1, 1, 1, 2, 1, 1, 1, 'TP1 hit', '[]', NULL, NULL,"
+        " NULL, 'owner', NULL, 1, NULL)",
+    )
+
+    now = SignalStore(Database(database))
+    await now.open()
+    await now.close()
+
+    assert sql(database, EVENTS, "SELECT leverage FROM signals") == [
+        [(None, None, None)],
+        [(None,)],
+    ]
+
+
 def described(engine):
     inspector = inspect(engine)
     return {

@@ -5,7 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bot.models import CHANNELS, MessageRef, Outcome, PostState, Reason, UnixTime
+from bot.models import (
+    CHANNELS,
+    EventKind,
+    MessageRef,
+    Outcome,
+    PostState,
+    Reason,
+    UnixTime,
+    decimal_text,
+)
 from bot.operator.flows import HELD, find_message, signal_of, standing, title, until
 from bot.operator.links import link, pointer
 from bot.operator.wording import Row, counted, date, duration, excerpt
@@ -16,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from bot.config import Settings
-    from bot.models import ChatId, SignalId
+    from bot.models import ChatId, SignalEvent, SignalId
     from bot.operator.flows import Tables
     from bot.storage.failures import FailureRecord
     from bot.storage.records import Heard, PostRecord, Recorded, SignalRecord
@@ -166,6 +175,7 @@ def _says(signal: SignalRecord) -> Iterator[Row]:
         "take profits": profits,
         "stop": said["stop"],
         "risk": risk,
+        "leverage": said["leverage"] and f"{said['leverage']}x",
     }
     details = [f"{name} {value}" for name, value in parts.items() if value]
     yield Row("signal", f"{signal.id}: " + ", ".join([title(signal), *details]))
@@ -178,6 +188,17 @@ def _into(record: Recorded, signal: SignalRecord) -> Iterator[Row]:
         yield Row("answers", link(record.answers))
     yield Row("flow", f"signal {signal.id}, {title(signal)} by {signal.owner}")
     yield Row("", link(signal.ref))
+    if record.event is not None:
+        yield Row("read in it", _event(record.event))
+
+
+def _event(event: SignalEvent) -> str:
+    """What an update says of its signal, as far as that was beyond doubt."""
+    if event.kind is EventKind.STOP_MOVED:
+        return f"stop moved to {decimal_text(event.stop) or 'the entry'}"
+    if event.kind is EventKind.TARGET_REACHED:
+        return f"target {event.target} reached" if event.target else "a target reached"
+    return event.kind.replace("_", " ")
 
 
 async def _by_its_thread(tables: Tables, record: Recorded) -> AsyncIterator[Row]:

@@ -5,6 +5,7 @@ Each is run by `SignalStore.ask`, within the bot or beside it.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import and_, func, literal, null, or_, select, union_all
@@ -15,12 +16,14 @@ from bot.models import (
     AuthorId,
     Backlog,
     ChatId,
+    EventKind,
     MessageId,
     MessageRef,
     OrderKind,
     Outcome,
     PostState,
     Reason,
+    SignalEvent,
     SignalId,
     Tier,
     UnixTime,
@@ -59,6 +62,7 @@ class Recorded(NamedTuple):
     text: str | None
     at: UnixTime
     recorded_at: UnixTime
+    event: SignalEvent | None  # what an update says has become of its signal
 
 
 class SignalRecord(NamedTuple):
@@ -100,7 +104,7 @@ class Heard(NamedTuple):
 
 FIELDS: Final = (
     *("pair", "direction", "timeframe", "entry_low", "entry_high"),
-    *("take_profits", "stop", "risk"),
+    *("take_profits", "stop", "risk", "leverage"),
 )
 
 
@@ -364,6 +368,7 @@ def _record_of(
     answers: Any = None,
     answered_in: Any = None,
     text: Any = None,
+    event: tuple[Any, Any, Any] = (None, None, None),
 ) -> Select[Any]:
     def named(name: str, column: Any) -> Any:
         return (null() if column is None else column).label(name)
@@ -381,6 +386,7 @@ def _record_of(
         named("text", text),
         table.c.at,
         table.c.recorded_at,
+        *map(named, ("event", "event_target", "event_stop"), event),
     )
 
 
@@ -401,6 +407,10 @@ _RECORDED: Final = (
         answered_in=signal_updates.c.reply_to_chat_id,
         signal_id=signal_updates.c.signal_id,
         text=signal_updates.c.text,
+        event=(
+            *(signal_updates.c.event, signal_updates.c.event_target),
+            signal_updates.c.event_stop,
+        ),
     ),
     _record_of(
         decisions,
@@ -414,15 +424,24 @@ _RECORDED: Final = (
 
 
 def _recorded(row: Row[Any]) -> Recorded:
-    chat_id, message_id, outcome, reason, tier, answered_in, answers, *more = tuple(row)
+    answered_in = row.answered_in or row.source_chat_id
     return Recorded(
-        MessageRef(chat_id, message_id),
-        Outcome(outcome),
-        Reason(reason),
-        None if tier is None else Tier(tier),
-        None if answers is None else MessageRef(answered_in or chat_id, answers),
-        *more,
+        ref=MessageRef(row.source_chat_id, row.source_message_id),
+        outcome=Outcome(row.outcome),
+        reason=Reason(row.reason),
+        tier=None if row.tier is None else Tier(row.tier),
+        answers=None if row.answers is None else MessageRef(answered_in, row.answers),
+        signal_id=row.signal_id,
+        author=row.source_user_id,
+        text=row.text,
+        at=row.at,
+        recorded_at=row.recorded_at,
+        event=None if row.event is None else _event(row.event, row.event_target, row.event_stop),
     )
+
+
+def _event(kind: str, target: int | None, stop: str | None) -> SignalEvent:
+    return SignalEvent(EventKind(kind), target, None if stop is None else Decimal(stop))
 
 
 def _number(record: Recorded) -> int:

@@ -54,6 +54,7 @@ signals = Table(
     Column("recorded_at", BigInteger, nullable=False),  # local clock, unix seconds
     Column("begun_at", BigInteger),  # the edit that may have made it a signal; NULL: `at`
     Column("extras", Text),  # JSON, see `bot.extras`; NULL: it is shown as any other
+    Column("leverage", Text),
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("signals_of_album", "source_chat_id", "album_id"),
     sqlite_autoincrement=True,  # a signal's id is never used again: caches are keyed by it
@@ -79,6 +80,11 @@ signal_updates = Table(
     Column("recorded_at", BigInteger, nullable=False),
     Column("reply_to_chat_id", BigInteger),  # NULL: this chat; else the one it was before moving
     Column("extras", Text),  # as of a signal
+    # What it says has become of the signal, see `models.SignalEvent`. NULL: nothing beyond doubt, or
+    # recorded by an old version.
+    Column("event", Text),
+    Column("event_target", Integer),
+    Column("event_stop", Text),
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("signal_updates_of_signal", "signal_id"),
     Index("signal_updates_of_album", "source_chat_id", "album_id"),
@@ -364,6 +370,13 @@ _FAILURES: Final = (
     """,
 )
 
+_EVENTS: Final = (
+    "ALTER TABLE signals ADD COLUMN leverage TEXT",
+    "ALTER TABLE signal_updates ADD COLUMN event TEXT",
+    "ALTER TABLE signal_updates ADD COLUMN event_target INTEGER",
+    "ALTER TABLE signal_updates ADD COLUMN event_stop TEXT",
+)
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _FIRST,
     _CATCHING_UP,
@@ -372,4 +385,5 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _DELIVERY,
     _EXTRAS,
     _FAILURES,
+    _EVENTS,
 )

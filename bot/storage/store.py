@@ -44,8 +44,10 @@ from bot.models import (
     Reason,
     RecordedAlbum,
     SignalId,
+    decimal_text,
     identity_of,
 )
+from bot.signal_parser.events import event_of
 from bot.storage import outbox, records
 from bot.storage.database import Prepared, in_transaction
 from bot.storage.messages import content_of, entities_json, is_message
@@ -427,8 +429,7 @@ class SignalStore:
         (table, row), content = found, _content_row(message)
         if not _same_content(row, content):
             before = content_of(row)
-            if table is signals:
-                content |= _fields_row(fields)
+            content |= _fields_row(fields) if table is signals else _event_row(message)
             db.execute(update(table).where(table.c.id == row["id"]).values(content))
             outbox.mark_edited(db, message.ref, before)
         return True
@@ -614,6 +615,7 @@ class SignalStore:
             "reply_to_chat_id": parent.chat_id if parent and elsewhere else None,
             "reason": decision.reason,
             "tier": decision.tier,
+            **_event_row(message),
         }
 
     def schema_version(self, db: Connection) -> int:
@@ -787,11 +789,21 @@ def _fields_row(fields: SignalFields) -> dict[str, str | None]:
         "pair": fields.pair,
         "direction": fields.direction,
         "timeframe": fields.timeframe,
-        "entry_low": fields.entry and str(fields.entry.low),
-        "entry_high": fields.entry and str(fields.entry.high),
-        "take_profits": json.dumps([str(price) for price in fields.take_profits]),
-        "stop": None if fields.stop is None else str(fields.stop),
-        "risk": None if fields.risk is None else str(fields.risk),
+        "entry_low": decimal_text(fields.entry and fields.entry.low),
+        "entry_high": decimal_text(fields.entry and fields.entry.high),
+        "take_profits": json.dumps(list(map(decimal_text, fields.take_profits))),
+        "stop": decimal_text(fields.stop),
+        "risk": decimal_text(fields.risk),
+        "leverage": decimal_text(fields.leverage),
+    }
+
+
+def _event_row(message: IncomingMessage) -> dict[str, str | int | None]:
+    event = event_of(message.text)
+    return {
+        "event": event and event.kind,
+        "event_target": event and event.target,
+        "event_stop": decimal_text(event and event.stop),
     }
 
 
