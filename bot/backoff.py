@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+Pause = TypeVar("Pause", float, timedelta)
 
-def doubled(first: float, at_most: float, failures: int) -> float:
-    """Seconds to wait after so many earlier failures in a row: `first`, twice that, and so on."""
-    return min(first * 2.0 ** min(failures, 30), at_most)
+
+def doubled(first: Pause, at_most: Pause, failures: int) -> Pause:
+    """How long to wait after so many earlier failures in a row: `first`, twice that, and so on."""
+    pause: Pause = first * 2 ** min(failures, 20)
+    return min(pause, at_most)
 
 
 class Backoff:

@@ -273,7 +273,9 @@ class Live:
             return
         async with open_tables(settings, read_only=False, in_loop=False) as tables:
             chat = AdminChat(self._telegram)
-            orders = AdminHandler(tables, settings, chat, facts=self._health.facts)
+            orders = AdminHandler(
+                tables, settings, chat, facts=self._health.facts, clock=self._telegrams_time
+            )
             alerts = Alerts(
                 orders.tell, self._facts, ToldTable(tables), silence=settings.alert_silence_hours
             )
@@ -349,6 +351,11 @@ class Live:
 
     def reread(self) -> None:
         self._rereading.wake()
+
+    def _telegrams_time(self) -> float:
+        """Unix seconds; the machine's, where Telegram's is not known."""
+        told = self._telegram.now()
+        return time.time() if told is None else told
 
     def _has_failed(self, failure: Failure) -> None:
         if self._admins is not None:

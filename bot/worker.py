@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import structlog
 
+from bot.backoff import doubled
 from bot.errors import AccountLimited, RetryLater, TargetUnavailable
 from bot.lane import AT_ONCE, Lane, run_all
 from bot.models import Method
@@ -266,7 +267,7 @@ class Worker:
             self._hold(Method.SEND, trouble.wait)
         for post in posts:
             tries = self._again.get(post.id, (0, 0.0))[0]
-            wait = max(trouble.wait, doubled(ASIDE, tries, ASIDE_AT_MOST))
+            wait = max(trouble.wait, doubled(ASIDE, ASIDE_AT_MOST, tries))
             self._again[post.id] = tries + 1, self._clock() + wait.total_seconds()
 
     # ── one thing ──
@@ -278,14 +279,14 @@ class Worker:
             await self._deliver(posts)
         except AccountLimited as exc:
             log.warning("our account may not post for now, posts are kept", error=str(exc))
-            return await self._refused(posts, exc, doubled(LIMITED, tries, LIMITED_AT_MOST))
+            return await self._refused(posts, exc, doubled(LIMITED, LIMITED_AT_MOST, tries))
         except RetryLater as exc:
             return await self._delay(posts, exc)
         except TargetUnavailable as exc:
             log.warning(
                 "target chat takes nothing, posts are kept", target=self._target, error=str(exc)
             )
-            return await self._refused(posts, exc, doubled(UNAVAILABLE, tries, UNAVAILABLE_AT_MOST))
+            return await self._refused(posts, exc, doubled(UNAVAILABLE, UNAVAILABLE_AT_MOST, tries))
         self._worked[posts[0].method] = self._clock()
         for post in posts:
             self._failing.pop(post.id, None)
@@ -298,7 +299,7 @@ class Worker:
         return Trouble(wait, told=True)
 
     async def _delay(self, posts: Sequence[Post], exc: RetryLater) -> Trouble:
-        wait = exc.after or doubled(RETRY, posts[0].attempts, RETRY_AT_MOST)
+        wait = exc.after or doubled(RETRY, RETRY_AT_MOST, posts[0].attempts)
         # A flood wait is a refusal. All else may have gone through without our knowing.
         await self._put_down(posts, exc, wait, in_doubt=exc.after is None)
         if exc.after is None:
@@ -358,8 +359,3 @@ class Worker:
         """None: it may be called."""
         left = self._held.get(method, 0.0) - self._clock()
         return timedelta(seconds=left) if left > 0 else None
-
-
-def doubled(first: timedelta, attempts: int, at_most: timedelta) -> timedelta:
-    wait: timedelta = first * 2 ** min(attempts, 20)
-    return min(wait, at_most)

@@ -20,6 +20,7 @@ import structlog
 from pyrogram import raw
 from pyrogram.errors.rpc_error import RPCError
 
+from bot.backoff import doubled
 from bot.errors import (
     BotError,
     DatabaseError,
@@ -335,8 +336,8 @@ class CatchUp:
 
     def _let_rest(self, box: Box, exc: BotError) -> None:
         asked: timedelta | None = getattr(exc, "after", None)
-        doubled = min(RETRY * 2 ** min(box.failures, 20), RETRY_AT_MOST)
-        pause = doubled if asked is None else asked.total_seconds()
+        failures = box.failures
+        pause = doubled(RETRY, RETRY_AT_MOST, failures) if asked is None else asked.total_seconds()
         box.failures += 1
         box.patient = asked is not None
         log.warning("updates cannot be asked for yet", box=box.id, error=str(exc), retry_in=pause)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import structlog
 
+from bot.backoff import doubled
 from bot.errors import DatabaseError, PostRefused, RetryLater, TargetUnavailable
 from bot.models import ChatId, MessageId, Reached, UnixTime, has_own_box, is_basic_group
 from bot.telegram.reading import Poison, as_deleted, as_edited, as_new, read, unreadable
@@ -309,6 +310,5 @@ class Rereading:
 
 
 def _pause_after(error: Exception, failures: int) -> float:
-    doubled: float = min(RETRY * 2 ** min(failures, 20), RETRY_AT_MOST)
     asked = error.after if isinstance(error, RetryLater) else None
-    return doubled if asked is None else asked.total_seconds()
+    return doubled(RETRY, RETRY_AT_MOST, failures) if asked is None else asked.total_seconds()
