@@ -33,6 +33,13 @@ async def test_with_any_clock_of_the_machine_it_logs_in_and_relays(stage, telegr
         assert "not connected yet" not in program.output
 
 
+async def test_check_says_that_the_clock_is_wrong(stage):
+    stage.telegram.rules.clock_offset = HOUR
+    program = await stage.launch("check")
+    assert await program.wait(timeout=90) == 0, program.output
+    assert "warning  the machine's clock is 3600 s slow" in program.stdout
+
+
 async def test_a_clock_that_jumps_while_it_runs_costs_nothing(stage):
     """To Telegram it is all the same whose clock it was."""
     texts = []
