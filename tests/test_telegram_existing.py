@@ -6,9 +6,10 @@ import pytest
 from pyrogram import raw
 from pyrogram.errors import BadRequest, ChannelPrivate, FloodWait, InternalServerError
 
-from bot.errors import RetryLater, TargetUnavailable
+from bot.errors import RetryLater, TargetUnavailable, Unparsable
 from bot.models import ChatId, MessageId, MessageRef
 from bot.telegram.existing import ExistingMessages
+from bot.telegram.parsing import Unreadable
 from tests.loopback.tl import make
 
 types, functions = raw.types, raw.functions
@@ -94,8 +95,14 @@ async def test_without_an_answer_it_is_to_be_asked_again(error, raised):
         await ExistingMessages(Connection(error)).exists(MessageRef(CHANNEL, NUMBER))
 
 
-async def test_what_telegram_refuses_to_read_is_not_known_to_be_gone():
-    """It would refuse it again and again, and the intake would wait for ever."""
-    asked = ExistingMessages(Connection(BadRequest("MSG_ID_INVALID")))
-
-    assert await asked.exists(MessageRef(CHANNEL, NUMBER))
+@pytest.mark.parametrize(
+    "error",
+    [
+        BadRequest("MSG_ID_INVALID"),
+        Unparsable("unknown constructor 0xdeadbeef", Unreadable("unknown constructor 0xdeadbeef")),
+    ],
+    ids=["refused", "unparsable"],
+)
+async def test_what_cannot_be_read_is_not_known_to_be_gone(error):
+    """It would be refused again and again, and the intake would wait for ever."""
+    assert await ExistingMessages(Connection(error)).exists(MessageRef(CHANNEL, NUMBER))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bot.errors import PostRefused
+from bot.errors import PostRefused, Unparsable
 from bot.telegram.messages import chat_id
 from bot.telegram.reading import read
 from bot.telegram.rpc_errors import translated
@@ -25,15 +25,19 @@ class ExistingMessages:
     async def exists(self, ref: MessageRef) -> bool:
         """False: it was deleted, or never was. Raises `TelegramError` where it is to be asked again.
 
-        What Telegram refuses to read will be refused again, and is not known to be gone.
+        What Telegram refuses to read, or the library cannot, will be so again, and is not known to be
+        gone.
         """
         try:
             with translated(ref.chat_id):
                 peer = await self._connection.peer(ref.chat_id)
                 found = await read(self._connection, peer, [ref.message_id])
-        except PostRefused as exc:
+        except (PostRefused, Unparsable) as exc:
             log.warning("a message cannot be looked for", **ref._asdict(), error=str(exc))
             return True
         # Outside of channels the ids are the account's, and so may be of another chat.
-        here = (chat_id(getattr(message, "peer_id", None)) for message in found.messages)
-        return bool(found.unreadable) or ref.chat_id in here
+        return bool(found.unreadable) or any(
+            message.id == ref.message_id
+            and chat_id(getattr(message, "peer_id", None)) == ref.chat_id
+            for message in found.messages
+        )
