@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from bot.models import PostState
 from bot.operator.wording import duration
 
 if TYPE_CHECKING:
@@ -26,14 +27,16 @@ class Place:
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self.moved_at = clock()  # when something was last done there; at first, when we began
+        self.moved_at = clock()  # when a message last went there; at first, when we began
         self.delay: Delay | None = None  # why nothing is; None: nothing stands in the way
 
-    def done(self, _post: Post) -> None:
-        self.resumed()
+    def done(self, post: Post) -> None:
+        """Edits and deletions may go on for days while no new message does."""
+        if post.state is PostState.PENDING:
+            self.resumed()
 
-    def failed(self, _post: Post) -> None:
-        self.resumed()
+    def failed(self, post: Post) -> None:
+        self.done(post)
 
     def set_aside(self, _post: Post) -> None:
         self.resumed()

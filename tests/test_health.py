@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import aiohttp
@@ -189,6 +190,17 @@ async def test_a_place_that_moves_says_nothing_of_another_that_is_stuck(
     places[TARGET].done(post())
 
     assert await health() == (200, [])
+
+
+async def test_edits_that_go_through_hide_no_line_of_new_messages_that_stands_still(
+    health, bot_, places, clock
+):
+    """A flood wait for sends lets edits pass; for a subscriber the place has been silent for a day."""
+    bot_.table = Backlog(1, NOON)
+    clock.now += 86_400
+    places[TARGET].done(replace(post(), state=PostState.EDIT))
+
+    assert (await health())[0] == 503
 
 
 async def test_a_flood_wait_explains_why_nothing_is_done(health, bot_, places, clock):

@@ -58,7 +58,7 @@ def difference(*messages, users=(), others=()):
 
 
 def packed(body):
-    return core.Int(core.GzipPacked.ID, False) + core.Bytes(gzip.compress(body))
+    return core.Int(core.GzipPacked.ID, False) + core.Bytes(gzip.compress(body, mtime=0))
 
 
 @pytest.mark.parametrize("pack", [bytes, packed], ids=["plain", "packed"])

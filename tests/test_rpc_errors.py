@@ -20,7 +20,7 @@ from bot.errors import (
     TelegramError,
 )
 from bot.models import ChatId
-from bot.telegram.client import _prepare_library
+from bot.telegram.login import prepare_library
 from bot.telegram.rpc_errors import NAMES, About, about, sorted_as, translated
 
 TARGET = ChatId(-1001)
@@ -29,7 +29,7 @@ LISTED = [(code, name) for code, names in exceptions.items() for name in names i
 
 def refused(code, name, **asked):
     """What the relay learns when Telegram says so to the library that is installed."""
-    _prepare_library()  # else it writes unknown errors to a file
+    prepare_library()  # else it writes unknown errors to a file
     error = raw.types.RpcError(error_code=code, error_message=name)
     with pytest.raises(TelegramError) as caught, translated(TARGET, **asked):
         RPCError.raise_it(error, raw.functions.messages.SendMessage)

@@ -11,7 +11,7 @@ from pyrogram import raw
 
 from bot.errors import LoggedOut, RetryLater
 from bot.telegram.client import Telegram
-from bot.telegram.sender import translated
+from bot.telegram.rpc_errors import translated
 from bot.telegram.server_time import ServerTime
 from tests.loopback import API_HASH, API_ID, Drop, RpcError
 

@@ -29,7 +29,8 @@ from bot.hearing import Hearing
 from bot.metrics import Metrics
 from bot.models import IncomingMessage, Route
 from bot.telegram.client import Following, Telegram
-from bot.telegram.messages import build, incoming
+from bot.telegram.layers import build
+from bot.telegram.messages import incoming
 from tests.benchmarks.comparing import Ratio, compare
 from tests.loopback import API_HASH, API_ID, LoopbackTelegram
 from tests.loopback.tl import make
