@@ -52,7 +52,7 @@ async def run(options, progress):
             waits = []
             if "storm" not in options.without:
                 waits = await delays(campaign)
-                verdict += await campaign.last_run()
+                verdict.update(await campaign.last_run())
             verdict["late"] = sum(wait > LATE for wait in waits)
             return campaign, verdict, waits
 
