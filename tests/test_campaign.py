@@ -252,6 +252,16 @@ def test_below_a_part_of_a_signals_album_the_signals_own_post_will_do(chat):
     assert chat.found() == [("wrong_thread", line.key)]
 
 
+def test_nobody_knows_the_album_that_an_unseen_part_was_of(chat, thread):
+    parts = chat.album(3, thread[1])
+    chat.posts = [post for post in chat.posts if post.key != parts[1].key]
+    chat.deletes(parts[1], seen=False, unposts=False)
+    line = chat.says("tp1", parts[1], under=thread[0])
+    assert chat.found() == []
+    chat.changes(line, reply_to=None)
+    assert chat.found() == [("wrong_thread", line.key)]
+
+
 def test_a_flow_whose_signal_was_never_seen_is_lost_as_a_whole_or_not_at_all(chat):
     signal = chat.says("#idea", posted=False)
     chat.deletes(signal, seen=False, unposts=False)

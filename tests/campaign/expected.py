@@ -192,11 +192,11 @@ class Expected:
         choices: set[int | None] = set()
         skipped = False  # whether the bot cannot know what was between
         for ancestor in line.ancestors():
+            skipped = skipped or not self.is_known(ancestor)
             standing = self._stood(ancestor, post.sent)
             if standing:
                 choices |= standing
                 break
-            skipped = skipped or not self.is_known(ancestor)
         choices = choices or {None}
         if skipped:
             known = self._stood(line.first, post.sent) | self._stood(line.signal, post.sent)
