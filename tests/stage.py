@@ -87,6 +87,11 @@ class Stage:
         )
         return self.posted()
 
+    def reads(self, where):
+        """The calls by which the bot read messages of that chat by their ids."""
+        calls = self.telegram.calls.of(raw.functions.channels.GetMessages)
+        return [call for call in calls if call.query.channel.channel_id == where.bare_id]
+
     def rows(self, query):
         with closing(sqlite3.connect(self.directory / "data" / "signals.db")) as db:
             return db.execute(query).fetchall()

@@ -24,7 +24,7 @@ async def test_a_signal_and_its_authors_updates_are_relayed_as_a_thread(stage):
         first, second, third = await stage.shows("#idea BTC/USDT LONG", "TP1", "TP2")
 
     assert [first.reply_to, second.reply_to, third.reply_to] == [None, first.id, second.id]
-    assert {name for name in stage.telegram.calls.names() if "GetMessages" in name} == set()
+    assert stage.reads(stage.group) == []
 
 
 async def test_formatting_is_carried_over_and_markup_is_not_read(stage):

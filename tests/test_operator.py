@@ -292,7 +292,9 @@ async def test_why_and_status_tell_of_a_post_that_is_set_aside(story):
         (post,) = await core.store.take_posts(TARGET)
         await core.store.post_delayed(post, "500 INTERNAL", in_doubt=True)
         await core.store.set_aside(post)
-        assert (await core.store.ask(lambda db: records.backlog(db, [TARGET]))).pending == 0
+        assert (await core.store.ask(lambda db: records.backlogs(db, [TARGET])))[
+            TARGET
+        ].pending == 0
 
     (line,) = [row for row in await story.why(post.source.message_id) if "set aside" in row]
     assert "waits to be posted, set aside on " in line
@@ -378,7 +380,7 @@ async def test_a_thread_is_a_tree_of_what_answers_what(story):
     assert lines[0] == "signal 1: BTC/USDT LONG by 1001"
     assert lines[2] == "replies 1 update, 2 refused"
     root, first, below, second = (line.split(" UTC ") for line in lines[4:])
-    assert root[1] == "#idea BTC/USDT LONG 4H stop 58000"
+    assert root[1] == "#idea BTC/USDT LONG 4H x10 stop 58000"
     assert (first[0][:3], first[1]) == ("├──", "1001: TP1 взят (2)")
     assert (below[0][:5], below[1]) == ("│ └──", "1003: rejected: not_the_owner (4)")
     assert (second[0][:3], second[1]) == ("└──", "1002: rejected: not_the_owner (3)")

@@ -78,7 +78,7 @@ class Outbox:
         methods = tuple(Method) if method is None else (method,)
         in_line = and_(posts.c.aside_at.is_(None), posts.c.id.not_in(list(but)))
 
-        def write(db: Connection) -> list[Post]:
+        def take(db: Connection) -> list[Post]:
             for each in sorted(methods, key=list(NEEDS).index):
                 line = _line(target).where(NEEDS[each], in_line)
                 if each is not Method.SEND:
@@ -89,12 +89,15 @@ class Outbox:
                     return taken
             return []
 
-        return await self._write(write)
+        # Only what is to be sent is noted; to look for a change waits for nobody who writes.
+        return await (self._write if Method.SEND in methods else self._read)(take)
 
     async def take_aside(self, target: ChatId, *, but: Collection[int] = ()) -> list[Post]:
         """The same of what is set aside, the oldest first."""
         aside = and_(posts.c.aside_at.is_not(None), posts.c.state.in_(WAITING))
         line = _line(target).where(aside, posts.c.id.not_in(list(but)))
+        if not await self._read(lambda db: _next_posts(db, line)):
+            return []  # as nearly always
         return await self._write(lambda db: self._first(db, line))
 
     def _first(self, db: Connection, line: Select[Any]) -> list[Post]:
