@@ -64,6 +64,20 @@ async def test_a_running_bot_posts_what_is_to_be_tried_again(stage):
         await stage.shows("#idea once more")
 
 
+async def test_a_running_bot_forgets_refusals_that_are_older_than_thirty_days(stage):
+    async with stage.relay() as program:
+        signal_ = await stage.alice.sends(stage.group, "#idea")
+        await stage.bob.sends(stage.group, "buy!", reply_to=signal_)
+        await program.wait_output('"rejected"')
+    refusals = "SELECT count(*) FROM decisions"
+    assert stage.rows(refusals) == [(1,)]
+    with closing(sqlite3.connect(stage.directory / "data" / "signals.db")) as db, db:
+        db.execute("UPDATE decisions SET at = at - 31 * 86400")
+
+    async with stage.relay():
+        await stage.telegram.wait_for(lambda: stage.rows(refusals) == [(0,)], timeout=10)
+
+
 async def test_status_why_and_metrics_of_a_running_bot(stage, port):
     async with stage.relay(HEALTH_PORT=str(port)) as program:
         signal_ = await stage.alice.sends(stage.group, "#idea BTC/USDT LONG")

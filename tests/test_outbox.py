@@ -546,8 +546,31 @@ async def test_which_medium_stands_in_the_target_is_known_through_all_edits(
     assert (await edit("#idea ETH", photo)).shown_media == photo.identity
     changed = await edit("#idea ETH", other)
     assert changed.shown_media == photo.identity
+    changed = await edit("#idea SOL", other)
+    assert changed.shown_media == photo.identity  # the edit before was not made yet
     await store.post_edited(changed)
-    assert (await edit("#idea SOL", other)).shown_media == other.identity
+    assert (await edit("#idea XRP", other)).shown_media == other.identity
+
+
+async def test_a_post_without_its_refused_medium_is_one_of_words_from_then_on(record, store):
+    """In this chat, with all its parts, and whatever is edited; in another chat it is as it was."""
+    photo = Media("photo", "photo:1:2:3")
+    message = await record(says(ALICE, "#idea BTC", media=photo), targets=[TARGET, OTHER])
+    (post,) = await store.take_posts(TARGET)
+    note = "posted without its photo: refused"
+    await store.post_lightened(replace(post, media=None, note=note), bare=True)
+
+    (again,) = await store.take_posts(TARGET)
+    assert (again.media, again.note) == (None, note)
+    await store.add_parts(again, 2)
+    await store.post_sent(again, MessageId(700))
+    (rest,) = await store.take_posts(TARGET)
+    assert (rest.part, rest.media) == (1, None)
+    await store.edit(says(ALICE, "#idea ETH", number=message.id, media=photo), SignalFields())
+    (edit,) = await store.take_posts(TARGET, Method.EDIT)
+    assert (edit.text, edit.media) == ("#idea ETH", None)
+    (elsewhere,) = await store.take_posts(OTHER)
+    assert (elsewhere.media, elsewhere.note) == (photo, None)
 
 
 async def test_what_may_stand_in_a_group_that_moved_is_to_be_looked_for_there(record, store):
