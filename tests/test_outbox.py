@@ -19,6 +19,7 @@ from bot.models import (
     PostState,
     Reason,
     SignalFields,
+    SignalId,
     Tier,
 )
 from bot.signals import Markers
@@ -250,6 +251,22 @@ async def test_a_refused_post_of_a_group_that_has_moved_is_retried_where_it_is_n
     assert (again.id, again.state, again.source) == (post.id, PostState.PENDING, message.ref)
     (other,) = await store.take_posts(TARGET)
     assert other.target == TARGET
+
+
+async def test_what_may_stand_in_a_group_that_moved_is_looked_for_there_if_it_is_retried(
+    record, store
+):
+    """It failed because it was not found there, which does not prove that it does not stand there."""
+    old, new = ChatId(-77), ChatId(-1000000000077)
+    await record(says(ALICE, "#idea"), targets=[old])
+    await store.take_posts(old)  # and no answer ever came
+    (doubtful,) = await store.take_posts(old)
+    await store.post_failed(doubtful, "no post can be proven to be it")
+    await store.move_chat(old, new)
+
+    assert await store.retry() == [doubtful.id]
+    (again,) = await store.take_posts(new)
+    assert (again.sent_to, again.in_doubt) == (old, True)
 
 
 async def test_a_delayed_post_stays_first_in_line_and_is_counted(record, store):
@@ -500,6 +517,21 @@ async def test_a_post_knows_all_that_it_may_answer_the_nearest_first(record, sto
     assert (post.reply_to, await store.ancestors(post)) == (700, [700])
 
 
+async def test_below_a_message_that_was_never_recorded_the_signals_own_post_is_answered(
+    record, store, send_all
+):
+    """It was deleted while the bot was away, so what it answered itself is not known."""
+    signal = await record(says(ALICE, "#idea"))
+    await send_all()  # 700
+    lost = says(ALICE, "deleted", to=signal)
+    decision = Decision(Outcome.UPDATE, Reason.OWNER, Tier.MEMORY, SignalId(1))
+    reply = says(ALICE, "TP1", to=lost)
+    await store.add_update(reply, decision, author=ALICE, targets=[TARGET])
+
+    (post,) = await store.take_posts(TARGET)
+    assert (post.reply_to, await store.ancestors(post)) == (700, [700])
+
+
 async def test_what_somebody_deleted_in_the_target_is_neither_edited_nor_deleted_nor_retried(
     record, store, send_all
 ):
@@ -529,6 +561,21 @@ async def test_of_a_doubt_is_known_what_was_sent_and_behind_which_message(record
     (post,) = await store.take_posts(TARGET)
     assert post.sent_as == Content("#idea BTC", (), photo)
     assert (post.text, post.sent_after, post.shown_media) == ("#idea SOL", 700, "photo photo:1:2")
+
+
+async def test_what_stands_in_another_chat_bounds_no_search(record, store):
+    """Every chat counts its own messages."""
+    await record(says(ALICE, "#idea 1"), targets=[TARGET, OTHER])
+    for target, number in ((TARGET, 700), (OTHER, 9_000)):
+        (post,) = await store.take_posts(target)
+        await store.post_sent(post, MessageId(number))
+    await record(says(ALICE, "#idea 2"))
+    await store.take_posts(TARGET)  # and no answer ever came
+    (doubtful,) = await store.take_posts(TARGET)
+
+    assert doubtful.sent_after == 700
+    assert await store.last_posted(TARGET) == 700
+    assert await store.posted_after(TARGET, MessageId(0)) == {700}
 
 
 async def test_which_medium_stands_in_the_target_is_known_through_all_edits(

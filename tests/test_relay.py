@@ -386,7 +386,7 @@ async def test_a_parent_that_is_gone_costs_the_thread_and_not_the_message():
 async def test_a_reply_hangs_on_the_nearest_that_stands_of_all_it_may_answer():
     """What others deleted is looked up, for Telegram may take an answer to it without a word."""
     telegram, outbox = FakeTelegram(), FakeOutbox(post(1, reply_to=MessageId(9)))
-    outbox.ancestry, telegram.deleted = [9, 8, 5], {9, 8}
+    outbox.ancestry, telegram.deleted = [9, 8, 5, 3], {9, 8}
     await rounds(relay_of(outbox, telegram), 1)
 
     assert telegram.asked == [("text", "text", 5)]
