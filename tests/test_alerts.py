@@ -93,9 +93,11 @@ async def test_each_kind_has_an_hour_of_its_own(watch):
     watch.alerts.delayed(TargetUnavailable("refused", TARGET), WAIT)
     watch.alerts.failed(post(5))
     watch.alerts.failed(post(6))
+    watch.alerts.delayed(RetryLater("flood", after=timedelta(hours=1)), WAIT)
+    watch.alerts.set_aside(post(8))
     watch.bot.cache_disabled = True
 
-    assert len(await watch.after()) == 3
+    assert len(await watch.after()) == 5
 
 
 async def test_two_targets_have_an_hour_each(watch):
