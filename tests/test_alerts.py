@@ -50,13 +50,15 @@ class Watch:
             sleep=self._sleep,
         )
         self.looks = []
+        self.due = asyncio.Event()  # set: a look is due by the clock
 
     async def _tell(self, text):
         self.read.append(text)
 
     async def _sleep(self, seconds):
         self.looks.append(seconds)
-        await asyncio.Event().wait()
+        await self.due.wait()
+        self.due.clear()
 
     async def after(self, hours=0):
         """What was read so far, so many hours later."""
@@ -298,8 +300,14 @@ async def test_a_bot_that_ends_waits_for_nobody_to_be_told():
 async def test_alerts_are_told_as_they_come_and_the_rest_is_looked_for_every_few_seconds(watch):
     running = asyncio.create_task(watch.alerts.run())
     watch.alerts.failed(post(5))
-    while not (watch.read and watch.looks):
-        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        while not (watch.read and watch.looks):
+            await asyncio.sleep(0)
+        watch.bot.cache_disabled = True
+        watch.due.set()
+        while len(watch.read) < 2:
+            await asyncio.sleep(0)
     running.cancel()
 
-    assert watch.looks == [5]
+    assert "The flow cache cannot be used" in watch.read[1]
+    assert watch.looks == [5, 5]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from datetime import timedelta
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from bot.errors import DatabaseUnavailable, DatabaseUnusable, RetryLater
 from bot.hearing import GivenUp, NotRecorded, patiently
@@ -85,6 +87,14 @@ async def test_an_event_that_fails_by_itself_does_not_hold_up_the_others_for_eve
     with pytest.raises(GivenUp, match=r"^ValueError: a bug \[31m\?$"):
         await patiently(table.work, asyncio.Event(), pause=0.001)
     assert table.asked == 5
+
+
+async def test_an_error_of_the_table_is_told_without_what_somebody_wrote():
+    written = {"text": "what Alice wrote"}
+    error = IntegrityError("INSERT", written, sqlite3.IntegrityError("UNIQUE constraint failed"))
+
+    with pytest.raises(GivenUp, match=r"^IntegrityError: UNIQUE constraint failed$"):
+        await patiently(Table(*[error] * 5).work, asyncio.Event(), pause=0.001)
 
 
 @pytest.mark.parametrize(
