@@ -214,7 +214,7 @@ async def test_told_to_stop_while_another_program_holds_the_table_it_ends_within
     stage.telegram.faults.on(SEND, answer)
     program = await stage.launch()
     await program.wait_output('"started"', timeout=30)
-    await stage.alice.sends(stage.group, "#idea")
+    signal_ = await stage.alice.sends(stage.group, "#idea")
     await stage.shows("#idea")
     with closing(
         sqlite3.connect(stage.directory / "data" / "signals.db", isolation_level=None)
@@ -222,7 +222,9 @@ async def test_told_to_stop_while_another_program_holds_the_table_it_ends_within
         db.execute("BEGIN IMMEDIATE")
         await stage.bob.sends(stage.group, "what is noted down when the table is free")
         await program.wait_output("cursors were not written")
-        await stage.bob.sends(stage.group, "and this, too")
+        for text in ("a refusal", "and another"):
+            await stage.bob.sends(stage.group, text, reply_to=signal_)
+        await program.wait_output('"rejected"', count=2)
         program.terminate()
         await program.wait_output('"stopping"')
         answer.release()

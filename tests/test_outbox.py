@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bot.extras import Extras, Quote
 from bot.handlers.edit_handler import EditHandler
 from bot.models import (
     ChatId,
@@ -515,6 +516,24 @@ async def test_a_post_knows_all_that_it_may_answer_the_nearest_first(record, sto
     await store.messages_gone(TARGET, [702, 701])
     (post,) = await store.take_posts(TARGET)
     assert (post.reply_to, await store.ancestors(post)) == (700, [700])
+
+
+async def test_a_quote_stays_only_where_the_message_that_it_is_from_is_answered(
+    record, store, send_all
+):
+    """Another one never said it; that it was left out is told."""
+    quote = Extras(quote=Quote("TP1", (), 0))
+    signal = await record(says(ALICE, "#idea"))
+    update = await record(says(ALICE, "TP1", to=signal))
+    await send_all()  # 700, 701
+    await record(says(ALICE, "it is hit", to=update, extras=quote))
+    (post,) = await store.take_posts(TARGET)
+    assert (post.reply_to, post.extras) == (701, quote)
+
+    await store.messages_gone(TARGET, [701])
+    (post,) = await store.take_posts(TARGET)
+    assert (post.reply_to, post.extras.quote) == (700, None)
+    assert post.extras.lost == ("quote of a message that it does not answer in the target",)
 
 
 async def test_below_a_message_that_was_never_recorded_the_signals_own_post_is_answered(
