@@ -17,14 +17,13 @@ from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
 from bot.intake import Intake
 from bot.lock import locked
-from bot.models import UnixTime
 from bot.orders import Orders
 from bot.presence import Presence
 from bot.signals import Markers
 from bot.state.flow_disk import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
 from bot.storage.database import Database
-from bot.storage.store import REFUSALS_KEPT, SignalStore
+from bot.storage.store import SignalStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -122,10 +121,6 @@ async def _flows(
         yield flows
     finally:
         await flows.close()
-
-
-async def forget_old_refusals(core: Core) -> None:
-    await core.store.prune_decisions(before=UnixTime(int(time.time()) - REFUSALS_KEPT))
 
 
 def _what_must_stay(settings: Settings) -> list[Path]:

@@ -441,8 +441,21 @@ class GivenUp(Exception):
     """It fails for a reason of its own, again and again. The text is one line that tells which."""
 
 
+async def unless(event: asyncio.Event, seconds: float) -> None:
+    """Wait, but no longer than until the event."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass
+
+
 async def patiently(
-    work: Callable[[], Awaitable[T]], stopping: asyncio.Event, *, pause: float = TABLE_RETRY
+    work: Callable[[], Awaitable[T]],
+    stopping: asyncio.Event,
+    *,
+    pause: float = TABLE_RETRY,
+    rest: Callable[[asyncio.Event, float], Awaitable[None]] = unless,
 ) -> T:
     """Do it, however long the tables, or Telegram, take to answer. Raises `NotRecorded`, `GivenUp`.
 
@@ -464,7 +477,7 @@ async def patiently(
             log.exception("an event cannot be dealt with", tries=tries)
             if tries == TRIES:
                 raise GivenUp(_in_words(exc)) from exc
-        await unless(stopping, pause)
+        await rest(stopping, pause)
         if stopping.is_set():
             log.error("stopped before an event was recorded")
             raise NotRecorded
@@ -481,12 +494,3 @@ def _in_words(exc: Exception) -> str:
     """One line without SQL, whose parameters may be what somebody wrote."""
     said = str(getattr(exc, "orig", None) or exc).encode("utf-8", "replace").decode()
     return excerpt(f"{type(exc).__name__}: {said}", ERROR_MAX)
-
-
-async def unless(event: asyncio.Event, seconds: float) -> None:
-    """Wait, but no longer than until the event."""
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        pass

@@ -10,17 +10,18 @@ import sys
 import threading
 import time
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import structlog
 
 from bot.alerts import Alerts
-from bot.app import Core, forget_old_refusals, open_core, open_tables
+from bot.app import Core, open_core, open_tables
 from bot.backoff import doubled
-from bot.errors import DatabaseUnavailable, LoggedOut, RetryLater, SettingsError, VoidLogin
+from bot.errors import LoggedOut, RetryLater, SettingsError, VoidLogin
 from bot.handlers.admin_handler import AdminHandler
 from bot.health import Health, serve
 from bot.hearing import Hearing, unless
+from bot.housekeeping import keep_forgetting, look_for_damage
 from bot.metrics import Metrics
 from bot.models import (
     AfterTtl,
@@ -127,7 +128,6 @@ async def run(settings: Settings) -> None:
     with in_time() as told_to_stop:
         while again:
             async with open_core(settings, targets=settings.target_chat_id) as core:
-                await forget_old_refusals(core)
                 again = await Live(settings, source, core, renewals, told_to_stop).run()
 
 
@@ -315,6 +315,7 @@ class Live:
                     asyncio.create_task(self._rereading.run()),
                     asyncio.create_task(self._metrics.measure_lag()),
                     asyncio.create_task(look_for_damage(self._core.store)),
+                    asyncio.create_task(keep_forgetting(self._core.store)),
                     asyncio.create_task(self._core.presence.watch()),
                 ]
                 if self._admins is not None:
@@ -472,22 +473,6 @@ class Admins(NamedTuple):
             if isinstance(lost, LoggedOut) and not (renewing and isinstance(lost, VoidLogin)):
                 self.alerts.login_lost(lost)
                 await self.alerts.last_words()
-
-
-class Searchable(Protocol):
-    async def look_through(self) -> None: ...
-
-
-async def look_for_damage(table: Searchable) -> None:
-    """Until cancelled: a bot whose table is not to be trusted must end. Raises `DatabaseUnusable`.
-
-    Not before the first message is heard: a large table takes seconds to look through.
-    """
-    try:
-        await table.look_through()
-    except DatabaseUnavailable as exc:
-        log.warning("table was not looked through for damage", error=str(exc))
-    await asyncio.Event().wait()
 
 
 async def end(tasks: Iterable[asyncio.Task[Any]], *, patience: float = 0.5) -> None:

@@ -16,8 +16,9 @@ from rich.cells import set_cell_size
 from rich.color import ColorSystem
 from rich.style import Style
 
-from bot.app import Core, forget_old_refusals, open_core
+from bot.app import Core, open_core
 from bot.errors import UsageError
+from bot.housekeeping import forget_old_refusals
 from bot.models import MessageId, Outcome, UnixTime, decimal_text
 from bot.operator.wording import UNPRINTABLE
 from bot.signals import parse
@@ -146,7 +147,7 @@ async def import_history(
                 decision = await core.intake.handle(message)
                 tally.count(decision)
                 report.show(Decided(message, decision, None))
-            await forget_old_refusals(core)
+            await forget_old_refusals(core.store)
         finally:
             report.finish(tally)
 

@@ -30,6 +30,7 @@ ROOT = Path(__file__).parent.parent
 BREAKS = Path(__file__).parent / "breaks.toml"
 COPIED = ("bot", "tests", "docs", "data", "pyproject.toml", "README.md", ".env.example")
 COPIED_TOO = (
+    ".ci",
     "SECURITY.md",
     "CHANGELOG.md",
     "Dockerfile",

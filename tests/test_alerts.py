@@ -50,13 +50,15 @@ class Watch:
             sleep=self._sleep,
         )
         self.looks = []
+        self.due = asyncio.Event()  # set: a look is due by the clock
 
     async def _tell(self, text):
         self.read.append(text)
 
     async def _sleep(self, seconds):
         self.looks.append(seconds)
-        await asyncio.Event().wait()
+        await self.due.wait()
+        self.due.clear()
 
     async def after(self, hours=0):
         """What was read so far, so many hours later."""
@@ -93,9 +95,11 @@ async def test_each_kind_has_an_hour_of_its_own(watch):
     watch.alerts.delayed(TargetUnavailable("refused", TARGET), WAIT)
     watch.alerts.failed(post(5))
     watch.alerts.failed(post(6))
+    watch.alerts.delayed(RetryLater("flood", after=timedelta(hours=1)), WAIT)
+    watch.alerts.set_aside(post(8))
     watch.bot.cache_disabled = True
 
-    assert len(await watch.after()) == 3
+    assert len(await watch.after()) == 5
 
 
 async def test_two_targets_have_an_hour_each(watch):
@@ -296,8 +300,14 @@ async def test_a_bot_that_ends_waits_for_nobody_to_be_told():
 async def test_alerts_are_told_as_they_come_and_the_rest_is_looked_for_every_few_seconds(watch):
     running = asyncio.create_task(watch.alerts.run())
     watch.alerts.failed(post(5))
-    while not (watch.read and watch.looks):
-        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        while not (watch.read and watch.looks):
+            await asyncio.sleep(0)
+        watch.bot.cache_disabled = True
+        watch.due.set()
+        while len(watch.read) < 2:
+            await asyncio.sleep(0)
     running.cancel()
 
-    assert watch.looks == [5]
+    assert "The flow cache cannot be used" in watch.read[1]
+    assert watch.looks == [5, 5]

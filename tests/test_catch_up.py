@@ -13,7 +13,7 @@ from pyrogram.errors import FloodWait, InternalServerError
 
 from bot.errors import LoggedOut
 from bot.models import ChatId, Cursor, MessageId, Reached
-from bot.telegram.catch_up import EVERY, QUEUE_MAX, CatchUp
+from bot.telegram.catch_up import CatchUp
 from tests.boxes import BARE, CHANNEL, ME, NOW, PEER, FakeTelegram, Said, container
 from tests.loopback.tl import make
 
@@ -28,6 +28,8 @@ class Notes:
         self.texts = {}
         self.gone = set()
         self.order = []
+        self.active_at = None
+        self.wanted_since = set()
 
     async def cursor(self, box):
         return self.cursors.get(box)
@@ -37,9 +39,10 @@ class Notes:
             self.cursors[cursor.box] = cursor
 
     async def last_activity(self, _chat_id):
-        return None
+        return self.active_at
 
     async def recorded(self, _chat_id, *, active_since, before, limit):
+        self.wanted_since.add(active_since)
         known = [number for number in sorted(self.texts) if before is None or number < before]
         return [MessageId(number) for number in known[-limit:]]
 
@@ -78,7 +81,7 @@ class Life:
         self.task = None
 
     async def _sleep(self, seconds):
-        if seconds == EVERY:
+        if seconds == 180:
             await self.time.wait()
             self.time.clear()
         else:
@@ -391,7 +394,7 @@ async def test_a_hundred_thousand_pushes_at_once_do_not_pile_up(alive):
     telegram = FakeTelegram(slice_=1_000, too_long_after=10**6)
     life = await alive(telegram)
     longest = 0
-    for number in range(3 * QUEUE_MAX):
+    for number in range(6_000):
         life.catch_up.hear(container(telegram.say(str(number))))
         longest = max(longest, len(life.queue))
     while not life.catch_up.current:
@@ -400,7 +403,7 @@ async def test_a_hundred_thousand_pushes_at_once_do_not_pile_up(alive):
         await asyncio.sleep(0)
     life.work()
 
-    assert longest < 2 * QUEUE_MAX
+    assert longest < 4_000
     assert knows_all(life.notes, telegram)
 
 
@@ -410,7 +413,7 @@ async def test_a_day_of_silence_is_checked_every_few_minutes(alive):
     life = await alive(telegram)
     telegram.say("pushed into a connection that was dead")
     telegram.asked.clear()
-    for number in range(24 * 3600 // int(EVERY)):
+    for number in range(24 * 3600 // 180):
         life.time.set()
         while telegram.asked.count("GetChannelDifference") == number:
             await asyncio.sleep(0)
@@ -591,6 +594,41 @@ async def test_an_edit_that_is_pushed_while_older_messages_are_read_again_has_th
 
     assert knows_all(notes, telegram)
     await life.end()
+
+
+async def test_a_history_that_is_hidden_from_us_is_not_taken_for_a_deleted_one(alive):
+    """Of many messages none is shown. So the few that remain, older ones, are hidden as well."""
+    telegram, notes = await long_ago(alive, texts=320)
+    for _ in range(7):
+        telegram.say("new")
+    telegram.delete(telegram.messages[325])
+    read = telegram.answers[functions.channels.GetMessages]
+
+    def hidden(query):
+        answer = read(query)
+        answer.messages = [each for each in answer.messages if each.id > 320]
+        return answer
+
+    telegram.answers[functions.channels.GetMessages] = hidden
+    life = await alive(telegram, notes)
+    life.work()
+
+    assert notes.gone == set()
+    assert notes.order == [*range(1, 326), 327]
+
+
+@pytest.mark.parametrize(("ttl", "since"), [(259_200, NOW - 259_200), (None, None)])
+async def test_read_again_are_the_flows_that_were_live_when_the_chat_was_last_heard(
+    alive, ttl, since
+):
+    """By Telegram's dates: a bot that was away for a week would find none by its own clock."""
+    telegram, notes = await long_ago(alive, texts=20)
+    for _ in range(7):
+        telegram.say("new")
+    notes.active_at = NOW
+    (await alive(telegram, notes, ttl=ttl)).work()
+
+    assert notes.wanted_since == {since}
 
 
 # ── one box in trouble ──

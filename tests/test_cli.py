@@ -335,11 +335,15 @@ def test_the_history_of_another_chat_is_refused(run, tmp_path, now):
     assert not (tmp_path / "data").exists()
 
 
-def test_what_the_bot_writes_is_its_owners_alone(run, tmp_path, now):
-    run("import", story(tmp_path / "chat.json", began=now))
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_what_the_bot_writes_is_its_owners_alone(run, tmp_path, now, umask):
+    """Whatever the umask: tables, caches, and the page that shows what was said."""
+    export = story(tmp_path / "chat.json", began=now)
+    run("import", export, umask=umask)
+    run("replay", export, "--html", "page.html", umask=umask)
 
-    modes = {path.stat().st_mode & 0o077 for path in (tmp_path / "data").rglob("*")}
-    assert modes == {0}
+    written = [*(tmp_path / "data").rglob("*"), tmp_path / "page.html"]
+    assert {path.stat().st_mode & 0o077 for path in written} == {0}
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.config import DEFAULT_MARKERS, Settings, parse_id
+from bot.config import Settings, parse_id
 from bot.errors import SettingsError
 from bot.models import EVERYONE, AfterTtl
 from tests.test_signals import EMOJI, TWO_WORDS, UNDERSCORE
@@ -36,7 +36,7 @@ def test_nothing_needs_to_be_set(load, tmp_path):
     assert settings == Settings.load({}, env_file=tmp_path / "missing")
     assert settings.flow_ttl_hours == timedelta(hours=72)
     assert settings.flow_after_ttl is AfterTtl.RELEASE
-    assert settings.signal_markers == DEFAULT_MARKERS
+    assert settings.signal_markers == ("#идея", "#idea")
     assert settings.source_allowed_users is None
     assert settings.database == Path("data/signals.db")
     assert settings.flow_cache == Path("data/flows")

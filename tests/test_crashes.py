@@ -24,7 +24,7 @@ from bot.signals import Markers
 from bot.state.flow_tracker import FlowTracker
 from bot.storage.database import Database
 from bot.storage.store import SignalStore
-from bot.telegram.catch_up import EVERY, CatchUp
+from bot.telegram.catch_up import CatchUp
 from bot.telegram.messages import events
 from tests.boxes import CHANNEL, ME, FakeTelegram, container
 
@@ -160,7 +160,7 @@ class Process:
 
     @staticmethod
     async def _sleep(seconds):
-        await (asyncio.Event().wait() if seconds == EVERY else asyncio.sleep(0))
+        await (asyncio.Event().wait() if seconds == 180 else asyncio.sleep(0))
 
     async def start(self):
         await self.store.open()

@@ -9,7 +9,7 @@ import pytest
 
 from bot.models import AfterTtl, Flow, MessageId, Reason, Tier
 from bot.state.flow_disk import open_flow_cache
-from bot.state.flow_tracker import CLEANUP_EVERY, FlowTracker
+from bot.state.flow_tracker import FlowTracker
 from tests.conftest import SECRET
 from tests.people import ALICE, BOB, CAROL, GROUP, TTL, at, signal_id
 
@@ -181,7 +181,7 @@ async def test_expired_flows_leave_memory_without_being_asked_for(make):
     tracker = make(disk=None)
     tracker.start_flow(FIRST, ALICE, at=at(0))
     tracker.start_flow(SECOND, BOB, at=at(100))
-    for _ in range(CLEANUP_EVERY):
+    for _ in range(100):
         await tracker.decide(SECOND, BOB, at=at(100))
 
     assert tracker.cleanup_expired(now=at(100)) == 0
@@ -342,15 +342,35 @@ async def test_without_a_disk_the_table_takes_its_place(make, table):
     assert tiers == [Tier.TABLE, Tier.MEMORY, Tier.TABLE, Tier.TABLE]
 
 
-async def test_threads_leave_memory_with_their_flow(make, table):
+LEAVING = {
+    "another takes its place": lambda tracker: tracker.start_flow(SECOND, ALICE, at=at(1)),
+    "its time is over": lambda tracker: tracker.cleanup_expired(now=at(1000)),
+    "an operator ends it": lambda tracker: tracker.end_flow(FIRST),
+}
+
+
+@pytest.mark.parametrize("leave", LEAVING.values(), ids=LEAVING)
+async def test_threads_leave_memory_with_their_flow(make, table, leave):
     tracker = make(disk=None, max_in_memory=1)
     tracker.start_flow(FIRST, ALICE, at=at(0))
-    tracker.add_to_thread(FIRST, GROUP, MessageId(10))
-    tracker.add_to_thread(FIRST, GROUP, MessageId(11))
-    tracker.start_flow(SECOND, ALICE, at=at(1))
+    for number in (10, 11, 12):
+        tracker.add_to_thread(FIRST, GROUP, MessageId(number))
+    leave(tracker)
 
-    assert [await tracker.signal_at(GROUP, MessageId(n)) for n in (10, 11)] == [None, None]
-    assert table.asked == [(GROUP, 10), (GROUP, 11)]
+    assert [await tracker.signal_at(GROUP, MessageId(n)) for n in (10, 11, 12)] == [None] * 3
+    assert table.asked == [(GROUP, 10), (GROUP, 11), (GROUP, 12)]
+
+
+async def test_when_the_last_flow_has_expired_it_goes_on(make, table):
+    """In the midst of a decision: then memory is cleaned, every hundredth time."""
+    table.flows[FIRST] = Flow(ALICE, at(0))
+    tracker = make(disk=None)
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+
+    decisions = [await tracker.decide(FIRST, BOB, at=at(1000)) for _ in range(100)]
+
+    assert {each.reason for each in decisions} == {Reason.RELEASED}
+    assert tracker.in_memory == 0
 
 
 async def test_everything_is_on_disk_when_close_returns(make, tmp_path, table):

@@ -257,6 +257,12 @@ async def test_operators_are_told_of_each_target_that_throws_the_bot_out_and_onc
         for number in (1, 2):
             await program.wait_output('"started"', count=number, timeout=20)
             assert "The bot stops" not in program.output
+            if number == 2:  # the same trouble again, which was told within the hour
+                await stage.telegram.wait_for(
+                    lambda: program.output.split('"started"')[2].count("takes nothing") >= 2,
+                    timeout=20,
+                )
+                assert "resume" in (await carol.says("/help")).text
             stage.telegram.faults.revoke(stage.bot, "SESSION_REVOKED")
             stage.telegram.faults.kill_connections()
         assert await program.wait(timeout=30) == 1
@@ -272,4 +278,4 @@ async def test_operators_are_told_of_each_target_that_throws_the_bot_out_and_onc
     assert about == {other.id, stage.target.id}
     assert all(map(fits, told))
     assert "2 pending" in status.text
-    assert len(carol.shown) == 4
+    assert len(carol.shown) == 5

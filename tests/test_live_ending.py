@@ -13,7 +13,7 @@ from contextlib import closing
 import pytest
 from pyrogram import raw
 
-from tests.loopback import FloodWait, Hold, Member, Role, Swallow
+from tests.loopback import Delay, FloodWait, Hold, Member, Role, Swallow
 from tests.stage import SEND
 
 pytestmark = pytest.mark.heavy
@@ -193,13 +193,28 @@ async def test_told_to_stop_with_a_send_under_way_it_ends_in_time_and_sends_once
         await stage.shows("#idea 1", "#idea 2")
 
 
+async def test_the_post_in_hand_is_finished_and_none_is_begun_when_told_to_stop(stage):
+    """Its answer has five seconds to come, and is noted; what waits behind it stays pending."""
+    stage.telegram.faults.on(SEND, Delay(2.5))
+    async with stage.relay() as program:
+        await stage.alice.sends(stage.group, "#idea 1")
+        await stage.alice.sends(stage.group, "#idea 2")
+        await program.wait_output('"decided"', count=2)
+        await stage.shows("#idea 1")
+        program.terminate()
+        assert await program.wait(timeout=10) == 0
+
+    assert stage.rows("SELECT state FROM posts") == [("sent",), ("pending",)]
+    assert [seen.text for seen in stage.posted()] == ["#idea 1"]
+
+
 async def test_told_to_stop_while_another_program_holds_the_table_it_ends_within_ten_seconds(stage):
     """There is more to write down than one may wait for, five seconds for each."""
     answer = Hold()
     stage.telegram.faults.on(SEND, answer)
     program = await stage.launch()
     await program.wait_output('"started"', timeout=30)
-    await stage.alice.sends(stage.group, "#idea")
+    signal_ = await stage.alice.sends(stage.group, "#idea")
     await stage.shows("#idea")
     with closing(
         sqlite3.connect(stage.directory / "data" / "signals.db", isolation_level=None)
@@ -207,7 +222,9 @@ async def test_told_to_stop_while_another_program_holds_the_table_it_ends_within
         db.execute("BEGIN IMMEDIATE")
         await stage.bob.sends(stage.group, "what is noted down when the table is free")
         await program.wait_output("cursors were not written")
-        await stage.bob.sends(stage.group, "and this, too")
+        for text in ("a refusal", "and another"):
+            await stage.bob.sends(stage.group, text, reply_to=signal_)
+        await program.wait_output('"rejected"', count=2)
         program.terminate()
         await program.wait_output('"stopping"')
         answer.release()

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.loopback import RpcError
+from tests.loopback import Member, Role, RpcError
 from tests.stage import SEND
 
 
@@ -62,6 +62,35 @@ async def test_a_running_bot_posts_what_is_to_be_tried_again(stage):
 
         assert await command(stage, "retry") == "back in line: 1 post (1)\n"
         await stage.shows("#idea once more")
+
+
+async def test_the_trouble_of_one_place_is_shown_as_its_own(stage, port):
+    other = stage.telegram.channel("Other", admins=[stage.bot])
+    async with stage.relay(targets=[stage.target, other], HEALTH_PORT=str(port)) as program:
+        stage.target.members[stage.bot.account] = Member(Role.KICKED)
+        await stage.alice.sends(stage.group, "#idea")
+        await stage.shows("#idea", where=other)
+        await program.wait_output("target chat takes nothing")
+        await program.wait_output('"posted"')
+        places = json.loads((await get(port, "/healthz"))[1])["places"]
+
+    errors = {each["chat"]: each["error"] for each in places}
+    assert errors[other.id] is None
+    assert "CHANNEL_PRIVATE" in errors[stage.target.id]
+
+
+async def test_a_running_bot_forgets_refusals_that_are_older_than_thirty_days(stage):
+    async with stage.relay() as program:
+        signal_ = await stage.alice.sends(stage.group, "#idea")
+        await stage.bob.sends(stage.group, "buy!", reply_to=signal_)
+        await program.wait_output('"rejected"')
+    refusals = "SELECT count(*) FROM decisions"
+    assert stage.rows(refusals) == [(1,)]
+    with closing(sqlite3.connect(stage.directory / "data" / "signals.db")) as db, db:
+        db.execute("UPDATE decisions SET at = at - 31 * 86400")
+
+    async with stage.relay():
+        await stage.telegram.wait_for(lambda: stage.rows(refusals) == [(0,)], timeout=10)
 
 
 async def test_status_why_and_metrics_of_a_running_bot(stage, port):

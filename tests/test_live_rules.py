@@ -119,3 +119,17 @@ async def test_only_a_command_that_was_typed_as_it_stands_is_obeyed(stage, carol
         await stage.shows("#idea BTC")
         assert "paused: all is recorded" in (await carol.says("/pause")).text.replace("\n  ", " ")
     assert stage.rows("SELECT kind FROM orders") == [("pause",)]
+
+
+async def test_whether_a_command_is_late_is_told_by_telegrams_time(stage, carol):
+    """On a machine whose clock is an hour fast a new one is obeyed, and one of five minutes ago is not."""
+    admin = {"ADMIN_USERS": str(stage.carol.id)}
+    stage.telegram.rules.clock_offset = -3600
+    async with stage.relay(**admin):
+        assert "/resume" in (await carol.says("/help")).text
+    await stage.carol.sends(stage.bot, "/pause")
+    stage.telegram.rules.clock_offset += 301
+    async with stage.relay(**admin) as program:
+        await program.wait_output("an old command is not obeyed", timeout=10)
+
+    assert stage.rows("SELECT kind FROM orders") == []

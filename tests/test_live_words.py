@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from pyrogram import raw
 
-from bot.presentable import WORD_JOINER
 from tests.loopback import Entity, Other, Poll, Preview, RpcError
 from tests.loopback.tl import find, make
 from tests.stage import SEND
@@ -283,7 +282,7 @@ async def test_a_quote_is_carried_where_the_post_says_the_same(stage):
         assert "posted without its quote" in program.output
     first, taken, soon = stage.posted()
 
-    assert taken.quote == f"TP1 101 for @{WORD_JOINER}bob_x"
+    assert taken.quote == "TP1 101 for @\u2060bob_x"
     assert (soon.quote, soon.reply_to) == (None, first.id)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bot.app import open_core
 from bot.config import Settings
 from bot.export import Export
-from bot.models import IncomingMessage, MessageId, MessageRef, Outcome, Reason, UnixTime
+from bot.models import IncomingMessage, MessageId, MessageRef, Outcome, Reason, Tier, UnixTime
 from bot.replay import Trial
 from tests.exports import chat, message
 from tests.people import ALICE, BOB, GROUP, HOUR, NOON, TTL
@@ -93,6 +93,18 @@ async def replayed(edited_after, quiet_for):
         trial = Trial(Settings(_env_file=None, data_dir=Path(directory)))
         await trial.run(Export(file).messages(), heard)
     return heard.reasons[2]
+
+
+@pytest.mark.parametrize("tier", [Tier.MEMORY, Tier.TABLE])
+async def test_every_tier_knows_that_it_began_with_the_edit(tier):
+    """The table corrects a cache that knows it as older, and would have nothing to correct it by."""
+    async with opened() as core:
+        signal = await core.intake.handle(made(400 * HOUR))
+        if tier is Tier.TABLE:
+            core.flows.end_flow(signal.signal_id)
+        decision = await core.intake.handle(answer(400 * HOUR, TTL))
+
+    assert (decision.reason, decision.tier) == (Reason.NOT_THE_OWNER, tier)
 
 
 @pytest.mark.heavy

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bot.extras import Extras, Quote
 from bot.handlers.edit_handler import EditHandler
 from bot.models import (
     ChatId,
@@ -19,6 +20,7 @@ from bot.models import (
     PostState,
     Reason,
     SignalFields,
+    SignalId,
     Tier,
 )
 from bot.signals import Markers
@@ -250,6 +252,22 @@ async def test_a_refused_post_of_a_group_that_has_moved_is_retried_where_it_is_n
     assert (again.id, again.state, again.source) == (post.id, PostState.PENDING, message.ref)
     (other,) = await store.take_posts(TARGET)
     assert other.target == TARGET
+
+
+async def test_what_may_stand_in_a_group_that_moved_is_looked_for_there_if_it_is_retried(
+    record, store
+):
+    """It failed because it was not found there, which does not prove that it does not stand there."""
+    old, new = ChatId(-77), ChatId(-1000000000077)
+    await record(says(ALICE, "#idea"), targets=[old])
+    await store.take_posts(old)  # and no answer ever came
+    (doubtful,) = await store.take_posts(old)
+    await store.post_failed(doubtful, "no post can be proven to be it")
+    await store.move_chat(old, new)
+
+    assert await store.retry() == [doubtful.id]
+    (again,) = await store.take_posts(new)
+    assert (again.sent_to, again.in_doubt) == (old, True)
 
 
 async def test_a_delayed_post_stays_first_in_line_and_is_counted(record, store):
@@ -500,6 +518,39 @@ async def test_a_post_knows_all_that_it_may_answer_the_nearest_first(record, sto
     assert (post.reply_to, await store.ancestors(post)) == (700, [700])
 
 
+async def test_a_quote_stays_only_where_the_message_that_it_is_from_is_answered(
+    record, store, send_all
+):
+    """Another one never said it; that it was left out is told."""
+    quote = Extras(quote=Quote("TP1", (), 0))
+    signal = await record(says(ALICE, "#idea"))
+    update = await record(says(ALICE, "TP1", to=signal))
+    await send_all()  # 700, 701
+    await record(says(ALICE, "it is hit", to=update, extras=quote))
+    (post,) = await store.take_posts(TARGET)
+    assert (post.reply_to, post.extras) == (701, quote)
+
+    await store.messages_gone(TARGET, [701])
+    (post,) = await store.take_posts(TARGET)
+    assert (post.reply_to, post.extras.quote) == (700, None)
+    assert post.extras.lost == ("quote of a message that it does not answer in the target",)
+
+
+async def test_below_a_message_that_was_never_recorded_the_signals_own_post_is_answered(
+    record, store, send_all
+):
+    """It was deleted while the bot was away, so what it answered itself is not known."""
+    signal = await record(says(ALICE, "#idea"))
+    await send_all()  # 700
+    lost = says(ALICE, "deleted", to=signal)
+    decision = Decision(Outcome.UPDATE, Reason.OWNER, Tier.MEMORY, SignalId(1))
+    reply = says(ALICE, "TP1", to=lost)
+    await store.add_update(reply, decision, author=ALICE, targets=[TARGET])
+
+    (post,) = await store.take_posts(TARGET)
+    assert (post.reply_to, await store.ancestors(post)) == (700, [700])
+
+
 async def test_what_somebody_deleted_in_the_target_is_neither_edited_nor_deleted_nor_retried(
     record, store, send_all
 ):
@@ -531,6 +582,21 @@ async def test_of_a_doubt_is_known_what_was_sent_and_behind_which_message(record
     assert (post.text, post.sent_after, post.shown_media) == ("#idea SOL", 700, "photo photo:1:2")
 
 
+async def test_what_stands_in_another_chat_bounds_no_search(record, store):
+    """Every chat counts its own messages."""
+    await record(says(ALICE, "#idea 1"), targets=[TARGET, OTHER])
+    for target, number in ((TARGET, 700), (OTHER, 9_000)):
+        (post,) = await store.take_posts(target)
+        await store.post_sent(post, MessageId(number))
+    await record(says(ALICE, "#idea 2"))
+    await store.take_posts(TARGET)  # and no answer ever came
+    (doubtful,) = await store.take_posts(TARGET)
+
+    assert doubtful.sent_after == 700
+    assert await store.last_posted(TARGET) == 700
+    assert await store.posted_after(TARGET, MessageId(0)) == {700}
+
+
 async def test_which_medium_stands_in_the_target_is_known_through_all_edits(
     record, store, send_all
 ):
@@ -546,8 +612,31 @@ async def test_which_medium_stands_in_the_target_is_known_through_all_edits(
     assert (await edit("#idea ETH", photo)).shown_media == photo.identity
     changed = await edit("#idea ETH", other)
     assert changed.shown_media == photo.identity
+    changed = await edit("#idea SOL", other)
+    assert changed.shown_media == photo.identity  # the edit before was not made yet
     await store.post_edited(changed)
-    assert (await edit("#idea SOL", other)).shown_media == other.identity
+    assert (await edit("#idea XRP", other)).shown_media == other.identity
+
+
+async def test_a_post_without_its_refused_medium_is_one_of_words_from_then_on(record, store):
+    """In this chat, with all its parts, and whatever is edited; in another chat it is as it was."""
+    photo = Media("photo", "photo:1:2:3")
+    message = await record(says(ALICE, "#idea BTC", media=photo), targets=[TARGET, OTHER])
+    (post,) = await store.take_posts(TARGET)
+    note = "posted without its photo: refused"
+    await store.post_lightened(replace(post, media=None, note=note), bare=True)
+
+    (again,) = await store.take_posts(TARGET)
+    assert (again.media, again.note) == (None, note)
+    await store.add_parts(again, 2)
+    await store.post_sent(again, MessageId(700))
+    (rest,) = await store.take_posts(TARGET)
+    assert (rest.part, rest.media) == (1, None)
+    await store.edit(says(ALICE, "#idea ETH", number=message.id, media=photo), SignalFields())
+    (edit,) = await store.take_posts(TARGET, Method.EDIT)
+    assert (edit.text, edit.media) == ("#idea ETH", None)
+    (elsewhere,) = await store.take_posts(OTHER)
+    assert (elsewhere.media, elsewhere.note) == (photo, None)
 
 
 async def test_what_may_stand_in_a_group_that_moved_is_to_be_looked_for_there(record, store):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from datetime import timedelta
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
-from bot.errors import DatabaseUnavailable, DatabaseUnusable
+from bot.errors import DatabaseUnavailable, DatabaseUnusable, RetryLater
 from bot.hearing import GivenUp, NotRecorded, patiently
 from bot.live import end
 
@@ -84,3 +87,32 @@ async def test_an_event_that_fails_by_itself_does_not_hold_up_the_others_for_eve
     with pytest.raises(GivenUp, match=r"^ValueError: a bug \[31m\?$"):
         await patiently(table.work, asyncio.Event(), pause=0.001)
     assert table.asked == 5
+
+
+async def test_an_error_of_the_table_is_told_without_what_somebody_wrote():
+    written = {"text": "what Alice wrote"}
+    error = IntegrityError("INSERT", written, sqlite3.IntegrityError("UNIQUE constraint failed"))
+
+    with pytest.raises(GivenUp, match=r"^IntegrityError: UNIQUE constraint failed$"):
+        await patiently(Table(*[error] * 5).work, asyncio.Event(), pause=0.001)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "pauses"),
+    [
+        ([ValueError("a bug")] * 4, [1, 2, 4, 8]),
+        ([LOCKED] * 7, [1, 2, 4, 8, 16, 30, 30]),
+        ([RetryLater("flood", after=timedelta(seconds=40)), LOCKED], [40, 30]),
+    ],
+    ids=["of its own", "the table's", "Telegram's"],
+)
+async def test_an_event_is_tried_again_after_pauses_that_grow_to_half_a_minute(trouble, pauses):
+    """A bug that shows for a moment has passed by the fifth try; Telegram's wish is obeyed."""
+    rests = []
+
+    async def rest(_stopping, seconds):
+        rests.append(seconds)
+
+    table = Table(*trouble, "recorded")
+    assert await patiently(table.work, asyncio.Event(), rest=rest) == "recorded"
+    assert rests == pauses

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.models import Entity, Media, PostState
-from bot.presentable import BIDI, NAME, WORD_JOINER, presentable
+from bot.presentable import presentable
 from tests.test_relay import FakeOutbox, FakeTelegram, post, relay_of
 
+WORD_JOINER = "\u2060"
+# Unicode's controls and marks of direction, and what Telegram takes for a name.
+BIDI = re.compile("[\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069]")
+NAME = re.compile("@[A-Za-z0-9_]{2}")
 RLO, LRM, ISOLATE = "\u202e", "\u200e", "\u2066"
 
 
@@ -71,13 +77,32 @@ def test_an_address_and_code_stay_as_they_are(text, kind):
     assert presentable(text, [entity]) == (text, (entity,))
 
 
+@pytest.mark.parametrize(
+    ("text", "start", "length", "shown"),
+    [
+        ("@ann @bob @eve", 5, 4, "@\u2060ann @bob @\u2060eve"),
+        ("@ann@bob", 0, 4, "@ann@\u2060bob"),
+        ("hi @bob", 4, 3, "hi @\u2060bob"),
+        ("🚀 @ann @bob", 3, 4, "🚀 @ann @\u2060bob"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["code", "pre", "url", "email"])
+def test_only_what_begins_within_code_or_an_address_stays_as_it_is(
+    text, start, length, shown, kind
+):
+    """One word in code does not leave every other name of the text alive."""
+    assert presentable(text, [Entity(kind, start, length)])[0] == shown
+
+
 def test_mentions_are_relayed_where_the_operator_wants_them():
     entities = (Entity("mention", 0, 4), Entity("text_mention", 5, 3, user_id=7))
     assert presentable("@bob bob", entities, mentions=True) == ("@bob bob", entities)
 
 
 TEXTS = st.text(
-    st.sampled_from([RLO, LRM, ISOLATE, "\u061c", "@", "a", "b", "_", "я", "🚀", " ", "\ud83d"]),
+    st.sampled_from(
+        [RLO, LRM, ISOLATE, "\u2069", "\u061c", "@", "a", "b", "_", "я", "🚀", " ", "\ud83d"]
+    ),
     max_size=30,
 )
 KINDS = st.sampled_from(["bold", "code", "mention", "text_mention", "url", "text_link"])
@@ -105,8 +130,15 @@ def test_every_format_covers_what_it_covered_and_no_trick_is_left(text, spans, m
         if mentions or entity.type not in {"mention", "text_mention"}
     ]
     assert left == [words for words in wanted if words]
-    if not mentions and not any(entity.type in {"code", "url"} for entity in kept):
-        assert NAME.search(shown) is None
+    if mentions:
+        return
+    units = [
+        len(shown[: at.start()].encode("utf-16-le", "surrogatepass")) // 2
+        for at in NAME.finditer(shown)
+    ]
+    quoted = [entity for entity in kept if entity.type in {"code", "url"}]
+    for at in units:
+        assert any(each.offset <= at < each.offset + each.length for each in quoted)
 
 
 @given(TEXTS, st.lists(st.tuples(KINDS, st.integers(-5, 99), st.integers(-5, 99)), max_size=4))

@@ -32,9 +32,8 @@ from bot.models import (
     Post,
     PostState,
 )
-from bot.relay import CAPTION_LIMIT, LOOKED_FOR, TEXT_LIMIT, Relay, random_id_of
+from bot.relay import Relay, random_id_of
 from bot.render import split
-from bot.worker import RETRY_AT_MOST, UNAVAILABLE_AT_MOST
 from tests.people import GROUP, NOON, TARGET
 
 OLD = ChatId(-77)
@@ -278,10 +277,10 @@ async def test_what_was_edited_since_it_was_taken_is_looked_for_as_it_was_sent()
 async def test_where_nobody_knows_what_was_sent_no_post_is_taken_for_it():
     """An older program kept no text, and whatever stands there may be another's."""
     outbox = FakeOutbox(post(text="edited", version=1, sent_version=0))
-    telegram = FakeTelegram(*[SentBefore("RANDOM_ID_DUPLICATE")] * (LOOKED_FOR + 1))
+    telegram = FakeTelegram(*[SentBefore("RANDOM_ID_DUPLICATE")] * 9)
     telegram.found = {"edited", None}
 
-    await rounds(relay_of(outbox, telegram), LOOKED_FOR + 1)
+    await rounds(relay_of(outbox, telegram), 9)
 
     assert outbox.states() == [PostState.FAILED]
     assert "may stand there" in outbox.errors[0]
@@ -289,10 +288,10 @@ async def test_where_nobody_knows_what_was_sent_no_post_is_taken_for_it():
 
 async def test_what_is_never_found_fails_visibly_and_holds_nobody_up():
     outbox = FakeOutbox(post(1), post(2, "next"))
-    telegram = FakeTelegram(*[SentBefore("RANDOM_ID_DUPLICATE")] * (LOOKED_FOR + 1))
+    telegram = FakeTelegram(*[SentBefore("RANDOM_ID_DUPLICATE")] * 9)
     telegram.found = set()
 
-    await rounds(relay_of(outbox, telegram), LOOKED_FOR + 2)
+    await rounds(relay_of(outbox, telegram), 10)
 
     assert outbox.states() == [PostState.FAILED, PostState.SENT]
     assert "may stand there" in outbox.errors[0]
@@ -353,8 +352,8 @@ async def test_a_flood_wait_loses_nothing_and_doubles_nothing():
 @pytest.mark.parametrize(
     ("error", "at_most"),
     [
-        (RetryLater("no answer"), RETRY_AT_MOST),
-        (TargetUnavailable("kicked", TARGET), UNAVAILABLE_AT_MOST),
+        (RetryLater("no answer"), timedelta(minutes=1)),
+        (TargetUnavailable("kicked", TARGET), timedelta(minutes=10)),
     ],
 )
 async def test_trouble_is_waited_out_ever_longer_up_to_a_bound(error, at_most):
@@ -387,7 +386,7 @@ async def test_a_parent_that_is_gone_costs_the_thread_and_not_the_message():
 async def test_a_reply_hangs_on_the_nearest_that_stands_of_all_it_may_answer():
     """What others deleted is looked up, for Telegram may take an answer to it without a word."""
     telegram, outbox = FakeTelegram(), FakeOutbox(post(1, reply_to=MessageId(9)))
-    outbox.ancestry, telegram.deleted = [9, 8, 5], {9, 8}
+    outbox.ancestry, telegram.deleted = [9, 8, 5, 3], {9, 8}
     await rounds(relay_of(outbox, telegram), 1)
 
     assert telegram.asked == [("text", "text", 5)]
@@ -528,20 +527,20 @@ async def test_an_album_with_one_bad_part_arrives_without_it():
 
 async def test_a_long_text_is_sent_in_parts_and_an_edit_may_make_it_shorter_or_longer():
     telegram = FakeTelegram()
-    outbox = FakeOutbox(post(1, "a" * TEXT_LIMIT + "b" * 10))
+    outbox = FakeOutbox(post(1, "a" * 4096 + "b" * 10))
     relay = relay_of(outbox, telegram)
     await rounds(relay, 2)
-    assert [text for _, text, _ in telegram.asked] == ["a" * TEXT_LIMIT, "b" * 10]
+    assert [text for _, text, _ in telegram.asked] == ["a" * 4096, "b" * 10]
 
     for number, each in list(outbox.posts.items()):
         outbox.posts[number] = replace(each, text="short", state=PostState.EDIT)
     await rounds(relay, 2)
     assert telegram.asked[2:] == [("edit", 700, "short"), ("delete", 701)]
 
-    outbox.posts[1] = replace(outbox.posts[1], text="c" * (TEXT_LIMIT + 1), state=PostState.EDIT)
+    outbox.posts[1] = replace(outbox.posts[1], text="c" * (4097), state=PostState.EDIT)
     del outbox.posts[1001]
     await rounds(relay, 1)
-    assert telegram.asked[4] == ("edit", 700, "c" * TEXT_LIMIT)
+    assert telegram.asked[4] == ("edit", 700, "c" * 4096)
     assert len(outbox.posts) == 2
 
 
@@ -550,9 +549,20 @@ async def test_a_long_caption_goes_on_below_its_picture():
     await rounds(relay_of(FakeOutbox(post(1, "x" * 1500, media=PHOTO)), telegram), 2)
 
     assert [(kind, len(text)) for kind, text, _ in telegram.asked] == [
-        ("media", CAPTION_LIMIT),
-        ("text", 1500 - CAPTION_LIMIT),
+        ("media", 1024),
+        ("text", 476),
     ]
+
+
+async def test_a_long_caption_of_an_albums_part_goes_on_below_the_album():
+    telegram = FakeTelegram()
+    texts = {1: "x" * 1500, 2: "second"}
+    outbox = FakeOutbox(*(post(n, texts[n], media=PHOTO, album_id=9) for n in texts))
+    await rounds(relay_of(outbox, telegram), 1)
+
+    assert telegram.asked == [("album", "x" * 1024, "second")]
+    parts = {each.part: each.text for each in outbox.posts.values() if each.id > 9}
+    assert parts == {1: "x" * 1500}
 
 
 async def test_a_deleted_message_is_deleted_where_it_was_posted():
@@ -648,7 +658,7 @@ def test_a_split_text_is_all_there_and_every_part_fits(text, first, spans):
 
     assert "".join(chunk.text for chunk in chunks) == text
     assert units(chunks[0].text) <= first
-    assert all(units(chunk.text) <= TEXT_LIMIT for chunk in chunks)
+    assert all(units(chunk.text) <= 4096 for chunk in chunks)
     assert all(chunk.text for chunk in chunks) or chunks == [("", ())]
     for chunk in chunks:
         for entity in chunk.entities:

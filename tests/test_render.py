@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from bot.extras import Extras, LinkButton, Preview, Quote, dumped, loaded
 from bot.models import Entity
-from bot.presentable import WORD_JOINER
 from bot.render import render
 
 MENTION = re.compile("@[A-Za-z0-9_]{2}")
@@ -22,7 +21,7 @@ def units(text):
 
 def as_written(text):
     """A text without what takes the life out of its mentions."""
-    return text.replace(WORD_JOINER, "").replace("\uff20", "@")
+    return text.replace("\u2060", "").replace("\uff20", "@")
 
 
 def live_mentions(chunk):

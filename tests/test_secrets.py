@@ -96,6 +96,15 @@ def test_no_form_of_a_secret_gets_through_the_pipe(pipe, form, style):
         assert form[start : start + 31] not in written
 
 
+@pytest.mark.parametrize("secret", [TOKEN, HALF, HASH, SESSION.rstrip("="), KEY.hex()])
+def test_of_a_whole_secret_nothing_is_left(pipe, secret):
+    """The second half of a token is one by itself: whoever has it needs no more than the bot's id."""
+    out = pipe()
+    logging.getLogger("pyrogram").error("<%s>", secret)
+
+    assert json.loads(out.getvalue())["event"] == "<[secret]>"
+
+
 def test_libraries_speak_through_our_pipe(pipe):
     out = pipe()
     logging.getLogger("pyrogram.session.session").debug("Sent: %s", 17)

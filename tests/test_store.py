@@ -23,7 +23,7 @@ from bot.models import (
 )
 from bot.storage import schema
 from bot.storage.database import Database
-from bot.storage.store import REFUSALS_AT_ONCE, SignalStore
+from bot.storage.store import SignalStore
 from tests.people import ALICE, BOB, GROUP, TARGET, at, says, signal_id
 
 
@@ -420,9 +420,9 @@ async def test_refusals_wait_for_a_table_that_does_not_answer_but_not_without_en
     await store.ask(lambda db: db.exec_driver_sql("PRAGMA busy_timeout = 0").close())
     with closing(sqlite3.connect(database, isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
-        for number in range(1, REFUSALS_AT_ONCE + 1):
+        for number in range(1, 101):
             await store.add_decision(says(BOB, number=number), REFUSED)
-        last = says(BOB, number=REFUSALS_AT_ONCE + 1)
+        last = says(BOB, number=101)
         with pytest.raises(DatabaseUnavailable, match="locked"):
             await store.add_decision(last, REFUSED)
         with pytest.raises(DatabaseUnavailable, match="locked"):

@@ -98,6 +98,7 @@ class Rereading:
         self._wanted: dict[ChatId, Box] = {}
         self._news = asyncio.Event()
         self._reading = False
+        self._hidden: set[ChatId] = set()  # the few that remain of these are hidden as well
 
     async def look(
         self, box: Box, *, newest: MessageId | None = None, at_most: int | None = None
@@ -143,7 +144,7 @@ class Rereading:
             box.held = box.cursor()
         for chat in self._chats_in(box):
             newest = box.message_id or 0
-            await self._feed_again(chat, range(max(1, newest - NEWEST_AGAIN), newest + 1), box)
+            await self._feed_again(chat, range(max(1, newest - NEWEST_AGAIN + 1), newest + 1), box)
         self._wanted[box.id] = box
         self._news.set()
 
@@ -290,8 +291,12 @@ class Rereading:
                 event = unreadable(chat, message) if poison else as_edited(chat, message)
                 self._queue.feed(event, found.users, found.chats)
             gone = sorted(set(some) - found.ids)
-            # Of many none is shown: the history is hidden from us, rather than all of it deleted.
-            if gone and (found.ids or len(gone) < HIDDEN):
+            if found.ids:
+                self._hidden.discard(chat)
+            elif len(gone) >= HIDDEN:
+                # Of many none is shown: the history is hidden, rather than all of it deleted.
+                self._hidden.add(chat)
+            if gone and chat not in self._hidden:
                 self._queue.feed(as_deleted(chat, gone), {}, {})
 
     async def _as_it_is_now(self, chat: ChatId, ids: Sequence[int], box: Box) -> Messages:
