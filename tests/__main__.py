@@ -45,7 +45,9 @@ def main() -> None:
     arguments = sys.argv[1:]
     if arguments[:1] == ["--sabotage"]:
         sys.exit(sabotage.main(arguments[1:]))
-    pytest = ("pytest", "-q", "-rs", "-n", os.environ.get("TEST_PROCESSES", "auto"))
+    # More than there are cores: tests that start the program wait more than they compute.
+    processes = os.environ.get("TEST_PROCESSES", str(2 * (os.cpu_count() or 1)))
+    pytest = ("pytest", "-q", "-rs", "-n", processes)
     if arguments[:1] == ["--no-checks"]:
         return run(PYTHON, "-m", *pytest, *arguments[1:])
     if arguments[:1] == ["--quick"]:
