@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import diskcache
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from bot.state.flow_disk import open_flow_cache
 from bot.storage.database import Database
@@ -17,7 +17,9 @@ from bot.storage.store import SignalStore
 
 # Examples vary in how much disk they touch; their time says nothing.
 settings.register_profile("default", deadline=None, print_blob=True)
-settings.load_profile("default")
+# In a program that is broken on purpose any example will do, and the smallest takes minutes to find.
+settings.register_profile("sabotage", deadline=None, phases=[Phase.explicit, Phase.generate])
+settings.load_profile("sabotage" if "SABOTAGE" in os.environ else "default")
 
 if TYPE_CHECKING:
     from tests.loopback import LoopbackTelegram, Person

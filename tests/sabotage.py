@@ -106,7 +106,7 @@ def tried(broken: Break, tree: Path, *, patience: float = PATIENCE) -> Verdict:
 def _run(test: str, tree: Path, patience: float) -> tuple[str, str]:
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", *test.split()]
     # What was compiled of the whole file must not be run for the broken one.
-    env = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "SABOTAGE": "1"}
     try:
         done = subprocess.run(
             command,

@@ -773,3 +773,17 @@ async def test_hundreds_of_deleted_messages_in_a_row_do_not_hide_those_behind_th
     life.work()
 
     assert notes.texts == {1: "seen", 702: "behind it"}
+
+
+async def test_deleted_messages_in_a_row_do_not_bring_back_what_was_said_before_our_start(alive):
+    """Where they were, it cannot be seen which of what stands around them is older than that."""
+    telegram, notes = SmallGroup(), Notes()
+    for number in range(401):
+        telegram.says(f"old {number}", at=NOW - 1)
+        telegram.messages[-1].deleted = 10 <= number < 400
+    await (await alive(telegram, notes, chats=[GROUP])).end()
+    telegram.says("new")
+
+    (await alive(telegram, notes, chats=[GROUP])).work()
+
+    assert notes.texts == {402: "new"}

@@ -204,7 +204,7 @@ async def test_the_post_in_hand_is_finished_and_none_is_begun_when_told_to_stop(
         program.terminate()
         assert await program.wait(timeout=10) == 0
 
-    assert stage.rows("SELECT state FROM posts") == [("sent",), ("pending",)]
+    assert stage.rows("SELECT state FROM posts ORDER BY id") == [("sent",), ("pending",)]
     assert [seen.text for seen in stage.posted()] == ["#idea 1"]
 
 

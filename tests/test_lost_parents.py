@@ -13,7 +13,7 @@ from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
 from bot.hearing import NotRecorded, patiently
 from bot.intake import Intake
-from bot.models import MessageId, MessageRef, Outcome, Reason, Tier
+from bot.models import ChatId, MessageId, MessageRef, Outcome, Reason, Tier
 from bot.signals import Markers
 from bot.state.flow_tracker import FlowTracker
 from tests.people import ALICE, BOB, CAROL, GROUP, TARGET, at, says
@@ -148,6 +148,18 @@ async def test_a_reply_that_quotes_another_chat_is_no_part_of_the_thread(intake,
     decision = await intake.handle(below(signal, ALICE, to=elsewhere))
 
     assert decision.reason is Reason.UNKNOWN_PARENT
+    assert telegram.asked == []
+
+
+async def test_a_parent_of_the_group_that_moved_is_looked_for_nowhere(
+    store, flows, parents, signal, telegram
+):
+    """The thread's first message is told by a number of the new group, which says nothing of the old."""
+    old = ChatId(-77)
+    updates = UpdateHandler(store, flows, moved={old: GROUP}, parents=parents)
+    reply = below(signal, ALICE, to=MessageRef(old, DELETED.message_id))
+
+    assert (await updates.handle(reply)).reason is Reason.UNKNOWN_PARENT
     assert telegram.asked == []
 
 

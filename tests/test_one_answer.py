@@ -129,8 +129,14 @@ def judged(message: IncomingMessage, flow, marked: bool, after_ttl: AfterTtl) ->
 
 
 class OneAnswer(RuleBasedStateMachine):
-    @initialize(after_ttl=st.sampled_from(AfterTtl), max_in_memory=st.integers(1, 3))
-    def begin(self, after_ttl, max_in_memory):
+    @initialize(
+        after_ttl=st.sampled_from(AfterTtl),
+        max_in_memory=st.integers(1, 3),
+        clock_goes=st.booleans(),
+    )
+    def begin(self, after_ttl, max_in_memory, clock_goes):
+        """A machine whose clock stands still keeps in its cache what has expired long ago."""
+        self.clock_goes = clock_goes
         self.runner = asyncio.Runner()
         self.directory = Path(tempfile.mkdtemp(prefix="one-answer-"))
         self.after_ttl, self.max_in_memory = after_ttl, max_in_memory
@@ -149,9 +155,12 @@ class OneAnswer(RuleBasedStateMachine):
         """The cache as it was at the last start."""
         return self.directory / "flows-copy"
 
+    def clock(self) -> int:
+        return self.now if self.clock_goes else NOON
+
     def start(self):
         self.bot = self.runner.run(
-            start(self.directory, self.after_ttl, self.max_in_memory, lambda: self.now)
+            start(self.directory, self.after_ttl, self.max_in_memory, self.clock)
         )
         shutil.rmtree(self.copy, ignore_errors=True)
         shutil.copytree(self.flows_directory, self.copy)
@@ -208,8 +217,9 @@ class OneAnswer(RuleBasedStateMachine):
             parent.id,
             parent.id,
         )
+        another = BOB if owner == ALICE else ALICE
         self.say(
-            owner if author == "the owner" else author,
+            {"the owner": owner, "another": another}.get(author, author),
             (activity or self.now) + quiet_for,
             reply_to=parent.ref,
             **more,
@@ -245,9 +255,12 @@ class OneAnswer(RuleBasedStateMachine):
 
     @rule(data=st.data(), quiet_for=st.sampled_from([HOUR, TTL - HOUR, TTL + 1]))
     def the_process_dies_before_the_disk_hears_of_an_update(self, data, quiet_for):
+        """Somebody else, who may continue by what the disk has heard, may not by the table."""
+        parent = data.draw(st.sampled_from(self.accepted), label="parent")
         self.something_happens_to_the_cache("restart")
-        self.somebody_answers_into_a_flow(data, "the owner", quiet_for, False, False)
+        self.answer(parent, "the owner", quiet_for)
         self.something_happens_to_the_cache("crash")
+        self.answer(parent, "another", 2 * HOUR)
 
     @rule(data=st.data(), then=st.sampled_from(["heard", "restart", "crash", "answered"]))
     def an_operator_ends_a_flow(self, data, then):
