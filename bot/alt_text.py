@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from bot.models import Media
@@ -18,26 +19,33 @@ def with_alt_text(text: str, media: Media | None) -> str:
 
 
 def _alt_text(media: Media | None) -> str:
-    _, _, rest = (media and media.file_id or "").partition(":")
-    if media is None or not rest.startswith("{"):
+    words = None if media is None else WORDS.get(media.kind)
+    if media is None or words is None or media.file_id is None:
         return ""
-    facts = json.loads(rest)
-    lines = {
-        "poll": lambda: [_plain(facts, "question"), *_answers(facts)],
-        "venue": lambda: [facts.get("title"), facts.get("address")],
-        "contact": lambda: [_name(facts), facts.get("phone_number")],
-    }.get(media.kind, list)
-    return "\n".join(filter(None, lines()))
+    facts = json.loads(media.file_id.partition(":")[2])
+    return "\n".join(filter(None, words(facts)))
 
 
-def _answers(facts: dict[str, Any]) -> list[str]:
-    return [f"• {answer['text']}" for answer in facts.get("answers", ()) if answer.get("text")]
+# An older program may have kept less.
 
 
-def _plain(facts: dict[str, Any], name: str) -> str:
-    words = facts.get(name) or {}
-    return str(words.get("text", ""))
+def _of_poll(facts: dict[str, Any]) -> list[str]:
+    answers = [answer.get("text") for answer in facts.get("answers", ())]
+    question = facts.get("question", {}).get("text", "")
+    return [question, *(f"• {answer}" for answer in answers if answer)]
 
 
-def _name(facts: dict[str, Any]) -> str:
-    return " ".join(filter(None, (facts.get("first_name"), facts.get("last_name"))))
+def _of_venue(facts: dict[str, Any]) -> list[str]:
+    return [facts.get("title", ""), facts.get("address", "")]
+
+
+def _of_contact(facts: dict[str, Any]) -> list[str]:
+    name = filter(None, (facts.get("first_name"), facts.get("last_name")))
+    return [" ".join(name), facts.get("phone_number", "")]
+
+
+WORDS: Final[dict[str, Callable[[dict[str, Any]], list[str]]]] = {
+    "poll": _of_poll,
+    "venue": _of_venue,
+    "contact": _of_contact,
+}
