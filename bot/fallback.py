@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 
+from bot.alt_text import with_alt_text
 from bot.errors import DressRefused, MediumRefused, PostRefused
 from bot.extras import PLAIN, Extras
 from bot.models import PostState
@@ -48,12 +49,13 @@ async def lightly(post: Post, do: Callable[[Post], Awaitable[T]], notes: Notes) 
 
 def lighter(post: Post, refused: PostRefused) -> Post:
     """The post without what was refused. Raises `refused` where that is all there is."""
-    if not post.text.strip():
-        raise refused
     if isinstance(refused, MediumRefused) and post.media is not None:
+        words = with_alt_text(post.text, post.media)
+        if not words.strip():
+            raise refused
         kind = "medium" if post.media.kind == "unsupported" else post.media.kind
-        return _noted(replace(post, media=None), f"its {kind}", refused)
-    if isinstance(refused, DressRefused):
+        return _noted(replace(post, text=words, media=None), f"its {kind}", refused)
+    if isinstance(refused, DressRefused) and (post.text.strip() or post.extras):
         less, what = _undressed(post, refused.part)
         if less != post:
             return _noted(less, what, refused)

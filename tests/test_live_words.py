@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 from pyrogram import raw
 
-from tests.loopback import Entity, Other, Poll, Preview, RpcError
+from tests.loopback import (
+    Contact,
+    CutAfter,
+    Entity,
+    Location,
+    Other,
+    Poll,
+    Preview,
+    RpcError,
+    Venue,
+)
 from tests.loopback.tl import find, make
 from tests.stage import SEND
 
@@ -186,6 +196,66 @@ async def test_a_quiz_whose_answer_nobody_may_know_is_asked_as_a_question(stage)
     assert second.media == Poll("2 + 2?", ("3", "4"))
     (told,) = stage.rows("SELECT extras FROM signal_updates")[0]
     assert "which answer of the quiz is right" in told
+
+
+LONG = "Лонг или шорт?\n• лонг\n• шорт 🔻"
+
+
+@pytest.mark.parametrize(
+    ("medium", "code", "error", "words"),
+    [
+        (Poll("Лонг или шорт?", ("лонг", "шорт 🔻")), 403, "CHAT_SEND_POLLS_FORBIDDEN", LONG),
+        (Poll("Лонг или шорт?", ("лонг", "шорт 🔻")), 400, "POLL_OPTION_INVALID", LONG),
+        (
+            Venue(Location(52.5, 13.25), "Биржа", "Тверская, 1"),
+            400,
+            "VENUE_ID_INVALID",
+            "Биржа\nТверская, 1",
+        ),
+        (Contact("+49301", "Alice", "A."), 403, "CHAT_SEND_MEDIA_FORBIDDEN", "Alice A.\n+49301"),
+    ],
+)
+async def test_what_a_refused_poll_venue_or_contact_says_is_said_in_words(
+    stage, medium, code, error, words
+):
+    stage.telegram.faults.on(SEND_MEDIA, RpcError(code, error), times=None)
+    async with stage.relay():
+        signal_ = await stage.alice.sends(stage.group, "#idea")
+        asked = await stage.alice.sends(stage.group, media=medium, reply_to=signal_)
+        await stage.alice.sends(stage.group, "TP1", reply_to=asked)
+        first, second, third = await stage.shows("#idea", words, "TP1")
+    told = await why(stage, asked)
+
+    assert [second.media, second.reply_to, third.reply_to] == [None, first.id, second.id]
+    assert error in told
+
+
+async def test_a_poll_in_words_changes_as_the_poll_does(stage):
+    """And is found again, if its answer was lost."""
+    stage.target.forbidden.add("poll")
+    stage.telegram.faults.on(
+        functions.messages.SendMessage, CutAfter(), when=lambda call: "?" in call.query.message
+    )
+    async with stage.relay():
+        signal_ = await stage.alice.sends(stage.group, "#idea")
+        asked = await stage.alice.sends(
+            stage.group, media=Poll("Long?", ("yes", "no")), reply_to=signal_
+        )
+        await stage.shows("#idea", "Long?\n• yes\n• no")
+        await stage.alice.edits(asked, media=Poll("Long?", ("yes", "no", "later")))
+        await stage.shows("#idea", "Long?\n• yes\n• no\n• later")
+
+
+async def test_buttons_that_are_refused_cost_no_picture_that_has_no_words(stage):
+    photo = stage.telegram.photo()
+    stage.telegram.faults.on(SEND_MEDIA, RpcError(400, "BUTTON_URL_INVALID"))
+    async with stage.relay():
+        signal_ = await stage.alice.sends(stage.group, "#idea")
+        chart = {"photo": photo, "buttons": [[("Chart", "https://example.org")]]}
+        await stage.alice.sends(stage.group, reply_to=signal_, **chart)
+        _, second = await stage.shows("#idea", "")
+
+    assert second.media == photo
 
 
 async def test_where_nobody_may_see_the_voters_a_poll_is_anonymous(stage):

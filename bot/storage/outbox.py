@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from sqlalchemy import and_, bindparam, case, exists, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
 
+from bot.alt_text import with_alt_text
 from bot.extras import loaded
 from bot.models import (
     ChatId,
@@ -470,5 +471,7 @@ def _post(db: Connection, row: RowMapping) -> Post:
 
 
 def _said(content: Content, row: RowMapping) -> Content:
-    """Without its medium, if Telegram has refused that."""
-    return content._replace(media=None) if row["bare"] else content
+    """Without its medium, if Telegram has refused that, and with what it said."""
+    if not row["bare"]:
+        return content
+    return content._replace(text=with_alt_text(content.text, content.media), media=None)

@@ -21,6 +21,7 @@ from tests.loopback.faults import (
     RpcError,
     Sometimes,
     Swallow,
+    Truncate,
 )
 from tests.loopback.media import (
     Contact,
@@ -70,6 +71,7 @@ __all__ = [
     "Seen",
     "Sometimes",
     "Swallow",
+    "Truncate",
     "Unknown",
     "Venue",
 ]

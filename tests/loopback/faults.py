@@ -120,6 +120,17 @@ class Garble:
         return (await execute())[: self.after] + Raw().write()
 
 
+@dataclass(frozen=True)
+class Truncate:
+    """Execute, and answer with that share of the answer's bytes, whole words of them."""
+
+    share: float
+
+    async def answer(self, _call: Call, execute: Execute) -> bytes | None:
+        answer = await execute()
+        return answer[: int(len(answer) * self.share) // 4 * 4]
+
+
 class Sometimes:
     """A fault by chance: each with its own probability, else a plain answer."""
 
