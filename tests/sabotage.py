@@ -53,6 +53,7 @@ class Break:
     old: str
     new: str
     test: str  # as pytest takes it
+    python: Sequence[int] = ()  # the first version on which it shows
 
     def applied(self, text: str) -> str:
         found = text.count(self.old)
@@ -147,7 +148,7 @@ def sabotage(breaks: Sequence[Break], *, workers: int) -> list[Verdict]:
 
 def chosen(breaks: Iterable[Break], words: Sequence[str], every: int) -> list[Break]:
     named = [each for each in breaks if not words or any(word in each.name for word in words)]
-    return named[::every]
+    return [each for each in named if sys.version_info >= tuple(each.python)][::every]
 
 
 def main(arguments: Sequence[str]) -> int:
