@@ -53,14 +53,27 @@ class Unreadable(library.TLObject):  # type: ignore[misc]  # `Any`, as all of th
 
     `kind` is its class, if that much is known, and `known` names the fields that were read.
     `message_id`, `peer` and `date` are of the message within it at which reading failed.
-    `sent`: of what we sent, the ids that it tells, by `random_id`.
+    `sent`: of what we sent, the ids that it tells, by `random_id`. `garbled`: it is no constructor
+    that is in the way, so another answer about the same may be sound.
     """
 
-    __slots__ = ("date", "error", "final", "kind", "known", "message_id", "peer", "pts", "sent")
+    __slots__ = (
+        "date",
+        "error",
+        "final",
+        "garbled",
+        "kind",
+        "known",
+        "message_id",
+        "peer",
+        "pts",
+        "sent",
+    )
     QUALNAME = "Unreadable"
 
     def __init__(self, error: str) -> None:
         self.error = error
+        self.garbled = False
         self.kind: str | None = None
         self.known: tuple[str, ...] = ()
         self.pts: int | None = None
@@ -124,6 +137,7 @@ def _what_is_left(exc: Exception, body: bytes) -> Any:
         if whole is not None:
             return whole
     left = Unreadable(_words(exc))
+    left.garbled = not _unknown_constructor(exc)
     if frames:
         kind, fields = frames[0]
         left.kind = kind.__name__
