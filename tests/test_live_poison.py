@@ -7,7 +7,7 @@ import json
 import pytest
 from pyrogram import raw
 
-from tests.loopback import Garble, Unknown
+from tests.loopback import Garble, Truncate, Unknown
 from tests.loopback.tl import UNKNOWN
 from tests.stage import SEND
 
@@ -365,6 +365,28 @@ async def test_an_answer_that_cannot_be_parsed_at_all_is_known_at_once(somewhere
             await stage.alice.sends(stage.group, "TP2", reply_to=signal_)
         await stage.alice.sends(stage.group, "TP3", reply_to=signal_)
         await soon(stage, "#idea BTC", "TP1", "TP2", "TP3")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.9])
+async def test_differences_that_always_end_too_early_cost_no_message_that_can_be_read_by_itself(
+    stage, share
+):
+    stage.telegram.faults.on(
+        functions.updates.GetChannelDifference,
+        Truncate(share),
+        times=None,
+        when=lambda call: call.query.pts < stage.group.box.pts,
+    )
+    async with stage.relay():
+        signal_ = await stage.alice.sends(stage.group, "#idea BTC")
+        await soon(stage, "#idea BTC")
+    await stage.alice.sends(stage.group, "TP1", reply_to=signal_)
+    await stage.alice.edits(signal_, "#idea BTC, edited")
+    async with stage.relay():
+        await soon(stage, "#idea BTC, edited", "TP1")
+        await stage.alice.sends(stage.group, "TP2", reply_to=signal_)
+        await soon(stage, "#idea BTC, edited", "TP1", "TP2")
+    assert passed_over(stage) == []
 
 
 async def test_only_the_part_of_a_container_that_cannot_be_parsed_is_lost(stage):

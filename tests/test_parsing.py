@@ -144,3 +144,25 @@ def test_an_album_of_which_not_every_id_is_told_is_looked_for():
     assert [each.id for each in told.updates] == [17, 18]
     with pytest.raises(SentBefore):
         parsed(answer(container(first, Raw()).write()), album)
+
+
+@pytest.mark.parametrize("pack", [bytes, packed], ids=["plain", "packed"])
+def test_wherever_an_answer_ends_too_early_nothing_in_it_is_taken_for_something_else(pack):
+    """The library reads zeros behind the end, and a list of few bytes as one of numbers."""
+    people = [make(types.User, id=number, first_name="Анна") for number in (1, 2)]
+    body = difference(said(1), said(2), users=people)
+
+    for length in range(0, len(body), 4):
+        found = answer(pack(body[:length]))
+        if not isinstance(found, Unreadable):
+            assert [message.id for message in found.new_messages] == [1, 2]
+            assert all(isinstance(user, types.User) for user in found.users)
+
+
+@pytest.mark.parametrize("alien", [make(types.User, id=7), make(types.MessageMediaEmpty)])
+def test_what_stands_where_a_message_should_makes_the_answer_unreadable(alien):
+    found = answer(difference(said(1), alien))
+
+    assert isinstance(found, Unreadable)
+    assert (found.kind, found.pts) == ("ChannelDifference", 9)
+    assert "new_messages" not in found.known

@@ -443,17 +443,21 @@ class CatchUp:
             box.limit = max(1, min(box.limit, changes or box.limit) // (2 if changes else LESS))
             return False
         if changes == 1 and answer.message_id is not None:
-            self._feed_unreadable(box, Poison(answer.message_id, answer))
-        elif changes == 1 and "new_messages" in answer.known:
+            await self._feed_by_itself(box, Poison(answer.message_id, answer))
+        elif changes == 1 and "new_messages" in answer.known and not answer.garbled:
             log.warning("an update cannot be read", box=box.id, error=answer.error)
         else:
             return await self._channel_by_ids(box, answer.pts if begun else None)
         box.pts = answer.pts
         return answer.final
 
-    def _feed_unreadable(self, box: Box, poison: Poison) -> None:
+    async def _feed_by_itself(self, box: Box, poison: Poison) -> None:
+        """Where bytes were garbled, it may be only the difference that cannot be read."""
         box.saw(poison)
         box.changes += 1
+        edited = "new_messages" in poison.answer.known
+        if poison.answer.garbled and await self._again.feed_readable(box, poison.id, edited=edited):
+            return
         self._queue.feed(unreadable(box.id, poison), {}, {})
 
     async def _channel_by_ids(self, box: Box, pts: int | None) -> bool:

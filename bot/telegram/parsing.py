@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gzip
 import inspect
+import re
 from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
@@ -32,13 +33,14 @@ GENERATED: Final = (
     "pyrogram.raw.types."  # modules of one class each; its `read` has a local for each field
 )
 # What an answer may do without: who is named in it, and the number of an unordered container.
+PEOPLE: Final = frozenset({"topics", "chats", "users"})
 DISPENSABLE: Final[dict[str, type[Any]]] = {
-    **dict.fromkeys(("topics", "chats", "users"), list),
+    **dict.fromkeys(PEOPLE, list),
     **dict.fromkeys(("date", "seq_start", "seq"), int),
 }
-LISTS: Final = {  # what the names of the classes in them begin with
-    **dict.fromkeys(("messages", "new_messages"), "Message"),
-    **dict.fromkeys(("updates", "other_updates"), "Update"),
+LISTS: Final = {  # the names of the classes in them
+    **dict.fromkeys(("messages", "new_messages"), re.compile(r"Message(Service|Empty)?")),
+    **dict.fromkeys(("updates", "other_updates"), re.compile(r"Update\w+")),
 }
 MESSAGES: Final = ("Message", "MessageService")
 SENDING: Final = (
@@ -53,14 +55,27 @@ class Unreadable(library.TLObject):  # type: ignore[misc]  # `Any`, as all of th
 
     `kind` is its class, if that much is known, and `known` names the fields that were read.
     `message_id`, `peer` and `date` are of the message within it at which reading failed.
-    `sent`: of what we sent, the ids that it tells, by `random_id`.
+    `sent`: of what we sent, the ids that it tells, by `random_id`. `garbled`: it is no constructor
+    that is in the way, so another answer about the same may be sound.
     """
 
-    __slots__ = ("date", "error", "final", "kind", "known", "message_id", "peer", "pts", "sent")
+    __slots__ = (
+        "date",
+        "error",
+        "final",
+        "garbled",
+        "kind",
+        "known",
+        "message_id",
+        "peer",
+        "pts",
+        "sent",
+    )
     QUALNAME = "Unreadable"
 
     def __init__(self, error: str) -> None:
         self.error = error
+        self.garbled = False
         self.kind: str | None = None
         self.known: tuple[str, ...] = ()
         self.pts: int | None = None
@@ -109,11 +124,36 @@ def _read_result(data: BytesIO, *_args: Any) -> Any:
     return types.RpcResult(req_msg_id=query_id, result=_read(data.read()))
 
 
+class _Whole(BytesIO):
+    """Behind the end, the library would read on in zeros, and take them for what was said."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        found = super().read(size)
+        if size is not None and len(found) < size:
+            raise EOFError(f"{size - len(found)} bytes are missing")
+        return found
+
+
 def _read(body: bytes) -> Any:
     try:
-        return library.TLObject.read(BytesIO(body))
+        return _checked(library.TLObject.read(_Whole(_unpacked(body))))
     except Exception as exc:  # noqa: BLE001 - whatever the bytes lead to
         return _what_is_left(exc, body)
+
+
+def _checked(found: Any) -> Any:
+    """Bytes that are too few or others may still be read as something: numbers as people, say."""
+    fields = {name: getattr(found, name) for name in getattr(found, "__slots__", ())}
+    for name in PEOPLE & fields.keys():
+        if any(isinstance(each, int) for each in fields[name] or ()):
+            setattr(found, name, [])
+    if _sound(fields).keys() == fields.keys():
+        return found
+    left = Unreadable("garbled")
+    left.garbled = True
+    left.kind, left.known = type(found).__name__, tuple(_sound(fields))
+    left.pts, left.final = fields.get("pts"), bool(fields.get("final"))
+    return left
 
 
 def _what_is_left(exc: Exception, body: bytes) -> Any:
@@ -124,6 +164,7 @@ def _what_is_left(exc: Exception, body: bytes) -> Any:
         if whole is not None:
             return whole
     left = Unreadable(_words(exc))
+    left.garbled = not _unknown_constructor(exc)
     if frames:
         kind, fields = frames[0]
         left.kind = kind.__name__
@@ -165,10 +206,11 @@ def _sound(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_sound(name: str, value: Any) -> bool:
-    begins = LISTS.get(name)
-    if begins is None:
+    names = LISTS.get(name)
+    if names is None:
         return True
-    return all(type(each).__name__.startswith(begins) and _has_its_media(each) for each in value)
+    told = value or ()
+    return all(names.fullmatch(type(each).__name__) and _has_its_media(each) for each in told)
 
 
 def _has_its_media(message_or_update: Any) -> bool:

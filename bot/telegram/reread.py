@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 import structlog
 
 from bot.backoff import doubled
-from bot.errors import DatabaseError, PostRefused, RetryLater, TargetUnavailable
+from bot.errors import DatabaseError, PostRefused, RetryLater, TargetUnavailable, Unparsable
 from bot.models import ChatId, MessageId, Reached, UnixTime, has_own_box, is_basic_group
 from bot.telegram.reading import Poison, as_deleted, as_edited, as_new, read, unreadable
 from bot.telegram.rpc_errors import translated
@@ -133,6 +133,17 @@ class Rereading:
             self._queue.feed(unreadable(chat, poison), found.users, found.chats)
         if not found.ids:
             self._queue.feed(as_deleted(chat, [message_id]), {}, {})
+
+    async def feed_readable(self, box: Box, message_id: int, *, edited: bool) -> bool:
+        """Feed the message, if it can be read. Whether it could."""
+        try:
+            found = await self._read(box.id, [message_id])
+        except Unparsable:
+            return False
+        for message in found.messages:
+            event = as_edited(box.id, message) if edited else as_new(box.id, message)
+            self._queue.feed(event, found.users, found.chats)
+        return bool(found.messages)
 
     @property
     def under_way(self) -> bool:
