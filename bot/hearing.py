@@ -191,7 +191,12 @@ class Hearing:
                 message_id=message.id,
                 error=message.error,
             )
-            self._unreadable(message)
+            if decision.outcome is not Outcome.DUPLICATE:
+                self._unreadable(message)
+                return
+            ref, at = MessageRef(message.chat_id, message.id), message.at or int(self._clock())
+            edit = f"its edit cannot be read: {message.error}"
+            await self._note([Failure(ref, None, UnixTime(at), edit)])
 
     async def _take(self, messages: Sequence[IncomingMessage]) -> None:
         began = time.perf_counter()

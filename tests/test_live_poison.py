@@ -275,6 +275,29 @@ async def test_updates_of_an_unknown_kind_are_passed(somewhere, running):
     assert passed_over(stage) == []
 
 
+async def test_an_edit_that_cannot_be_read_is_told_until_the_message_can_be_read_again(somewhere):
+    """What is posted shows outdated words: `why` names the edit, and `status` counts it."""
+    stage = somewhere
+    async with stage.relay() as program:
+        signal_ = await stage.alice.sends(stage.group, "#idea BTC")
+        update = await stage.alice.sends(stage.group, "TP1", reply_to=signal_)
+        await soon(stage, "#idea BTC", "TP1")
+        for message in (signal_, update):
+            await stage.alice.edits(message, f"{message.text}!", media=Unknown())
+        await program.wait_output(PASSED, count=2, timeout=SOON)
+        await stage.alice.sends(stage.group, "TP2", reply_to=signal_)
+        await soon(stage, "#idea BTC", "TP1", "TP2")
+        for message in (signal_, update):
+            why = await stage.launch("why", ":".join(map(str, number(stage, message))))
+            assert await why.wait(timeout=20) == 0
+            assert "its edit cannot be read: unknown constructor 0xdeadbeef" in why.output
+        for message in (signal_, update):
+            message.media = None
+            await stage.alice.edits(message, f"{message.text}!")
+        await soon(stage, "#idea BTC!!", "TP1!!", "TP2")
+    assert stage.rows("SELECT * FROM decisions") == []
+
+
 async def test_a_reply_that_becomes_readable_by_an_edit_is_relayed(somewhere):
     stage = somewhere
     async with stage.relay() as program:

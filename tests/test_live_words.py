@@ -42,6 +42,8 @@ async def why(stage, message):
         (403, "CHAT_SEND_PHOTOS_FORBIDDEN"),
         (400, "PHOTO_INVALID_DIMENSIONS"),
         (403, "PREMIUM_ACCOUNT_REQUIRED"),
+        (400, "WEBPAGE_CURL_FAILED"),
+        (400, "HOLOGRAM_OF_TOMORROW_TOO_BRIGHT"),
     ],
 )
 async def test_a_signal_whose_photo_is_refused_is_posted_in_words(stage, code, error):

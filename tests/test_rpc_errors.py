@@ -161,6 +161,8 @@ def test_the_rest_each_has_its_own_answer():
     assert type(refused(500, "RANDOM_ID_DUPLICATE")) is SentBefore
     assert type(refused(400, "TOPIC_DELETED", reply=True)) is ParentGone
     assert type(refused(400, "MESSAGE_ID_INVALID")) is PostRefused
-    assert type(refused(400, "NOBODY_HAS_THOUGHT_OF_THIS", medium=True)) is PostRefused
-    assert type(refused(406, "NOBODY_HAS_THOUGHT_OF_THIS", medium=True)) is PostRefused
+    assert type(refused(400, "NOBODY_HAS_THOUGHT_OF_THIS")) is PostRefused
+    assert type(refused(400, "NOBODY_HAS_THOUGHT_OF_THIS", medium=True)) is MediumRefused
+    assert type(refused(400, "NOBODY_HAS_THOUGHT_OF_THIS")) is PostRefused
+    assert type(refused(400, "NOBODY_HAS_THOUGHT_OF_THIS", medium=True)) is MediumRefused
     assert about(400, "PERSISTENT_TIMESTAMP_INVALID") is About.CURSOR

@@ -377,6 +377,14 @@ _EVENTS: Final = (
     "ALTER TABLE signal_updates ADD COLUMN event_stop TEXT",
 )
 
+_OUTDATED: Final = (
+    # An edit that Telegram refused was counted as done. Once more: one that changes nothing is fine.
+    """
+    UPDATE posts SET state = 'edit', attempts = 0
+    WHERE state = 'sent' AND version > 0 AND error LIKE 'Telegram refused: 40_ %'
+    """,
+)
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _FIRST,
     _CATCHING_UP,
@@ -386,4 +394,5 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _EXTRAS,
     _FAILURES,
     _EVENTS,
+    _OUTDATED,
 )

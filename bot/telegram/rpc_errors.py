@@ -251,14 +251,21 @@ def _refusal(exc: RPCError, asked: Asked) -> TelegramError:
         return TargetUnavailable(text, asked.chat_id)
     if what is About.PARENT and asked.reply:
         return ParentGone(text)
-    return _without_a_part(what, name, asked, text)
+    unknown = sorted_as(code, name) is None
+    return _without_a_part(what, name, asked, text, unknown=unknown)
 
 
-def _without_a_part(what: About, name: str, asked: Asked, text: str) -> PostRefused:
-    """What can be left out for the rest to be taken; if that is nothing, all is refused."""
-    if what in {About.MEDIUM, About.FILE} and asked.medium:
+def _without_a_part(
+    what: About, name: str, asked: Asked, text: str, *, unknown: bool
+) -> PostRefused:
+    """What can be left out for the rest to be taken; if that is nothing, all is refused.
+
+    An `unknown` name may be about the words as well; said alone, they show whether it was.
+    """
+    dress = asked.dress and what is About.DRESS
+    if asked.medium and (what in {About.MEDIUM, About.FILE, About.DRESS} or unknown) and not dress:
         return MediumRefused(text)
-    if what in {About.MEDIUM, About.DRESS} and asked.dress:
+    if asked.dress and (what in {About.MEDIUM, About.DRESS} or unknown):
         part = next((part for kind, part in DRESS if kind.match(name)), None)
         return DressRefused(text, part=part)
     return PostRefused(text)
