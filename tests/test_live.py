@@ -212,7 +212,7 @@ async def test_a_locked_table_delays_decisions_and_loses_none(stage):
             db.execute("BEGIN IMMEDIATE")
             await stage.alice.sends(stage.group, "#idea 1")
             await stage.alice.sends(stage.group, "#idea 2")
-            await program.wait_output("intake waits", timeout=15)
+            await program.wait_output("intake waits", timeout=30)
         await stage.shows("#idea 1", "#idea 2")
 
 

@@ -176,6 +176,8 @@ def _number(found: re.Match[str], text: str, before: list[Token]) -> Token:
     glued = last is not None and last.kind is Kind.WORD and last.end == start
     if glued and (own := _DIGITS.match(text, start)) and _is_ordinal(text, own):
         return Token(Kind.PRICE, own[0], start, own.end(), digits=own[0], glued=True)
+    if _is_dashed(start, before) and (own := _DIGITS.match(text, start)) and _is_ordinal(text, own):
+        return Token(Kind.PRICE, own[0], start, own.end(), digits=own[0])
     suffix = (found["suffix"] or "").casefold()
     digits = text[start : found.start("suffix") if suffix else end]
     token = Token(Kind.PRICE, found[0], start, end, digits=digits, glued=glued)
@@ -186,6 +188,14 @@ def _number(found: re.Match[str], text: str, before: list[Token]) -> Token:
     elif start and text[start - 1].isalnum() and not glued:
         token.kind = Kind.BROKEN
     return token
+
+
+def _is_dashed(start: int, before: list[Token]) -> bool:
+    """The 1 of "TP-1 117,529": not the head of a number whose thousands are apart."""
+    if len(before) < 2:  # noqa: PLR2004  # the label and the dash
+        return False
+    label, dash = before[-2:]
+    return dash.text == "-" and label.word in GLUED and label.end == dash.start < dash.end == start
 
 
 def _is_ordinal(text: str, own: re.Match[str]) -> bool:
