@@ -66,6 +66,7 @@ class Database:
     async def open(self) -> None:
         if not self._in_loop:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="tables")
+        self._presence = Presence([])  # whatever was there when it was open before
         await self._do(self._open)
         if not self._read_only:
             await self._prepare()
