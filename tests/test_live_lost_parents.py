@@ -18,7 +18,7 @@ def threads(seen):
 
 
 def reads(stage):
-    return [name for name in stage.telegram.calls.names() if name == "channels.GetMessages"]
+    return stage.reads(stage.group)
 
 
 async def why(stage, message):
