@@ -128,7 +128,12 @@ async def run(settings: Settings) -> None:
     with in_time() as told_to_stop:
         while again:
             async with open_core(settings, targets=settings.target_chat_id) as core:
-                again = await Live(settings, source, core, renewals, told_to_stop).run()
+                # From now on, so that the first look at the tables is over before anything is heard.
+                forgetting = asyncio.create_task(keep_forgetting(core.store))
+                try:
+                    again = await Live(settings, source, core, renewals, told_to_stop).run()
+                finally:
+                    await end([forgetting])
 
 
 @contextmanager
@@ -315,7 +320,6 @@ class Live:
                     asyncio.create_task(self._rereading.run()),
                     asyncio.create_task(self._metrics.measure_lag()),
                     asyncio.create_task(look_for_damage(self._core.store)),
-                    asyncio.create_task(keep_forgetting(self._core.store)),
                     asyncio.create_task(self._core.presence.watch()),
                 ]
                 if self._admins is not None:
