@@ -58,7 +58,7 @@ async def test_a_login_that_becomes_void_again_at_once_ends_the_bot(stage):
     await program.wait_output('"started"', count=2)
     cut_and_refuse(stage, RpcError(406, "AUTH_KEY_DUPLICATED"))
 
-    assert await program.wait(timeout=15) == 1
+    assert await program.wait(timeout=30) == 1
     assert "406 AUTH_KEY_DUPLICATED: data/relay.session is void" in program.stderr
 
 
