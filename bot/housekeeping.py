@@ -39,13 +39,13 @@ async def keep_forgetting(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Now and each hour, until cancelled: a bot may run for years. `sleep` takes seconds."""
+    """Each hour, until cancelled: a bot may run for years. `sleep` takes seconds."""
     while True:
+        await sleep(FORGET_EVERY)
         try:
             await forget_old_refusals(table, clock=clock)
         except DatabaseError as exc:
             log.warning("old refusals are not forgotten yet", error=str(exc))
-        await sleep(FORGET_EVERY)
 
 
 async def look_for_damage(table: Searchable) -> None:

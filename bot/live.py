@@ -21,7 +21,7 @@ from bot.errors import LoggedOut, RetryLater, SettingsError, VoidLogin
 from bot.handlers.admin_handler import AdminHandler
 from bot.health import Health, serve
 from bot.hearing import Hearing, unless
-from bot.housekeeping import keep_forgetting, look_for_damage
+from bot.housekeeping import forget_old_refusals, keep_forgetting, look_for_damage
 from bot.metrics import Metrics
 from bot.models import (
     AfterTtl,
@@ -128,7 +128,8 @@ async def run(settings: Settings) -> None:
     with in_time() as told_to_stop:
         while again:
             async with open_core(settings, targets=settings.target_chat_id) as core:
-                # From now on, so that the first look at the tables is over before anything is heard.
+                # At the start it also tells that a table cannot be written.
+                await forget_old_refusals(core.store)
                 forgetting = asyncio.create_task(keep_forgetting(core.store))
                 try:
                     again = await Live(settings, source, core, renewals, told_to_stop).run()
