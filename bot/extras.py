@@ -71,7 +71,7 @@ def dumped(extras: Extras | None) -> str | None:
         if getattr(extras, name) != getattr(PLAIN, name)
     }
     if extras.quote is not None:
-        entities = [_entity(entity) for entity in extras.quote.entities]
+        entities = [entity_item(entity) for entity in extras.quote.entities]
         said["quote"] = extras.quote._replace(entities=tuple(entities))  # type: ignore[arg-type]
     return json.dumps(said, ensure_ascii=False)
 
@@ -91,6 +91,7 @@ def loaded(text: str | None) -> Extras | None:
     return Extras(**said)
 
 
-def _entity(entity: Entity) -> dict[str, Any]:
+def entity_item(entity: Entity) -> dict[str, Any]:
+    """Only what an entity has, as JSON takes it; `Entity(**item)` reads it back."""
     found = {name: getattr(entity, name) for name in entity.__slots__}
     return {name: value for name, value in found.items() if value is not None}

@@ -33,7 +33,7 @@ from bot.models import (
 )
 from bot.places import Places
 from bot.relay import Relay
-from bot.rereading import Rereading
+from bot.rereading import RetriedEvents
 from bot.supervision import Facts, ToldTable
 from bot.telegram.admin import AdminChat
 from bot.telegram.client import Following, Telegram
@@ -234,7 +234,7 @@ class Live:
         self._places = Places(core.targets)
         self._health = Health(self._facts, self._metrics, self._places)
         self._watches: list[Watch] = [self._metrics]
-        self._rereading = Rereading(core.store, self._telegram.read_again, self._hearing.expect)
+        self._rereading = RetriedEvents(core.store, self._telegram.read_again, self._hearing.expect)
         self._relays = [
             Relay(
                 core.store,

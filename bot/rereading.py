@@ -28,7 +28,7 @@ RETRY: Final = 30.0  # seconds
 KNOWN_MAX: Final = 1_000
 
 
-class Rereading:
+class RetriedEvents:
     """`read` has a message heard anew, `expect` says beforehand of which that is."""
 
     def __init__(

@@ -18,7 +18,7 @@ from bot.models import DeletedMessages, EditedMessage, MessageRef, Route
 from bot.operator.failed import retry
 from bot.operator.status import as_rows, status
 from bot.operator.why import why
-from bot.rereading import Rereading
+from bot.rereading import RetriedEvents
 from bot.storage import failures
 from tests.people import ALICE, BOB, GROUP, NOON, TARGET, says
 
@@ -73,7 +73,9 @@ class Life:
             pause=0.001,
             clock=lambda: NOON + 7,
         )
-        self.rereading = Rereading(core.store, self._read, self.hearing.expect, sleep=self._sleep)
+        self.rereading = RetriedEvents(
+            core.store, self._read, self.hearing.expect, sleep=self._sleep
+        )
         self.naps = []
 
     async def hears(self, *messages):

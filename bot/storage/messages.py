@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import and_, bindparam, select
 
+from bot.extras import entity_item
 from bot.models import Content, Entity, Media, MessageId, MessageRef, PostState
 from bot.storage.schema import posts, signal_updates, signals
 
@@ -44,20 +45,15 @@ def content_of(row: RowMapping) -> Content:
 
 
 def entities_json(entities: Iterable[Entity]) -> str:
-    """A list of objects that name only what an entity has; `Entity(**item)` reads one back."""
-    return json.dumps(_entities(entities), ensure_ascii=False)
-
-
-def _entities(entities: Iterable[Entity]) -> list[dict[str, Any]]:
-    return [
-        {name: value for name in entity.__slots__ if (value := getattr(entity, name)) is not None}
-        for entity in entities
-    ]
+    """A list of `entity_item`s."""
+    return json.dumps([*map(entity_item, entities)], ensure_ascii=False)
 
 
 def content_json(content: Content) -> str:
     media = content.media and [content.media.kind, content.media.file_id]
-    return json.dumps([content.text, _entities(content.entities), media], ensure_ascii=False)
+    return json.dumps(
+        [content.text, [*map(entity_item, content.entities)], media], ensure_ascii=False
+    )
 
 
 def content_from(said: str) -> Content:
