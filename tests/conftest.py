@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +12,7 @@ from hypothesis import Phase, settings
 from bot.state.flow_disk import open_flow_cache
 from bot.storage.database import Database
 from bot.storage.store import SignalStore
+from tests import forkserver
 
 # Examples vary in how much disk they touch; their time says nothing.
 settings.register_profile("default", deadline=None, print_blob=True)
@@ -59,14 +58,11 @@ def run(tmp_path):
     coverage = {name: value for name, value in os.environ.items() if name.startswith("COV")}
 
     def run(*args, env=(), **options):
-        return subprocess.run(
-            [sys.executable, "-m", "bot", *map(str, args)],
+        return forkserver.run(
+            ["-m", "bot", *map(str, args)],
             cwd=tmp_path,
             env={**keep, **coverage, "PYTHONPATH": str(ROOT), **dict(env)},
-            capture_output="stdout" not in options,
-            text=True,
             timeout=60,
-            check=False,
             **options,
         )
 

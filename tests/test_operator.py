@@ -8,8 +8,6 @@ import os
 import pty
 import socket
 import sqlite3
-import subprocess
-import sys
 import time
 from contextlib import asynccontextmanager, closing
 
@@ -30,6 +28,7 @@ from bot.storage import records
 from bot.storage.database import Database
 from bot.storage.schema import MIGRATIONS
 from bot.storage.store import SignalStore
+from tests import forkserver
 from tests.conftest import ROOT
 from tests.exports import CHAT_ID, message, write
 from tests.people import ALICE, BOB, CAROL, GROUP, NOON, TARGET, says
@@ -390,8 +389,8 @@ def on_a_terminal(command, story, columns=100):
     """What a command shows on a terminal of that width."""
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w") as terminal:
-        subprocess.run(
-            [sys.executable, "-m", "bot", *command],
+        done = forkserver.run(
+            ["-m", "bot", *command],
             cwd=story.directory,
             env={
                 **os.environ,
@@ -400,9 +399,10 @@ def on_a_terminal(command, story, columns=100):
                 "COLUMNS": str(columns),
                 "TERM": "xterm",
             },
+            timeout=60,
             stdout=terminal,
-            check=True,
         )
+        assert done.returncode == 0
     shown = os.read(ours, 100_000).decode()
     os.close(ours)
     return shown.replace("\r\n", "\n")

@@ -32,6 +32,7 @@ from bot.picture.page import page
 from bot.picture.sections import About
 from bot.picture.words import cut, lasting, readable, share
 from bot.replay import Trial
+from tests import forkserver
 from tests.exports import message, write
 from tests.pages import bars, matrix, number, read, table, tiles
 from tests.people import ALICE, BOB, CAROL, HOUR, NOON
@@ -46,10 +47,15 @@ def command(directory, *args, preexec_fn=None, **env):
     """Run a command there, with nothing set but what the test sets."""
     keep = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}}
     coverage = {name: value for name, value in os.environ.items() if name.startswith("COV")}
+    environment = {**keep, **coverage, "PYTHONPATH": str(ROOT), **env}
+    if preexec_fn is None:
+        return forkserver.run(
+            ["-m", "bot", *map(str, args)], cwd=directory, env=environment, timeout=60
+        )
     return subprocess.run(
         [sys.executable, "-m", "bot", *map(str, args)],
         cwd=directory,
-        env={**keep, **coverage, "PYTHONPATH": str(ROOT), **env},
+        env=environment,
         capture_output=True,
         text=True,
         timeout=60,

@@ -23,7 +23,9 @@ def test_that_waits():
 
 @pytest.fixture
 def tree(tmp_path):
-    for name, text in {"bot/rule.py": "def answer():\n    return 42\n", "test_it.py": TEST}.items():
+    files = {"bot/rule.py": "def answer():\n    return 42\n", "test_it.py": TEST}
+    # Without it, the package that is installed for development goes before.
+    for name, text in {"bot/__init__.py": "", **files}.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     return tmp_path

@@ -15,6 +15,7 @@ from pyrogram import raw, utils
 from pyrogram.client import Client
 from pyrogram.errors import UserMigrate
 from pyrogram.errors.rpc_error import RPCError
+from pyrogram.storage import sqlite_storage
 
 from bot.models import CHANNELS
 from bot.telegram.connection import AuthKey, KeyUnknown
@@ -154,6 +155,27 @@ def prepare_library() -> None:
     if not hasattr(RPCError.__init__, "__wrapped__"):
         errors: Any = RPCError
         errors.__init__ = _without_file(errors.__init__)
+    if hasattr(sqlite_storage, "inspect"):
+        for column in ("dc_id", "api_id", "test_mode", "auth_key", "date", "user_id", "is_bot"):
+            setattr(sqlite_storage.SQLiteStorage, column, _column(column))
+
+
+def _column(name: str) -> Any:
+    """A column of the login, read or written.
+
+    Pyrogram 2.0.106 finds its name by looking through the source of all callers: a second a start.
+    """
+    reading = f"SELECT {name} FROM sessions"  # noqa: S608 - one of the names above
+    writing = f"UPDATE sessions SET {name} = ?"  # noqa: S608
+
+    async def accessor(storage: Any, value: Any = object) -> Any:
+        if value is object:
+            return storage.conn.execute(reading).fetchone()[0]
+        with storage.conn:
+            storage.conn.execute(writing, (value,))
+        return None
+
+    return accessor
 
 
 def _without_file(init: Any) -> Any:

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests import forkserver
 from tests.loopback.handshake import RSA_EXPONENT, RSA_FINGERPRINT, RSA_MODULUS
 from tests.loopback.transport import HOST
 
@@ -33,7 +33,7 @@ class Program:
     Whatever happens to it, none of its `secrets` may be among that, at the lowest log level.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, secrets: Sequence[str] = ()) -> None:
+    def __init__(self, process: forkserver.Process, secrets: Sequence[str] = ()) -> None:
         self._process = process
         self._secrets = secrets
         self._news = asyncio.Event()
@@ -126,15 +126,8 @@ async def launch(
     cwd: str | Path | None = None,
 ) -> Program:
     """Start this interpreter with these arguments."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=environment(port, env),
-        cwd=cwd,
-        limit=LINE_MAX,
+    process = await forkserver.start(
+        list(arguments), env=environment(port, env), cwd=cwd or Path.cwd(), limit=LINE_MAX
     )
     given = [(env or {}).get(name, "") for name in SECRETS]
     return Program(process, [part for secret in given for part in _parts(secret)])
