@@ -1,15 +1,17 @@
 """`python -m tests`: format, lint, borders, types, tests and coverage; stops at the first failure.
 
-Arguments go to pytest. `--no-checks` first runs the tests alone, for a second library or Python;
-`--quick` first runs those that start no program and take no time; `--sabotage` first breaks the
-program on purpose, see `sabotage.py`.
+Arguments go to pytest, behind one of these: `--heavy` runs the rest, the attacks and the long live
+tests; `--no-checks` the tests that are named, for a second library or Python; `--quick` those that
+start no program and take no time; `--sabotage` breaks the program on purpose, see `sabotage.py`.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tests import sabotage
@@ -29,6 +31,13 @@ COVERAGE = (
     ("report", "--fail-under=95", "--skip-covered"),
     ("report", "--fail-under=100", "--include=bot/state/*,bot/policy.py"),
 )
+# Runs of the tests alone, and which.
+ALONE = {
+    "--heavy": ("-m", "heavy"),
+    "--no-checks": (),
+    "--quick": ("-m", "not heavy and not played"),
+}
+MEMORY = 2**31  # bytes that the tests may need
 
 
 def run(*command: object) -> None:
@@ -48,19 +57,27 @@ def main() -> None:
     # More than there are cores: tests that start the program wait more than they compute.
     processes = os.environ.get("TEST_PROCESSES", str(2 * (os.cpu_count() or 1)))
     pytest = ("pytest", "-q", "-rs", "-n", processes)
-    if arguments[:1] == ["--no-checks"]:
-        return run(PYTHON, "-m", *pytest, *arguments[1:])
-    if arguments[:1] == ["--quick"]:
-        return run(PYTHON, "-m", *pytest, "-m", "not heavy and not played", *arguments[1:])
-    for check in CHECKS:
-        run(*check)
-    run(PYTHON, "-m", "coverage", "erase")
-    run(PYTHON, "-m", "coverage", "run", "-m", *pytest, "-m", "not heavy", *arguments)
-    run(PYTHON, "-m", "coverage", "combine", "-q")
-    for report in COVERAGE:
-        run(PYTHON, "-m", "coverage", *report)
-    run(PYTHON, "-m", *pytest, "-m", "heavy", *arguments)
+    with tempfile.TemporaryDirectory(dir=memory(), prefix="tests-") as directory:
+        os.environ["TMPDIR"] = directory
+        if arguments and (marked := ALONE.get(arguments[0])) is not None:
+            return run(PYTHON, "-m", *pytest, *marked, *arguments[1:])
+        for check in CHECKS:
+            run(*check)
+        run(PYTHON, "-m", "coverage", "erase")
+        run(PYTHON, "-m", "coverage", "run", "-m", *pytest, "-m", "not heavy", *arguments)
+        run(PYTHON, "-m", "coverage", "combine", "-q")
+        for report in COVERAGE:
+            run(PYTHON, "-m", "coverage", *report)
     return None
+
+
+def memory() -> str | None:
+    """Where files cost no disk: the tests write thousands of databases, and none is to outlive them."""
+    directory = "/dev/shm"
+    try:
+        return directory if shutil.disk_usage(directory).free > MEMORY else None
+    except OSError:
+        return None
 
 
 if __name__ == "__main__":

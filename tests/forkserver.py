@@ -314,10 +314,9 @@ def dress(request: dict) -> None:
         setattr(sys, f"__{name}__", stream)
     sys.argv = ["bot", *request["arguments"]]
     sys.path[0] = request["cwd"]
-    if address := os.environ.get("LOOPBACK_TELEGRAM_ADDRESS"):
-        host, port = address.rsplit(":", 1)
-        key = [int(part, 16) for part in os.environ["LOOPBACK_TELEGRAM_KEY"].split(":")]
-        importlib.import_module("loopback_redirection").redirect((host, int(port)), key)
+    if "LOOPBACK_TELEGRAM_ADDRESS" in os.environ:
+        redirection = importlib.import_module("loopback_redirection")
+        redirection.redirect(*redirection.told(os.environ))
 
 
 def main() -> None:

@@ -43,3 +43,11 @@ def redirect(address, key):
     """For a process that has imported the library. Returns the functions that undo it."""
     tcp, rsa = importlib.import_module(TCP_MODULE), importlib.import_module(RSA_MODULE)
     return [redirect_tcp(tcp, address), trust_key(rsa, *key)]
+
+
+def told(environment):
+    """The server's address and key, as a program that is launched is told them."""
+    host, port = environment["LOOPBACK_TELEGRAM_ADDRESS"].rsplit(":", 1)
+    return (host, int(port)), [
+        int(part, 16) for part in environment["LOOPBACK_TELEGRAM_KEY"].split(":")
+    ]

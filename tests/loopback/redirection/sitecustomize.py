@@ -11,9 +11,6 @@ import sys
 
 import loopback_redirection
 
-ADDRESS = "LOOPBACK_TELEGRAM_ADDRESS"  # host:port
-KEY = "LOOPBACK_TELEGRAM_KEY"  # fingerprint:modulus:exponent, hexadecimal
-
 
 class _Loader(importlib.abc.Loader):
     def __init__(self, loader, after):
@@ -43,11 +40,10 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def _redirect_on_import():
-    host, port = os.environ[ADDRESS].rsplit(":", 1)
-    key = [int(part, 16) for part in os.environ[KEY].split(":")]
+    address, key = loopback_redirection.told(os.environ)
     after = {
         loopback_redirection.TCP_MODULE: lambda module: loopback_redirection.redirect_tcp(
-            module, (host, int(port))
+            module, address
         ),
         loopback_redirection.RSA_MODULE: lambda module: loopback_redirection.trust_key(
             module, *key
@@ -56,5 +52,5 @@ def _redirect_on_import():
     sys.meta_path.insert(0, _Finder(after))
 
 
-if ADDRESS in os.environ:
+if "LOOPBACK_TELEGRAM_ADDRESS" in os.environ:
     _redirect_on_import()
