@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from bot.config import Settings
-    from bot.models import ChatId, Event
+    from bot.models import ChatId
     from bot.telegram.client import ChatInfo, Me, Telegram
 
 
@@ -44,7 +44,7 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
         yield finding
     # A session of its own: the bot may be running on the one in DATA_DIR.
     with tempfile.TemporaryDirectory(prefix="check-") as directory:
-        telegram = telegram_of(settings, Path(directory), ignore)
+        telegram = telegram_of(settings, Path(directory))
         try:
             yield of_account(await telegram.start())
             if telegram.clock_off is not None:
@@ -56,10 +56,6 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding(Verdict.FAILURE, str(exc))
         finally:
             await telegram.stop()
-
-
-async def ignore(_event: Event) -> None:
-    pass
 
 
 def of_account(me: Me) -> Finding:

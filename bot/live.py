@@ -41,7 +41,7 @@ from bot.telegram.existing import ExistingMessages
 from bot.worker import Watches
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from pathlib import Path
 
     from bot.config import Settings
@@ -105,7 +105,6 @@ def require(settings: Settings) -> ChatId:
 def telegram_of(
     settings: Settings,
     directory: Path,
-    on_event: Callable[[Event], Awaitable[None]],
     following: Following | None = None,
 ) -> Telegram:
     """The connection for settings that passed `require`; its session file is in `directory`."""
@@ -115,7 +114,6 @@ def telegram_of(
         bot_token=_secret(settings.bot_token),
         session_string=_secret(settings.session_string),
         directory=directory,
-        on_event=on_event,
         following=following,
     )
 
@@ -221,7 +219,6 @@ class Live:
         self._telegram = telegram_of(
             settings,
             settings.data_dir,
-            self._hear,
             Following(
                 core.store,
                 [self._source],
@@ -315,7 +312,7 @@ class Live:
                 gc.freeze()
                 posting = [asyncio.create_task(relay.run()) for relay in self._relays]
                 hearing = [
-                    asyncio.create_task(self._telegram.listen()),
+                    asyncio.create_task(self._telegram.listen(self._hear)),
                     asyncio.create_task(self._hearing.bookmarks.run()),
                     asyncio.create_task(self._core.orders.run(self)),
                     asyncio.create_task(self._rereading.run()),

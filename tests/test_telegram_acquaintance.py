@@ -44,9 +44,6 @@ async def account(telegram, bot, tmp_path):
     """The bot's account, which follows nothing; what it overhears is in `heard`."""
     heard = []
 
-    async def ignore(_event):
-        pass
-
     def hear(news):
         heard.append(news)
         telegram.notify()
@@ -56,7 +53,6 @@ async def account(telegram, bot, tmp_path):
         api_hash=API_HASH,
         bot_token=bot.token,
         directory=tmp_path,
-        on_event=ignore,
         on_overheard=hear,
     )
     await account.start()
@@ -189,9 +185,6 @@ async def test_of_a_chat_that_is_closed_to_us_nothing_is_told(telegram, account,
 
 
 async def test_a_person_lists_the_chats_he_is_in(telegram, alice, tmp_path):
-    async def ignore(_event):
-        pass
-
     inside = [telegram.supergroup("A", members=[alice]), telegram.group("B", members=[alice])]
     telegram.channel("C")
     account = Telegram(
@@ -199,7 +192,6 @@ async def test_a_person_lists_the_chats_he_is_in(telegram, alice, tmp_path):
         api_hash=API_HASH,
         session_string=telegram.session_string(alice),
         directory=tmp_path,
-        on_event=ignore,
     )
     await account.start()
     try:

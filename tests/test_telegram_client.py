@@ -87,7 +87,7 @@ async def connect(
         login = {"api_id": API_ID, "api_hash": API_HASH, "directory": tmp_path / "data"}
         if "session_string" not in options:
             login["bot_token"] = bot.token
-        made.append(Telegram(**{**login, "on_event": ears, "call_timeout": 2, **options}))
+        made.append(Telegram(**{**login, "call_timeout": 2, **options}))
         return made[-1]
 
     yield connect
@@ -97,7 +97,7 @@ async def connect(
 
 @pytest.fixture
 async def follow(
-    connect: Callable[..., Telegram], store
+    connect: Callable[..., Telegram], ears: Ears, store
 ) -> AsyncIterator[Callable[..., Awaitable[Telegram]]]:
     """Starts a connection that hears these chats."""
     listening: list[asyncio.Task[None]] = []
@@ -106,7 +106,7 @@ async def follow(
         following = Following(store, [chat.id for chat in chats])
         relay = connect(following=following, **options)
         await relay.start()
-        listening.append(asyncio.create_task(relay.listen()))
+        listening.append(asyncio.create_task(relay.listen(ears)))
         while not relay.current:
             await asyncio.sleep(0)
         return relay
@@ -241,7 +241,7 @@ async def test_a_login_that_telegram_forgot_ends_the_start(connect, telegram, tm
 def test_a_login_needs_exactly_one_secret(tmp_path):
     for secrets in ({}, {"bot_token": "42:x", "session_string": "x"}):
         with pytest.raises(ValueError, match="either a bot token or a session string"):
-            Telegram(api_id=1, api_hash="", directory=tmp_path, on_event=None, **secrets)
+            Telegram(api_id=1, api_hash="", directory=tmp_path, **secrets)
 
 
 # ── hearing ──

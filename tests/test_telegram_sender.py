@@ -65,9 +65,9 @@ class Relay(Telegram):
         self.heard: list[Any] = []
         self._loopback = loopback
         more = {"api_id": API_ID, "api_hash": API_HASH, "call_timeout": 5, **login}
-        super().__init__(directory=directory, on_event=self._keep, **more)
+        super().__init__(directory=directory, **more)
 
-    async def _keep(self, event: Any) -> None:
+    async def keep(self, event: Any) -> None:
         if not isinstance(event, Reached):
             self.heard.append(event)
             self._loopback.notify()
@@ -84,7 +84,7 @@ async def relay(
     following = Following(store, [source.id])
     relay = Relay(telegram, tmp_path, bot_token=bot.token, following=following)
     await relay.start()
-    listening = asyncio.create_task(relay.listen())
+    listening = asyncio.create_task(relay.listen(relay.keep))
     yield relay
     listening.cancel()
     await relay.stop()

@@ -39,14 +39,11 @@ async def connect(telegram, bot, tmp_path):
     """Makes connections, not started, and closes them in the end."""
     made = []
 
-    async def ignored(_event):
-        pass
-
     def connect(**options):
         login = {"api_id": API_ID, "api_hash": API_HASH, "directory": tmp_path / "data"}
         if "session_string" not in options:
             login["bot_token"] = bot.token
-        made.append(Telegram(**{**login, "on_event": ignored, **options}))
+        made.append(Telegram(**{**login, **options}))
         return made[-1]
 
     yield connect

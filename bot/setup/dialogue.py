@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bot.check import Verdict, ignore, named, of_account, of_settings, of_source, of_target
+from bot.check import Verdict, named, of_account, of_settings, of_source, of_target
 from bot.config import Settings, parse_id, set_outside
 from bot.errors import BotError, RetryLater, TelegramError, UsageError
 from bot.models import EVERYONE, AuthorId, ChatId
@@ -181,7 +181,6 @@ class Dialogue:
             bot_token=answers["BOT_TOKEN"],
             session_string=answers["SESSION_STRING"],
             directory=directory,
-            on_event=ignore,
             on_overheard=self._chats.overhear,
         )
 

@@ -1,7 +1,7 @@
 """The connection: logging in, hearing what happens, knowing peers, asking one thing at a time.
 
-Pyrogram and kurigram both serve. Of either we use the connection, the login, the session file, the
-known peers and the one queue of updates; the parsers are taken out.
+Pyrogram and kurigram both serve. Of either we use the connection, the login, the session file and
+the known peers; updates go their own way, see `update_queue`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sqlite3
 import struct
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from time import time as unix_time
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from pyrogram import raw
 from pyrogram.errors.rpc_error import RPCError
-from pyrogram.handlers.raw_update_handler import RawUpdateHandler
 
 from bot.errors import (
     LoggedOut,
@@ -52,6 +52,7 @@ from bot.telegram.rpc_errors import refusal, translated
 from bot.telegram.sender import Sender
 from bot.telegram.server_time import ServerTime
 from bot.telegram.session import cancelled
+from bot.telegram.update_queue import UpdateQueue
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -112,8 +113,6 @@ class Following:
 class Telegram:
     """One account's connection. With a bot token the login is kept in `directory`.
 
-    `on_event` is awaited for one event at a time, in the order in which they came. It must have
-    dealt with an event when it returns. Events come while `listen` runs, if there is `following`.
     `on_overheard` is told of what is pushed of any chat, followed or not; some may be lost.
     `call_timeout`, `start_timeout` and `silence` are seconds: for a call, for a login, and until a
     connection on which nothing comes is given up. `time` is Telegram's; `sleep` and `clock` are for
@@ -128,7 +127,6 @@ class Telegram:
         bot_token: str | None = None,
         session_string: str | None = None,
         directory: Path,
-        on_event: Callable[[Event], Awaitable[None]],
         following: Following | None = None,
         on_overheard: Callable[[Overheard], None] | None = None,
         call_timeout: float = 15,
@@ -147,9 +145,9 @@ class Telegram:
             "session_string": session_string,
         }
         self._directory = directory
-        self._on_event = on_event
         self._following = following
         self._on_overheard = on_overheard
+        self._updates = UpdateQueue()  # as is the client
         self._catch_up: CatchUp | None = None
         self._reachability: Reachability | None = None
         self._turn = asyncio.Lock()  # one container at a time, in the order they came
@@ -172,7 +170,7 @@ class Telegram:
     # ── coming and going ──
 
     async def start(self) -> Me:
-        """Log in; from now on events come. After an error it may be called again.
+        """Log in; from now on nothing is missed. After an error it may be called again.
 
         Raises `LoggedOut` where trying again is useless, else `RetryLater`.
         """
@@ -192,6 +190,7 @@ class Telegram:
     async def _start(self) -> Me:
         prepare_library()
         self._client = self._new_client()
+        self._updates = UpdateQueue()
         try:
             await self._open_session()
             with self._login_errors():
@@ -211,13 +210,16 @@ class Telegram:
             raise
         return self._me
 
-    async def listen(self) -> None:
-        """Hear what is new and what was missed, until cancelled.
+    async def listen(self, on_event: Callable[[Event], Awaitable[None]]) -> None:
+        """Hear what is new and what was missed of `following`, until cancelled.
 
+        `on_event` is awaited for one event at a time, in the order in which they came. It must have
+        dealt with an event when it returns; until `stop` it may be asked to deal with what waits.
         Raises `LoggedOut`; a `VoidLogin` where another `start` may do with a bot's token.
         """
         if self._catch_up is None or self._reachability is None:
             return
+        self._updates.read(partial(self._deal, on_event))
         hearing = asyncio.ensure_future(self._catch_up.run())
         looking = asyncio.ensure_future(self._reachability.run())
         void = asyncio.ensure_future(self._void_known.wait())
@@ -287,7 +289,7 @@ class Telegram:
         return [] if self._reachability is None else self._reachability.unreadable()
 
     async def stop(self) -> None:
-        """Events under way are finished first, for up to `STOPPING` seconds."""
+        """Events that wait are dealt with first, for up to `STOPPING` seconds."""
         self._catch_up = self._reachability = None
         self._connected_at = None
         reconnecting, self._reconnecting = self._reconnecting, None
@@ -298,24 +300,21 @@ class Telegram:
             async with asyncio.timeout(STOPPING):
                 if reconnecting is not None:
                     await reconnecting.close()
+                await self._updates.drain()
                 await close(client)
         except (TimeoutError, OSError, RPCError, sqlite3.Error) as exc:
             log.warning("telegram connection was not closed in order", error=repr(exc))
 
     def _new_client(self) -> Any:
-        client = build(
+        return build(
             RelayClient,
             name=SESSION,
             **self._login,
             workdir=str(self._directory),
-            workers=1,  # several would finish out of order: a reply before its signal
+            workers=1,  # which has nothing to do; the libraries take no less
             sleep_threshold=0,
             skip_updates=True,  # kurigram's own recovery, beside ours, would double everything
         ).prepared(self._pushed, self._time, self._silence)
-        # The parsers ask Telegram for the parent of every reply before any handler runs.
-        client.dispatcher.update_parsers.clear()
-        client.add_handler(RawUpdateHandler(self._hear))
-        return client
 
     def _new_reconnecting(self, session: Any) -> Reconnecting:
         self._void = None
@@ -335,7 +334,7 @@ class Telegram:
         return CatchUp(
             self,
             self._following.table,
-            _Queue(self._client.dispatcher.updates_queue),
+            self._updates,
             account=ChatId(me.id),
             chats=self._following.chats,
             from_the_start=self._following.from_the_start,
@@ -464,13 +463,14 @@ class Telegram:
         self._void = self._explained(exc)
         self._void_known.set()
 
-    async def _hear(self, _client: Any, update: Any, users: Any, chats: Any) -> None:
-        """The queue's one reader."""
+    async def _deal(
+        self, on_event: Callable[[Event], Awaitable[None]], update: Any, users: Any, chats: Any
+    ) -> None:
         if isinstance(update, (Reached, UnreadableMessage)):
-            await self._on_event(update)
+            await on_event(update)
             return
         for event in events(update, users, chats, me=self._me.id if self._me else None):
-            await self._on_event(event)
+            await on_event(event)
 
     # ── asking ──
 
@@ -633,19 +633,6 @@ class Telegram:
         if not found:
             raise TargetUnavailable(f"chat {chat_id} is not known to this account", chat_id)
         return _chat_info(chat_id, found[0], itself[0])
-
-
-class _Queue:
-    """The library's queue of updates; its dispatcher is the reader."""
-
-    def __init__(self, queue: asyncio.Queue[Any]) -> None:
-        self._queue = queue
-
-    def feed(self, update: Any, users: Any, chats: Any) -> None:
-        self._queue.put_nowait((update, users, chats))
-
-    def __len__(self) -> int:
-        return self._queue.qsize()
 
 
 def _me(user: Any) -> Me:

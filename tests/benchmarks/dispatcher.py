@@ -231,7 +231,6 @@ async def _ours(telegram, directory, crowd):
             api_hash=API_HASH,
             bot_token=viewer.token,
             directory=directory,
-            on_event=hear,
             following=Following(core.store, [crowd.group.id]),
         )
         await client.start()
@@ -239,7 +238,7 @@ async def _ours(telegram, directory, crowd):
             await core.intake.handle(incoming(message))
         crowd.unseen = crowd.opened
         tasks = [
-            asyncio.create_task(client.listen()),
+            asyncio.create_task(client.listen(hear)),
             asyncio.create_task(hearing.bookmarks.run()),
         ]
         while not client.current:
