@@ -8,9 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from bot.config import refuse_readable
+from bot.app import telegram_of
+from bot.config import refuse_readable, require
 from bot.errors import BotError, SettingsError, TargetUnavailable, TelegramError
-from bot.live import require, telegram_of
 from bot.models import AfterTtl
 from bot.signals import Markers
 

@@ -75,7 +75,7 @@ def judge(
     `permitted` None: everyone whose identity can be told. `in_flow` is what `judge_reply` said
     (rows 6 and 8 to 11); None: the message answers into no known flow.
     """
-    if message.service or not (marked or message.reply_to is not None):
+    if is_chatter(message, marked=marked):
         return NOT_A_SIGNAL
     why_not = why_not_permitted(message.author, permitted)
     if in_flow is not None:
@@ -91,6 +91,11 @@ def judge(
         return NEW_SIGNAL
     # The flow it was refused in stays with the decision: that is how an operator finds it.
     return (in_flow or NOT_A_SIGNAL)._replace(outcome=Outcome.IGNORED, reason=why_not)
+
+
+def is_chatter(message: IncomingMessage, *, marked: bool) -> bool:
+    """Row 1, for whoever need not look up a flow then."""
+    return message.service or not (marked or message.reply_to is not None)
 
 
 def judge_reply(

@@ -7,12 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from bot.cursors import Bookmarks
 from bot.errors import DatabaseUnavailable
-from bot.handlers.edit_handler import EditHandler
-from bot.handlers.signal_handler import SignalHandler
-from bot.handlers.update_handler import UpdateHandler
-from bot.hearing import Bookmarks, Hearing, NotRecorded, patiently
-from bot.intake import Intake
 from bot.models import (
     ChatId,
     Cursor,
@@ -25,8 +21,9 @@ from bot.models import (
     Reached,
     Route,
 )
-from bot.signals import Markers
+from bot.patience import NotRecorded, patiently
 from bot.state.flow_tracker import FlowTracker
+from tests import wiring
 from tests.people import ALICE, BOB, CAROL, GROUP, TARGET, at, says
 
 PHOTO = Media("photo", "photo:1:2:3")
@@ -77,19 +74,10 @@ class House:
         self.meter = Heard()
         self.woken = self.anew = 0
         self.flows = FlowTracker(store, cache, clock=lambda: at(0))
-        table = table or store
-        markers = Markers(["#idea"])
-        targets = [TARGET]
-        intake = Intake(
-            markers,
-            SignalHandler(table, self.flows, targets=targets),
-            UpdateHandler(table, self.flows, targets=targets),
-        )
-        self.hearing = Hearing(
+        self.hearing = wiring.hearing(
             store,
-            intake,
-            EditHandler(store, markers, intake),
-            route=route or Route(GROUP, (TARGET,), {}),
+            wiring.intake(table or store, self.flows, targets=[TARGET]),
+            route or Route(GROUP, (TARGET,), {}),
             wake=self.wake,
             begin_anew=self.begin_anew,
             stopping=self.stopping,

@@ -14,9 +14,6 @@ from datetime import timedelta
 import pytest
 from pyrogram import raw
 
-from bot.handlers.signal_handler import SignalHandler
-from bot.handlers.update_handler import UpdateHandler
-from bot.intake import Intake
 from bot.models import IncomingMessage, Outcome, Reason
 from bot.signals import Markers
 from bot.state.flow_disk import open_flow_cache
@@ -24,6 +21,7 @@ from bot.state.flow_tracker import FlowTracker
 from bot.storage.database import Database
 from bot.storage.store import SignalStore
 from bot.telegram.messages import events
+from tests import wiring
 from tests.conftest import SECRET
 from tests.loopback import LoopbackTelegram
 from tests.loopback.tl import make
@@ -34,7 +32,7 @@ types = raw.types
 CHATS = -(10**12)  # what a channel's id is counted from
 HERE = CHATS - GROUP
 CALLERS = 777_001  # a channel that may post
-PERMITTED = frozenset({ALICE, BOB, CHATS - CALLERS})
+PERMITTED = (ALICE, BOB, CHATS - CALLERS)
 EACH, SEEDS = 2_500, 8
 
 pytestmark = pytest.mark.heavy
@@ -200,10 +198,7 @@ async def through_the_intake(directory, seed):
     store = SignalStore(Database(directory / "signals.db", in_loop=True))
     await store.open()
     tracker = FlowTracker(store, open_flow_cache(directory / "flows", SECRET), clock=lambda: NOON)
-    handlers = (
-        handler(store, tracker, permitted=PERMITTED) for handler in (SignalHandler, UpdateHandler)
-    )
-    intake = Intake(Markers(["#идея", "#idea"]), *handlers)
+    intake = wiring.intake(store, tracker, source_allowed_users=PERMITTED)
     flows, counts, date = {}, dict.fromkeys(Outcome, 0), NOON
     for number in range(10, 10 + EACH):
         date += chance.choice([1, 60, 3_600, 3_600, 3_600, 3_600, 80 * 3_600])
@@ -252,11 +247,7 @@ async def test_which_marker_matched_is_kept_with_the_signal(tmp_path):
     store = SignalStore(Database(tmp_path / "signals.db", in_loop=True))
     await store.open()
     tracker = FlowTracker(store, None)
-    intake = Intake(
-        Markers(["#идея", "#idea"], [r"(?i)btc_\w+"]),
-        SignalHandler(store, tracker),
-        UpdateHandler(store, tracker),
-    )
+    intake = wiring.intake(store, tracker, signal_patterns=[r"(?i)btc_\w+"])
     for text in ("#IDEA", "#Идея #idea", "BTC_long", "#id\u200bea BTC_long"):
         await intake.handle(says(ALICE, text))
     await store.close()
@@ -292,11 +283,7 @@ async def decided(directory, clock):
     for begin in range(0, len(messages), 10):
         cache = open_flow_cache(directory / "flows", SECRET)
         tracker = FlowTracker(store, cache, max_in_memory=2, clock=clock)
-        handlers = (
-            handler(store, tracker, permitted={ALICE, BOB, CAROL})
-            for handler in (SignalHandler, UpdateHandler)
-        )
-        intake = Intake(Markers(["#idea"]), *handlers)
+        intake = wiring.intake(store, tracker, source_allowed_users=(ALICE, BOB, CAROL))
         for message_ in messages[begin : begin + 10]:
             decision = await intake.handle(message_)
             decisions.append((decision.outcome, decision.reason, decision.signal_id))

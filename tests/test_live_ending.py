@@ -238,7 +238,7 @@ async def test_told_to_stop_while_another_program_holds_the_table_it_ends_within
 
 HANGS = """
 import threading
-from bot.live import in_time
+from bot.ending import in_time
 with in_time(0.2) as told_to_stop:
     told_to_stop()
     told_to_stop()

@@ -17,9 +17,8 @@ from bot.telegram.acquaintance import (
     find,
     overheard,
 )
-from bot.telegram.client import Telegram
+from tests.accounts import connection
 from tests.boxes import NOW, container
-from tests.loopback import API_HASH, API_ID
 from tests.loopback.tl import make
 
 types = raw.types
@@ -48,9 +47,7 @@ async def account(telegram, bot, tmp_path):
         heard.append(news)
         telegram.notify()
 
-    account = Telegram(
-        api_id=API_ID,
-        api_hash=API_HASH,
+    account = connection(
         bot_token=bot.token,
         directory=tmp_path,
         on_overheard=hear,
@@ -187,9 +184,7 @@ async def test_of_a_chat_that_is_closed_to_us_nothing_is_told(telegram, account,
 async def test_a_person_lists_the_chats_he_is_in(telegram, alice, tmp_path):
     inside = [telegram.supergroup("A", members=[alice]), telegram.group("B", members=[alice])]
     telegram.channel("C")
-    account = Telegram(
-        api_id=API_ID,
-        api_hash=API_HASH,
+    account = connection(
         session_string=telegram.session_string(alice),
         directory=tmp_path,
     )

@@ -23,10 +23,11 @@ from bot.models import (
     MigratedChat,
     Reached,
 )
-from bot.telegram.client import Following, Telegram
+from bot.telegram.catch_up import Following
+from bot.telegram.client import Telegram
+from bot.telegram.credentials import Credentials
+from tests.accounts import connection
 from tests.loopback import (
-    API_HASH,
-    API_ID,
     Chat,
     FloodWait,
     LoopbackTelegram,
@@ -84,10 +85,10 @@ async def connect(
     made: list[Telegram] = []
 
     def connect(**options: Any) -> Telegram:
-        login = {"api_id": API_ID, "api_hash": API_HASH, "directory": tmp_path / "data"}
+        login = {"directory": tmp_path / "data"}
         if "session_string" not in options:
             login["bot_token"] = bot.token
-        made.append(Telegram(**{**login, "call_timeout": 2, **options}))
+        made.append(connection(**{**login, "call_timeout": 2, **options}))
         return made[-1]
 
     yield connect
@@ -241,7 +242,7 @@ async def test_a_login_that_telegram_forgot_ends_the_start(connect, telegram, tm
 def test_a_login_needs_exactly_one_secret(tmp_path):
     for secrets in ({}, {"bot_token": "42:x", "session_string": "x"}):
         with pytest.raises(ValueError, match="either a bot token or a session string"):
-            Telegram(api_id=1, api_hash="", directory=tmp_path, **secrets)
+            Credentials(api_id=1, api_hash="", directory=tmp_path, **secrets)
 
 
 # ── hearing ──

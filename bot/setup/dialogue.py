@@ -16,6 +16,7 @@ from bot.models import EVERYONE, AuthorId, ChatId
 from bot.setup import env_file
 from bot.telegram.acquaintance import FORMS, Human, administrators, dialogs, find
 from bot.telegram.client import Telegram
+from bot.telegram.credentials import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -175,14 +176,14 @@ class Dialogue:
             await telegram.stop()
 
     def _telegram(self, answers: Answers, directory: Path) -> Telegram:
-        return Telegram(
-            api_id=int(answers["API_ID"] or 0),
-            api_hash=answers["API_HASH"] or "",
+        credentials = Credentials(
+            int(answers["API_ID"] or 0),
+            answers["API_HASH"] or "",
+            directory,
             bot_token=answers["BOT_TOKEN"],
             session_string=answers["SESSION_STRING"],
-            directory=directory,
-            on_overheard=self._chats.overhear,
         )
+        return Telegram(credentials, on_overheard=self._chats.overhear)
 
     async def _ask_for_keys(self, answers: Answers) -> None:
         self._terminal.say(

@@ -14,6 +14,7 @@ that may be stored once all before it has been dealt with.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
@@ -48,7 +49,7 @@ from bot.telegram.reread import RecordTable, Rereading
 from bot.telegram.rpc_errors import said, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from datetime import timedelta
 
     from bot.telegram.reread import Connection
@@ -103,41 +104,55 @@ class Queue(Protocol):
     def __len__(self) -> int: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What is to be heard without a gap.
+
+    A chat that is new to the table is followed from now on, one of `from_the_start` from its first
+    message.
+    """
+
+    table: CursorTable
+    chats: Sequence[ChatId]
+    from_the_start: Sequence[ChatId] = ()
+    every: float = EVERY  # seconds
+    ttl: float | None = None  # seconds, after which a flow is released; None: never
+
+
 class CatchUp:
     """Feeds every change of the followed chats once and in order, beginning with what was missed.
 
-    `account` is our own id, `chats` are the followed ones; of others nothing is fed but what is in
-    the account's own box. A chat that is new to the table is followed from now on, one of
-    `from_the_start` from its first message. `every` is seconds, and so is `ttl`, by which flows are
-    released; None: none ever is.
+    `account` is our own id; of chats that are not followed nothing is fed but what is in its box.
     """
 
     def __init__(
         self,
         connection: Connection,
-        table: CursorTable,
         queue: Queue,
+        following: Following,
         *,
         account: ChatId,
-        chats: Iterable[ChatId],
-        from_the_start: Iterable[ChatId] = (),
         answers: Answers | None = None,
-        every: float = EVERY,
-        ttl: float | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._answers = answers or Unheard()
         self._connection = connection
-        self._table = table
+        self._table = table = following.table
         self._queue = queue
-        self._every = every
+        self._every = following.every
         self._sleep = sleep
         self._account = Box(account)
-        self._chats = tuple(chats)
+        self._chats = tuple(following.chats)
         self._boxes = {chat: Box(chat) for chat in self._chats if has_own_box(chat)}
-        self._from_the_start = frozenset(from_the_start)
+        self._from_the_start = frozenset(following.from_the_start)
         self._again = Rereading(
-            connection, table, queue, chats=self._chats, ttl=ttl, room=self._room, sleep=sleep
+            connection,
+            table,
+            queue,
+            chats=self._chats,
+            ttl=following.ttl,
+            room=self._room,
+            sleep=sleep,
         )
         self._seq = 0  # of containers; 0: not known
         self._news = asyncio.Event()

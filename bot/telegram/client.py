@@ -25,7 +25,6 @@ from bot.errors import (
     PostRefused,
     RetryLater,
     TargetUnavailable,
-    TelegramError,
     Unparsable,
     VoidLogin,
 )
@@ -38,7 +37,7 @@ from bot.models import (
     is_basic_group,
 )
 from bot.telegram.acquaintance import overheard
-from bot.telegram.catch_up import EVERY, CatchUp
+from bot.telegram.catch_up import CatchUp
 from bot.telegram.connection import SILENCE, KeyUnknown
 from bot.telegram.layers import build
 from bot.telegram.login import RelayClient, close, prepare_library
@@ -55,19 +54,18 @@ from bot.telegram.session import cancelled
 from bot.telegram.update_queue import UpdateQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, Iterator
 
     from bot.models import Event, MessageRef, UnreadableChat
     from bot.telegram.acquaintance import Overheard
-    from bot.telegram.catch_up import CursorTable
+    from bot.telegram.catch_up import Following
+    from bot.telegram.credentials import Credentials
 
 log = structlog.get_logger(__name__)
 
 functions: Final[Any] = raw.functions
 types: Final[Any] = raw.types
 
-SESSION: Final = "relay"  # the session file is called after it
 STOPPING: Final = 4  # seconds for what is under way when we stop
 # Seconds for a first login. It takes up to 17 answers: 3 for a key, 3 until we are introduced (id and
 # salt may be refused), 3 more until we are logged in; and where the account is at home in another
@@ -100,51 +98,33 @@ class ChatInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Following:
-    """What is to be heard without a gap; see `CatchUp`."""
+class Timeouts:
+    """Seconds: for a call, for a login, and until a connection on which nothing comes is given up."""
 
-    table: CursorTable
-    chats: Sequence[ChatId]
-    from_the_start: Sequence[ChatId] = ()
-    every: float = EVERY  # seconds
-    ttl: float | None = None  # seconds, after which a flow is released; None: never
+    call: float = 15
+    start: float = LOGIN
+    silence: float = SILENCE
 
 
 class Telegram:
-    """One account's connection. With a bot token the login is kept in `directory`.
+    """One account's connection.
 
     `on_overheard` is told of what is pushed of any chat, followed or not; some may be lost.
-    `call_timeout`, `start_timeout` and `silence` are seconds: for a call, for a login, and until a
-    connection on which nothing comes is given up. `time` is Telegram's; `sleep` and `clock` are for
-    the pauses between connections.
+    `time` is Telegram's; `sleep` and `clock` are for the pauses between connections.
     """
 
     def __init__(
         self,
+        credentials: Credentials,
         *,
-        api_id: int,
-        api_hash: str,
-        bot_token: str | None = None,
-        session_string: str | None = None,
-        directory: Path,
         following: Following | None = None,
         on_overheard: Callable[[Overheard], None] | None = None,
-        call_timeout: float = 15,
-        start_timeout: float = LOGIN,
-        silence: float = SILENCE,
+        timeouts: Timeouts = Timeouts(),
         time: ServerTime | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        if (bot_token is None) == (session_string is None):
-            raise ValueError("either a bot token or a session string, not both or none")
-        self._login: dict[str, Any] = {
-            "api_id": api_id,
-            "api_hash": api_hash,
-            "bot_token": bot_token,
-            "session_string": session_string,
-        }
-        self._directory = directory
+        self._credentials = credentials
         self._following = following
         self._on_overheard = on_overheard
         self._updates = UpdateQueue()  # as is the client
@@ -155,9 +135,7 @@ class Telegram:
         self._void: LoggedOut | None = None  # what ended the login, once it was made
         self._void_known = asyncio.Event()
         self._in_flight: set[asyncio.Future[Any]] = set()  # calls that wait for their answer
-        self._call_timeout = call_timeout
-        self._start_timeout = start_timeout
-        self._silence = silence
+        self._timeouts = timeouts
         self._time = ServerTime() if time is None else time
         self._sleep = sleep
         self._clock = clock
@@ -179,10 +157,10 @@ class Telegram:
                 return await self._start()
             except VoidLogin as exc:
                 # A bot's token outlives its logins, and makes a new one.
-                if self._login["bot_token"] is None or not self._file.exists():
+                if self._credentials.bot_token is None or not self._credentials.file.exists():
                     raise
                 log.warning("the kept login is void, logging in anew", error=str(exc))
-                self._file.unlink()
+                self._credentials.file.unlink()
                 return await self._start()
         except VoidLogin as exc:
             raise LoggedOut(str(exc)) from exc  # and there is nothing more to try
@@ -194,11 +172,11 @@ class Telegram:
         try:
             await self._open_session()
             with self._login_errors():
-                async with asyncio.timeout(self._start_timeout):
+                async with asyncio.timeout(self._timeouts.start):
                     await self._client.start()
             self._reconnecting = self._new_reconnecting(self._client.session)
             self._me = _me(self._client.me)
-            self._check_account(self._me)
+            self._credentials.check(self._me.id)
             self._reachability = self._new_reachability(self._me)
             self._catch_up = self._new_catch_up(self._me)
             if self._catch_up is not None:
@@ -308,13 +286,11 @@ class Telegram:
     def _new_client(self) -> Any:
         return build(
             RelayClient,
-            name=SESSION,
-            **self._login,
-            workdir=str(self._directory),
+            **self._credentials.for_client(),
             workers=1,  # which has nothing to do; the libraries take no less
             sleep_threshold=0,
             skip_updates=True,  # kurigram's own recovery, beside ours, would double everything
-        ).prepared(self._pushed, self._time, self._silence)
+        ).prepared(self._pushed, self._time, self._timeouts.silence)
 
     def _new_reconnecting(self, session: Any) -> Reconnecting:
         self._void = None
@@ -333,14 +309,10 @@ class Telegram:
             return None
         return CatchUp(
             self,
-            self._following.table,
             self._updates,
+            self._following,
             account=ChatId(me.id),
-            chats=self._following.chats,
-            from_the_start=self._following.from_the_start,
             answers=self._reachability,
-            every=self._following.every,
-            ttl=self._following.ttl,
         )
 
     def _new_reachability(self, me: Me) -> Reachability | None:
@@ -359,14 +331,15 @@ class Telegram:
 
         That a new file is nobody else's from the start is for the process's umask.
         """
+        file = self._credentials.file
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             await self._client.storage.open()
             await self._client.storage.close()
-            if self._file.exists():
-                self._file.chmod(0o600)
+            if file.exists():
+                file.chmod(0o600)
         except (OSError, sqlite3.Error) as exc:
-            raise LoggedOut(f"{self._file} cannot be used: {exc}") from exc
+            raise LoggedOut(f"{file} cannot be used: {exc}") from exc
         except (struct.error, ValueError) as exc:
             raise LoggedOut("SESSION_STRING cannot be read") from exc
 
@@ -377,7 +350,7 @@ class Telegram:
             with translated():
                 yield
         except (LoggedOut, PostRefused) as exc:
-            raise self._explained(exc) from exc
+            raise self._credentials.explained(exc) from exc
         except RetryLater as exc:
             raise RetryLater(f"not logged in yet: {self._cause(exc)}", after=exc.after) from exc
         except Exception as exc:
@@ -389,9 +362,9 @@ class Telegram:
         cause = exc.__cause__
         text = str(cause) if isinstance(cause, OSError) else str(exc)
         if isinstance(cause, TimeoutError) and not text:
-            text = f"it took more than {self._start_timeout:g} s"
+            text = f"it took more than {self._timeouts.start:g} s"
         if isinstance(cause, KeyUnknown):
-            text = f"{text}; if that lasts, {self._kept} is void, log in anew"
+            text = f"{text}; if that lasts, {self._credentials.kept_in} is void, log in anew"
         off = self.clock_off
         return text if off is None else f"{text or exc}; {off}"
 
@@ -399,29 +372,6 @@ class Telegram:
         off = self._time.machine_is_ahead
         if self.clock_off is not None:
             log.warning("the machine's clock is wrong, going by Telegram's", fast_by=round(off))
-
-    def _explained(self, exc: TelegramError) -> LoggedOut:
-        if "API_ID" in str(exc):
-            return LoggedOut(f"{exc}: API_ID or API_HASH is wrong")
-        if "ACCESS_TOKEN" in str(exc):
-            return LoggedOut(f"{exc}: BOT_TOKEN is wrong or was revoked")
-        text = f"{exc}: {self._kept} is void, log in anew"
-        return VoidLogin(text) if isinstance(exc, LoggedOut) else LoggedOut(text)
-
-    def _check_account(self, me: Me) -> None:
-        """A session file outlives the token it was made with."""
-        token = self._login["bot_token"]
-        if token is not None and str(me.id) != str(token).partition(":")[0]:
-            raise LoggedOut(f"BOT_TOKEN is not of the bot that {self._file} is logged in as")
-
-    @property
-    def _file(self) -> Path:
-        return self._directory / f"{SESSION}.session"
-
-    @property
-    def _kept(self) -> str:
-        """What holds the login."""
-        return "SESSION_STRING" if self._login["session_string"] else str(self._file)
 
     # ── hearing ──
 
@@ -460,7 +410,7 @@ class Telegram:
             self._catch_up.lost()
 
     def _login_is_void(self, exc: LoggedOut) -> None:
-        self._void = self._explained(exc)
+        self._void = self._credentials.explained(exc)
         self._void_known.set()
 
     async def _deal(
@@ -486,7 +436,7 @@ class Telegram:
             raise ConnectionError("not connected")
         if self._void is not None:
             raise self._void
-        async with asyncio.timeout(2 * self._call_timeout):
+        async with asyncio.timeout(2 * self._timeouts.call):
             await self._connection(client)
             answer = await self._answer_to(query, client)
         if isinstance(answer, types.BadMsgNotification):
@@ -499,13 +449,13 @@ class Telegram:
     async def _connection(self, client: Any) -> None:
         """Wait for it, if it is being made."""
         try:
-            await asyncio.wait_for(client.session.is_started.wait(), self._call_timeout)
+            await asyncio.wait_for(client.session.is_started.wait(), self._timeouts.call)
         except TimeoutError as exc:
-            raise TimeoutError(f"no connection in {self._call_timeout:g} s") from exc
+            raise TimeoutError(f"no connection in {self._timeouts.call:g} s") from exc
 
     async def _answer_to(self, query: Any, client: Any) -> Any:
         """No answer comes on a connection that is gone; the library would wait for it."""
-        sending = asyncio.ensure_future(client.session.send(query, timeout=self._call_timeout))
+        sending = asyncio.ensure_future(client.session.send(query, timeout=self._timeouts.call))
         self._in_flight.add(sending)
         sending.add_done_callback(self._in_flight.discard)
         try:
@@ -513,7 +463,7 @@ class Telegram:
         except RPCError as exc:
             refused = refusal(exc, None)
             if isinstance(refused, LoggedOut):
-                raise self._explained(refused) from exc
+                raise self._credentials.explained(refused) from exc
             raise
         except asyncio.CancelledError:
             me = asyncio.current_task()

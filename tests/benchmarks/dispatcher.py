@@ -25,12 +25,12 @@ from pyrogram.raw.core import TLObject
 from bot import logs
 from bot.app import open_core
 from bot.config import Settings
-from bot.hearing import Hearing
-from bot.metrics import Metrics
 from bot.models import IncomingMessage, Route
-from bot.telegram.client import Following, Telegram
+from bot.telegram.catch_up import Following
 from bot.telegram.layers import build
 from bot.telegram.messages import incoming
+from tests import wiring
+from tests.accounts import connection
 from tests.benchmarks.comparing import Ratio, compare
 from tests.loopback import API_HASH, API_ID, LoopbackTelegram
 from tests.loopback.tl import make
@@ -210,25 +210,14 @@ async def _ours(telegram, directory, crowd):
     viewer, meter = crowd.bots[1], Meter()
     settings = Settings(data_dir=directory, source_chat_id=crowd.group.id, _env_file=None)
     async with open_core(settings) as core:
-        hearing = Hearing(
-            core.store,
-            core.intake,
-            core.edits,
-            route=Route(crowd.group.id, [], {}),
-            wake=lambda: None,
-            begin_anew=lambda: None,
-            stopping=asyncio.Event(),
-            meter=Metrics(),
-        )
+        hearing = wiring.hearing(core.store, core.intake, Route(crowd.group.id, [], {}))
 
         async def hear(event):
             await hearing.hear(event)
             if isinstance(event, IncomingMessage):
                 meter.count()
 
-        client = Telegram(
-            api_id=API_ID,
-            api_hash=API_HASH,
+        client = connection(
             bot_token=viewer.token,
             directory=directory,
             following=Following(core.store, [crowd.group.id]),
@@ -239,7 +228,7 @@ async def _ours(telegram, directory, crowd):
         crowd.unseen = crowd.opened
         tasks = [
             asyncio.create_task(client.listen(hear)),
-            asyncio.create_task(hearing.bookmarks.run()),
+            asyncio.create_task(hearing.cursors.run()),
         ]
         while not client.current:
             await asyncio.sleep(0)
