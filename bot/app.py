@@ -178,17 +178,17 @@ def intake_of(
     """Without targets nothing is relayed, and so are no edits of what was posted before."""
     targets, permitted = tuple(targets), settings.permitted
     return Intake(
+        table,
         Markers(settings.signal_markers, settings.signal_patterns),
-        SignalHandler(table, flows, permitted=permitted, targets=targets),
-        UpdateHandler(
-            table, flows, permitted=permitted, targets=targets, moved=moved, parents=parents
-        ),
+        SignalHandler(table, flows, targets=targets),
+        UpdateHandler(table, flows, targets=targets, moved=moved, parents=parents),
         EditHandler(
             table,
             permitted=permitted,
             relay_edits=settings.relay_edits and bool(targets),
             relay_deletes=settings.relay_deletes,
         ),
+        permitted=permitted,
     )
 
 

@@ -2,38 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from bot.models import Outcome, Reason
-from bot.policy import NOT_A_SIGNAL, UNKNOWN_PARENT, is_chatter
+from bot.policy import ALREADY_RECORDED, NOT_A_SIGNAL, UNKNOWN_PARENT, is_chatter, judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from bot.handlers.edit_handler import EditHandler
     from bot.handlers.signal_handler import SignalHandler
     from bot.handlers.update_handler import UpdateHandler
-    from bot.models import ChatId, Decision, IncomingMessage, MessageId
+    from bot.models import AuthorId, ChatId, Decision, IncomingMessage, MessageId
     from bot.signals import Markers
 
 log = structlog.get_logger(__name__)
 
 
+class RefusalTable(Protocol):
+    async def add_decision(self, message: IncomingMessage, decision: Decision) -> bool: ...
+
+
 class Intake:
     """Messages must come one at a time and in source order: a reply must not overtake its signal.
 
-    When a call returns, the tables hold whatever there was to hold.
+    When a call returns, the tables hold whatever there was to hold. `permitted` None: everyone
+    whose identity can be told.
     """
 
     def __init__(
         self,
+        table: RefusalTable,
         markers: Markers,
         signals: SignalHandler,
         updates: UpdateHandler,
         edits: EditHandler,
+        *,
+        permitted: AbstractSet[AuthorId] | None,
     ) -> None:
+        self._table = table
+        self._permitted = permitted
         self._markers = markers
         self._signals = signals
         self._updates = updates
@@ -116,9 +127,12 @@ class Intake:
         `parts`: the others of the message's album. Where it is accepted they are recorded with
         it, in the same transaction; where it is not, nothing becomes of them here.
         """
-        if is_chatter(message, marked=marker is not None):
+        marked = marker is not None
+        if is_chatter(message, marked=marked):
             return NOT_A_SIGNAL
-        decision = await self._judged(message, marker, parts)
+        in_flow = await self._updates.in_flow(message)
+        decision = judge(message, marked=marked, permitted=self._permitted, in_flow=in_flow)
+        decision = await self._record(message, decision, marker, parts)
         if decision is not UNKNOWN_PARENT:
             log.info(
                 "decided",
@@ -129,12 +143,18 @@ class Intake:
             )
         return decision
 
-    async def _judged(
-        self, message: IncomingMessage, marker: str | None, parts: Sequence[IncomingMessage]
+    async def _record(
+        self,
+        message: IncomingMessage,
+        decision: Decision,
+        marker: str | None,
+        parts: Sequence[IncomingMessage],
     ) -> Decision:
-        if message.reply_to is not None:
-            decision = await self._updates.handle(message, marked=marker is not None, parts=parts)
-            if marker is None or decision.signal_id is not None:
-                return decision
-        assert marker is not None  # noqa: S101  # neither reply nor marker came no further
-        return await self._signals.handle(message, marker=marker, parts=parts)
+        if decision is UNKNOWN_PARENT:  # chatter, which leaves no record
+            return decision
+        if decision.outcome is Outcome.SIGNAL:
+            return await self._signals.record(message, decision, marker=marker, parts=parts)
+        if decision.outcome is Outcome.UPDATE:
+            return await self._updates.record(message, decision, parts=parts)
+        recorded = await self._table.add_decision(message, decision)
+        return decision if recorded else ALREADY_RECORDED

@@ -17,6 +17,7 @@ import structlog
 from bot.backoff import doubled
 from bot.errors import DatabaseError, PostRefused, RetryLater, TargetUnavailable, Unparsable
 from bot.models import ChatId, MessageId, Reached, UnixTime, has_own_box, is_basic_group
+from bot.policy import live_since
 from bot.telegram.reading import Poison, as_deleted, as_edited, as_new, read, unreadable
 from bot.telegram.rpc_errors import translated
 
@@ -274,7 +275,7 @@ class Rereading:
         if self._ttl is None:
             return None
         last = await self._table.last_activity(chat)
-        return UnixTime(int((last or 0) - self._ttl))
+        return live_since(last or UnixTime(0), int(self._ttl))
 
     async def _patiently(self, work: Callable[[], Awaitable[T]], box: Box) -> T:
         failures = 0
