@@ -252,19 +252,19 @@ async def open_bot(
             more_to_come=lambda: telegram.more_to_come,
             known=known,
         )
-        beside = _beside(core, hearing, relays, rereading, metrics)
+        beside = _beside(core, relays, rereading, metrics)
         if admins is not None:
             beside += admins.tasks
         yield Bot(core, route, telegram, hearing, relays, beside, admins)
 
 
 def _beside(
-    core: Core, hearing: Hearing, relays: Relays, rereading: RetriedEvents, metrics: Metrics
+    core: Core, relays: Relays, rereading: RetriedEvents, metrics: Metrics
 ) -> list[Callable[[], Coroutine[Any, Any, None]]]:
     from bot.housekeeping import look_for_damage
 
     return [
-        hearing.cursors.run,
+        core.store.keep_writing,
         partial(core.orders.run, relays),
         rereading.run,
         metrics.measure_lag,
@@ -304,13 +304,13 @@ def hearing_of(
 ) -> Hearing:
     """`more_to_come`: further events are known to follow. `known`: failures that are recorded."""
     from bot.albums import Albums
-    from bot.cursors import Bookmarks
+    from bot.cursors import Cursors
     from bot.hearing import Hearing
     from bot.patience import Pace
     from bot.recording import Recorder
 
     pace = pace or Pace()
-    cursors = Bookmarks(table, sleep=pace.sleep)
+    cursors = Cursors(table)
     recorder = Recorder(
         table,
         door,

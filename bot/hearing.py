@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bot.albums import Albums
-    from bot.cursors import Bookmarks
+    from bot.cursors import Cursors
     from bot.models import AuthorId, ChatId, Event, Route
     from bot.recording import Recorder
 
@@ -53,7 +53,7 @@ class Hearing:
         table: ChatTable,
         recorder: Recorder,
         albums: Albums,
-        cursors: Bookmarks,
+        cursors: Cursors,
         *,
         route: Route,
         begin_anew: Callable[[], None],
@@ -63,7 +63,7 @@ class Hearing:
         self._table = table
         self._recorder = recorder
         self._albums = albums
-        self.cursors = cursors
+        self._cursors = cursors
         self._source = route.source
         self._targets = frozenset(route.targets)
         before = (old for old, new in route.moved.items() if new == route.source)
@@ -77,7 +77,7 @@ class Hearing:
     async def hear(self, event: Event) -> None:
         """Deal with one event; when this returns, the tables hold what there was to hold."""
         if self._stopping.is_set():
-            self.cursors.freeze()
+            self._cursors.freeze()
             return
         if isinstance(event, Reached):
             await self._albums.reached(event.cursor)
@@ -108,10 +108,9 @@ class Hearing:
         log.warning("a group has become a supergroup", old=old, new=new)
         self._begin_anew()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Let go of what is held: no cursor has passed it, so it comes again."""
         self._albums.forget()
-        await self.cursors.close()
 
     def _is_heard(self, message: IncomingMessage) -> bool:
         """What a target's link to the source brings back is no news."""

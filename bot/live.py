@@ -171,5 +171,5 @@ class Runner:
             await asyncio.wait(running, timeout=POSTS_IN_HAND)
         await end(posting)
         await self._bot.telegram.stop()
-        await self._bot.hearing.close()
+        self._bot.hearing.close()
         log.info("stopped")

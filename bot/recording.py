@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bot.cursors import Bookmarks
+    from bot.cursors import Cursors
     from bot.models import ChatId, IncomingMessage, MessageId, UnreadableMessage
 
 log = structlog.get_logger(__name__)
@@ -82,7 +82,7 @@ class Recorder:
         self,
         table: FailureTable,
         door: Door,
-        cursors: Bookmarks,
+        cursors: Cursors,
         *,
         known: set[MessageRef],
         stopping: asyncio.Event,

@@ -149,7 +149,8 @@ class Process:
     async def start(self):
         await self.store.open()
         await self.catch_up.begin()
-        parts = (self.catch_up.run(), self._read(), self.relay.run(), self.hearing.cursors.run())
+        writing = self.store.keep_writing(sleep=self._sleep)
+        parts = (self.catch_up.run(), self._read(), self.relay.run(), writing)
         self.tasks = [asyncio.create_task(part) for part in parts]
 
     async def _read(self):

@@ -228,7 +228,7 @@ async def _ours(telegram, directory, crowd):
         crowd.unseen = crowd.opened
         tasks = [
             asyncio.create_task(client.listen(hear)),
-            asyncio.create_task(hearing.cursors.run()),
+            asyncio.create_task(core.store.keep_writing()),
         ]
         while not client.current:
             await asyncio.sleep(0)
@@ -247,4 +247,4 @@ async def _ours(telegram, directory, crowd):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await client.stop()
-        await hearing.close()
+        hearing.close()
