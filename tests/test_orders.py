@@ -16,10 +16,10 @@ from bot.models import (
     Outcome,
     PostState,
     Reason,
-    SignalFields,
     Tier,
 )
 from bot.orders import Orders
+from bot.signal_fields import SignalFields
 from bot.state.flow_disk import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
 from bot.storage.database import Database

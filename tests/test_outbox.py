@@ -18,10 +18,10 @@ from bot.models import (
     Outcome,
     PostState,
     Reason,
-    SignalFields,
     SignalId,
     Tier,
 )
+from bot.signal_fields import SignalFields
 from bot.state.flow_tracker import FlowTracker
 from bot.storage import records
 from tests import wiring

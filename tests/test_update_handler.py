@@ -11,10 +11,10 @@ from bot.models import (
     MessageRef,
     Outcome,
     Reason,
-    SignalFields,
     SignalId,
     Tier,
 )
+from bot.signal_fields import SignalFields
 from bot.state.flow_tracker import FlowTracker
 from tests import wiring
 from tests.people import ALICE, BOB, CAROL, GROUP, TARGET, at, says

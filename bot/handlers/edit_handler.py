@@ -19,8 +19,8 @@ if TYPE_CHECKING:
         IncomingMessage,
         MessageId,
         MessageRef,
-        SignalFields,
     )
+    from bot.signal_fields import SignalFields
 
 
 log = structlog.get_logger(__name__)

@@ -10,7 +10,14 @@ from bot.signals import parse
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bot.models import AuthorId, ChatId, Decision, IncomingMessage, SignalFields, SignalId
+    from bot.models import (
+        AuthorId,
+        ChatId,
+        Decision,
+        IncomingMessage,
+        SignalId,
+    )
+    from bot.signal_fields import SignalFields
     from bot.state.flow_tracker import FlowTracker
 
 

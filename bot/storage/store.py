@@ -44,9 +44,9 @@ from bot.models import (
     Reason,
     RecordedAlbum,
     SignalId,
-    decimal_text,
     identity_of,
 )
+from bot.signal_fields import decimal_text
 from bot.signal_parser.events import event_of
 from bot.storage import outbox, records
 from bot.storage.database import Prepared
@@ -81,10 +81,10 @@ if TYPE_CHECKING:
         AuthorId,
         ChatId,
         IncomingMessage,
-        SignalFields,
         UnixTime,
         UnreadableMessage,
     )
+    from bot.signal_fields import SignalFields
     from bot.storage.database import Database
 
 log = structlog.get_logger(__name__)
