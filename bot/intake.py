@@ -105,16 +105,23 @@ class Intake:
                 rest = rest._replace(reason=Reason.OWNER)
             return [first if part is lead else rest for part in parts]
         if lead.reply_to is None:
-            first = await self._updates.add_late_part(lead) or first
+            first = await self._late_part(lead, first)
         return [
-            first if part is lead else await self._late_part(part, found)
+            first if part is lead else await self._other_part(part, found)
             for part, found in zip(parts, markers, strict=True)
         ]
 
-    async def _late_part(self, part: IncomingMessage, marker: str | None) -> Decision:
+    async def _other_part(self, part: IncomingMessage, marker: str | None) -> Decision:
         if part.reply_to is not None:  # it speaks for itself
             return await self._decide(part, marker)
-        return await self._updates.add_late_part(part) or NOT_A_SIGNAL
+        return await self._late_part(part, NOT_A_SIGNAL)
+
+    async def _late_part(self, part: IncomingMessage, otherwise: Decision) -> Decision:
+        found = await self._updates.late_part(part)
+        if found is None:
+            return otherwise
+        message, in_flow = found
+        return await self._judge(message, None, in_flow, ())
 
     async def _decide(
         self,
@@ -127,10 +134,18 @@ class Intake:
         `parts`: the others of the message's album. Where it is accepted they are recorded with
         it, in the same transaction; where it is not, nothing becomes of them here.
         """
-        marked = marker is not None
-        if is_chatter(message, marked=marked):
+        if is_chatter(message, marked=marker is not None):
             return NOT_A_SIGNAL
-        in_flow = await self._updates.in_flow(message)
+        return await self._judge(message, marker, await self._updates.in_flow(message), parts)
+
+    async def _judge(
+        self,
+        message: IncomingMessage,
+        marker: str | None,
+        in_flow: Decision | None,
+        parts: Sequence[IncomingMessage],
+    ) -> Decision:
+        marked = marker is not None
         decision = judge(message, marked=marked, permitted=self._permitted, in_flow=in_flow)
         decision = await self._record(message, decision, marker, parts)
         if decision is not UNKNOWN_PARENT:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
+import bot.telegram.client  # noqa: F401  # what the library logs when it is loaded is no news
 from bot.app import open_bot, open_core
 from bot.backoff import doubled
 from bot.config import require

@@ -169,6 +169,18 @@ def is_marked(made):
     return re.search("#(idea|идея)", getattr(made, "message", None) or "", re.IGNORECASE)
 
 
+class Flows:
+    """Whose each flow is and when they were last active, as a list that all its messages share."""
+
+    def __init__(self):
+        self.by_message, self.by_signal, self.albums = {}, {}, {}
+
+    def add(self, event, decision, flow):
+        self.by_message[event.chat_id, event.id] = flow
+        self.by_signal[decision.signal_id] = flow
+        self.albums[event.author, event.album_id, decision.signal_id] = flow
+
+
 def check(made, event, decision, flows):
     """An accepted message is somebody's who may, and an update the owner's or a released flow's."""
     who = speaker(made)
@@ -180,15 +192,18 @@ def check(made, event, decision, flows):
         header = getattr(made, "fwd_from", None)
         if header is not None:
             assert who == CHATS - CALLERS  # the linked channel's own
-        flows[event.chat_id, made.id] = [who, event.at]
+        flows.add(event, decision, [who, event.at])
         return
-    flow = flows[event.chat_id, made.reply_to.reply_to_msg_id]
-    flows[event.chat_id, made.id] = flow
+    if event.reply_to is None:  # it goes where another part of its album went, of the same author
+        flow = flows.albums[who, event.album_id, decision.signal_id]
+    else:
+        flow = flows.by_message[event.chat_id, made.reply_to.reply_to_msg_id]
+    flows.add(event, decision, flow)
     owner, last = flow
     if decision.reason is Reason.OWNER:
         assert who == owner
         flow[1] = max(last, event.at)
-    else:
+    elif event.reply_to is not None:
         assert event.at - last > TTL
 
 
@@ -199,10 +214,10 @@ async def through_the_intake(directory, seed):
     await store.open()
     tracker = FlowTracker(store, open_flow_cache(directory / "flows", SECRET), clock=lambda: NOON)
     intake = wiring.intake(store, tracker, source_allowed_users=PERMITTED)
-    flows, counts, date = {}, dict.fromkeys(Outcome, 0), NOON
+    flows, counts, date = Flows(), dict.fromkeys(Outcome, 0), NOON
     for number in range(10, 10 + EACH):
         date += chance.choice([1, 60, 3_600, 3_600, 3_600, 3_600, 80 * 3_600])
-        made = message(chance, number, date, [message_id for _, message_id in flows])
+        made = message(chance, number, date, [message_id for _, message_id in flows.by_message])
         update = make(types.UpdateNewChannelMessage, message=made, pts=1, pts_count=1)
         for event in events(update, {}, {}, me=42):
             if isinstance(event, IncomingMessage) and event.chat_id == GROUP:

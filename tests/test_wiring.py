@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from bot.app import open_core
-from bot.models import Media, Outcome
+from bot.models import Media, Outcome, Reason
 from tests import wiring
-from tests.people import ALICE, TARGET, says
+from tests.people import ALICE, BOB, TARGET, says
 
 PHOTO = Media("photo", "photo:1:2:3")
 
@@ -18,8 +18,8 @@ PHOTO = Media("photo", "photo:1:2:3")
 def opened(tmp_path):
     """A bot's core on the same tables each time."""
 
-    def opened(*targets):
-        settings = wiring.settings(data_dir=tmp_path / "data")
+    def opened(*targets, **given):
+        settings = wiring.settings(data_dir=tmp_path / "data", **given)
         return open_core(settings, targets=targets, in_loop=True)
 
     return opened
@@ -53,3 +53,16 @@ async def test_a_part_of_an_album_that_comes_again_alone_may_have_been_edited(op
 
     assert decision.outcome is Outcome.DUPLICATE
     assert post.text == "the 4 h chart"
+
+
+async def test_whoever_is_permitted_no_more_adds_no_picture_to_an_album_that_stands(opened):
+    """Its parts may come hours apart, as when the bot was down between them."""
+    first, late = (says(ALICE, text, media=PHOTO, album_id=9) for text in ("#idea BTC", ""))
+    async with opened(TARGET) as core:
+        await core.intake.take([first])
+    async with opened(TARGET, source_allowed_users=(BOB,)) as core:
+        (decision,) = await core.intake.take([late])
+        counts = await core.store.counts()
+
+    assert (decision.outcome, decision.reason) == (Outcome.REJECTED, Reason.NOT_PERMITTED)
+    assert (counts.signals, counts.updates) == (1, 0)

@@ -64,16 +64,18 @@ class UpdateHandler:
         found = await self._flows.decide_at(*parent, message.author, at=message.at)
         return found or await self._of_thread(message, parent)
 
-    async def add_late_part(self, message: IncomingMessage) -> Decision | None:
-        """Record a part of an album of which others are recorded; None: none of them is."""
+    async def late_part(self, message: IncomingMessage) -> tuple[IncomingMessage, Decision] | None:
+        """A part of an album of which others are recorded: as a reply to the first of them, and
+        what is decided of it as such. None: none of them is.
+        """
         if message.album_id is None:
             return None
         album = await self._table.album(message.chat_id, message.album_id)
         if album is None or album.author != message.author:
             return None
-        decision = Decision(Outcome.UPDATE, album.reason, None, album.signal_id)
         lead = MessageRef(message.chat_id, album.message_id)
-        return await self.record(replace(message, reply_to=lead), decision)
+        into = Decision(Outcome.UPDATE, album.reason, None, album.signal_id)
+        return replace(message, reply_to=lead), into
 
     async def _of_thread(self, message: IncomingMessage, parent: MessageRef) -> Decision | None:
         """As a reply to the thread's first message, where the parent itself is lost."""
@@ -92,7 +94,7 @@ class UpdateHandler:
         message: IncomingMessage,
         decision: Decision,
         *,
-        parts: Sequence[IncomingMessage] = (),
+        parts: Sequence[IncomingMessage],
     ) -> Decision:
         """In one transaction with `parts`, the others of the message's album."""
         author, signal_id = message.author, decision.signal_id
