@@ -13,13 +13,15 @@ from bot.config import refuse_readable, require
 from bot.errors import BotError, SettingsError, TargetUnavailable, TelegramError
 from bot.models import AfterTtl
 from bot.signals import Markers
+from bot.telegram.chats import resolve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from bot.config import Settings
     from bot.models import ChatId
-    from bot.telegram.client import ChatInfo, Me, Telegram
+    from bot.telegram.chats import ChatInfo
+    from bot.telegram.client import Me, Telegram
 
 
 class Verdict(StrEnum):
@@ -141,7 +143,7 @@ def _not_there(chat: ChatInfo) -> Finding:
 
 async def _look(telegram: Telegram, chat_id: ChatId, setting: str) -> ChatInfo | Finding:
     try:
-        return await telegram.resolve(chat_id)
+        return await resolve(telegram, chat_id)
     except TargetUnavailable as exc:
         hint = (
             "it is no member there, or not a member any more: "

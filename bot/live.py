@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
-import bot.telegram.client  # noqa: F401  # what the library logs when it is loaded is no news
 from bot.app import open_bot, open_core
 from bot.backoff import doubled
 from bot.config import require
@@ -17,6 +16,7 @@ from bot.errors import RetryLater, VoidLogin
 from bot.housekeeping import forget_old_refusals, keep_forgetting
 from bot.models import AuthorId
 from bot.patience import end, unless
+from bot.telegram.chats import moved_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -138,7 +138,7 @@ class Runner:
     async def _look_where_chats_are(self) -> None:
         """A group may have moved so long ago that nobody tells any more."""
         for chat in {self._bot.route.source, *self._bot.route.targets}:
-            new = await self._bot.telegram.moved_to(chat)
+            new = await moved_to(self._bot.telegram, chat)
             if new is not None:
                 await self._bot.hearing.move(chat, new)
 

@@ -17,6 +17,7 @@ from bot.telegram.acquaintance import (
     find,
     overheard,
 )
+from bot.telegram.chats import resolve
 from tests.accounts import connection
 from tests.boxes import NOW, container
 from tests.loopback.tl import make
@@ -122,7 +123,7 @@ async def test_a_bot_overhears_who_speaks_and_where_it_is_brought(telegram, acco
     }
     await telegram.wait_for(lambda: set(account.heard) == expected, what=str(expected))
 
-    assert [(await account.resolve(chat.id)).title for chat in (group, small, new)] == [
+    assert [(await resolve(account, chat.id)).title for chat in (group, small, new)] == [
         "Signals",
         "Small",
         "New",

@@ -24,6 +24,7 @@ from bot.models import (
     Reached,
 )
 from bot.telegram.catch_up import Following
+from bot.telegram.chats import moved_to, resolve
 from bot.telegram.client import Telegram
 from bot.telegram.credentials import Credentials
 from tests.accounts import connection
@@ -378,8 +379,8 @@ async def test_a_basic_group_becomes_a_supergroup(relay, telegram, ears, alice, 
     talk, moved = await ears.hear(2)
     assert talk.chat_id == old.id
     assert moved == MigratedChat(old.id, new.id)
-    assert await relay.moved_to(old.id) == new.id
-    assert [await relay.moved_to(chat.id) for chat in (new, alice)] == [None, None]
+    assert await moved_to(relay, old.id) == new.id
+    assert [await moved_to(relay, chat.id) for chat in (new, alice)] == [None, None]
 
 
 @pytest.mark.parametrize("short", [False, True])
@@ -418,7 +419,7 @@ async def test_a_chat_says_what_may_be_done_there(relay, telegram, alice, bot, g
     led = telegram.channel("News", admins=[bot], id=WIDE_ID)
     read = telegram.channel("Read", members=[bot])
     basic = telegram.group("Basic", members=[alice, bot])
-    infos = [await relay.resolve(chat.id) for chat in (group, led, read, basic)]
+    infos = [await resolve(relay, chat.id) for chat in (group, led, read, basic)]
     assert [(i.id, i.title, i.kind, i.can_post) for i in infos] == [
         (group.id, "Signals", "supergroup", True),
         (led.id, "News", "channel", True),
@@ -426,35 +427,35 @@ async def test_a_chat_says_what_may_be_done_there(relay, telegram, alice, bot, g
         (basic.id, "Basic", "group", True),
     ]
     assert [i.can_read for i in infos[:2]] == [True, True]
-    person = await relay.resolve(alice.id)
+    person = await resolve(relay, alice.id)
     assert (person.title, person.kind) == ("Alice", "private")
 
 
 async def test_a_bot_that_is_no_admin_hears_little_of_a_group(relay, group):
     """Privacy mode: commands and answers to itself, unless its owner switched that off."""
-    info = await relay.resolve(group.id)
+    info = await resolve(relay, group.id)
     assert (info.can_read, info.can_post) == (False, True)
 
 
 async def test_a_person_reads_whatever_he_is_in(connect, telegram, alice, group):
     person = connect(session_string=telegram.session_string(alice))
     await person.start()
-    assert (await person.resolve(group.id)).can_read is True
+    assert (await resolve(person, group.id)).can_read is True
 
 
 async def test_a_chat_one_was_removed_from_can_neither_be_read_nor_written(
     relay, alice, bot, group
 ):
-    await relay.resolve(group.id)
+    await resolve(relay, group.id)
     await alice.removes(bot, group)
-    info = await relay.resolve(group.id)
+    info = await resolve(relay, group.id)
     assert (info.can_read, info.can_post) == (False, False)
 
 
 @pytest.mark.parametrize("number", [-1009999999999, -1, 5, 0])
 async def test_a_chat_that_nobody_knows_is_unavailable(relay, number):
     with pytest.raises(TargetUnavailable) as caught:
-        await relay.resolve(ChatId(number))
+        await resolve(relay, ChatId(number))
     assert caught.value.chat_id == number
 
 

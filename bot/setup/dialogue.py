@@ -15,6 +15,7 @@ from bot.errors import BotError, RetryLater, TelegramError, UsageError
 from bot.models import EVERYONE, AuthorId, ChatId
 from bot.setup import env_file
 from bot.telegram.acquaintance import FORMS, Human, administrators, dialogs, find
+from bot.telegram.chats import resolve
 from bot.telegram.client import Telegram
 from bot.telegram.credentials import Credentials
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from bot.check import Finding
     from bot.setup.terminal import Terminal
     from bot.telegram.acquaintance import Overheard
-    from bot.telegram.client import ChatInfo, Me
+    from bot.telegram.chats import ChatInfo
+    from bot.telegram.client import Me
 
 # What is asked for.
 ASKED: Final = (
@@ -466,7 +468,7 @@ class Chats:
             raise UsageError(f"{exc}: has the account been added there?") from exc
 
     async def _add(self, chat: ChatId) -> ChatInfo:
-        info = await self.telegram.resolve(chat)
+        info = await resolve(self.telegram, chat)
         if all(known.id != chat for known in self.known):
             self.known.append(info)
         return info

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import struct
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
@@ -24,28 +24,23 @@ from bot.errors import (
     LoggedOut,
     PostRefused,
     RetryLater,
-    TargetUnavailable,
-    Unparsable,
     VoidLogin,
 )
 from bot.models import (
-    CHANNELS,
     ChatId,
     Reached,
     UnreadableMessage,
-    has_own_box,
-    is_basic_group,
 )
 from bot.telegram.acquaintance import overheard
 from bot.telegram.catch_up import CatchUp
+from bot.telegram.chats import full_name
 from bot.telegram.connection import SILENCE, KeyUnknown
 from bot.telegram.layers import build
 from bot.telegram.login import RelayClient, close, prepare_library
-from bot.telegram.messages import chat_id as chat_id_of
 from bot.telegram.messages import events
 from bot.telegram.parsing import parsed
-from bot.telegram.reachability import Reachability, standing_outside
-from bot.telegram.reading import input_channel
+from bot.telegram.peers import Peers
+from bot.telegram.reachability import Reachability
 from bot.telegram.reconnecting import Reconnecting
 from bot.telegram.rpc_errors import refusal, translated
 from bot.telegram.sender import Sender
@@ -83,18 +78,6 @@ class Me:
     name: str
     username: str | None
     is_bot: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ChatInfo:
-    """A chat as our account sees it."""
-
-    id: ChatId
-    title: str
-    kind: str  # as Bot API says: "private", "group", "supergroup", "channel"
-    can_read: bool | None  # all that is written there, not just what is meant for us
-    can_post: bool | None  # None: cannot be told
-    outside: str | None = None  # as what our account is not in it; None: it is a member
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +124,8 @@ class Telegram:
         self._clock = clock
         self._client: Any = None  # made anew by each start: a client that failed is spent
         self._me: Me | None = None
-        self._dialogs_read = False
         self._connected_at: float | None = None
+        self._peers = Peers(self)
         self.sender = Sender(self)
 
     # ── coming and going ──
@@ -380,7 +363,7 @@ class Telegram:
         async with self._turn:
             if self._client is None or (self._catch_up is None and self._on_overheard is None):
                 return
-            await self._keep_peers(self._client, container)
+            await self._peers.keep(self._client, container)
             if self._on_overheard is not None:
                 for each in overheard(container):
                     self._on_overheard(each)
@@ -388,13 +371,6 @@ class Telegram:
                 self._catch_up.hear(container)
             if self._reachability is not None:
                 self._reachability.hear(container)
-
-    async def _keep_peers(self, client: Any, answer: Any) -> None:
-        try:
-            await client.fetch_peers(_people(answer))
-        except sqlite3.Error as exc:
-            # What is not kept is asked for when it is needed; the answer is good all the same.
-            log.warning("peers were not kept", error=str(exc))
 
     def _connection_lost(self) -> None:
         """What was pushed or answered to a connection that is gone is lost."""
@@ -441,7 +417,7 @@ class Telegram:
             answer = await self._answer_to(query, client)
         if isinstance(answer, types.BadMsgNotification):
             raise ConnectionError(f"refused by MTProto with code {answer.error_code}")
-        await self._keep_peers(client, answer)
+        await self._peers.keep(client, answer)
         if self._catch_up is not None:
             self._catch_up.answered(query, answer)
         return parsed(answer, query)
@@ -471,189 +447,27 @@ class Telegram:
                 raise
             raise ConnectionError("connection lost") from None
 
+    # ── peers ──
+
+    @property
+    def client(self) -> Any:
+        """The library's. Raises `ConnectionError`."""
+        if self._client is None:
+            raise ConnectionError("not connected")
+        return self._client
+
     async def peer(self, chat_id: ChatId) -> Any:
         """The raw input peer of a chat. Raises `TargetUnavailable` if there is none for us."""
-        if is_basic_group(chat_id):
-            return types.InputPeerChat(chat_id=-chat_id)
-        known = await self._known_peer(chat_id)
-        if known is None:
-            known = await self._met(chat_id)
-        if known is None:
-            raise TargetUnavailable(f"chat {chat_id} is not known to this account", chat_id)
-        return known
+        return await self._peers.peer(chat_id)
 
     async def meet_again(self, chat_id: ChatId) -> bool:
         """Ask Telegram anew for the access hash of a chat; False: it is the one we had."""
-        if is_basic_group(chat_id):
-            return False  # they have none
-        before = await self._known_peer(chat_id)
-        self._dialogs_read = False
-        await self._meet(chat_id)
-        changed: bool = before != await self._known_peer(chat_id)
-        return changed
+        return await self._peers.meet_again(chat_id)
 
     async def known_user(self, user_id: int) -> Any | None:
         """The raw input user, if this account has met the user; nobody is asked."""
-        found = await self._known_peer(user_id)
-        if not isinstance(found, types.InputPeerUser):
-            return None
-        return types.InputUser(user_id=found.user_id, access_hash=found.access_hash)
-
-    async def _known_peer(self, chat_id: int) -> Any | None:
-        if self._client is None:
-            raise ConnectionError("not connected")
-        with suppress(KeyError):
-            return await self._client.storage.get_peer_by_id(chat_id)
-        return None
-
-    async def _met(self, chat_id: ChatId) -> Any | None:
-        try:
-            await self._meet(chat_id)
-        except Unparsable:
-            if self._me is None or not self._me.is_bot or not has_own_box(chat_id):
-                raise
-            # It is there, and bots may ask without its access hash.
-            return types.InputPeerChannel(channel_id=CHANNELS - chat_id, access_hash=0)
-        return await self._known_peer(chat_id)
-
-    async def _meet(self, chat_id: ChatId) -> None:
-        """Learn the access hash. Bots may ask without one, people may not."""
-        if self._me is None or not self._me.is_bot:
-            await self._read_dialogs(chat_id)
-        elif chat_id > 0:
-            user = types.InputUser(user_id=chat_id, access_hash=0)
-            await self.call(functions.users.GetUsers(id=[user]))
-        else:
-            channel = types.InputChannel(channel_id=CHANNELS - chat_id, access_hash=0)
-            await self.call(functions.channels.GetChannels(id=[channel]))
-
-    async def _read_dialogs(self, wanted: ChatId) -> None:
-        """Once, until the wanted one turns up; what is not among them is unknown to us."""
-        if self._dialogs_read:
-            return
-        offset: dict[str, Any] = {
-            "offset_date": 0,
-            "offset_id": 0,
-            "offset_peer": types.InputPeerEmpty(),
-        }
-        for _page in range(DIALOGS_MAX // DIALOGS_AT_ONCE):
-            query = functions.messages.GetDialogs(**offset, limit=DIALOGS_AT_ONCE, hash=0)
-            answer = await self.call(query)
-            if await self._known_peer(wanted) is not None:
-                return
-            last = _last_dialog(answer)
-            if last is None:
-                break
-            message, chat = last
-            offset = {
-                "offset_date": message.date,
-                "offset_id": message.id,
-                "offset_peer": await self._known_peer(chat) or types.InputPeerEmpty(),
-            }
-        self._dialogs_read = True
-
-    # ── chats ──
-
-    async def moved_to(self, chat_id: ChatId) -> ChatId | None:
-        """The supergroup that a basic group has become; None: it is no such group."""
-        if not is_basic_group(chat_id):
-            return None
-        try:
-            with translated(chat_id):
-                answer = await self.call(functions.messages.GetChats(id=[-chat_id]))
-        except (TargetUnavailable, PostRefused, Unparsable):
-            return None  # not ours to see; whoever posts there finds out
-        moved = getattr(answer.chats[0], "migrated_to", None) if answer.chats else None
-        return None if moved is None else ChatId(CHANNELS - moved.channel_id)
-
-    async def resolve(self, chat_id: ChatId) -> ChatInfo:
-        """What our account may do there. Raises `TargetUnavailable` if it cannot see the chat."""
-        with translated(chat_id):
-            peer = await self.peer(chat_id)
-            if isinstance(peer, types.InputPeerChannel):
-                query = functions.channels.GetChannels(id=[input_channel(peer)])
-            elif isinstance(peer, types.InputPeerChat):
-                query = functions.messages.GetChats(id=[peer.chat_id])
-            else:
-                user = types.InputUser(user_id=peer.user_id, access_hash=peer.access_hash)
-                query = functions.users.GetUsers(id=[user])
-            answer = await self.call(query)
-            itself = await self.call(functions.users.GetUsers(id=[types.InputUserSelf()]))
-        found = _people(answer)
-        if not found:
-            raise TargetUnavailable(f"chat {chat_id} is not known to this account", chat_id)
-        return _chat_info(chat_id, found[0], itself[0])
+        return await self._peers.known_user(user_id)
 
 
 def _me(user: Any) -> Me:
-    return Me(user.id, _full_name(user), user.username, bool(user.is_bot))
-
-
-def _full_name(user: Any) -> str:
-    names = (getattr(user, "first_name", None), getattr(user, "last_name", None))
-    return " ".join(filter(None, names))
-
-
-def _chat_info(chat_id: ChatId, found: Any, itself: Any) -> ChatInfo:
-    if isinstance(found, types.User):
-        return ChatInfo(chat_id, _full_name(found), "private", can_read=True, can_post=None)
-    return ChatInfo(
-        chat_id,
-        found.title,
-        _kind(found),
-        can_read=_can_read(found, itself),
-        can_post=_can_post(found),
-        outside=standing_outside(found),
-    )
-
-
-def _kind(chat: Any) -> str:
-    if isinstance(chat, (types.Chat, types.ChatForbidden)):
-        return "group"
-    return "channel" if getattr(chat, "broadcast", None) else "supergroup"
-
-
-def _is_outside(chat: Any) -> bool:
-    return standing_outside(chat) is not None or bool(getattr(chat, "deactivated", None))
-
-
-def _rules(chat: Any) -> bool:
-    return bool(getattr(chat, "creator", None) or getattr(chat, "admin_rights", None))
-
-
-def _can_read(chat: Any, itself: Any) -> bool:
-    """A bot in privacy mode hears in groups only what is meant for it, unless it is an admin."""
-    if _is_outside(chat):
-        return False
-    hears_all = not itself.bot or getattr(itself, "bot_chat_history", None)
-    return bool(hears_all or _rules(chat))
-
-
-def _can_post(chat: Any) -> bool:
-    if _is_outside(chat):
-        return False
-    if _rules(chat):
-        rights = getattr(chat, "admin_rights", None)
-        all_may = _kind(chat) != "channel" or getattr(chat, "creator", None)
-        return bool(all_may or getattr(rights, "post_messages", None))
-    banned = (getattr(chat, name, None) for name in ("banned_rights", "default_banned_rights"))
-    muted = any(getattr(rights, "send_messages", None) for rights in banned)
-    return _kind(chat) != "channel" and not muted
-
-
-def _people(answer: Any) -> list[Any]:
-    """The users and chats that an answer brings along, or is."""
-    if isinstance(answer, list):
-        return [one for one in answer if isinstance(one, types.User)]
-    return [*(getattr(answer, "users", None) or ()), *(getattr(answer, "chats", None) or ())]
-
-
-def _last_dialog(answer: Any) -> tuple[Any, ChatId] | None:
-    """The last dialog's message and chat, where the next page begins; None: there is none."""
-    if not isinstance(answer, types.messages.DialogsSlice):
-        return None
-    for message in reversed(answer.messages):
-        where = chat_id_of(getattr(message, "peer_id", None))
-        if where is not None:
-            return message, where
-    return None
+    return Me(user.id, full_name(user), user.username, bool(user.is_bot))

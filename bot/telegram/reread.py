@@ -22,9 +22,9 @@ from bot.telegram.reading import Poison, as_deleted, as_edited, as_new, read, un
 from bot.telegram.rpc_errors import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from bot.telegram.boxes import Box
+    from bot.telegram.boxes import Box, Queue
     from bot.telegram.reading import Messages
 
 log = structlog.get_logger(__name__)
@@ -66,10 +66,6 @@ class RecordTable(Protocol):
         limit: int,
     ) -> Sequence[MessageId]:
         """The newest before that one, of flows whose owner was active since then, or of all."""
-
-
-class Queue(Protocol):
-    def feed(self, update: Any, users: Mapping[int, Any], chats: Mapping[int, Any]) -> None: ...
 
 
 class Rereading:
