@@ -304,29 +304,25 @@ def hearing_of(
 ) -> Hearing:
     """`more_to_come`: further events are known to follow. `known`: failures that are recorded."""
     from bot.albums import Albums
-    from bot.cursors import Cursors
     from bot.hearing import Hearing
     from bot.patience import Pace
     from bot.recording import Recorder
 
     pace = pace or Pace()
-    cursors = Cursors(table)
     recorder = Recorder(
         table,
         door,
-        cursors,
         known=set() if known is None else known,
         stopping=stopping,
         listeners=listeners,
         meter=meter,
         pace=pace,
     )
-    albums = Albums(recorder.take, cursors.move, more_to_come=more_to_come, sleep=pace.sleep)
+    albums = Albums(recorder.take, recorder.move, more_to_come=more_to_come, sleep=pace.sleep)
     return Hearing(
         table,
         recorder,
         albums,
-        cursors,
         route=route,
         begin_anew=listeners.begin_anew,
         stopping=stopping,

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bot.albums import Albums
-    from bot.cursors import Cursors
     from bot.models import AuthorId, ChatId, Event, Route
     from bot.recording import Recorder
 
@@ -53,7 +52,6 @@ class Hearing:
         table: ChatTable,
         recorder: Recorder,
         albums: Albums,
-        cursors: Cursors,
         *,
         route: Route,
         begin_anew: Callable[[], None],
@@ -63,7 +61,6 @@ class Hearing:
         self._table = table
         self._recorder = recorder
         self._albums = albums
-        self._cursors = cursors
         self._source = route.source
         self._targets = frozenset(route.targets)
         before = (old for old, new in route.moved.items() if new == route.source)
@@ -77,7 +74,7 @@ class Hearing:
     async def hear(self, event: Event) -> None:
         """Deal with one event; when this returns, the tables hold what there was to hold."""
         if self._stopping.is_set():
-            self._cursors.freeze()
+            self._recorder.freeze()
             return
         if isinstance(event, Reached):
             await self._albums.reached(event.cursor)

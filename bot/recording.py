@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bot.cursors import Cursors
-    from bot.models import ChatId, IncomingMessage, MessageId, UnreadableMessage
+    from bot.models import ChatId, Cursor, IncomingMessage, MessageId, UnreadableMessage
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +34,9 @@ HAS_FAILED: Final = Decision(Outcome.IGNORED, Reason.FAILED)
 DELETIONS_NAMED: Final = 100  # of one event, where it fails
 
 
-class FailureTable(Protocol):
+class RecordTable(Protocol):
+    def reached(self, cursor: Cursor) -> None: ...
+
     async def add_unreadable(self, message: UnreadableMessage) -> Decision: ...
 
     async def change(self, work: Callable[[Connection], T]) -> T: ...
@@ -80,9 +81,8 @@ class Recorder:
 
     def __init__(
         self,
-        table: FailureTable,
+        table: RecordTable,
         door: Door,
-        cursors: Cursors,
         *,
         known: set[MessageRef],
         stopping: asyncio.Event,
@@ -92,12 +92,12 @@ class Recorder:
     ) -> None:
         self._table = table
         self._door = door
-        self._cursors = cursors
         self._stopping = stopping
         self._listeners = listeners
         self._meter = meter
         self._pace = pace
         self._failures = known
+        self._frozen = False
 
     async def take(self, messages: Sequence[IncomingMessage]) -> None:
         """One message, or the parts of one album."""
@@ -150,13 +150,22 @@ class Recorder:
         try:
             result = await patiently(work, self._stopping, pause=self._pace.pause)
         except NotRecorded:
-            self._cursors.freeze()
+            self.freeze()
             return None
         except GivenUp as exc:
             await self._give_up(concerning, exc)
             return None
         await self._settle({each.ref for each in concerning} & self._failures)
         return result
+
+    def move(self, cursor: Cursor) -> None:
+        """All before it is recorded, or waits to be written before it is."""
+        if not self._frozen:
+            self._table.reached(cursor)
+
+    def freeze(self) -> None:
+        """Something was not recorded: no cursor moves beyond it."""
+        self._frozen = True
 
     # ── what could not be dealt with ──
 
@@ -182,7 +191,7 @@ class Recorder:
         try:
             await patiently(write, self._stopping, pause=self._pace.pause)
         except NotRecorded:
-            self._cursors.freeze()
+            self.freeze()
             return
         except GivenUp:
             log.exception("a failure is not recorded", failures=[each.ref for each in found])

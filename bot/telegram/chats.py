@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from pyrogram import raw
 
@@ -14,15 +14,11 @@ from bot.telegram.reachability import standing_outside
 from bot.telegram.reading import input_channel
 from bot.telegram.rpc_errors import translated
 
+if TYPE_CHECKING:
+    from bot.telegram.acquaintance import Account
+
 functions: Final[Any] = raw.functions
 types: Final[Any] = raw.types
-
-
-class Account(Protocol):
-    """A logged in client. What `call` raises is the library's own."""
-
-    async def call(self, query: Any) -> Any: ...
-    async def peer(self, chat_id: ChatId) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ class Telegram:
         self._credentials = credentials
         self._following = following
         self._on_overheard = on_overheard
-        self._updates = UpdateQueue()  # as is the client
+        self._updates = UpdateQueue()  # made anew by each start
         self._catch_up: CatchUp | None = None
         self._reachability: Reachability | None = None
         self._turn = asyncio.Lock()  # one container at a time, in the order they came
@@ -126,6 +126,8 @@ class Telegram:
         self._me: Me | None = None
         self._connected_at: float | None = None
         self._peers = Peers(self)
+        self.peer, self.meet_again = self._peers.peer, self._peers.meet_again
+        self.known_user = self._peers.known_user
         self.sender = Sender(self)
 
     # ── coming and going ──
@@ -455,18 +457,6 @@ class Telegram:
         if self._client is None:
             raise ConnectionError("not connected")
         return self._client
-
-    async def peer(self, chat_id: ChatId) -> Any:
-        """The raw input peer of a chat. Raises `TargetUnavailable` if there is none for us."""
-        return await self._peers.peer(chat_id)
-
-    async def meet_again(self, chat_id: ChatId) -> bool:
-        """Ask Telegram anew for the access hash of a chat; False: it is the one we had."""
-        return await self._peers.meet_again(chat_id)
-
-    async def known_user(self, user_id: int) -> Any | None:
-        """The raw input user, if this account has met the user; nobody is asked."""
-        return await self._peers.known_user(user_id)
 
 
 def _me(user: Any) -> Me:
