@@ -1,4 +1,5 @@
-"""What is pushed, through the library's real dispatcher: into our intake, and into a handler that does nothing.
+"""What is pushed, through our queue into our intake, and through the library's real dispatcher into a
+handler that does nothing.
 
 Both clients are logged in to a loopback Telegram and are then handed containers as Telegram pushes
 them. Time ends when the last message was dealt with; for refusals, when they are in the table.
