@@ -12,22 +12,33 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
+from bot.albums import Albums
 from bot.config import refuse_readable
 from bot.errors import DatabaseUnavailable
 from bot.handlers.edit_handler import EditHandler
 from bot.handlers.lost_parents import LostParents
 from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
+from bot.hearing import Hearing
+from bot.housekeeping import look_for_damage
 from bot.intake import Intake
 from bot.lock import locked
 from bot.models import AfterTtl, Route
 from bot.orders import Orders
+from bot.patience import Pace
+from bot.places import Places
 from bot.presence import Presence
+from bot.recording import Door, Listeners, Recorder
+from bot.relay import Relay
+from bot.relays import Relays
+from bot.rereading import RetriedEvents
 from bot.signals import Markers
 from bot.state.flow_disk import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
 from bot.storage.database import Database
 from bot.storage.store import SignalStore
+from bot.supervision import Admins, Facts, ToldTable
+from bot.worker import Watch, Watches
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -38,19 +49,10 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.ending import Ending
     from bot.health import Health
-    from bot.hearing import Hearing
     from bot.metrics import Metrics
     from bot.models import ChatId, MessageRef
-    from bot.patience import Pace
-    from bot.places import Places
-    from bot.recording import Door, Listeners
-    from bot.relay import Relay
-    from bot.relays import Relays
-    from bot.rereading import RetriedEvents
-    from bot.supervision import Admins, Facts
     from bot.telegram.catch_up import Following
     from bot.telegram.client import Telegram
-    from bot.worker import Watch
 
 log = structlog.get_logger(__name__)
 
@@ -215,11 +217,6 @@ async def open_bot(
     """`source` is the configured one: what became of it is in the core's `moved`."""
     from bot.health import Health
     from bot.metrics import Metrics
-    from bot.places import Places
-    from bot.recording import Listeners
-    from bot.relays import Relays
-    from bot.rereading import RetriedEvents
-    from bot.supervision import Facts
     from bot.telegram.existing import ExistingMessages
 
     route = Route(core.now(source), core.targets, core.moved)
@@ -261,8 +258,6 @@ async def open_bot(
 def _beside(
     core: Core, relays: Relays, rereading: RetriedEvents, metrics: Metrics
 ) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-    from bot.housekeeping import look_for_damage
-
     return [
         core.store.keep_writing,
         partial(core.orders.run, relays),
@@ -300,15 +295,9 @@ def hearing_of(
     meter: Metrics,
     more_to_come: Callable[[], bool] = lambda: False,
     known: set[MessageRef] | None = None,
-    pace: Pace | None = None,
+    pace: Pace = Pace(),
 ) -> Hearing:
     """`more_to_come`: further events are known to follow. `known`: failures that are recorded."""
-    from bot.albums import Albums
-    from bot.hearing import Hearing
-    from bot.patience import Pace
-    from bot.recording import Recorder
-
-    pace = pace or Pace()
     recorder = Recorder(
         table,
         door,
@@ -346,9 +335,6 @@ def _relays(
     settings: Settings, core: Core, telegram: Telegram, watches: Sequence[Watch], places: Places
 ) -> list[Relay]:
     """One for each target."""
-    from bot.relay import Relay
-    from bot.worker import Watches
-
     return [
         Relay(
             core.store,
@@ -380,7 +366,6 @@ async def _administered(
     """Take orders of `ADMIN_USERS` in private chats, and tell them of trouble."""
     from bot.alerts import Alerts
     from bot.handlers.admin_handler import AdminHandler
-    from bot.supervision import Admins, ToldTable
     from bot.telegram.admin import AdminChat
 
     if settings.admin_users and settings.session_string:
