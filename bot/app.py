@@ -295,9 +295,10 @@ def hearing_of(
     meter: Metrics,
     more_to_come: Callable[[], bool] = lambda: False,
     known: set[MessageRef] | None = None,
-    pace: Pace = Pace(),
+    pace: Pace | None = None,
 ) -> Hearing:
     """`more_to_come`: further events are known to follow. `known`: failures that are recorded."""
+    pace = pace or Pace()
     recorder = Recorder(
         table,
         door,
