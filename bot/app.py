@@ -6,31 +6,55 @@ import asyncio
 import os
 import time
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import structlog
+
+from bot.albums import Albums
 from bot.config import refuse_readable
 from bot.errors import DatabaseUnavailable
 from bot.handlers.edit_handler import EditHandler
 from bot.handlers.lost_parents import LostParents
 from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
+from bot.hearing import Hearing
+from bot.housekeeping import look_for_damage
 from bot.intake import Intake
 from bot.lock import locked
+from bot.models import AfterTtl, Route
 from bot.orders import Orders
+from bot.patience import Pace
+from bot.places import Places
 from bot.presence import Presence
+from bot.recording import Door, Listeners, Recorder
+from bot.relay import Relay
+from bot.relays import Relays
+from bot.rereading import RetriedEvents
 from bot.signals import Markers
 from bot.state.flow_disk import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
 from bot.storage.database import Database
 from bot.storage.store import SignalStore
+from bot.supervision import Admins, Facts, ToldTable
+from bot.worker import Watch, Watches
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from pydantic import SecretStr
+
     from bot.config import Settings
-    from bot.models import ChatId
+    from bot.ending import Ending
+    from bot.health import Health
+    from bot.metrics import Metrics
+    from bot.models import ChatId, MessageRef
+    from bot.telegram.catch_up import Following
+    from bot.telegram.client import Telegram
+
+log = structlog.get_logger(__name__)
 
 
 class Core(NamedTuple):
@@ -39,7 +63,6 @@ class Core(NamedTuple):
     store: SignalStore
     flows: FlowTracker
     intake: Intake
-    edits: EditHandler
     parents: LostParents
     orders: Orders
     moved: Mapping[ChatId, ChatId]  # basic groups that became supergroups, old id to new
@@ -63,7 +86,7 @@ async def open_core(
 
     `in_loop`: the tables answer in the event loop, for work that nothing else waits beside.
     """
-    markers = Markers(settings.signal_markers, settings.signal_patterns)
+    Markers(settings.signal_markers, settings.signal_patterns)  # raises for what RE2 refuses
     _keep_private(settings)
     store = SignalStore(Database(settings.database, in_loop=in_loop), clock=clock)
     with locked(settings.data_dir / "lock"):
@@ -73,19 +96,13 @@ async def open_core(
                 moved = await store.moved_chats()
                 targets = tuple(dict.fromkeys(moved.get(target, target) for target in targets))
                 parents = LostParents(store)
-                intake = _intake(settings, markers, store, flows, targets, moved, parents)
-                edits = EditHandler(
-                    store,
-                    markers,
-                    intake,
-                    permitted=settings.permitted,
-                    relay_edits=settings.relay_edits,
-                    relay_deletes=settings.relay_deletes,
+                intake = intake_of(
+                    settings, store, flows, targets=targets, moved=moved, parents=parents
                 )
                 orders = Orders(store, flows)
                 await orders.begin()
                 presence = Presence(_what_must_stay(settings))
-                yield Core(store, flows, intake, edits, parents, orders, moved, targets, presence)
+                yield Core(store, flows, intake, parents, orders, moved, targets, presence)
         finally:
             await store.close()
 
@@ -151,20 +168,227 @@ def _keep_private(settings: Settings) -> None:
         refuse_readable(session)
 
 
-def _intake(
+def intake_of(
     settings: Settings,
-    markers: Markers,
-    store: SignalStore,
+    table: SignalStore,
     flows: FlowTracker,
-    targets: Iterable[ChatId],
-    moved: Mapping[ChatId, ChatId],
-    parents: LostParents,
+    *,
+    targets: Iterable[ChatId] = (),
+    moved: Mapping[ChatId, ChatId] | None = None,
+    parents: LostParents | None = None,
 ) -> Intake:
-    permitted = settings.permitted
+    """Without targets nothing is relayed, and so are no edits of what was posted before."""
+    targets, permitted = tuple(targets), settings.permitted
     return Intake(
-        markers,
-        SignalHandler(store, flows, permitted=permitted, targets=targets),
-        UpdateHandler(
-            store, flows, permitted=permitted, targets=targets, moved=moved, parents=parents
+        table,
+        Markers(settings.signal_markers, settings.signal_patterns),
+        SignalHandler(table, flows, targets=targets),
+        UpdateHandler(table, flows, targets=targets, moved=moved, parents=parents),
+        EditHandler(
+            table,
+            permitted=permitted,
+            relay_edits=settings.relay_edits and bool(targets),
+            relay_deletes=settings.relay_deletes,
         ),
+        permitted=permitted,
     )
+
+
+# ── what only a live bot has; some of it takes a second to load, which no other command waits for ──
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """A live bot, built and not yet begun. `beside`: what runs beside the listening, until cancelled."""
+
+    core: Core
+    route: Route
+    telegram: Telegram
+    hearing: Hearing
+    relays: Relays
+    beside: Sequence[Callable[[], Coroutine[Any, Any, None]]]
+    admins: Admins | None  # None: nobody may give orders
+
+
+@asynccontextmanager
+async def open_bot(
+    settings: Settings, source: ChatId, core: Core, ending: Ending
+) -> AsyncIterator[Bot]:
+    """`source` is the configured one: what became of it is in the core's `moved`."""
+    from bot.health import Health
+    from bot.metrics import Metrics
+    from bot.telegram.existing import ExistingMessages
+
+    route = Route(core.now(source), core.targets, core.moved)
+    telegram = telegram_of(settings, settings.data_dir, _following(settings, core, route.source))
+    core.parents.ask(ExistingMessages(telegram))
+    facts, metrics, places = Facts(telegram, core), Metrics(), Places(core.targets)
+    health = Health(facts, metrics, places)
+    async with (
+        _answering(settings, health),
+        _administered(settings, telegram, health, facts) as admins,
+    ):
+        known: set[MessageRef] = set()
+        rereading = RetriedEvents(core.store, telegram.read_again, known.add)
+        watches: list[Watch] = [metrics] if admins is None else [metrics, admins.alerts]
+        each = _relays(settings, core, telegram, watches, places)
+        relays = Relays(
+            each, places, reread=rereading.wake, paused=core.orders.paused_at is not None
+        )
+        listeners = Listeners(relays.wake, ending.begin_anew)
+        if admins is not None:
+            failed, unreadable = admins.failed, admins.alerts.unreadable
+            listeners = replace(listeners, failed=failed, unreadable=unreadable)
+        hearing = hearing_of(
+            core.store,
+            core.intake,
+            route,
+            stopping=ending.stopping,
+            listeners=listeners,
+            meter=metrics,
+            more_to_come=lambda: telegram.more_to_come,
+            known=known,
+        )
+        beside = _beside(core, relays, rereading, metrics)
+        if admins is not None:
+            beside += admins.tasks
+        yield Bot(core, route, telegram, hearing, relays, beside, admins)
+
+
+def _beside(
+    core: Core, relays: Relays, rereading: RetriedEvents, metrics: Metrics
+) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+    return [
+        core.store.keep_writing,
+        partial(core.orders.run, relays),
+        rereading.run,
+        metrics.measure_lag,
+        partial(look_for_damage, core.store),
+        core.presence.watch,
+    ]
+
+
+def telegram_of(
+    settings: Settings, directory: Path, following: Following | None = None
+) -> Telegram:
+    """The connection for settings that passed `require`; its session file is in `directory`."""
+    from bot.telegram.client import Telegram
+    from bot.telegram.credentials import Credentials
+
+    credentials = Credentials(
+        settings.api_id or 0,
+        _secret(settings.api_hash) or "",
+        directory,
+        bot_token=_secret(settings.bot_token),
+        session_string=_secret(settings.session_string),
+    )
+    return Telegram(credentials, following=following)
+
+
+def hearing_of(
+    table: SignalStore,
+    door: Door,
+    route: Route,
+    *,
+    stopping: asyncio.Event,
+    listeners: Listeners,
+    meter: Metrics,
+    more_to_come: Callable[[], bool] = lambda: False,
+    known: set[MessageRef] | None = None,
+    pace: Pace | None = None,
+) -> Hearing:
+    """`more_to_come`: further events are known to follow. `known`: failures that are recorded."""
+    pace = pace or Pace()
+    recorder = Recorder(
+        table,
+        door,
+        known=set() if known is None else known,
+        stopping=stopping,
+        listeners=listeners,
+        meter=meter,
+        pace=pace,
+    )
+    albums = Albums(recorder.take, recorder.move, more_to_come=more_to_come, sleep=pace.sleep)
+    return Hearing(
+        table,
+        recorder,
+        albums,
+        route=route,
+        begin_anew=listeners.begin_anew,
+        stopping=stopping,
+        meter=meter,
+    )
+
+
+def _following(settings: Settings, core: Core, source: ChatId) -> Following:
+    from bot.telegram.catch_up import Following
+
+    released = settings.flow_after_ttl is AfterTtl.RELEASE
+    return Following(
+        core.store,
+        [source],
+        from_the_start=tuple(core.moved.values()),
+        ttl=settings.flow_ttl_hours.total_seconds() if released else None,
+    )
+
+
+def _relays(
+    settings: Settings, core: Core, telegram: Telegram, watches: Sequence[Watch], places: Places
+) -> list[Relay]:
+    """One for each target."""
+    return [
+        Relay(
+            core.store,
+            telegram.sender,
+            target,
+            watch=Watches(watches, places[target]),
+            mentions=settings.relay_mentions,
+        )
+        for target in core.targets
+    ]
+
+
+@asynccontextmanager
+async def _answering(settings: Settings, health: Health) -> AsyncIterator[None]:
+    """On `HEALTH_PORT`, if that is set."""
+    from bot.health import serve
+
+    if settings.health_port is None:
+        yield
+        return
+    async with serve(health, settings.health_host, settings.health_port):
+        yield
+
+
+@asynccontextmanager
+async def _administered(
+    settings: Settings, telegram: Telegram, health: Health, facts: Facts
+) -> AsyncIterator[Admins | None]:
+    """Take orders of `ADMIN_USERS` in private chats, and tell them of trouble."""
+    from bot.alerts import Alerts
+    from bot.handlers.admin_handler import AdminHandler
+    from bot.telegram.admin import AdminChat
+
+    if settings.admin_users and settings.session_string:
+        log.warning("a user account has no commands: ADMIN_USERS give orders from a shell")
+    if not settings.admin_users or settings.session_string:
+        yield None
+        return
+    async with open_tables(settings, read_only=False, in_loop=False) as tables:
+        chat = AdminChat(telegram)
+        clock = partial(_telegrams_time, telegram)
+        orders = AdminHandler(tables, settings, chat, facts=health.facts, clock=clock)
+        silence = settings.alert_silence_hours
+        alerts = Alerts(orders.tell, facts, ToldTable(tables), silence=silence)
+        await alerts.begin()
+        yield Admins(orders, alerts)
+
+
+def _telegrams_time(telegram: Telegram) -> float:
+    """Unix seconds; the machine's, where Telegram's is not known."""
+    told = telegram.now()
+    return time.time() if told is None else told
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()

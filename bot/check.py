@@ -8,18 +8,20 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from bot.config import refuse_readable
+from bot.app import telegram_of
+from bot.config import refuse_readable, require
 from bot.errors import BotError, SettingsError, TargetUnavailable, TelegramError
-from bot.live import require, telegram_of
 from bot.models import AfterTtl
 from bot.signals import Markers
+from bot.telegram.chats import resolve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from bot.config import Settings
-    from bot.models import ChatId, Event
-    from bot.telegram.client import ChatInfo, Me, Telegram
+    from bot.models import ChatId
+    from bot.telegram.chats import ChatInfo
+    from bot.telegram.client import Me, Telegram
 
 
 class Verdict(StrEnum):
@@ -44,7 +46,7 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
         yield finding
     # A session of its own: the bot may be running on the one in DATA_DIR.
     with tempfile.TemporaryDirectory(prefix="check-") as directory:
-        telegram = telegram_of(settings, Path(directory), ignore)
+        telegram = telegram_of(settings, Path(directory))
         try:
             yield of_account(await telegram.start())
             if telegram.clock_off is not None:
@@ -56,10 +58,6 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding(Verdict.FAILURE, str(exc))
         finally:
             await telegram.stop()
-
-
-async def ignore(_event: Event) -> None:
-    pass
 
 
 def of_account(me: Me) -> Finding:
@@ -145,7 +143,7 @@ def _not_there(chat: ChatInfo) -> Finding:
 
 async def _look(telegram: Telegram, chat_id: ChatId, setting: str) -> ChatInfo | Finding:
     try:
-        return await telegram.resolve(chat_id)
+        return await resolve(telegram, chat_id)
     except TargetUnavailable as exc:
         hint = (
             "it is no member there, or not a member any more: "

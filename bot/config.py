@@ -39,6 +39,19 @@ _MAX_TTL_HOURS: Final = 24 * 3650
 EMPTY_SAYS_SOMETHING: Final = {"source_allowed_users", "signal_markers", "alert_silence_hours"}
 POSTERS: Final = "list the ids of those who may post, or write `everyone`"
 LONGEST_SHOWN: Final = 20  # characters; an id has as many at most, and no secret as few
+# What a live bot needs, and where it comes from.
+NEEDED: Final = {
+    "API_ID": "from https://my.telegram.org",
+    "API_HASH": "from https://my.telegram.org",
+    "BOT_TOKEN": "from @BotFather (or SESSION_STRING, to run as a user)",
+    "SOURCE_CHAT_ID": "the id of the group to read, such as -1001234567890",
+    "TARGET_CHAT_ID": "the id of the chat to post to",
+    "SOURCE_ALLOWED_USERS": "the ids of those who may post signals, or the word everyone",
+}
+WHO_MAY_POST: Final = (
+    "SOURCE_ALLOWED_USERS is not set: list the ids of those who may post, or write "
+    "SOURCE_ALLOWED_USERS=everyone to let everybody in the source post signals"
+)
 
 
 def parse_id(text: str) -> int:
@@ -264,3 +277,33 @@ def _refuse_misspelt(env_file: Path, *, known: set[str]) -> None:
                 f"{name} in the environment is not a setting: did you mean {setting.upper()}? "
                 "If it is another program's, start the bot without it"
             )
+
+
+def require(settings: Settings) -> ChatId:
+    """The source chat; raises `SettingsError` with all that is missing and where it comes from."""
+    given = {
+        "API_ID": settings.api_id,
+        "API_HASH": settings.api_hash,
+        "BOT_TOKEN": settings.bot_token or settings.session_string,
+        "SOURCE_CHAT_ID": settings.source_chat_id,
+        "TARGET_CHAT_ID": settings.target_chat_id,
+        "SOURCE_ALLOWED_USERS": settings.source_allowed_users,
+    }
+    missing = [name for name, value in given.items() if not value]
+    if missing == ["SOURCE_ALLOWED_USERS"]:  # what worked with an earlier version
+        raise SettingsError(WHO_MAY_POST)
+    if missing or settings.source_chat_id is None:
+        raise SettingsError(
+            "\n".join(
+                [
+                    "these settings are missing, in the environment or in .env:",
+                    *(f"  {name:<22}{NEEDED[name]}" for name in missing),
+                    "`setup` asks for them, and `replay result.json` works without any",
+                ]
+            )
+        )
+    if settings.bot_token and settings.session_string:
+        raise SettingsError("BOT_TOKEN and SESSION_STRING are both set: keep one of them")
+    if settings.source_chat_id in settings.target_chat_id:
+        raise SettingsError(f"TARGET_CHAT_ID: {settings.source_chat_id} is SOURCE_CHAT_ID, too")
+    return settings.source_chat_id

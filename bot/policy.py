@@ -53,14 +53,11 @@ UNKNOWN_PARENT = Decision(Outcome.IGNORED, Reason.UNKNOWN_PARENT)
 NEW_SIGNAL = Decision(Outcome.SIGNAL, Reason.NEW_SIGNAL)
 ALREADY_RECORDED = Decision(Outcome.DUPLICATE, Reason.ALREADY_RECORDED)
 
-# What a reason of rows 6 to 11 means for a reply.
-REPLY_OUTCOMES = {
-    Reason.OWNER: Outcome.UPDATE,
-    Reason.RELEASED: Outcome.UPDATE,
-    Reason.UNKNOWN_AUTHOR: Outcome.REJECTED,
-    Reason.NOT_PERMITTED: Outcome.REJECTED,
-    Reason.NOT_THE_OWNER: Outcome.REJECTED,
-}
+# What becomes of a reply into a flow; which flow, and who knew of it, is added to it.
+OWNERS_UPDATE = Decision(Outcome.UPDATE, Reason.OWNER)
+RELEASED_UPDATE = Decision(Outcome.UPDATE, Reason.RELEASED)
+NOT_THE_OWNERS = Decision(Outcome.REJECTED, Reason.NOT_THE_OWNER)
+NOBODYS_REPLY = Decision(Outcome.REJECTED, Reason.UNKNOWN_AUTHOR)
 
 
 def judge(
@@ -75,7 +72,7 @@ def judge(
     `permitted` None: everyone whose identity can be told. `in_flow` is what `judge_reply` said
     (rows 6 and 8 to 11); None: the message answers into no known flow.
     """
-    if message.service or not (marked or message.reply_to is not None):
+    if is_chatter(message, marked=marked):
         return NOT_A_SIGNAL
     why_not = why_not_permitted(message.author, permitted)
     if in_flow is not None:
@@ -93,6 +90,11 @@ def judge(
     return (in_flow or NOT_A_SIGNAL)._replace(outcome=Outcome.IGNORED, reason=why_not)
 
 
+def is_chatter(message: IncomingMessage, *, marked: bool) -> bool:
+    """Row 1, for whoever need not look up a flow then."""
+    return message.service or not (marked or message.reply_to is not None)
+
+
 def judge_reply(
     owner: AuthorId,
     last_owner_activity: UnixTime | None,
@@ -100,34 +102,43 @@ def judge_reply(
     at: UnixTime,
     ttl: int,
     after_ttl: AfterTtl,
-) -> Reason:
-    """Rows 6 and 8 to 11 for a reply into a known flow. `ttl` in seconds.
+) -> Decision:
+    """Rows 6 and 8 to 11 for a reply into a known flow, which is not named. `ttl` in seconds.
 
-    Facts come one by one and not as a `Flow`, and a bare reason goes out: this runs for every
-    reply, and a decision in a warm flow is held to a small multiple of a dictionary look-up.
+    Facts come one by one and not as a `Flow`, and what goes out was made before: this runs for
+    every reply, and a decision in a warm flow is held to a small multiple of a dictionary look-up.
     """
     if author is None:
-        return Reason.UNKNOWN_AUTHOR
+        return NOBODYS_REPLY
     if author == owner:
-        return Reason.OWNER
+        return OWNERS_UPDATE
     if is_released(last_owner_activity, at, ttl, after_ttl):
-        return Reason.RELEASED
-    return Reason.NOT_THE_OWNER
+        return RELEASED_UPDATE
+    return NOT_THE_OWNERS
 
 
 def is_released(
     last_owner_activity: UnixTime | None, at: UnixTime, ttl: int, after_ttl: AfterTtl
 ) -> bool:
-    """May somebody else continue the flow? Not while its owner's activity is missing or in the
-    future, and not at the very second at which the TTL ends: quiet *for* 72 hours, then released.
+    """May somebody else continue the flow?
 
     A flow that an operator has ended is released whatever `after_ttl` says.
     """
-    return (
-        last_owner_activity is not None
-        and at - last_owner_activity > ttl
-        and (after_ttl is AfterTtl.RELEASE or last_owner_activity == ENDED_BY_HAND)
+    return is_quiet(last_owner_activity, at, ttl) and (
+        after_ttl is AfterTtl.RELEASE or last_owner_activity == ENDED_BY_HAND
     )
+
+
+def is_quiet(last_owner_activity: UnixTime | None, at: UnixTime, ttl: int) -> bool:
+    """Is the TTL over? Not while the owner's activity is missing or in the future, and not at the
+    very second at which it ends: quiet *for* 72 hours.
+    """
+    return last_owner_activity is not None and at - last_owner_activity > ttl
+
+
+def live_since(at: UnixTime, ttl: int) -> UnixTime:
+    """Flows whose owner was active then or later are not quiet, for whoever asks a table."""
+    return UnixTime(at - ttl)
 
 
 def why_not_permitted(

@@ -19,8 +19,13 @@ from rich.style import Style
 from bot.app import Core, open_core
 from bot.errors import UsageError
 from bot.housekeeping import forget_old_refusals
-from bot.models import MessageId, Outcome, UnixTime, decimal_text
+from bot.models import (
+    MessageId,
+    Outcome,
+    UnixTime,
+)
 from bot.operator.wording import UNPRINTABLE
+from bot.signal_fields import decimal_text
 from bot.signals import parse
 
 if TYPE_CHECKING:

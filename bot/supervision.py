@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from bot.errors import LoggedOut, VoidLogin
+from bot.models import DeletedMessages, EditedMessage, IncomingMessage
 from bot.storage import failures, records
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import asyncio
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from typing import Any
 
+    from bot.alerts import Alerts
     from bot.app import Core
-    from bot.models import Backlog, ChatId, UnreadableChat
+    from bot.handlers.admin_handler import AdminHandler
+    from bot.models import Backlog, ChatId, Event, Failure, UnreadableChat
     from bot.storage.store import SignalStore
     from bot.telegram.client import Telegram
 
@@ -62,3 +68,37 @@ class Facts:
 
     async def backlogs(self) -> Mapping[ChatId, Backlog]:
         return await self._core.store.ask(partial(records.backlogs, targets=self._core.targets))
+
+
+class Admins(NamedTuple):
+    """What there is for those who may give orders."""
+
+    orders: AdminHandler
+    alerts: Alerts
+
+    def hear(self, event: Event, source: ChatId) -> None:
+        self.orders.hear(event)
+        match event:
+            case IncomingMessage(chat_id=chat) | DeletedMessages(chat_id=chat):
+                pass
+            case EditedMessage(message):
+                chat = message.chat_id
+            case _:
+                return
+        if chat == source:
+            self.alerts.heard()
+
+    def failed(self, failure: Failure) -> None:
+        self.alerts.event_failed(failure.ref, failure.error)
+
+    @property
+    def tasks(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+        return self.orders.run, self.alerts.run
+
+    async def say_why(self, ended: Iterable[asyncio.Task[None]], *, renewing: bool) -> None:
+        """Tell of a login that was lost, as far as it still lets us, and is not made anew."""
+        for task in ended:
+            lost = None if task.cancelled() else task.exception()
+            if isinstance(lost, LoggedOut) and not (renewing and isinstance(lost, VoidLogin)):
+                self.alerts.login_lost(lost)
+                await self.alerts.last_words()

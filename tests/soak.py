@@ -33,9 +33,9 @@ from rich.progress import Progress
 from bot import logs
 from bot.app import open_core
 from bot.config import Settings
-from bot.hearing import Hearing
 from bot.models import Decision, EditedMessage, MessageId, Outcome, Reason, Route
 from bot.relay import Relay
+from tests import wiring
 from tests.people import GROUP, TARGET, says
 
 TTL = timedelta(seconds=3)
@@ -151,16 +151,8 @@ class Decisions(deque):
 async def bot(settings, target, decisions):
     async with open_core(settings, targets=[TARGET], in_loop=True) as core:
         relay = Relay(core.store, target, TARGET)
-        hearing = Hearing(
-            core.store,
-            core.intake,
-            core.edits,
-            route=Route(GROUP, (TARGET,), {}),
-            wake=relay.wake,
-            begin_anew=lambda: None,
-            stopping=asyncio.Event(),
-            meter=decisions,
-        )
+        route = Route(GROUP, (TARGET,), {})
+        hearing = wiring.hearing(core.store, core.intake, route, wake=relay.wake, meter=decisions)
 
         async def post():
             while await relay.post_next() is not None:

@@ -12,11 +12,8 @@ from rich.cells import cell_len
 
 from bot.app import open_tables
 from bot.errors import RetryLater, TargetUnavailable
-from bot.handlers.admin_handler import (
-    COMMANDS,
-    FORGOTTEN,
-    AdminHandler,
-)
+from bot.handlers.admin_handler import COMMANDS, AdminHandler
+from bot.handlers.confirmations import FORGOTTEN
 from bot.models import (
     ENDED_BY_HAND,
     EditedMessage,

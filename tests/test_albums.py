@@ -6,13 +6,10 @@ import asyncio
 
 import pytest
 
-from bot.handlers.signal_handler import SignalHandler
-from bot.handlers.update_handler import UpdateHandler
-from bot.hearing import Albums
-from bot.intake import Intake
+from bot.albums import Albums
 from bot.models import Media, Reason
-from bot.signals import Markers
 from bot.state.flow_tracker import FlowTracker
+from tests import wiring
 from tests.people import ALICE, BOB, at, says
 
 PHOTO = Media("photo", "photo:1:2:3")
@@ -21,7 +18,7 @@ PHOTO = Media("photo", "photo:1:2:3")
 @pytest.fixture
 async def intake(store, cache):
     flows = FlowTracker(store, cache, clock=lambda: at(0))
-    yield Intake(Markers(["#idea"]), SignalHandler(store, flows), UpdateHandler(store, flows))
+    yield wiring.intake(store, flows)
     await flows.close()
 
 
@@ -37,7 +34,7 @@ def reasons(decisions):
 async def test_the_marker_under_one_picture_means_them_all(intake, store, captioned):
     parts = [part(text="#idea" if number == captioned else "") for number in range(3)]
 
-    decisions = await intake.handle_album(parts)
+    decisions = await intake.take(parts)
 
     assert [decision.accepted for decision in decisions] == [True] * 3
     assert reasons(decisions)[captioned] is Reason.NEW_SIGNAL
@@ -47,21 +44,21 @@ async def test_the_marker_under_one_picture_means_them_all(intake, store, captio
 
 async def test_a_reply_to_any_picture_is_a_reply_into_the_flow(intake):
     parts = [part(text="#idea"), part()]
-    await intake.handle_album(parts)
+    await intake.take(parts)
 
     assert (await intake.handle(says(ALICE, "TP1", to=parts[1]))).reason is Reason.OWNER
     assert (await intake.handle(says(BOB, "TP1", to=parts[1]))).reason is Reason.NOT_THE_OWNER
 
 
 async def test_an_album_without_a_marker_is_chatter(intake, store):
-    assert reasons(await intake.handle_album([part(), part()])) == [Reason.NOT_A_SIGNAL] * 2
+    assert reasons(await intake.take([part(), part()])) == [Reason.NOT_A_SIGNAL] * 2
     assert await store.counts() == (0, 0, 0)
 
 
 async def test_an_album_that_is_refused_is_refused_as_a_whole(intake, store):
     parts = [part(), part(text="#idea", forwarded=True)]
 
-    assert reasons(await intake.handle_album(parts)) == [Reason.NOT_A_SIGNAL, Reason.FORWARDED]
+    assert reasons(await intake.take(parts)) == [Reason.NOT_A_SIGNAL, Reason.FORWARDED]
     assert await store.counts() == (0, 0, 1)
 
 
@@ -69,8 +66,8 @@ async def test_the_pictures_of_a_reply_speak_for_themselves(intake):
     signal = says(ALICE, "#idea")
     await intake.handle(signal)
 
-    by_alice = await intake.handle_album([part(to=signal, text="#idea"), part(to=signal)])
-    by_bob = await intake.handle_album([part(BOB, to=signal), part(BOB, to=signal)])
+    by_alice = await intake.take([part(to=signal, text="#idea"), part(to=signal)])
+    by_bob = await intake.take([part(BOB, to=signal), part(BOB, to=signal)])
 
     assert reasons(by_alice) == [Reason.OWNER] * 2
     assert reasons(by_bob) == [Reason.NOT_THE_OWNER] * 2
@@ -78,10 +75,10 @@ async def test_the_pictures_of_a_reply_speak_for_themselves(intake):
 
 async def test_the_same_album_a_second_time_changes_nothing(intake, store):
     parts = [part(text="#idea"), part()]
-    await intake.handle_album(parts)
+    await intake.take(parts)
     before = await store.counts()
 
-    again = await intake.handle_album(parts)
+    again = await intake.take(parts)
 
     assert not any(decision.accepted for decision in again)
     assert await store.counts() == before

@@ -13,7 +13,7 @@ from pyrogram.errors import FloodWait, InternalServerError
 
 from bot.errors import LoggedOut
 from bot.models import ChatId, Cursor, MessageId, Reached
-from bot.telegram.catch_up import CatchUp
+from bot.telegram.catch_up import CatchUp, Following
 from tests.boxes import BARE, CHANNEL, ME, NOW, PEER, FakeTelegram, Said, container
 from tests.loopback.tl import make
 
@@ -58,6 +58,9 @@ class Notes:
             self.texts[message.id] = message.message
 
 
+FOLLOWS = ("chats", "from_the_start", "every", "ttl")
+
+
 class Queue(deque):
     def feed(self, update, _users, _chats):
         self.append(update)
@@ -71,12 +74,13 @@ class Life:
         self.queue = Queue()
         self.slept = []
         self.time = asyncio.Event()  # set: the next difference is due by the clock
+        follows = {each: options.pop(each) for each in FOLLOWS if each in options}
         self.catch_up = CatchUp(
             telegram,
-            notes,
             self.queue,
+            Following(notes, **{"chats": [CHANNEL], **follows}),
             account=ME,
-            **{"chats": [CHANNEL], "sleep": self._sleep, **options},
+            **{"sleep": self._sleep, **options},
         )
         self.task = None
 

@@ -12,20 +12,15 @@ from contextlib import closing
 import pytest
 from structlog.testing import capture_logs
 
-from bot.handlers.edit_handler import EditHandler
-from bot.handlers.signal_handler import SignalHandler
-from bot.handlers.update_handler import UpdateHandler
-from bot.hearing import Hearing
-from bot.intake import Intake
-from bot.metrics import Metrics
 from bot.models import ChatId, MessageId, Reached, Route
+from bot.patience import Pace
 from bot.relay import Relay
-from bot.signals import Markers
 from bot.state.flow_tracker import FlowTracker
 from bot.storage.database import Database
 from bot.storage.store import SignalStore
-from bot.telegram.catch_up import CatchUp
+from bot.telegram.catch_up import CatchUp, Following
 from bot.telegram.messages import events
+from tests import wiring
 from tests.boxes import CHANNEL, ME, FakeTelegram, container
 
 pytestmark = pytest.mark.heavy
@@ -121,38 +116,27 @@ class Queue(deque):
 
 
 class Process:
-    """The bot's parts, as `live` puts them together, over fakes on Telegram's side."""
+    """The bot's parts, as `app` puts them together, over fakes on Telegram's side."""
 
     def __init__(self, telegram, target, database, fuse):
         self.database, self.fuse = database, fuse
         self.store = SignalStore(database)
         table = fuse.around(self.store)
-        flows, markers = FlowTracker(table, None), Markers(["#idea"])
-        intake = Intake(
-            markers,
-            SignalHandler(table, flows, targets=[TARGET]),
-            UpdateHandler(table, flows, targets=[TARGET]),
-        )
         self.relay = Relay(table, fuse.around(target), TARGET, sleep=self._sleep, jitter=lambda: 0)
-        self.hearing = Hearing(
+        self.hearing = wiring.hearing(
             table,
-            intake,
-            EditHandler(table, markers, intake),
-            route=Route(CHANNEL, (TARGET,), {}),
+            wiring.intake(table, FlowTracker(table, None), targets=[TARGET]),
+            Route(CHANNEL, (TARGET,), {}),
             wake=self.relay.wake,
-            begin_anew=lambda: None,
-            stopping=asyncio.Event(),
-            meter=Metrics(),
             more_to_come=lambda: self.catch_up.more_to_come,
-            sleep=self._sleep,
+            pace=Pace(sleep=self._sleep),
         )
         self.queue = Queue()
         self.catch_up = CatchUp(
             fuse.around(telegram),
-            table,
             self.queue,
+            Following(table, [CHANNEL]),
             account=ME,
-            chats=[CHANNEL],
             sleep=self._sleep,
         )
         self.tasks = []
@@ -165,7 +149,8 @@ class Process:
     async def start(self):
         await self.store.open()
         await self.catch_up.begin()
-        parts = (self.catch_up.run(), self._read(), self.relay.run(), self.hearing.bookmarks.run())
+        writing = self.store.keep_writing(sleep=self._sleep)
+        parts = (self.catch_up.run(), self._read(), self.relay.run(), writing)
         self.tasks = [asyncio.create_task(part) for part in parts]
 
     async def _read(self):

@@ -64,7 +64,7 @@ async def test_an_author_taken_off_the_list_edits_nothing_that_stands(group, cap
             await core.intake.handle(each)
         await done(group.posts(core))
     async with group.bot(BOB) as core:
-        assert await core.edits.edited(edited(message)) is None
+        assert await core.intake.edited(edited(message)) is None
         assert await done(group.posts(core)) == []
     assert "an edit is not relayed" in capsys.readouterr().out
 
@@ -82,7 +82,7 @@ async def test_nor_what_waits_to_be_posted(group):
     async with group.bot(ALICE) as core:
         await core.intake.handle(IDEA)
     async with group.bot(BOB) as core:
-        await core.edits.edited(edited(IDEA))
+        await core.intake.edited(edited(IDEA))
         assert await done(group.posts(core)) == [(PostState.PENDING, "#idea BTC long")]
 
 
@@ -91,8 +91,8 @@ async def test_an_edit_that_changes_nothing_is_nothing_to_refuse(group, capsys):
     async with group.bot(ALICE) as core:
         await core.intake.handle(IDEA)
     async with group.bot(BOB) as core:
-        await core.edits.edited(IDEA)
-        await core.edits.edited(edited(IDEA, IDEA.text))
+        await core.intake.edited(IDEA)
+        await core.intake.edited(edited(IDEA, IDEA.text))
     assert "an edit is not relayed" not in capsys.readouterr().out
     assert not any(line.startswith("edited") for line in await group.story.why(1))
 
@@ -105,7 +105,7 @@ async def test_a_message_that_comes_again_as_it_was_edited_is_no_way_round(group
     async with group.bot(BOB) as core:
         decision = await core.intake.handle(edited(IDEA, "#idea ETH"))
         assert decision.outcome is Outcome.DUPLICATE
-        await core.edits.edited(edited(IDEA, "#idea ETH"))
+        await core.intake.edited(edited(IDEA, "#idea ETH"))
         assert await done(group.posts(core)) == []
 
 
@@ -113,7 +113,7 @@ async def test_an_edit_into_a_signal_by_somebody_not_permitted_makes_none(group)
     chatter = says(CAROL, "hello", number=5)
     async with group.bot(ALICE) as core:
         await core.intake.handle(chatter)
-        decision = await core.edits.edited(edited(chatter, "#idea DOGE"))
+        decision = await core.intake.edited(edited(chatter, "#idea DOGE"))
 
     assert (decision.outcome, decision.reason) == (Outcome.IGNORED, Reason.NOT_PERMITTED)
 
@@ -124,7 +124,7 @@ async def test_a_deletion_is_relayed_whoever_the_author_is(group):
         await core.intake.handle(IDEA)
         await done(group.posts(core))
     async with group.bot(BOB) as core:
-        assert await core.edits.deleted(GROUP, [IDEA.id]) == 1
+        assert await core.intake.deleted(GROUP, [IDEA.id]) == 1
         assert await done(group.posts(core)) == [(PostState.DELETE, "#idea BTC long")]
 
 
@@ -132,8 +132,8 @@ async def test_whoever_is_permitted_edits_as_ever_and_so_does_everyone_where_tha
     async with group.bot(ALICE) as core:
         await core.intake.handle(IDEA)
         await done(group.posts(core))
-        await core.edits.edited(edited(IDEA, "#idea BTC long, stop 95"))
+        await core.intake.edited(edited(IDEA, "#idea BTC long, stop 95"))
         assert await done(group.posts(core)) == [(PostState.EDIT, "#idea BTC long, stop 95")]
     async with group.bot() as core:
-        await core.edits.edited(edited(IDEA, "#idea BTC long, stop 97"))
+        await core.intake.edited(edited(IDEA, "#idea BTC long, stop 97"))
         assert await done(group.posts(core)) == [(PostState.EDIT, "#idea BTC long, stop 97")]

@@ -12,39 +12,35 @@ from structlog.testing import capture_logs
 from bot.app import open_core
 from bot.config import Settings
 from bot.errors import RetryLater, UsageError
-from bot.hearing import Hearing
-from bot.metrics import Metrics
 from bot.models import DeletedMessages, EditedMessage, MessageRef, Route
 from bot.operator.failed import retry
 from bot.operator.status import as_rows, status
 from bot.operator.why import why
+from bot.patience import Pace
 from bot.rereading import RetriedEvents
 from bot.storage import failures
+from tests import wiring
 from tests.people import ALICE, BOB, GROUP, NOON, TARGET, says
 
 
 class Clumsy:
-    """The real intake and edits, which fail for some messages for as long as they are `broken`."""
+    """The real intake, which fails for some messages for as long as they are `broken`."""
 
     def __init__(self, core):
         self.core = core
         self.broken = {}
 
-    async def handle(self, message):
-        self._stumble(message.id)
-        return await self.core.intake.handle(message)
-
-    async def handle_album(self, parts):
-        self._stumble(parts[0].id)
-        return await self.core.intake.handle_album(parts)
+    async def take(self, messages):
+        self._stumble(messages[0].id)
+        return await self.core.intake.take(messages)
 
     async def edited(self, message):
         self._stumble(message.id)
-        return await self.core.edits.edited(message)
+        return await self.core.intake.edited(message)
 
     async def deleted(self, chat_id, ids):
         self._stumble(ids[0])
-        return await self.core.edits.deleted(chat_id, ids)
+        return await self.core.intake.deleted(chat_id, ids)
 
     def _stumble(self, number):
         if number in self.broken:
@@ -60,22 +56,16 @@ class Life:
         self.clumsy = Clumsy(core)
         self.told = []
         self.telegram = {}
-        self.hearing = Hearing(
+        known = set()
+        self.hearing = wiring.hearing(
             core.store,
             self.clumsy,
-            self.clumsy,
-            route=Route(GROUP, (TARGET,), {}),
-            wake=lambda: None,
-            begin_anew=lambda: None,
-            stopping=asyncio.Event(),
-            meter=Metrics(),
+            Route(GROUP, (TARGET,), {}),
             failed=self.told.append,
-            pause=0.001,
-            clock=lambda: NOON + 7,
+            known=known,
+            pace=Pace(pause=0.001, clock=lambda: NOON + 7),
         )
-        self.rereading = RetriedEvents(
-            core.store, self._read, self.hearing.expect, sleep=self._sleep
-        )
+        self.rereading = RetriedEvents(core.store, self._read, known.add, sleep=self._sleep)
         self.naps = []
 
     async def hears(self, *messages):

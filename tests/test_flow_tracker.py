@@ -33,6 +33,12 @@ class FakeTable:
         return self.threads.get((chat_id, message_id))
 
 
+async def signal_of(tracker, number):
+    """Where a reply to that message belongs."""
+    decision = await tracker.decide_at(GROUP, MessageId(number), BOB, at=at(1))
+    return decision and decision.signal_id
+
+
 @pytest.fixture
 def table():
     return FakeTable()
@@ -213,17 +219,16 @@ async def test_a_message_of_a_flow_leads_to_its_signal(tracker):
     for number in (10, 11, 12):
         tracker.add_to_thread(FIRST, GROUP, MessageId(number))
 
-    assert [await tracker.signal_at(GROUP, MessageId(n)) for n in (10, 11, 12)] == [FIRST] * 3
-    assert await tracker.signal_at(GROUP, MessageId(13)) is None
+    assert [await signal_of(tracker, n) for n in (10, 11, 12)] == [FIRST] * 3
+    assert await signal_of(tracker, 13) is None
 
 
 async def test_a_warm_flow_asks_no_table(tracker, table):
     tracker.start_flow(FIRST, ALICE, at=at(0))
     tracker.add_to_thread(FIRST, GROUP, MessageId(10))
 
-    await tracker.signal_at(GROUP, MessageId(10))
-    await tracker.decide(FIRST, BOB, at=at(1))
-    await tracker.decide(FIRST, ALICE, at=at(1))
+    for author in (ALICE, BOB, None):
+        await tracker.decide_at(GROUP, MessageId(10), author, at=at(1))
 
     assert table.asked == []
 
@@ -235,12 +240,9 @@ async def test_after_a_restart_the_disk_answers_first_and_memory_from_then_on(ma
     await before.close()
     after = make()
 
-    tiers = []
-    for _ in range(2):
-        assert await after.signal_at(GROUP, MessageId(10)) == FIRST
-        tiers.append((await after.decide(FIRST, BOB, at=at(1))).tier)
+    first, second = [await after.decide_at(GROUP, MessageId(10), BOB, at=at(1)) for _ in range(2)]
 
-    assert tiers == [Tier.DISK, Tier.MEMORY]
+    assert (first.tier, second.tier) == (Tier.DISK, Tier.MEMORY)
     assert table.asked == []
 
 
@@ -250,8 +252,9 @@ async def test_when_both_caches_miss_the_table_answers_and_fills_them(make, tabl
     tracker = make()
 
     async def ask(tracker):
-        assert await tracker.signal_at(GROUP, MessageId(10)) == FIRST
-        return (await tracker.decide(FIRST, BOB, at=at(1))).tier
+        decision = await tracker.decide_at(GROUP, MessageId(10), BOB, at=at(1))
+        assert decision.signal_id == FIRST
+        return decision.tier
 
     assert [await ask(tracker), await ask(tracker)] == [Tier.TABLE, Tier.MEMORY]
     assert table.asked == [(GROUP, 10), FIRST]
@@ -261,12 +264,12 @@ async def test_when_both_caches_miss_the_table_answers_and_fills_them(make, tabl
 
 
 async def test_a_miss_is_not_remembered(tracker, table):
-    assert await tracker.signal_at(GROUP, MessageId(10)) is None
+    assert await signal_of(tracker, 10) is None
     assert not await tracker.is_allowed(FIRST, ALICE, at=at(0))
     table.threads[GROUP, 10] = FIRST
     table.flows[FIRST] = Flow(ALICE, at(0))
 
-    assert await tracker.signal_at(GROUP, MessageId(10)) == FIRST
+    assert await signal_of(tracker, 10) == FIRST
     assert await tracker.is_allowed(FIRST, ALICE, at=at(0))
 
 
@@ -279,7 +282,7 @@ async def test_a_flow_gone_quiet_is_answered_from_the_table_and_kept_nowhere(mak
     assert (decision.reason, decision.tier) == (Reason.RELEASED, Tier.TABLE)
     assert tracker.cleanup_expired(now=at(1000)) == 0
     tracker.add_to_thread(FIRST, GROUP, MessageId(10))
-    assert await tracker.signal_at(GROUP, MessageId(10)) is None
+    assert await signal_of(tracker, 10) is None
 
 
 async def test_a_flow_whose_activity_is_missing_is_its_owners_alone(make, table):
@@ -357,7 +360,7 @@ async def test_threads_leave_memory_with_their_flow(make, table, leave):
         tracker.add_to_thread(FIRST, GROUP, MessageId(number))
     leave(tracker)
 
-    assert [await tracker.signal_at(GROUP, MessageId(n)) for n in (10, 11, 12)] == [None] * 3
+    assert [await signal_of(tracker, n) for n in (10, 11, 12)] == [None] * 3
     assert table.asked == [(GROUP, 10), (GROUP, 11), (GROUP, 12)]
 
 
@@ -382,8 +385,8 @@ async def test_everything_is_on_disk_when_close_returns(make, tmp_path, table):
 
     reopened = FlowTracker(table, open_flow_cache(tmp_path / "flows", SECRET), clock=lambda: at(0))
     for number in range(1, 2_001):
-        assert await reopened.signal_at(GROUP, MessageId(number)) == number
-        assert (await reopened.decide(signal_id(number), ALICE, at=at(1))).tier is Tier.DISK
+        decision = await reopened.decide_at(GROUP, MessageId(number), ALICE, at=at(1))
+        assert (decision.signal_id, decision.tier) == (number, Tier.DISK)
     await reopened.close()
     assert table.asked == []
 

@@ -29,13 +29,13 @@ from bot.models import (
     Outcome,
     PostState,
     Reason,
-    SignalFields,
     SignalId,
     Tier,
     UnreadableChat,
 )
 from bot.places import Places
 from bot.relay import Relay
+from bot.signal_fields import SignalFields
 from bot.storage import records
 from tests.conftest import ROOT
 from tests.people import ALICE, GROUP, NOON, TARGET, says

@@ -8,11 +8,6 @@ from dataclasses import replace
 import pytest
 
 from bot.errors import DatabaseUnavailable
-from bot.handlers.edit_handler import EditHandler
-from bot.handlers.signal_handler import SignalHandler
-from bot.handlers.update_handler import UpdateHandler
-from bot.hearing import Bookmarks, Hearing, NotRecorded, patiently
-from bot.intake import Intake
 from bot.models import (
     ChatId,
     Cursor,
@@ -25,8 +20,9 @@ from bot.models import (
     Reached,
     Route,
 )
-from bot.signals import Markers
+from bot.patience import NotRecorded, patiently
 from bot.state.flow_tracker import FlowTracker
+from tests import wiring
 from tests.people import ALICE, BOB, CAROL, GROUP, TARGET, at, says
 
 PHOTO = Media("photo", "photo:1:2:3")
@@ -77,19 +73,10 @@ class House:
         self.meter = Heard()
         self.woken = self.anew = 0
         self.flows = FlowTracker(store, cache, clock=lambda: at(0))
-        table = table or store
-        markers = Markers(["#idea"])
-        targets = [TARGET]
-        intake = Intake(
-            markers,
-            SignalHandler(table, self.flows, targets=targets),
-            UpdateHandler(table, self.flows, targets=targets),
-        )
-        self.hearing = Hearing(
+        self.hearing = wiring.hearing(
             store,
-            intake,
-            EditHandler(store, markers, intake),
-            route=route or Route(GROUP, (TARGET,), {}),
+            wiring.intake(table or store, self.flows, targets=[TARGET]),
+            route or Route(GROUP, (TARGET,), {}),
             wake=self.wake,
             begin_anew=self.begin_anew,
             stopping=self.stopping,
@@ -107,7 +94,7 @@ class House:
             await self.hearing.hear(event)
 
     async def close(self):
-        await self.hearing.close()
+        self.hearing.close()
         await self.flows.close()
 
     async def posts(self):
@@ -297,45 +284,6 @@ async def test_no_cursor_passes_an_album_that_was_not_recorded_when_told_to_stop
 
     assert (await store.counts()).signals == 0
     assert await store.cursor(GROUP) is None
-
-
-async def test_a_cursor_that_the_table_did_not_take_is_written_later(store):
-    class Locked:
-        def __init__(self):
-            self.locked = True
-
-        async def move_cursors(self, reached):
-            if self.locked:
-                raise DatabaseUnavailable("locked")
-            await store.move_cursors(reached)
-
-    table = Locked()
-    bookmarks = Bookmarks(table)
-    bookmarks.move(Cursor(GROUP, 7))
-    await bookmarks.close()
-    table.locked = False
-    await bookmarks.close()
-
-    assert await store.cursor(GROUP) == Cursor(GROUP, 7)
-
-
-async def test_cursors_are_written_while_the_bot_runs_once_a_second(store):
-    slept = []
-
-    async def sleep(seconds):
-        slept.append(seconds)
-        if len(slept) > 1:
-            await asyncio.Event().wait()
-
-    bookmarks = Bookmarks(store, sleep=sleep)
-    bookmarks.move(Cursor(GROUP, 7))
-    running = asyncio.create_task(bookmarks.run())
-    while len(slept) < 2:
-        await asyncio.sleep(0)
-    running.cancel()
-
-    assert slept == [1.0, 1.0]
-    assert await store.cursor(GROUP) == Cursor(GROUP, 7)
 
 
 # ── tables in trouble ──

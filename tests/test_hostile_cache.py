@@ -55,12 +55,9 @@ async def answers(tracker):
     """Every question a reply can put: where does it belong, and may its author go on?"""
     said = []
     for message_id in (ROOT, REPLY, OTHER, MessageId(13)):
-        found = await tracker.signal_at(GROUP, message_id)
-        said.append(found)
         for author in (ALICE, BOB, CAROL, None):
-            if found is not None:
-                decision = await tracker.decide(found, author, at=NOW)
-                said.append((author, decision.outcome, decision.reason))
+            decision = await tracker.decide_at(GROUP, message_id, author, at=NOW)
+            said.append((author, decision and decision._replace(tier=None)))
     for number in (QUIET, BUSY, UNKNOWN):
         said.append(await tracker.get_flow_owner(number, at=NOW))
         said.append(await tracker.is_allowed(number, CAROL, at=NOW))

@@ -14,9 +14,6 @@ from datetime import timedelta
 import pytest
 from pyrogram import raw
 
-from bot.handlers.signal_handler import SignalHandler
-from bot.handlers.update_handler import UpdateHandler
-from bot.intake import Intake
 from bot.models import IncomingMessage, Outcome, Reason
 from bot.signals import Markers
 from bot.state.flow_disk import open_flow_cache
@@ -24,6 +21,7 @@ from bot.state.flow_tracker import FlowTracker
 from bot.storage.database import Database
 from bot.storage.store import SignalStore
 from bot.telegram.messages import events
+from tests import wiring
 from tests.conftest import SECRET
 from tests.loopback import LoopbackTelegram
 from tests.loopback.tl import make
@@ -34,7 +32,7 @@ types = raw.types
 CHATS = -(10**12)  # what a channel's id is counted from
 HERE = CHATS - GROUP
 CALLERS = 777_001  # a channel that may post
-PERMITTED = frozenset({ALICE, BOB, CHATS - CALLERS})
+PERMITTED = (ALICE, BOB, CHATS - CALLERS)
 EACH, SEEDS = 2_500, 8
 
 pytestmark = pytest.mark.heavy
@@ -171,6 +169,18 @@ def is_marked(made):
     return re.search("#(idea|идея)", getattr(made, "message", None) or "", re.IGNORECASE)
 
 
+class Flows:
+    """Whose each flow is and when they were last active, as a list that all its messages share."""
+
+    def __init__(self):
+        self.by_message, self.by_signal, self.albums = {}, {}, {}
+
+    def add(self, event, decision, flow):
+        self.by_message[event.chat_id, event.id] = flow
+        self.by_signal[decision.signal_id] = flow
+        self.albums[event.author, event.album_id, decision.signal_id] = flow
+
+
 def check(made, event, decision, flows):
     """An accepted message is somebody's who may, and an update the owner's or a released flow's."""
     who = speaker(made)
@@ -182,15 +192,18 @@ def check(made, event, decision, flows):
         header = getattr(made, "fwd_from", None)
         if header is not None:
             assert who == CHATS - CALLERS  # the linked channel's own
-        flows[event.chat_id, made.id] = [who, event.at]
+        flows.add(event, decision, [who, event.at])
         return
-    flow = flows[event.chat_id, made.reply_to.reply_to_msg_id]
-    flows[event.chat_id, made.id] = flow
+    if event.reply_to is None:  # it goes where another part of its album went, of the same author
+        flow = flows.albums[who, event.album_id, decision.signal_id]
+    else:
+        flow = flows.by_message[event.chat_id, made.reply_to.reply_to_msg_id]
+    flows.add(event, decision, flow)
     owner, last = flow
     if decision.reason is Reason.OWNER:
         assert who == owner
         flow[1] = max(last, event.at)
-    else:
+    elif event.reply_to is not None:
         assert event.at - last > TTL
 
 
@@ -200,14 +213,11 @@ async def through_the_intake(directory, seed):
     store = SignalStore(Database(directory / "signals.db", in_loop=True))
     await store.open()
     tracker = FlowTracker(store, open_flow_cache(directory / "flows", SECRET), clock=lambda: NOON)
-    handlers = (
-        handler(store, tracker, permitted=PERMITTED) for handler in (SignalHandler, UpdateHandler)
-    )
-    intake = Intake(Markers(["#идея", "#idea"]), *handlers)
-    flows, counts, date = {}, dict.fromkeys(Outcome, 0), NOON
+    intake = wiring.intake(store, tracker, source_allowed_users=PERMITTED)
+    flows, counts, date = Flows(), dict.fromkeys(Outcome, 0), NOON
     for number in range(10, 10 + EACH):
         date += chance.choice([1, 60, 3_600, 3_600, 3_600, 3_600, 80 * 3_600])
-        made = message(chance, number, date, [message_id for _, message_id in flows])
+        made = message(chance, number, date, [message_id for _, message_id in flows.by_message])
         update = make(types.UpdateNewChannelMessage, message=made, pts=1, pts_count=1)
         for event in events(update, {}, {}, me=42):
             if isinstance(event, IncomingMessage) and event.chat_id == GROUP:
@@ -252,11 +262,7 @@ async def test_which_marker_matched_is_kept_with_the_signal(tmp_path):
     store = SignalStore(Database(tmp_path / "signals.db", in_loop=True))
     await store.open()
     tracker = FlowTracker(store, None)
-    intake = Intake(
-        Markers(["#идея", "#idea"], [r"(?i)btc_\w+"]),
-        SignalHandler(store, tracker),
-        UpdateHandler(store, tracker),
-    )
+    intake = wiring.intake(store, tracker, signal_patterns=[r"(?i)btc_\w+"])
     for text in ("#IDEA", "#Идея #idea", "BTC_long", "#id\u200bea BTC_long"):
         await intake.handle(says(ALICE, text))
     await store.close()
@@ -292,11 +298,7 @@ async def decided(directory, clock):
     for begin in range(0, len(messages), 10):
         cache = open_flow_cache(directory / "flows", SECRET)
         tracker = FlowTracker(store, cache, max_in_memory=2, clock=clock)
-        handlers = (
-            handler(store, tracker, permitted={ALICE, BOB, CAROL})
-            for handler in (SignalHandler, UpdateHandler)
-        )
-        intake = Intake(Markers(["#idea"]), *handlers)
+        intake = wiring.intake(store, tracker, source_allowed_users=(ALICE, BOB, CAROL))
         for message_ in messages[begin : begin + 10]:
             decision = await intake.handle(message_)
             decisions.append((decision.outcome, decision.reason, decision.signal_id))

@@ -5,19 +5,16 @@ from __future__ import annotations
 import pytest
 import structlog
 
-from bot.handlers.signal_handler import SignalHandler
-from bot.handlers.update_handler import UpdateHandler
-from bot.intake import Intake
 from bot.models import Outcome, Reason
-from bot.signals import Markers
 from bot.state.flow_tracker import FlowTracker
+from tests import wiring
 from tests.people import ALICE, BOB, at, says
 
 
 @pytest.fixture
 async def intake(store, cache):
     flows = FlowTracker(store, cache, clock=lambda: at(0))
-    yield Intake(Markers(["#idea"]), SignalHandler(store, flows), UpdateHandler(store, flows))
+    yield wiring.intake(store, flows)
     await flows.close()
 
 

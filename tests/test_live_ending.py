@@ -221,7 +221,7 @@ async def test_told_to_stop_while_another_program_holds_the_table_it_ends_within
     ) as db:
         db.execute("BEGIN IMMEDIATE")
         await stage.bob.sends(stage.group, "what is noted down when the table is free")
-        await program.wait_output("cursors were not written")
+        await program.wait_output("wait to be written")
         for text in ("a refusal", "and another"):
             await stage.bob.sends(stage.group, text, reply_to=signal_)
         await program.wait_output('"rejected"', count=2)
@@ -238,7 +238,7 @@ async def test_told_to_stop_while_another_program_holds_the_table_it_ends_within
 
 HANGS = """
 import threading
-from bot.live import in_time
+from bot.ending import in_time
 with in_time(0.2) as told_to_stop:
     told_to_stop()
     told_to_stop()

@@ -9,13 +9,10 @@ import pytest
 
 from bot.errors import RetryLater
 from bot.handlers.lost_parents import LostParents
-from bot.handlers.signal_handler import SignalHandler
-from bot.handlers.update_handler import UpdateHandler
-from bot.hearing import NotRecorded, patiently
-from bot.intake import Intake
 from bot.models import ChatId, MessageId, MessageRef, Outcome, Reason, Tier
-from bot.signals import Markers
+from bot.patience import NotRecorded, patiently
 from bot.state.flow_tracker import FlowTracker
+from tests import wiring
 from tests.people import ALICE, BOB, CAROL, GROUP, TARGET, at, says
 
 DELETED = MessageRef(GROUP, MessageId(900_001))
@@ -58,11 +55,7 @@ def parents(store, telegram):
 
 @pytest.fixture
 def intake(store, flows, parents):
-    return Intake(
-        Markers(["#idea"]),
-        SignalHandler(store, flows),
-        UpdateHandler(store, flows, parents=parents),
-    )
+    return wiring.intake(store, flows, parents=parents)
 
 
 @pytest.fixture
@@ -124,7 +117,7 @@ async def test_a_parent_that_was_refused_stays_refused_when_it_is_deleted(
     telegram.deleted.add(question.ref)
     again = LostParents(store)
     again.ask(telegram)
-    after_a_restart = UpdateHandler(store, flows, parents=again)
+    after_a_restart = wiring.intake(store, flows, parents=again)
 
     for handle in (intake.handle, after_a_restart.handle):
         answer = await handle(below(signal, ALICE, "because", to=question))
@@ -156,7 +149,7 @@ async def test_a_parent_of_the_group_that_moved_is_looked_for_nowhere(
 ):
     """The thread's first message is told by a number of the new group, which says nothing of the old."""
     old = ChatId(-77)
-    updates = UpdateHandler(store, flows, moved={old: GROUP}, parents=parents)
+    updates = wiring.intake(store, flows, moved={old: GROUP}, parents=parents)
     reply = below(signal, ALICE, to=MessageRef(old, DELETED.message_id))
 
     assert (await updates.handle(reply)).reason is Reason.UNKNOWN_PARENT
@@ -207,7 +200,7 @@ async def test_a_marked_reply_of_the_owner_is_an_update_here_as_well(intake, sig
 
 async def test_where_nobody_is_to_be_asked_no_parent_is_lost(store, flows, signal):
     """An export does not say to which thread a reply belongs, and a trial asks nobody."""
-    trial = UpdateHandler(store, flows, parents=LostParents(store))
+    trial = wiring.intake(store, flows, parents=LostParents(store))
 
     assert (await trial.handle(below(signal, ALICE))).reason is Reason.UNKNOWN_PARENT
 

@@ -70,7 +70,7 @@ async def live(edited_after, quiet_for):
     """Heard as chatter first, then as an edit."""
     async with opened() as core:
         await core.intake.handle(chatter())
-        decision = await core.edits.edited(made(edited_after))
+        decision = await core.intake.edited(made(edited_after))
         assert decision.outcome is Outcome.SIGNAL
         return (await core.intake.handle(answer(edited_after, quiet_for))).reason
 
@@ -123,7 +123,7 @@ async def test_an_edit_of_a_signal_that_was_known_before_moves_nothing():
         await core.intake.handle(
             IncomingMessage(GROUP, MessageId(1), ALICE, NOON, "#idea BTC long")
         )
-        await core.edits.edited(made(10 * HOUR))
+        await core.intake.edited(made(10 * HOUR))
         reply = answer(10 * HOUR, TTL - HOUR)
 
         assert (await core.intake.handle(reply)).reason is Reason.RELEASED

@@ -24,22 +24,20 @@ from hypothesis.stateful import (
     rule,
 )
 
-from bot.handlers.signal_handler import SignalHandler
-from bot.handlers.update_handler import UpdateHandler
 from bot.intake import Intake
 from bot.models import AfterTtl, IncomingMessage, MessageId, MessageRef
 from bot.orders import Orders
-from bot.signals import Markers
 from bot.state.flow_disk import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
 from bot.storage.database import Database
 from bot.storage.store import SignalStore
+from tests import wiring
 from tests.people import ALICE, BOB, CAROL, GROUP, HOUR, NOON, TARGET, TTL
 
 pytestmark = pytest.mark.heavy
 
 ENDED = 0  # what an operator's release leaves as the last activity
-PERMITTED = frozenset({ALICE, BOB})
+PERMITTED = (ALICE, BOB)
 AUTHORS = st.sampled_from([ALICE, BOB, CAROL, None])
 WAITS = st.sampled_from([0, 1, HOUR, TTL - 1, TTL, TTL + 1, 3 * TTL])
 
@@ -71,12 +69,9 @@ async def start(directory: Path, after_ttl: AfterTtl, max_in_memory: int, clock)
     await store.open()
     cache = open_flow_cache(directory / "flows", await store.cache_key())
     flows = FlowTracker(store, cache, after_ttl=after_ttl, max_in_memory=max_in_memory, clock=clock)
-    handlers = (
-        handler(store, flows, permitted=PERMITTED) for handler in (SignalHandler, UpdateHandler)
-    )
     orders = Orders(store, flows)
     await orders.begin()
-    return Bot(store, flows, Intake(Markers(["#idea"]), *handlers), orders)
+    return Bot(store, flows, wiring.intake(store, flows, source_allowed_users=PERMITTED), orders)
 
 
 def expected(db: sqlite3.Connection, message: IncomingMessage, after_ttl: AfterTtl) -> str:

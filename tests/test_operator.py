@@ -263,7 +263,7 @@ async def test_of_a_flow_whose_owners_activity_is_lost_why_says_that(story):
 
 async def test_why_tells_of_a_post_that_was_deleted_with_its_source(story):
     async with story.bot() as core:
-        await core.edits.deleted(GROUP, [MessageId(1)])
+        await core.intake.deleted(GROUP, [MessageId(1)])
         (post,) = await core.store.take_posts(TARGET, Method.DELETE)
         waiting = await story.why(1)
         await core.store.post_deleted(post)
@@ -276,7 +276,7 @@ async def test_why_tells_of_a_post_that_was_deleted_with_its_source(story):
 async def test_why_and_status_tell_of_a_post_that_shows_outdated_words(story):
     async with story.bot() as core:
         edit = story.says(ALICE, "#idea BTC/USDT LONG, stop 59000", ago=10, number=1)
-        await core.edits.edited(edit)
+        await core.intake.edited(edit)
         (post,) = await core.store.take_posts(TARGET, Method.EDIT)
         await core.store.post_failed(post, "400 MESSAGE_INVALID")
 

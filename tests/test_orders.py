@@ -7,8 +7,6 @@ import asyncio
 import pytest
 
 from bot.errors import DatabaseUnavailable
-from bot.handlers.signal_handler import SignalHandler
-from bot.handlers.update_handler import UpdateHandler
 from bot.models import (
     ENDED_BY_HAND,
     AfterTtl,
@@ -18,14 +16,15 @@ from bot.models import (
     Outcome,
     PostState,
     Reason,
-    SignalFields,
     Tier,
 )
 from bot.orders import Orders
+from bot.signal_fields import SignalFields
 from bot.state.flow_disk import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
 from bot.storage.database import Database
 from bot.storage.store import SignalStore
+from tests import wiring
 from tests.people import ALICE, BOB, TARGET, at, says
 
 
@@ -51,17 +50,16 @@ class Bot:
     def __init__(self, store, cache, **options):
         self.store = store
         self.flows = FlowTracker(store, cache, clock=lambda: at(0), **options)
-        self.signals = SignalHandler(store, self.flows, targets=[TARGET])
-        self.updates = UpdateHandler(store, self.flows)
+        self.intake = wiring.intake(store, self.flows, targets=[TARGET])
         self.orders = Orders(store, self.flows)
         self.posting = Posting()
 
     async def signal(self):
         message = says(ALICE, "#idea")
-        return message, (await self.signals.handle(message, marker="#idea")).signal_id
+        return message, (await self.intake.handle(message)).signal_id
 
     async def verdict(self, author, signal, hours):
-        return (await self.updates.handle(says(author, to=signal, hours=hours))).reason
+        return (await self.intake.handle(says(author, to=signal, hours=hours))).reason
 
     async def look(self):
         await self.orders.look(self.posting)
@@ -124,7 +122,7 @@ async def test_a_release_given_while_no_bot_ran_holds_from_the_start(start, shel
     await shell.release(signal_id)
 
     restarted = await start()
-    decision = await restarted.updates.handle(says(BOB, to=signal, hours=1))
+    decision = await restarted.intake.handle(says(BOB, to=signal, hours=1))
 
     assert (decision.outcome, decision.tier) == (Outcome.UPDATE, Tier.TABLE)
 

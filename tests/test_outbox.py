@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from bot.extras import Extras, Quote
-from bot.handlers.edit_handler import EditHandler
 from bot.models import (
     ChatId,
     Content,
@@ -19,12 +18,13 @@ from bot.models import (
     Outcome,
     PostState,
     Reason,
-    SignalFields,
     SignalId,
     Tier,
 )
-from bot.signals import Markers
+from bot.signal_fields import SignalFields
+from bot.state.flow_tracker import FlowTracker
 from bot.storage import records
+from tests import wiring
 from tests.people import ALICE, BOB, GROUP, TARGET, says
 
 OTHER = TARGET - 1
@@ -779,47 +779,37 @@ async def test_messages_of_another_chat_with_the_same_ids_are_left_alone(record,
 # ── the handler ───────────────────────────────────────────────────────────────
 
 
-class FakeIntake:
-    def __init__(self):
-        self.handled = []
-
-    async def handle(self, message):
-        self.handled.append(message)
-        return Decision(Outcome.SIGNAL, Reason.NEW_SIGNAL)
-
-
 @pytest.fixture
 def edits(store):
+    """The door, of a bot that posts to the target; options are settings."""
+
     def edits(**options):
-        intake = FakeIntake()
-        return EditHandler(store, Markers(["#idea"]), intake, **options), intake
+        return wiring.intake(store, FlowTracker(store, None), targets=[TARGET], **options)
 
     return edits
 
 
-async def test_an_edit_of_a_recorded_message_is_no_new_message(record, edits, send_all):
+async def test_an_edit_of_a_recorded_message_is_no_new_message(record, edits, send_all, store):
     message = await record(says(ALICE, "#idea BTC"))
-    handler, intake = edits()
 
-    assert await handler.edited(says(ALICE, "#idea ETH", number=message.id)) is None
-    assert intake.handled == []
+    assert await edits().edited(says(ALICE, "#idea ETH", number=message.id)) is None
+    assert (await store.counts()).signals == 1
     assert [post.text for post in await send_all()] == ["#idea ETH"]
 
 
-async def test_an_edit_that_brings_a_marker_goes_through_the_one_door(edits):
-    handler, intake = edits()
+async def test_an_edit_that_brings_a_marker_goes_through_the_one_door(edits, store):
     edited = says(ALICE, "#idea ETH")
 
-    assert (await handler.edited(edited)).outcome is Outcome.SIGNAL
-    assert await handler.edited(says(ALICE, "no marker")) is None
-    assert intake.handled == [edited]
+    assert (await edits().edited(edited)).outcome is Outcome.SIGNAL
+    assert await edits().edited(says(ALICE, "no marker")) is None
+    assert (await store.counts()).signals == 1
 
 
 async def test_where_edits_and_deletions_are_not_relayed_posts_stay_as_they_are(
     record, edits, send_all, store
 ):
     message = await record(says(ALICE, "#idea BTC"))
-    handler, _ = edits(relay_edits=False, relay_deletes=False)
+    handler = edits(relay_edits=False, relay_deletes=False)
     await handler.edited(says(ALICE, "BTC, changed", number=message.id))
 
     assert await handler.deleted(GROUP, [message.id]) == 0

@@ -10,8 +10,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from bot.errors import DatabaseUnavailable, DatabaseUnusable, RetryLater
-from bot.hearing import GivenUp, NotRecorded, patiently
-from bot.live import end
+from bot.patience import GivenUp, NotRecorded, end, patiently
 
 
 class Table:

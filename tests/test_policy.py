@@ -10,21 +10,28 @@ from bot.models import (
     ENDED_BY_HAND,
     AfterTtl,
     AuthorId,
-    Decision,
     MessageRef,
     Outcome,
-    Reason,
     SignalId,
     Tier,
     UnixTime,
 )
-from bot.policy import REPLY_OUTCOMES, is_released, judge, judge_reply
+from bot.policy import (
+    NOT_THE_OWNERS,
+    OWNERS_UPDATE,
+    RELEASED_UPDATE,
+    is_quiet,
+    is_released,
+    judge,
+    judge_reply,
+    live_since,
+)
 from tests.people import ALICE, BOB, CAROL, GROUP, NOON, TTL, says
 
 PARENT = MessageRef(GROUP, 7)
 OWNER, RELEASED, STRANGER = (
-    Decision(REPLY_OUTCOMES[reason], reason, Tier.MEMORY, SignalId(3))
-    for reason in (Reason.OWNER, Reason.RELEASED, Reason.NOT_THE_OWNER)
+    each._replace(tier=Tier.MEMORY, signal_id=SignalId(3))
+    for each in (OWNERS_UPDATE, RELEASED_UPDATE, NOT_THE_OWNERS)
 )
 
 
@@ -110,7 +117,9 @@ def test_a_new_signal_answers_into_no_flow():
 def test_a_reply_into_alices_flow_is_judged_by_its_own_date(author, quiet_for, after_ttl, expected):
     activity = None if quiet_for is None else UnixTime(NOON - quiet_for)
 
-    assert judge_reply(ALICE, activity, author, NOON, ttl=TTL, after_ttl=after_ttl) == expected
+    judged = judge_reply(ALICE, activity, author, NOON, ttl=TTL, after_ttl=after_ttl)
+    accepted = expected in {"owner", "released"}
+    assert (judged.reason, judged.accepted) == (expected, accepted)
 
 
 @pytest.mark.parametrize("after_ttl", AfterTtl)
@@ -120,7 +129,7 @@ def test_a_flow_that_an_operator_ended_is_everybodys_and_still_its_owners(
 ):
     judged = judge_reply(ALICE, ENDED_BY_HAND, author, NOON, ttl=TTL, after_ttl=after_ttl)
 
-    assert judged == expected
+    assert (judged.reason, judged.accepted) == (expected, True)
 
 
 ids = st.one_of(st.none(), st.sampled_from([1, 2, 3, -1]), st.integers(-(2**63), 2**63 - 1))
@@ -144,10 +153,10 @@ def test_nobody_is_relayed_who_is_not_known_permitted_and_owner_or_late_enough(
 ):
     in_flow = None
     if replies:
-        reason = judge_reply(
+        said = judge_reply(
             AuthorId(owner), activity, author, UnixTime(at), ttl=TTL, after_ttl=after_ttl
         )
-        in_flow = Decision(REPLY_OUTCOMES[reason], reason, Tier.TABLE, SignalId(1))
+        in_flow = said._replace(tier=Tier.TABLE, signal_id=SignalId(1))
     message = says(author, to=PARENT if replies else None, forwarded=forwarded, service=service)
     judged = judge(message, marked=marked, permitted=permitted, in_flow=in_flow)
 
@@ -170,3 +179,8 @@ def test_a_released_flow_stays_released_as_time_passes(activity, at, later):
         return is_released(activity, moment, ttl=TTL, after_ttl=AfterTtl.RELEASE)
 
     assert not released(at) or released(at + later)
+
+
+@given(activity=times, at=times)
+def test_a_table_is_asked_for_the_flows_that_are_not_quiet(activity, at):
+    assert is_quiet(activity, at, TTL) == (activity < live_since(at, TTL))

@@ -20,6 +20,7 @@ from pyrogram import raw
 from bot import logs
 from bot.config import Settings
 from bot.errors import SettingsError
+from bot.telegram.credentials import Credentials
 from tests.loopback import FloodWait, LoopbackTelegram, RpcError
 from tests.stage import SEND, Stage
 from tests.test_store import sql
@@ -31,6 +32,14 @@ TOKEN = f"42:{HALF}"
 HASH = "5ec2e75a11ca7a2b0b1e0f2c0ffee042"
 KEY = bytes(range(256))
 SESSION = base64.urlsafe_b64encode(struct.pack(">BI?256sQ?", 2, 1, False, KEY, 42, True)).decode()
+
+
+def test_what_an_account_logs_in_with_shows_no_secret(tmp_path):
+    """As in a traceback that shows the values of variables."""
+    for secret in ({"bot_token": TOKEN}, {"session_string": SESSION}):
+        shown = repr(Credentials(1, HASH, tmp_path, **secret))
+        assert not [each for each in (HALF, HASH, SESSION) if each in shown]
+
 
 # ── the pipe on its own ───────────────────────────────────────────────────────
 

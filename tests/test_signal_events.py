@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.models import EventKind, SignalEvent
+from bot.signal_fields import EventKind, SignalEvent
 from bot.signal_parser.events import event_of
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from bot.models import decimal_text
+from bot.signal_fields import decimal_text
 from bot.signals import parse
 
 

@@ -8,10 +8,9 @@ from contextlib import closing
 
 import pytest
 
-from bot.handlers.signal_handler import SignalHandler
-from bot.handlers.update_handler import UpdateHandler
 from bot.models import Entity, Media, Outcome, Reason, Tier
 from bot.state.flow_tracker import FlowTracker
+from tests import wiring
 from tests.people import ALICE, BOB, TARGET, at, says
 
 TEXT = "#idea BTC/USDT LONG 4H\nEntry: 64200-64500\nTP1: 65500\nTP2: 66800.50\nSL: 63100\nRisk: 2%"
@@ -27,7 +26,7 @@ async def flows(store, cache):
 @pytest.fixture
 def handle(store, flows):
     async def handle(message, **options):
-        return await SignalHandler(store, flows, **options).handle(message, marker="#idea")
+        return await wiring.intake(store, flows, **options).handle(message)
 
     return handle
 
@@ -49,8 +48,8 @@ async def test_a_signal_opens_a_flow_that_its_author_owns(handle, store, flows):
 
     assert (decision.outcome, decision.reason) == (Outcome.SIGNAL, Reason.NEW_SIGNAL)
     assert await store.flow(decision.signal_id) == (ALICE, at(0))
-    assert await flows.signal_at(*message.ref) == decision.signal_id
-    assert (await flows.decide(decision.signal_id, ALICE, at=at(1))).tier is Tier.MEMORY
+    reply = await flows.decide_at(*message.ref, ALICE, at=at(1))
+    assert (reply.signal_id, reply.tier) == (decision.signal_id, Tier.MEMORY)
 
 
 async def test_what_a_signal_says_is_in_its_row(handle, rows):
@@ -99,7 +98,7 @@ async def test_a_post_is_pending_for_every_target_with_the_signal_itself(handle,
 async def test_an_update_is_pending_for_every_target_too(handle, store, flows, rows):
     signal = says(ALICE, TEXT)
     await handle(signal)
-    updates = UpdateHandler(store, flows, targets=[TARGET])
+    updates = wiring.intake(store, flows, targets=[TARGET])
     await updates.handle(says(ALICE, "TP1", to=signal))
     await updates.handle(says(BOB, "thanks", to=signal))
 
@@ -117,7 +116,7 @@ async def test_an_update_is_pending_for_every_target_too(handle, store, flows, r
 async def test_a_marked_message_that_is_refused_leaves_a_reason_and_no_flow(
     handle, store, rows, message, reason
 ):
-    decision = await handle(says(text=TEXT, **message), permitted=frozenset({ALICE}))
+    decision = await handle(says(text=TEXT, **message), source_allowed_users=(ALICE,))
 
     assert (decision.outcome, decision.reason) == (Outcome.IGNORED, reason)
     assert await store.counts() == (0, 0, 1)

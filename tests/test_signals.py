@@ -13,7 +13,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from bot.errors import SettingsError
-from bot.models import Direction, Percent, SignalFields, Span
+from bot.signal_fields import Direction, Percent, SignalFields, Span
 from bot.signals import Markers, parse
 
 DEFAULTS = ["#идея", "#idea"]

@@ -17,10 +17,10 @@ from bot.models import (
     Flow,
     Outcome,
     Reason,
-    SignalFields,
     Tier,
     UnreadableMessage,
 )
+from bot.signal_fields import SignalFields
 from bot.storage import schema
 from bot.storage.database import Database
 from bot.storage.store import SignalStore

@@ -17,9 +17,9 @@ from bot.telegram.acquaintance import (
     find,
     overheard,
 )
-from bot.telegram.client import Telegram
+from bot.telegram.chats import resolve
+from tests.accounts import connection
 from tests.boxes import NOW, container
-from tests.loopback import API_HASH, API_ID
 from tests.loopback.tl import make
 
 types = raw.types
@@ -44,19 +44,13 @@ async def account(telegram, bot, tmp_path):
     """The bot's account, which follows nothing; what it overhears is in `heard`."""
     heard = []
 
-    async def ignore(_event):
-        pass
-
     def hear(news):
         heard.append(news)
         telegram.notify()
 
-    account = Telegram(
-        api_id=API_ID,
-        api_hash=API_HASH,
+    account = connection(
         bot_token=bot.token,
         directory=tmp_path,
-        on_event=ignore,
         on_overheard=hear,
     )
     await account.start()
@@ -129,7 +123,7 @@ async def test_a_bot_overhears_who_speaks_and_where_it_is_brought(telegram, acco
     }
     await telegram.wait_for(lambda: set(account.heard) == expected, what=str(expected))
 
-    assert [(await account.resolve(chat.id)).title for chat in (group, small, new)] == [
+    assert [(await resolve(account, chat.id)).title for chat in (group, small, new)] == [
         "Signals",
         "Small",
         "New",
@@ -189,17 +183,11 @@ async def test_of_a_chat_that_is_closed_to_us_nothing_is_told(telegram, account,
 
 
 async def test_a_person_lists_the_chats_he_is_in(telegram, alice, tmp_path):
-    async def ignore(_event):
-        pass
-
     inside = [telegram.supergroup("A", members=[alice]), telegram.group("B", members=[alice])]
     telegram.channel("C")
-    account = Telegram(
-        api_id=API_ID,
-        api_hash=API_HASH,
+    account = connection(
         session_string=telegram.session_string(alice),
         directory=tmp_path,
-        on_event=ignore,
     )
     await account.start()
     try:

@@ -23,10 +23,12 @@ from bot.models import (
     MigratedChat,
     Reached,
 )
-from bot.telegram.client import Following, Telegram
+from bot.telegram.catch_up import Following
+from bot.telegram.chats import moved_to, resolve
+from bot.telegram.client import Telegram
+from bot.telegram.credentials import Credentials
+from tests.accounts import connection
 from tests.loopback import (
-    API_HASH,
-    API_ID,
     Chat,
     FloodWait,
     LoopbackTelegram,
@@ -84,10 +86,10 @@ async def connect(
     made: list[Telegram] = []
 
     def connect(**options: Any) -> Telegram:
-        login = {"api_id": API_ID, "api_hash": API_HASH, "directory": tmp_path / "data"}
+        login = {"directory": tmp_path / "data"}
         if "session_string" not in options:
             login["bot_token"] = bot.token
-        made.append(Telegram(**{**login, "on_event": ears, "call_timeout": 2, **options}))
+        made.append(connection(**{**login, "call_timeout": 2, **options}))
         return made[-1]
 
     yield connect
@@ -97,7 +99,7 @@ async def connect(
 
 @pytest.fixture
 async def follow(
-    connect: Callable[..., Telegram], store
+    connect: Callable[..., Telegram], ears: Ears, store
 ) -> AsyncIterator[Callable[..., Awaitable[Telegram]]]:
     """Starts a connection that hears these chats."""
     listening: list[asyncio.Task[None]] = []
@@ -106,7 +108,7 @@ async def follow(
         following = Following(store, [chat.id for chat in chats])
         relay = connect(following=following, **options)
         await relay.start()
-        listening.append(asyncio.create_task(relay.listen()))
+        listening.append(asyncio.create_task(relay.listen(ears)))
         while not relay.current:
             await asyncio.sleep(0)
         return relay
@@ -241,7 +243,7 @@ async def test_a_login_that_telegram_forgot_ends_the_start(connect, telegram, tm
 def test_a_login_needs_exactly_one_secret(tmp_path):
     for secrets in ({}, {"bot_token": "42:x", "session_string": "x"}):
         with pytest.raises(ValueError, match="either a bot token or a session string"):
-            Telegram(api_id=1, api_hash="", directory=tmp_path, on_event=None, **secrets)
+            Credentials(api_id=1, api_hash="", directory=tmp_path, **secrets)
 
 
 # ── hearing ──
@@ -377,8 +379,8 @@ async def test_a_basic_group_becomes_a_supergroup(relay, telegram, ears, alice, 
     talk, moved = await ears.hear(2)
     assert talk.chat_id == old.id
     assert moved == MigratedChat(old.id, new.id)
-    assert await relay.moved_to(old.id) == new.id
-    assert [await relay.moved_to(chat.id) for chat in (new, alice)] == [None, None]
+    assert await moved_to(relay, old.id) == new.id
+    assert [await moved_to(relay, chat.id) for chat in (new, alice)] == [None, None]
 
 
 @pytest.mark.parametrize("short", [False, True])
@@ -417,7 +419,7 @@ async def test_a_chat_says_what_may_be_done_there(relay, telegram, alice, bot, g
     led = telegram.channel("News", admins=[bot], id=WIDE_ID)
     read = telegram.channel("Read", members=[bot])
     basic = telegram.group("Basic", members=[alice, bot])
-    infos = [await relay.resolve(chat.id) for chat in (group, led, read, basic)]
+    infos = [await resolve(relay, chat.id) for chat in (group, led, read, basic)]
     assert [(i.id, i.title, i.kind, i.can_post) for i in infos] == [
         (group.id, "Signals", "supergroup", True),
         (led.id, "News", "channel", True),
@@ -425,35 +427,35 @@ async def test_a_chat_says_what_may_be_done_there(relay, telegram, alice, bot, g
         (basic.id, "Basic", "group", True),
     ]
     assert [i.can_read for i in infos[:2]] == [True, True]
-    person = await relay.resolve(alice.id)
+    person = await resolve(relay, alice.id)
     assert (person.title, person.kind) == ("Alice", "private")
 
 
 async def test_a_bot_that_is_no_admin_hears_little_of_a_group(relay, group):
     """Privacy mode: commands and answers to itself, unless its owner switched that off."""
-    info = await relay.resolve(group.id)
+    info = await resolve(relay, group.id)
     assert (info.can_read, info.can_post) == (False, True)
 
 
 async def test_a_person_reads_whatever_he_is_in(connect, telegram, alice, group):
     person = connect(session_string=telegram.session_string(alice))
     await person.start()
-    assert (await person.resolve(group.id)).can_read is True
+    assert (await resolve(person, group.id)).can_read is True
 
 
 async def test_a_chat_one_was_removed_from_can_neither_be_read_nor_written(
     relay, alice, bot, group
 ):
-    await relay.resolve(group.id)
+    await resolve(relay, group.id)
     await alice.removes(bot, group)
-    info = await relay.resolve(group.id)
+    info = await resolve(relay, group.id)
     assert (info.can_read, info.can_post) == (False, False)
 
 
 @pytest.mark.parametrize("number", [-1009999999999, -1, 5, 0])
 async def test_a_chat_that_nobody_knows_is_unavailable(relay, number):
     with pytest.raises(TargetUnavailable) as caught:
-        await relay.resolve(ChatId(number))
+        await resolve(relay, ChatId(number))
     assert caught.value.chat_id == number
 
 

@@ -24,12 +24,12 @@ from bot.errors import (
     TelegramError,
 )
 from bot.models import ChatId, Entity, IncomingMessage, Media, MessageId, MessageRef, Reached
-from bot.telegram.client import Following, Telegram
+from bot.telegram.catch_up import Following
+from bot.telegram.client import Telegram
 from bot.telegram.messages import media as read_media
 from bot.telegram.sender import AlbumPart, Sender
+from tests.accounts import connection
 from tests.loopback import (
-    API_HASH,
-    API_ID,
     Chat,
     CutAfter,
     CutBefore,
@@ -61,13 +61,12 @@ def target(telegram: LoopbackTelegram, bot: Person) -> Chat:
 class Relay(Telegram):
     """A connection that keeps what it hears."""
 
-    def __init__(self, loopback: LoopbackTelegram, directory: Path, **login: Any) -> None:
+    def __init__(self, *login: Any, loopback: LoopbackTelegram, **more: Any) -> None:
         self.heard: list[Any] = []
         self._loopback = loopback
-        more = {"api_id": API_ID, "api_hash": API_HASH, "call_timeout": 5, **login}
-        super().__init__(directory=directory, on_event=self._keep, **more)
+        super().__init__(*login, **more)
 
-    async def _keep(self, event: Any) -> None:
+    async def keep(self, event: Any) -> None:
         if not isinstance(event, Reached):
             self.heard.append(event)
             self._loopback.notify()
@@ -77,14 +76,19 @@ class Relay(Telegram):
         return self.heard
 
 
+def relay_of(loopback: LoopbackTelegram, directory: Path, **given: Any) -> Relay:
+    more = {"call_timeout": 5, **given}
+    return connection(Relay, directory=directory, loopback=loopback, **more)
+
+
 @pytest.fixture
 async def relay(
     telegram: LoopbackTelegram, bot: Person, source: Chat, target: Chat, tmp_path: Path, store
 ) -> AsyncIterator[Relay]:
     following = Following(store, [source.id])
-    relay = Relay(telegram, tmp_path, bot_token=bot.token, following=following)
+    relay = relay_of(telegram, tmp_path, bot_token=bot.token, following=following)
     await relay.start()
-    listening = asyncio.create_task(relay.listen())
+    listening = asyncio.create_task(relay.listen(relay.keep))
     yield relay
     listening.cancel()
     await relay.stop()
@@ -96,7 +100,7 @@ async def hasty(
     telegram: LoopbackTelegram, bot: Person, target: Chat, tmp_path: Path
 ) -> AsyncIterator[Sender]:
     """One that waits for no answer longer than a second."""
-    relay = Relay(telegram, tmp_path, bot_token=bot.token, call_timeout=1)
+    relay = relay_of(telegram, tmp_path, bot_token=bot.token, call_timeout=1)
     await relay.start()
     await relay.sender.send_text(target.id, "here I am", random_id=1)
     yield relay.sender
@@ -142,7 +146,7 @@ async def test_the_first_post_after_a_start_needs_no_earlier_acquaintance(
 async def test_a_person_finds_the_chat_among_his_dialogs(telegram, alice, source, tmp_path):
     """Once for all chats: what is not there is unavailable, without looking again."""
     second = telegram.supergroup("Second", members=[alice], id=WIDE_ID + 1)
-    relay = Relay(telegram, tmp_path, session_string=telegram.session_string(alice))
+    relay = relay_of(telegram, tmp_path, session_string=telegram.session_string(alice))
     await relay.start()
     for chat in (second, source):
         await relay.sender.send_text(chat.id, "hello", random_id=chat.bare_id)
@@ -229,7 +233,7 @@ async def test_a_chat_that_is_known_by_an_old_access_hash_is_met_again(
     telegram, bot, target, tmp_path
 ):
     """As with a session that came from another account: posted, edited and deleted all the same."""
-    relay = Relay(telegram, tmp_path, bot_token=bot.token)
+    relay = relay_of(telegram, tmp_path, bot_token=bot.token)
     await relay.start()
     await relay.sender.send_text(target.id, "one", random_id=1)
     await relay.stop()
@@ -237,7 +241,7 @@ async def test_a_chat_that_is_known_by_an_old_access_hash_is_met_again(
         [session] = tmp_path.glob("*.session")
         with closing(sqlite3.connect(session)) as db, db:
             db.execute("UPDATE peers SET access_hash = 5 WHERE id = ?", (target.id,))
-        relay = Relay(telegram, tmp_path, bot_token=bot.token)
+        relay = relay_of(telegram, tmp_path, bot_token=bot.token)
         await relay.start()
         if call == "send":
             sent = await relay.sender.send_text(target.id, "two", random_id=number)

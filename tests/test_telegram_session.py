@@ -10,10 +10,10 @@ import pytest
 from pyrogram import raw
 
 from bot.errors import LoggedOut, RetryLater
-from bot.telegram.client import Telegram
 from bot.telegram.rpc_errors import translated
 from bot.telegram.server_time import ServerTime
-from tests.loopback import API_HASH, API_ID, Drop, RpcError
+from tests.accounts import connection
+from tests.loopback import Drop, RpcError
 
 HOUR, DAY = 3600, 86_400
 ASK = raw.functions.updates.GetState
@@ -39,14 +39,11 @@ async def connect(telegram, bot, tmp_path):
     """Makes connections, not started, and closes them in the end."""
     made = []
 
-    async def ignored(_event):
-        pass
-
     def connect(**options):
-        login = {"api_id": API_ID, "api_hash": API_HASH, "directory": tmp_path / "data"}
+        login = {"directory": tmp_path / "data"}
         if "session_string" not in options:
             login["bot_token"] = bot.token
-        made.append(Telegram(**{**login, "on_event": ignored, **options}))
+        made.append(connection(**{**login, **options}))
         return made[-1]
 
     yield connect

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from bot.handlers.signal_handler import SignalHandler
-from bot.handlers.update_handler import UpdateHandler
 from bot.models import (
     Decision,
     IncomingMessage,
@@ -13,11 +11,12 @@ from bot.models import (
     MessageRef,
     Outcome,
     Reason,
-    SignalFields,
     SignalId,
     Tier,
 )
+from bot.signal_fields import SignalFields
 from bot.state.flow_tracker import FlowTracker
+from tests import wiring
 from tests.people import ALICE, BOB, CAROL, GROUP, TARGET, at, says
 
 
@@ -50,18 +49,13 @@ async def flows(table, cache):
 
 
 @pytest.fixture
-def signals(store, flows):
-    return SignalHandler(store, flows)
+def intake(store, flows):
+    return wiring.intake(store, flows)
 
 
-@pytest.fixture
-def updates(store, flows):
-    return UpdateHandler(store, flows)
-
-
-async def post_signal(signals, author=ALICE, **more) -> tuple[IncomingMessage, SignalId]:
+async def post_signal(intake, author=ALICE, **more) -> tuple[IncomingMessage, SignalId]:
     message = says(author, "#idea BTC/USDT LONG", **more)
-    decision = await signals.handle(message, marker="#idea")
+    decision = await intake.handle(message)
     assert decision.signal_id is not None
     return message, decision.signal_id
 
@@ -74,53 +68,53 @@ async def record_signal_behind_the_caches(store, author=ALICE) -> tuple[Incoming
     return message, signal_id
 
 
-async def test_the_authors_reply_is_recorded(store, signals, updates):
-    signal, signal_id = await post_signal(signals)
+async def test_the_authors_reply_is_recorded(store, intake):
+    signal, signal_id = await post_signal(intake)
 
-    decision = await updates.handle(says(ALICE, "TP1 done", to=signal, hours=5))
+    decision = await intake.handle(says(ALICE, "TP1 done", to=signal, hours=5))
 
     assert decision == Decision(Outcome.UPDATE, Reason.OWNER, Tier.MEMORY, signal_id)
     assert (await store.counts()).updates == 1
     assert (await store.flow(signal_id)).last_owner_activity == at(5)
 
 
-async def test_anothers_reply_is_ignored_and_the_operator_can_find_out_why(store, signals, updates):
-    signal, signal_id = await post_signal(signals)
+async def test_anothers_reply_is_ignored_and_the_operator_can_find_out_why(store, intake):
+    signal, signal_id = await post_signal(intake)
 
-    decision = await updates.handle(says(BOB, "closed!", to=signal, hours=5))
+    decision = await intake.handle(says(BOB, "closed!", to=signal, hours=5))
 
     assert decision == Decision(Outcome.REJECTED, Reason.NOT_THE_OWNER, Tier.MEMORY, signal_id)
     assert await store.counts() == (1, 0, 1)
     assert (await store.flow(signal_id)).last_owner_activity == at(0)
 
 
-async def test_a_cache_hit_asks_no_table(table, signals, updates):
-    signal, _ = await post_signal(signals)
+async def test_a_cache_hit_asks_no_table(table, intake):
+    signal, _ = await post_signal(intake)
 
-    await updates.handle(says(ALICE, to=signal))
-    await updates.handle(says(BOB, to=signal))
+    await intake.handle(says(ALICE, to=signal))
+    await intake.handle(says(BOB, to=signal))
 
     assert table.asked == 0
 
 
-async def test_a_cache_miss_asks_the_table_and_fills_the_cache(store, table, updates):
+async def test_a_cache_miss_asks_the_table_and_fills_the_cache(store, table, intake):
     signal, signal_id = await record_signal_behind_the_caches(store)
 
-    decisions = [await updates.handle(says(BOB, to=signal)) for _ in range(2)]
+    decisions = [await intake.handle(says(BOB, to=signal)) for _ in range(2)]
 
     assert [decision.tier for decision in decisions] == [Tier.TABLE, Tier.MEMORY]
     assert {decision.signal_id for decision in decisions} == {signal_id}
     assert table.asked == 2
 
 
-async def test_a_signal_its_flow_and_the_replies_to_it(store, signals, updates):
+async def test_a_signal_its_flow_and_the_replies_to_it(store, intake):
     """A posts, A answers and passes, B answers and is ignored, 72 quiet hours later B passes."""
-    signal, signal_id = await post_signal(signals, ALICE)
+    signal, signal_id = await post_signal(intake, ALICE)
 
-    by_alice = await updates.handle(says(ALICE, "stop to entry", to=signal, hours=10))
-    by_bob = await updates.handle(says(BOB, "I am out", to=signal, hours=11))
-    still_quiet = await updates.handle(says(BOB, "and now?", to=signal, hours=82))
-    by_bob_later = await updates.handle(says(BOB, "still in?", to=signal, hours=82.01))
+    by_alice = await intake.handle(says(ALICE, "stop to entry", to=signal, hours=10))
+    by_bob = await intake.handle(says(BOB, "I am out", to=signal, hours=11))
+    still_quiet = await intake.handle(says(BOB, "and now?", to=signal, hours=82))
+    by_bob_later = await intake.handle(says(BOB, "still in?", to=signal, hours=82.01))
 
     assert [by_alice.reason, by_bob.reason, still_quiet.reason, by_bob_later.reason] == [
         Reason.OWNER,
@@ -132,95 +126,95 @@ async def test_a_signal_its_flow_and_the_replies_to_it(store, signals, updates):
     assert await store.flow(signal_id) == (ALICE, at(10))
 
 
-async def test_a_releasing_reply_neither_owns_nor_refreshes_the_flow(store, signals, updates):
-    signal, signal_id = await post_signal(signals)
+async def test_a_releasing_reply_neither_owns_nor_refreshes_the_flow(store, intake):
+    signal, signal_id = await post_signal(intake)
 
-    await updates.handle(says(BOB, to=signal, hours=100))
-    by_carol = await updates.handle(says(CAROL, to=signal, hours=101))
+    await intake.handle(says(BOB, to=signal, hours=100))
+    by_carol = await intake.handle(says(CAROL, to=signal, hours=101))
 
     assert by_carol.reason is Reason.RELEASED
     assert await store.flow(signal_id) == (ALICE, at(0))
 
 
-async def test_the_owners_reply_takes_an_expired_flow_back(signals, updates):
-    signal, _ = await post_signal(signals)
+async def test_the_owners_reply_takes_an_expired_flow_back(intake):
+    signal, _ = await post_signal(intake)
 
-    await updates.handle(says(BOB, to=signal, hours=100))
-    await updates.handle(says(ALICE, to=signal, hours=101))
-    by_bob = await updates.handle(says(BOB, to=signal, hours=102))
+    await intake.handle(says(BOB, to=signal, hours=100))
+    await intake.handle(says(ALICE, to=signal, hours=101))
+    by_bob = await intake.handle(says(BOB, to=signal, hours=102))
 
     assert by_bob.reason is Reason.NOT_THE_OWNER
 
 
-async def test_a_reply_to_an_update_belongs_to_the_root_signals_flow(signals, updates):
-    message, signal_id = await post_signal(signals)
+async def test_a_reply_to_an_update_belongs_to_the_root_signals_flow(intake):
+    message, signal_id = await post_signal(intake)
     for hours in range(1, 6):
         message = says(ALICE, f"update {hours}", to=message, hours=hours)
-        decision = await updates.handle(message)
+        decision = await intake.handle(message)
         assert (decision.reason, decision.signal_id) == (Reason.OWNER, signal_id)
 
-    by_bob = await updates.handle(says(BOB, to=message, hours=6))
+    by_bob = await intake.handle(says(BOB, to=message, hours=6))
 
     assert (by_bob.reason, by_bob.signal_id) == (Reason.NOT_THE_OWNER, signal_id)
 
 
-async def test_a_refused_reply_is_no_part_of_the_flow(signals, updates):
-    signal, _ = await post_signal(signals)
+async def test_a_refused_reply_is_no_part_of_the_flow(intake):
+    signal, _ = await post_signal(intake)
     question = says(BOB, "why?", to=signal)
-    await updates.handle(question)
+    await intake.handle(question)
 
-    answer = await updates.handle(says(ALICE, "because", to=question))
+    answer = await intake.handle(says(ALICE, "because", to=question))
 
     assert answer == Decision(Outcome.IGNORED, Reason.UNKNOWN_PARENT)
 
 
-async def test_a_reply_that_quotes_another_chat_continues_nothing(signals, updates):
-    signal, _ = await post_signal(signals)
+async def test_a_reply_that_quotes_another_chat_continues_nothing(intake):
+    signal, _ = await post_signal(intake)
 
     quoting = says(ALICE, to=signal, chat_id=TARGET)
 
-    assert (await updates.handle(quoting)).reason is Reason.UNKNOWN_PARENT
+    assert (await intake.handle(quoting)).reason is Reason.UNKNOWN_PARENT
 
 
-async def test_a_message_that_replies_to_nothing_is_no_update(updates):
-    assert (await updates.handle(says(ALICE))).reason is Reason.NOT_A_SIGNAL
+async def test_a_message_that_replies_to_nothing_is_no_update(intake):
+    assert (await intake.handle(says(ALICE))).reason is Reason.NOT_A_SIGNAL
 
 
-async def test_somebody_who_cannot_be_told_is_refused(store, signals, updates):
-    signal, _ = await post_signal(signals)
+async def test_somebody_who_cannot_be_told_is_refused(store, intake):
+    signal, _ = await post_signal(intake)
 
-    decision = await updates.handle(says(None, to=signal))
+    decision = await intake.handle(says(None, to=signal))
 
     assert (decision.outcome, decision.reason) == (Outcome.REJECTED, Reason.UNKNOWN_AUTHOR)
     assert await store.counts() == (1, 0, 1)
 
 
-async def test_an_owner_no_longer_permitted_is_refused(store, flows, signals):
-    signal, _ = await post_signal(signals)
-    updates = UpdateHandler(store, flows, permitted=frozenset({BOB}))
+async def test_an_owner_no_longer_permitted_is_refused(store, flows, intake):
+    signal, _ = await post_signal(intake)
+    bobs = wiring.intake(store, flows, source_allowed_users=(BOB,))
 
-    assert (await updates.handle(says(ALICE, to=signal))).reason is Reason.NOT_PERMITTED
-    assert (await updates.handle(says(BOB, to=signal, hours=99))).reason is Reason.RELEASED
+    assert (await bobs.handle(says(ALICE, to=signal))).reason is Reason.NOT_PERMITTED
+    assert (await bobs.handle(says(BOB, to=signal, hours=99))).reason is Reason.RELEASED
 
 
 @pytest.mark.parametrize("author", [ALICE, BOB, None])
-async def test_the_same_reply_a_second_time_changes_nothing(store, signals, updates, author):
-    signal, signal_id = await post_signal(signals)
+async def test_the_same_reply_a_second_time_changes_nothing(store, intake, author):
+    signal, signal_id = await post_signal(intake)
     reply = says(author, to=signal, hours=1)
-    await updates.handle(reply)
+    await intake.handle(reply)
     before = await store.counts(), await store.flow(signal_id)
 
-    again = await updates.handle(reply)
+    again = await intake.handle(reply)
 
     assert (again.outcome, again.reason) == (Outcome.DUPLICATE, Reason.ALREADY_RECORDED)
     assert (await store.counts(), await store.flow(signal_id)) == before
 
 
-async def test_a_refusal_is_final_even_if_the_flow_is_released_later(store, signals, updates):
+async def test_a_refusal_is_final_even_if_the_flow_is_released_later(store, intake):
     """Telegram may deliver a message again; by then an operator may have released the flow."""
-    signal, signal_id = await post_signal(signals)
+    signal, signal_id = await post_signal(intake)
     reply = says(BOB, to=signal, hours=1)
-    await updates.handle(reply)
+    await intake.handle(reply)
 
     accepted_now = Decision(Outcome.UPDATE, Reason.RELEASED, Tier.TABLE, signal_id)
 
@@ -228,44 +222,44 @@ async def test_a_refusal_is_final_even_if_the_flow_is_released_later(store, sign
 
 
 async def test_an_accepted_reply_stays_accepted_when_the_owner_has_taken_the_flow_back(
-    store, signals, updates
+    store, intake
 ):
-    signal, _ = await post_signal(signals)
+    signal, _ = await post_signal(intake)
     reply = says(BOB, to=signal, hours=100)
-    await updates.handle(reply)
-    await updates.handle(says(ALICE, to=signal, hours=101))
+    await intake.handle(reply)
+    await intake.handle(says(ALICE, to=signal, hours=101))
 
-    assert (await updates.handle(reply)).outcome is Outcome.DUPLICATE
+    assert (await intake.handle(reply)).outcome is Outcome.DUPLICATE
     assert await store.counts() == (1, 2, 0)
 
 
-async def test_caches_made_from_another_table_are_found_out_and_forgotten(store, flows, updates):
+async def test_caches_made_from_another_table_are_found_out_and_forgotten(store, flows, intake):
     """Somebody put an older copy of the database in place and left the cache as it was."""
     ghost = MessageRef(GROUP, MessageId(10))
     flows.start_flow(SignalId(99), ALICE, at=at(0))
     flows.add_to_thread(SignalId(99), *ghost)
 
-    decisions = [await updates.handle(says(ALICE, to=ghost)) for _ in range(2)]
+    decisions = [await intake.handle(says(ALICE, to=ghost)) for _ in range(2)]
 
     assert {decision.reason for decision in decisions} == {Reason.UNKNOWN_PARENT}
     assert await store.counts() == (0, 0, 0)
 
 
-async def test_a_flow_that_the_table_says_is_anothers_is_not_continued(store, flows, updates):
+async def test_a_flow_that_the_table_says_is_anothers_is_not_continued(store, flows, intake):
     signal, signal_id = await record_signal_behind_the_caches(store, author=BOB)
     flows.start_flow(signal_id, ALICE, at=at(0))
 
-    by_alice = [await updates.handle(says(ALICE, to=signal, hours=1)) for _ in range(2)]
+    by_alice = [await intake.handle(says(ALICE, to=signal, hours=1)) for _ in range(2)]
 
     assert [decision.accepted for decision in by_alice] == [False, False]
-    assert (await updates.handle(says(BOB, to=signal, hours=1))).reason is Reason.OWNER
+    assert (await intake.handle(says(BOB, to=signal, hours=1))).reason is Reason.OWNER
     assert await store.flow(signal_id) == (BOB, at(1))
 
 
-async def test_a_marked_reply_by_a_stranger_is_left_to_the_signal_handler(store, signals, updates):
-    signal, _ = await post_signal(signals)
+async def test_a_marked_reply_by_a_stranger_is_a_signal_of_its_own(store, intake):
+    signal, _ = await post_signal(intake)
 
-    decision = await updates.handle(says(BOB, "#idea", to=signal), marked=True)
+    decision = await intake.handle(says(BOB, "#idea", to=signal))
 
-    assert decision == Decision(Outcome.SIGNAL, Reason.NEW_SIGNAL)
-    assert await store.counts() == (1, 0, 0)
+    assert decision == Decision(Outcome.SIGNAL, Reason.NEW_SIGNAL, None, SignalId(2))
+    assert await store.counts() == (2, 0, 0)

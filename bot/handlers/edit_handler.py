@@ -16,13 +16,11 @@ if TYPE_CHECKING:
     from bot.models import (
         AuthorId,
         ChatId,
-        Decision,
         IncomingMessage,
         MessageId,
         MessageRef,
-        SignalFields,
     )
-    from bot.signals import Markers
+    from bot.signal_fields import SignalFields
 
 
 log = structlog.get_logger(__name__)
@@ -37,12 +35,8 @@ class EditTable(Protocol):
     async def delete(self, chat_id: ChatId, ids: Sequence[MessageId]) -> int: ...
 
 
-class Door(Protocol):
-    async def handle(self, message: IncomingMessage) -> Decision: ...
-
-
 class EditHandler:
-    """`intake` takes what an edit has made a signal. Off: `relay_edits`, `relay_deletes`.
+    """Off: `relay_edits`, `relay_deletes`.
 
     `permitted` None: everyone whose identity can be told. An edit is judged as a message is, by who
     is permitted now; whose flow it is was decided with the message. A deletion is no words of
@@ -52,36 +46,20 @@ class EditHandler:
     def __init__(
         self,
         table: EditTable,
-        markers: Markers,
-        intake: Door,
         *,
         permitted: AbstractSet[AuthorId] | None = None,
         relay_edits: bool = True,
         relay_deletes: bool = True,
     ) -> None:
         self._table = table
-        self._markers = markers
-        self._intake = intake
         self._permitted = permitted
         self._relay_edits = relay_edits
         self._relay_deletes = relay_deletes
 
-    async def edited(self, message: IncomingMessage) -> Decision | None:
-        """Change what is posted of it. A decision: the edit brought a marker, and this became of it.
-
-        A marker that is taken away changes the text and nothing else. What could not be read before
-        is decided upon now.
-        """
-        if self._relay_edits and await self._changed(message):
-            return None
-        new = await self._table.readable_again(message.ref)
-        if not new and self._markers.find(message.text) is None:
-            return None
-        # Decided before or not, the unique keys know.
-        return await self._intake.handle(message)
-
-    async def _changed(self, message: IncomingMessage) -> bool:
+    async def changed(self, message: IncomingMessage) -> bool:
         """Whether it is recorded, and what was to become of the edit has."""
+        if not self._relay_edits:
+            return False
         why_not = why_not_permitted(message.author, self._permitted)
         if why_not is None:
             return await self._table.edit(message, parse(message.text))
@@ -95,6 +73,10 @@ class EditHandler:
                 reason=why_not,
             )
         return refused
+
+    async def readable_again(self, message: IncomingMessage) -> bool:
+        """Whether it could not be read before. Then it is to be decided upon now."""
+        return await self._table.readable_again(message.ref)
 
     async def deleted(self, chat_id: ChatId, ids: Sequence[MessageId]) -> int:
         """Have the posts of deleted messages deleted; tells how many. The rows stay."""

@@ -1,18 +1,23 @@
-"""A marked message that is no update: is it a signal, and if so, open its flow."""
+"""Opens the flow of what was decided to be a signal."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from bot.models import Outcome
-from bot.policy import ALREADY_RECORDED, judge
+from bot.policy import ALREADY_RECORDED
 from bot.signals import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from collections.abc import Set as AbstractSet
 
-    from bot.models import AuthorId, ChatId, Decision, IncomingMessage, SignalFields, SignalId
+    from bot.models import (
+        AuthorId,
+        ChatId,
+        Decision,
+        IncomingMessage,
+        SignalId,
+    )
+    from bot.signal_fields import SignalFields
     from bot.state.flow_tracker import FlowTracker
 
 
@@ -28,36 +33,28 @@ class SignalTable(Protocol):
         parts: Sequence[IncomingMessage],
     ) -> SignalId | None: ...
 
-    async def add_decision(self, message: IncomingMessage, decision: Decision) -> bool: ...
-
 
 class SignalHandler:
-    """`permitted` None: everyone whose identity can be told. `targets`: where signals are posted."""
+    """`targets`: where signals are posted."""
 
     def __init__(
-        self,
-        table: SignalTable,
-        flows: FlowTracker,
-        *,
-        permitted: AbstractSet[AuthorId] | None = None,
-        targets: Iterable[ChatId] = (),
+        self, table: SignalTable, flows: FlowTracker, *, targets: Iterable[ChatId] = ()
     ) -> None:
         self._table = table
         self._flows = flows
-        self._permitted = permitted
         self._targets = tuple(targets)
 
-    async def handle(
-        self, message: IncomingMessage, *, marker: str, parts: Sequence[IncomingMessage] = ()
+    async def record(
+        self,
+        message: IncomingMessage,
+        decision: Decision,
+        *,
+        marker: str | None,
+        parts: Sequence[IncomingMessage],
     ) -> Decision:
-        """Judge rows 2 to 4 and record a signal or a refusal in one transaction.
-
-        `parts`: the others of the message's album, recorded with a signal and not with a refusal.
-        """
-        decision = judge(message, marked=True, permitted=self._permitted, in_flow=None)
-        if decision.outcome is not Outcome.SIGNAL or message.author is None:
-            recorded = await self._table.add_decision(message, decision)
-            return decision if recorded else ALREADY_RECORDED
+        """In one transaction with `parts`, the others of the message's album."""
+        assert message.author is not None  # noqa: S101  # `judge` accepts nobody unknown
+        assert marker is not None  # noqa: S101  # nor a signal without one
         signal_id = await self._table.add_signal(
             message,
             author=message.author,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 from bot.errors import UsageError
 from bot.models import (
     ENDED_BY_HAND,
-    AfterTtl,
     MessageRef,
     Outcome,
     SignalId,
@@ -17,6 +16,7 @@ from bot.models import (
 )
 from bot.operator.links import pointer
 from bot.operator.wording import Row, ago, counted, date, duration, excerpt
+from bot.policy import is_quiet, is_released, live_since
 from bot.storage import records
 
 if TYPE_CHECKING:
@@ -52,29 +52,38 @@ HELD: Final = {Standing.LIVE, Standing.QUIET}  # by its owner
 
 
 def standing(activity: UnixTime | None, at: UnixTime, settings: Settings) -> Standing:
+    ttl = _ttl(settings)
     if activity == ENDED_BY_HAND:
         return Standing.ENDED
-    if activity is None or at - activity <= settings.flow_ttl_hours.total_seconds():
+    if not is_quiet(activity, at, ttl):
         return Standing.LIVE
-    released = settings.flow_after_ttl is AfterTtl.RELEASE
+    released = is_released(activity, at, ttl, settings.flow_after_ttl)
     return Standing.RELEASED if released else Standing.QUIET
 
 
 def until(activity: UnixTime | None, at: UnixTime, settings: Settings) -> str:
     """How long the flow stays as it is, or since when it is so."""
-    how = standing(activity, at, settings)
     if activity is None:
         return "live: when its owner was last active is not known, so it stays his"
-    ends = activity + settings.flow_ttl_hours.total_seconds()
-    released = settings.flow_after_ttl is AfterTtl.RELEASE
-    if how is Standing.LIVE:
-        then = "released" if released else "quiet, and still its owner's,"
-        return f"live; {then} {ago(ends, at)} ({date(ends)}) unless its owner continues it"
-    if how is Standing.ENDED:
-        return "ended by hand; its owner's next reply takes it back"
-    if how is Standing.QUIET:
-        return f"quiet since {date(ends)}, and still its owner's (FLOW_AFTER_TTL=owner)"
-    return f"released since {date(ends)} ({ago(ends, at)}); its owner's next reply takes it back"
+    ends = UnixTime(activity + _ttl(settings))
+    match standing(activity, at, settings):
+        case Standing.LIVE:
+            later = standing(activity, UnixTime(ends + 1), settings)
+            then = "released" if later is Standing.RELEASED else "quiet, and still its owner's,"
+            return f"live; {then} {ago(ends, at)} ({date(ends)}) unless its owner continues it"
+        case Standing.ENDED:
+            return "ended by hand; its owner's next reply takes it back"
+        case Standing.QUIET:
+            return f"quiet since {date(ends)}, and still its owner's (FLOW_AFTER_TTL=owner)"
+        case Standing.RELEASED:
+            return (
+                f"released since {date(ends)} ({ago(ends, at)}); "
+                "its owner's next reply takes it back"
+            )
+
+
+def _ttl(settings: Settings) -> int:
+    return int(settings.flow_ttl_hours.total_seconds())
 
 
 def title(signal: SignalRecord) -> str:
@@ -108,7 +117,7 @@ async def overview(
     everything: bool = False,
 ) -> list[Overview]:
     """The live flows, or every one, the most lately active first."""
-    oldest = UnixTime(now - int(settings.flow_ttl_hours.total_seconds()))
+    oldest = live_since(now, _ttl(settings))
     query = partial(
         records.flows, active_since=None if everything else oldest, owner=owner, pair=pair
     )
@@ -119,7 +128,7 @@ def _overview(signal: SignalRecord, settings: Settings, now: UnixTime) -> Overvi
     activity = signal.last_owner_activity
     how = standing(activity, now, settings)
     known = activity or None  # the date of a flow ended by hand is gone
-    left = known and known + settings.flow_ttl_hours.total_seconds() - now
+    left = known and known + _ttl(settings) - now
     return Overview(
         signal=str(signal.id),
         pair=excerpt(str(signal.fields["pair"] or signal.text), 14),

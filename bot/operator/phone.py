@@ -40,6 +40,26 @@ class Page(NamedTuple):
     entities: tuple[Entity, ...]
 
 
+class Answer(NamedTuple):
+    text: str
+    entities: tuple[Entity, ...] = ()
+    buttons: tuple[tuple[Button, ...], ...] = ()
+
+
+def shown(lines: Iterable[Line], buttons: tuple[tuple[Button, ...], ...] = ()) -> Answer:
+    return Answer(*page(lines), buttons)
+
+
+def notice(text: str) -> Answer:
+    """Words of ours and nobody else's; commands in them can be tapped."""
+    return Answer("\n".join(line.text for line in wrapped("", text)))
+
+
+def data(text: str) -> Answer:
+    """Words of ours that others' are in."""
+    return shown(wrapped("", text))
+
+
 def page(lines: Iterable[Line]) -> Page:
     """The lines as one text, with all that is data marked as such."""
     text, entities = "", []

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bot.models import (
     CHANNELS,
-    EventKind,
     MessageRef,
     Outcome,
     PostState,
     Reason,
     UnixTime,
-    decimal_text,
 )
 from bot.operator.flows import HELD, find_message, signal_of, standing, title, until
 from bot.operator.links import link, pointer
 from bot.operator.wording import Row, counted, date, duration, excerpt
+from bot.signal_fields import EventKind, decimal_text
 from bot.storage import failures, records
 from bot.storage.store import REFUSALS_KEPT
 
@@ -25,8 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from bot.config import Settings
-    from bot.models import ChatId, SignalEvent, SignalId
+    from bot.models import (
+        ChatId,
+        SignalId,
+    )
     from bot.operator.flows import Tables
+    from bot.signal_fields import SignalEvent
     from bot.storage.failures import FailureRecord
     from bot.storage.records import Heard, PostRecord, Recorded, SignalRecord
 

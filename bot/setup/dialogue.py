@@ -9,13 +9,15 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bot.check import Verdict, ignore, named, of_account, of_settings, of_source, of_target
+from bot.check import Verdict, named, of_account, of_settings, of_source, of_target
 from bot.config import Settings, parse_id, set_outside
 from bot.errors import BotError, RetryLater, TelegramError, UsageError
 from bot.models import EVERYONE, AuthorId, ChatId
 from bot.setup import env_file
 from bot.telegram.acquaintance import FORMS, Human, administrators, dialogs, find
+from bot.telegram.chats import resolve
 from bot.telegram.client import Telegram
+from bot.telegram.credentials import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from bot.check import Finding
     from bot.setup.terminal import Terminal
     from bot.telegram.acquaintance import Overheard
-    from bot.telegram.client import ChatInfo, Me
+    from bot.telegram.chats import ChatInfo
+    from bot.telegram.client import Me
 
 # What is asked for.
 ASKED: Final = (
@@ -175,15 +178,14 @@ class Dialogue:
             await telegram.stop()
 
     def _telegram(self, answers: Answers, directory: Path) -> Telegram:
-        return Telegram(
-            api_id=int(answers["API_ID"] or 0),
-            api_hash=answers["API_HASH"] or "",
+        credentials = Credentials(
+            int(answers["API_ID"] or 0),
+            answers["API_HASH"] or "",
+            directory,
             bot_token=answers["BOT_TOKEN"],
             session_string=answers["SESSION_STRING"],
-            directory=directory,
-            on_event=ignore,
-            on_overheard=self._chats.overhear,
         )
+        return Telegram(credentials, on_overheard=self._chats.overhear)
 
     async def _ask_for_keys(self, answers: Answers) -> None:
         self._terminal.say(
@@ -466,7 +468,7 @@ class Chats:
             raise UsageError(f"{exc}: has the account been added there?") from exc
 
     async def _add(self, chat: ChatId) -> ChatInfo:
-        info = await self.telegram.resolve(chat)
+        info = await resolve(self.telegram, chat)
         if all(known.id != chat for known in self.known):
             self.known.append(info)
         return info

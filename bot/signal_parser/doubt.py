@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from bot.models import Direction, Percent, SignalFields
+from bot.signal_fields import Direction, Percent, SignalFields
 from bot.signal_parser.numbers import near
 
 if TYPE_CHECKING:

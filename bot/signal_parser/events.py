@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from bot.models import EventKind, SignalEvent
+from bot.signal_fields import EventKind, SignalEvent
 from bot.signal_parser.labels import Label, find_labels
 from bot.signal_parser.numbers import Numerals
 from bot.signal_parser.pair import mentions, name_tokens

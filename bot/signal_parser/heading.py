@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
 
-    from bot.models import Direction
+    from bot.signal_fields import Direction
     from bot.signal_parser.labels import Label
     from bot.signal_parser.numbers import Numerals
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from bot.models import Percent, SignalFields, Span
+from bot.signal_fields import Percent, SignalFields, Span
 from bot.signal_parser import heading, pair
 from bot.signal_parser.body import Body, BodyReader
 from bot.signal_parser.doubt import without_doubt
@@ -21,7 +21,7 @@ from bot.signal_parser.words import Field, words_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bot.models import Direction
+    from bot.signal_fields import Direction
     from bot.signal_parser.pair import Mention
 
 _ENTRIES: Final = (Field.ENTRY, Field.SIDE_ENTRY, Field.PRICE)  # the first that has a price counts

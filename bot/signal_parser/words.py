@@ -9,7 +9,7 @@ from enum import Enum, auto
 from itertools import product
 from typing import Final
 
-from bot.models import Direction
+from bot.signal_fields import Direction
 
 
 def words_of(text: str) -> frozenset[str]:

@@ -15,8 +15,8 @@ from collections import OrderedDict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
-from bot.models import AfterTtl, Decision, Flow, MessageRef, Outcome, Reason, Tier
-from bot.policy import REPLY_OUTCOMES, UNKNOWN_PARENT, is_released, judge_reply
+from bot.models import AfterTtl, Decision, Flow, MessageRef, Tier
+from bot.policy import RELEASED_UPDATE, UNKNOWN_PARENT, is_quiet, is_released, judge_reply
 from bot.state.flow_disk import DiskTier
 
 if TYPE_CHECKING:
@@ -42,19 +42,15 @@ class _HeldFlow:
     """A flow in memory.
 
     `messages` is one reference while there is one and a list from the second on: most flows have
-    few messages, and a list each would not fit the bound of 400 bytes per flow. `consent` and
-    `refusal` are the two decisions that a warm flow gives again and again, made when first given:
-    making one anew takes as long as all the rest of a decision.
+    few messages, and a list each would not fit the bound of 400 bytes per flow.
     """
 
-    __slots__ = ("consent", "last_owner_activity", "messages", "owner", "refusal")
+    __slots__ = ("last_owner_activity", "messages", "owner")
 
     def __init__(self, owner: AuthorId, last_owner_activity: UnixTime) -> None:
         self.owner = owner
         self.last_owner_activity = last_owner_activity
         self.messages: MessageRef | list[MessageRef] | None = None
-        self.consent: Decision | None = None
-        self.refusal: Decision | None = None
 
     def add(self, ref: MessageRef) -> None:
         if self.messages is None:
@@ -98,7 +94,6 @@ class FlowTracker:
         # The flow quiet for longest stands in front, so expiry and eviction pop and never scan.
         self._flows: OrderedDict[SignalId, _HeldFlow] = OrderedDict()
         self._threads: dict[tuple[ChatId, MessageId], SignalId] = {}
-        self._looked_up: tuple[SignalId, MessageRef, Tier] | None = None
         self._operations = 0
 
     def start_flow(self, signal_id: SignalId, user_id: AuthorId, *, at: UnixTime) -> None:
@@ -125,29 +120,6 @@ class FlowTracker:
         if held is not None and self._disk is not None:
             self._disk.put_thread(ref, signal_id, until=held.last_owner_activity + self._ttl)
 
-    async def signal_at(self, chat_id: ChatId, message_id: MessageId) -> SignalId | None:
-        """The signal whose flow this message belongs to; None: it belongs to none.
-
-        Misses are not kept: a signal recorded a moment later must not stay unknown until some
-        cache forgets that it was.
-        """
-        # A bare pair finds what a `MessageRef` was filed under, at a fifth of the time to make it.
-        signal_id = self._threads.get((chat_id, message_id))
-        if signal_id is not None:
-            return signal_id
-        ref = MessageRef(chat_id, message_id)
-        if self._disk is not None:
-            signal_id = self._disk.signal_at(ref)
-        tier = Tier.DISK
-        if signal_id is None:
-            signal_id = await self._table.signal_at(chat_id, message_id)
-            tier = Tier.TABLE
-        if signal_id is not None:
-            # Memory keeps threads with their flow only; `_find` is about to bring that in.
-            self._looked_up = (signal_id, ref, tier)
-            self._keep_looked_up(signal_id)
-        return signal_id
-
     async def get_flow_owner(self, signal_id: SignalId, *, at: UnixTime) -> AuthorId | None:
         """The one author who may continue the flow at that date; None: released or unknown."""
         found = await self._find(signal_id, at)
@@ -156,14 +128,11 @@ class FlowTracker:
         return found[0].owner
 
     async def is_allowed(self, signal_id: SignalId, user_id: AuthorId, *, at: UnixTime) -> bool:
-        """Whether `decide` accepts, told without building a decision while the flow is warm."""
-        held = self._flows.get(signal_id)
-        if held is not None:
-            if held.owner == user_id:
-                return True
-            if at - held.last_owner_activity <= self._ttl:
-                return False
-        return (await self.decide(signal_id, user_id, at=at)).accepted
+        """Whether `decide` accepts."""
+        known = self._by_memory(signal_id, user_id, at)
+        if known is not None:
+            return known.accepted
+        return (await self._by_tiers(signal_id, user_id, at)).accepted
 
     async def decide(
         self, signal_id: SignalId, user_id: AuthorId | None, *, at: UnixTime
@@ -173,22 +142,37 @@ class FlowTracker:
         `at` is the reply's own date, unix seconds. The tier is the fastest one whose facts the
         decision rests on; a release is never believed before the table has confirmed it.
         """
-        self._operations += 1
-        if self._operations % CLEANUP_EVERY == 0:
-            self._drop_expired(at, at_most=CLEANUP_AT_MOST)
-        held = self._flows.get(signal_id)
-        if held is not None and user_id is not None:
-            # Rows 8 and 9 without a call: a warm decision is held to five dictionary look-ups.
-            if held.owner == user_id:
-                return held.consent or _keep_consent(held, signal_id)
-            if at - held.last_owner_activity <= self._ttl:
-                return held.refusal or _keep_refusal(held, signal_id)
-        found = await self._find(signal_id, at)
-        if found is None:
-            return UNKNOWN_PARENT
-        flow, tier = found
-        reason = self._judge(flow, user_id, at)
-        return Decision(REPLY_OUTCOMES[reason], reason, tier, signal_id)
+        known = self._by_memory(signal_id, user_id, at)
+        if known is None:
+            return await self._by_tiers(signal_id, user_id, at)
+        return Decision(known.outcome, known.reason, Tier.MEMORY, signal_id)
+
+    async def decide_at(
+        self, chat_id: ChatId, message_id: MessageId, user_id: AuthorId | None, *, at: UnixTime
+    ) -> Decision | None:
+        """The same for a reply to this message; None: it belongs to no flow.
+
+        Misses are not kept: a signal recorded a moment later must not stay unknown until some
+        cache forgets that it was.
+        """
+        # A bare pair finds what a `MessageRef` was filed under, at a fifth of the time to make it.
+        signal_id = self._threads.get((chat_id, message_id))
+        if signal_id is not None:
+            known = self._by_memory(signal_id, user_id, at)
+            if known is None:
+                return await self._by_tiers(signal_id, user_id, at)
+            return Decision(known.outcome, known.reason, Tier.MEMORY, signal_id)
+        ref = MessageRef(chat_id, message_id)
+        signal_id, tier = await self._signal_at(ref)
+        if signal_id is None:
+            return None
+        decision = await self.decide(signal_id, user_id, at=at)
+        # Memory keeps threads with their flow only, which has come in by now unless it is too old.
+        if tier is Tier.DISK:
+            self._hold_thread(signal_id, ref)
+        else:
+            self.add_to_thread(signal_id, *ref)
+        return None if decision is UNKNOWN_PARENT else decision
 
     def end_flow(self, signal_id: SignalId) -> None:
         """Forget what the caches know of a flow, so that the table is asked next.
@@ -227,6 +211,37 @@ class FlowTracker:
             await asyncio.to_thread(self._disk.close)
             self._disk.close_reader()
 
+    async def _signal_at(self, ref: MessageRef) -> tuple[SignalId | None, Tier]:
+        """The signal whose flow a message belongs to that memory does not know; None: to none."""
+        found = None if self._disk is None else self._disk.signal_at(ref)
+        if found is not None:
+            return found, Tier.DISK
+        return await self._table.signal_at(*ref), Tier.TABLE
+
+    def _by_memory(
+        self, signal_id: SignalId, user_id: AuthorId | None, at: UnixTime
+    ) -> Decision | None:
+        """What `judge_reply` says. None: memory does not hold the flow, or would release it, which
+        it may not by itself.
+        """
+        self._count_operation(at)
+        held = self._flows.get(signal_id)
+        if held is None:
+            return None
+        activity = held.last_owner_activity
+        said = judge_reply(held.owner, activity, user_id, at, self._ttl, self._after_ttl)
+        return None if said is RELEASED_UPDATE else said
+
+    async def _by_tiers(
+        self, signal_id: SignalId, user_id: AuthorId | None, at: UnixTime
+    ) -> Decision:
+        found = await self._find(signal_id, at)
+        if found is None:
+            return UNKNOWN_PARENT
+        (owner, activity), tier = found
+        said = judge_reply(owner, activity, user_id, at, self._ttl, self._after_ttl)
+        return Decision(said.outcome, said.reason, tier, signal_id)
+
     async def _find(self, signal_id: SignalId, at: UnixTime) -> tuple[Flow, Tier] | None:
         """The facts from the fastest tier that has them; the table's if others would release.
 
@@ -257,21 +272,6 @@ class FlowTracker:
             self.start_flow(signal_id, owner, at=at)
         elif tier is Tier.DISK:
             self._hold(signal_id, owner, at)
-        self._keep_looked_up(signal_id)
-
-    def _keep_looked_up(self, signal_id: SignalId) -> None:
-        if self._looked_up is not None and self._looked_up[0] == signal_id in self._flows:
-            _, ref, tier = self._looked_up
-            if tier is Tier.DISK:
-                self._hold_thread(signal_id, ref)
-            else:
-                self.add_to_thread(signal_id, *ref)
-            self._looked_up = None
-
-    def _judge(self, flow: Flow, user_id: AuthorId | None, at: UnixTime) -> Reason:
-        return judge_reply(
-            flow.owner, flow.last_owner_activity, user_id, at, self._ttl, self._after_ttl
-        )
 
     def _is_released(self, flow: Flow, at: UnixTime) -> bool:
         return is_released(flow.last_owner_activity, at, self._ttl, self._after_ttl)
@@ -304,7 +304,7 @@ class FlowTracker:
         dropped, flows = 0, self._flows
         while flows and dropped < at_most:
             signal_id, held = flows.popitem(last=False)
-            if now - held.last_owner_activity <= self._ttl:
+            if not is_quiet(held.last_owner_activity, now, self._ttl):
                 flows[signal_id] = held
                 flows.move_to_end(signal_id, last=False)
                 break
@@ -316,13 +316,3 @@ class FlowTracker:
         self._operations += 1
         if self._operations % CLEANUP_EVERY == 0:
             self._drop_expired(at, at_most=CLEANUP_AT_MOST)
-
-
-def _keep_consent(held: _HeldFlow, signal_id: SignalId) -> Decision:
-    held.consent = Decision(Outcome.UPDATE, Reason.OWNER, Tier.MEMORY, signal_id)
-    return held.consent
-
-
-def _keep_refusal(held: _HeldFlow, signal_id: SignalId) -> Decision:
-    held.refusal = Decision(Outcome.REJECTED, Reason.NOT_THE_OWNER, Tier.MEMORY, signal_id)
-    return held.refusal

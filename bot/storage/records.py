@@ -16,18 +16,17 @@ from bot.models import (
     AuthorId,
     Backlog,
     ChatId,
-    EventKind,
     MessageId,
     MessageRef,
     OrderKind,
     Outcome,
     PostState,
     Reason,
-    SignalEvent,
     SignalId,
     Tier,
     UnixTime,
 )
+from bot.signal_fields import EventKind, SignalEvent
 from bot.storage.schema import (
     cursors,
     decisions,

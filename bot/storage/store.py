@@ -44,12 +44,12 @@ from bot.models import (
     Reason,
     RecordedAlbum,
     SignalId,
-    decimal_text,
     identity_of,
 )
+from bot.signal_fields import decimal_text
 from bot.signal_parser.events import event_of
 from bot.storage import outbox, records
-from bot.storage.database import Prepared, in_transaction
+from bot.storage.database import Prepared
 from bot.storage.messages import content_of, entities_json, is_message
 from bot.storage.schema import (
     APPLICATION_ID,
@@ -63,9 +63,10 @@ from bot.storage.schema import (
     signal_updates,
     signals,
 )
+from bot.storage.waiting import Waiting, put_cursors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from sqlalchemy import (
         ColumnElement,
@@ -80,10 +81,10 @@ if TYPE_CHECKING:
         AuthorId,
         ChatId,
         IncomingMessage,
-        SignalFields,
         UnixTime,
         UnreadableMessage,
     )
+    from bot.signal_fields import SignalFields
     from bot.storage.database import Database
 
 log = structlog.get_logger(__name__)
@@ -92,6 +93,7 @@ T = TypeVar("T")
 
 REFUSALS_KEPT: Final = 30 * 86_400  # seconds
 REFUSALS_AT_ONCE: Final = 100  # in one transaction, at the most
+CURSORS_EVERY: Final = 1.0  # seconds
 UNREADABLE: Final = Decision(Outcome.IGNORED, Reason.UNREADABLE)
 ALREADY_RECORDED: Final = Decision(Outcome.DUPLICATE, Reason.ALREADY_RECORDED)
 # What was accepted before, and was edited since into what cannot be read.
@@ -108,9 +110,8 @@ class Counts(NamedTuple):
 class SignalStore:
     """The tables, behind one connection. Raises `DatabaseError` and nothing of SQLAlchemy's.
 
-    Refusals wait for each other, for most of what is said in a group is refused. They are written
-    as soon as the table is idle, and at the latest with whatever else is written next. So no cursor
-    is in the table before them, and those that are lost in a crash come again.
+    Refusals and cursors wait for each other; see `waiting`. They are written with whatever else is
+    written next: refusals as soon as the table is idle, cursors once a second at the latest.
 
     `clock` (unix seconds) dates the rows and decides nothing.
     """
@@ -147,9 +148,8 @@ class SignalStore:
         self.post_lightened = self._outbox.post_lightened
         self.set_aside = self._outbox.set_aside
         self.delete = self._outbox.delete
-        self._refusals: dict[MessageRef, dict[str, Any]] = {}  # rows that wait to be written
-        self._outdated: set[int] = set()  # decisions to be removed with whatever is written next
-        self._writing: asyncio.Task[None] | None = None  # of those
+        self._waiting = Waiting(self._insert[decisions], clock)
+        self._writing: asyncio.Task[None] | None = None  # of those refusals
         self._newest: dict[ChatId, MessageId] = {}  # all beyond it is not recorded yet
         self._in_trouble = False
 
@@ -191,9 +191,17 @@ class SignalStore:
         return await self._write(work)
 
     async def flush(self) -> None:
-        """Write the refusals that wait."""
-        if self._refusals:
+        """Write what waits."""
+        if self._waiting:
             await self._write(lambda _: None)
+
+    async def keep_writing(
+        self, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        """Write what waits once a second, until cancelled."""
+        while True:
+            await sleep(CURSORS_EVERY)
+            await self._flush_or_say_so()
 
     async def close(self) -> None:
         """Behind whatever was asked before."""
@@ -309,9 +317,9 @@ class SignalStore:
             "recorded_at": int(self._clock()),
         }
         if message.id > await self._newest_in(message.chat_id):
-            if len(self._refusals) >= REFUSALS_AT_ONCE:
+            if len(self._waiting.refusals) >= REFUSALS_AT_ONCE:
                 await self.flush()
-            self._refusals[message.ref] = row
+            self._waiting.refusals[message.ref] = row
             self._newest[message.chat_id] = message.id
             if self._writing is None or self._writing.done():
                 self._writing = asyncio.create_task(self._flush_or_say_so())
@@ -352,7 +360,7 @@ class SignalStore:
         )
         found = await self._read(lambda db: db.scalar(query))
         if found is not None:
-            self._outdated.add(found)
+            self._waiting.outdated.add(found)
         return found is not None
 
     async def _newest_in(self, chat_id: ChatId) -> MessageId:
@@ -370,14 +378,16 @@ class SignalStore:
 
     async def _flush_or_say_so(self) -> None:
         try:
-            while self._refusals:
+            await self.flush()
+            while self._waiting.refusals:
                 await self.flush()
         except DatabaseError as exc:
-            log.warning("refusals wait to be recorded", error=str(exc), number=len(self._refusals))
+            number = len(self._waiting.refusals)
+            log.warning("refusals and cursors wait to be written", error=str(exc), refusals=number)
 
     async def is_refused(self, ref: MessageRef) -> bool:
         """Whether there is a refusal of this message. It may wait to be written."""
-        if ref in self._refusals:
+        if ref in self._waiting.refusals:
             return True
         message = {"source_chat_id": ref.chat_id, "source_message_id": ref.message_id}
         refusal = select(decisions.c.id).where(is_message(decisions))
@@ -524,18 +534,15 @@ class SignalStore:
     async def cursor(self, box: ChatId) -> Cursor | None:
         columns = (cursors.c[name] for name in Cursor._fields[1:])
         query = select(*columns).where(cursors.c.box == str(box))
-        found = await self._read(lambda db: db.execute(query).first())
+        found = await self.ask(lambda db: db.execute(query).first())
         return None if found is None else Cursor(box, *found)
 
+    def reached(self, cursor: Cursor) -> None:
+        """All before it is recorded, or waits: the cursor is written soon, and not before that."""
+        self._waiting.reach(cursor)
+
     async def move_cursors(self, reached: Iterable[Cursor]) -> None:
-        rows = [
-            {**each._asdict(), "box": str(each.box), "recorded_at": int(self._clock())}
-            for each in reached
-        ]
-        query = on_conflict_insert(cursors)
-        changes = {name: query.excluded[name] for name in (*Cursor._fields[1:], "recorded_at")}
-        query = query.on_conflict_do_update(index_elements=[cursors.c.box], set_=changes)
-        await self._write(lambda db: db.execute(query, rows))
+        await self._write(partial(put_cursors, reached=list(reached), now=int(self._clock())))
 
     async def recorded(
         self,
@@ -643,30 +650,13 @@ class SignalStore:
         db.execute(text(f"PRAGMA user_version = {number}"))
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
-        """In one transaction, with the refusals that wait."""
+        """In one transaction, with what waits."""
         try:
-            result = await self._database.run(partial(self._with_refusals, work=work))
+            result = await self._database.run(partial(self._waiting.write, work=work))
         except DatabaseError:
             self._in_trouble = True
             raise
         self._in_trouble = False
-        return result
-
-    def _with_refusals(self, db: Connection, *, work: Callable[[Connection], T]) -> T:
-        """In the tables' thread, where one comes after the other: they are written once."""
-        waiting, outdated = self._refusals.copy(), self._outdated.copy()
-
-        def write(db: Connection) -> T:
-            if outdated:
-                db.execute(decisions.delete().where(decisions.c.id.in_(outdated)))
-            if waiting:
-                self._insert[decisions].run_many(db, waiting.values())
-            return work(db)
-
-        result = in_transaction(db, write)
-        for ref in waiting:
-            del self._refusals[ref]
-        self._outdated -= outdated
         return result
 
     async def _read(self, work: Callable[[Connection], T]) -> T:

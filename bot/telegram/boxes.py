@@ -1,15 +1,28 @@
-"""How far one of Telegram's update boxes was heard. See `catch_up`."""
+"""Telegram's update boxes: how far each was heard, and what comes next in it. See `catch_up`."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from bot.models import ChatId, Cursor, MessageId, UnixTime
+from pyrogram import raw
+
+from bot.models import CHANNELS, ChatId, Cursor, MessageId, Reached, UnixTime, has_own_box
+from bot.telegram.messages import DELETED, EDITED, LARGEST_ID, NEW, people_of
+from bot.telegram.parsing import Unreadable
+from bot.telegram.reading import as_new
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Iterable, Iterator, Mapping
 
+functions: Final[Any] = raw.functions
+types: Final[Any] = raw.types
+
+QUEUE_MAX: Final = 2_000  # updates that wait to be dealt with
+SHORT: Final = (types.UpdateShortMessage, types.UpdateShortChatMessage)
+# An update that asks for the channel's difference, with or without its pts.
+TOO_LONG: Final = types.UpdateChannelTooLong
 AT_ONCE: Final = 1_000  # updates in one difference
 
 
@@ -48,3 +61,141 @@ class Box:
         if self.held is not None:
             return self.held._replace(message_id=self.message_id)
         return Cursor(self.id, self.pts or 0, self.qts, self.date, self.message_id)
+
+
+class Queue(Protocol):
+    """Where updates wait for their one reader."""
+
+    def feed(self, update: Any, users: Mapping[int, Any], chats: Mapping[int, Any]) -> None: ...
+    def __len__(self) -> int: ...
+
+
+class Boxes:
+    """The account's box and those of the followed chats. What comes next in one is fed; what is
+    further ahead calls it behind, of which `news` tells.
+    """
+
+    def __init__(self, queue: Queue, account: ChatId, chats: Iterable[ChatId]) -> None:
+        self._queue = queue
+        self.account = Box(account)
+        self.of_chats = {chat: Box(chat) for chat in chats if has_own_box(chat)}
+        self.seq = 0  # of containers; 0: not known
+        self.news = asyncio.Event()
+
+    def __iter__(self) -> Iterator[Box]:
+        yield self.account
+        yield from self.of_chats.values()
+
+    def hear(self, pushed: Any) -> None:
+        """A container as Telegram pushes it, or as it answers a call with one."""
+        if isinstance(pushed, Unreadable):
+            for box in self:  # whichever it was about
+                self.fall_behind(box)
+        elif isinstance(pushed, types.UpdatesTooLong):
+            self.fall_behind(self.account)
+        elif isinstance(pushed, SHORT):
+            # It names people that we may never have met. The difference brings them along.
+            self.fall_behind(self.account, pushed.pts)
+        elif isinstance(pushed, types.UpdateShortSentMessage):
+            if self._step(self.account, pushed.pts, pushed.pts_count):
+                self.account.saw(pushed)
+        elif isinstance(pushed, types.UpdateShort):
+            self._sort(pushed.update, {}, {})
+        elif isinstance(pushed, (types.Updates, types.UpdatesCombined)):
+            users, chats = people_of(pushed)
+            for update in pushed.updates:
+                self._sort(update, users, chats)
+            self._count(pushed)
+
+    def answered(self, query: Any, answer: Any) -> None:
+        """What we do ourselves advances boxes too, and is told in the answer alone."""
+        if not isinstance(answer, types.messages.AffectedMessages):
+            if not isinstance(answer, Unreadable) or "Updates" in (answer.kind or ""):
+                self.hear(answer)
+            return
+        box = self.account
+        if isinstance(query, functions.channels.DeleteMessages):
+            found = self.of_chats.get(ChatId(CHANNELS - query.channel.channel_id))
+            if found is None:
+                return
+            box = found
+        self._step(box, answer.pts, answer.pts_count)
+
+    def _sort(self, update: Any, users: Mapping[int, Any], chats: Mapping[int, Any]) -> None:
+        box = self._of(update)
+        if isinstance(update, TOO_LONG):
+            if box is not None:
+                self.fall_behind(box, getattr(update, "pts", None) or LARGEST_ID)
+            return
+        pts, count = getattr(update, "pts", None), getattr(update, "pts_count", None)
+        if pts is None or count is None:
+            self.account.qts = max(self.account.qts or 0, getattr(update, "qts", None) or 0)
+            self._queue.feed(update, users, chats)
+        elif box is not None and self._step(box, pts, count):
+            self._feed_one(box, update, users, chats)
+            self._queue.feed(Reached(box.cursor()), {}, {})
+
+    def _feed_one(
+        self, box: Box, update: Any, users: Mapping[int, Any], chats: Mapping[int, Any]
+    ) -> None:
+        if isinstance(update, NEW):
+            box.saw(update.message)
+        elif isinstance(update, (*EDITED, *DELETED)):
+            box.changes += 1
+        self._queue.feed(update, users, chats)
+
+    def _of(self, update: Any) -> Box | None:
+        """None: of a chat that is not followed."""
+        message = getattr(update, "message", None)
+        channel = getattr(getattr(message, "peer_id", None), "channel_id", None)
+        channel = channel or getattr(update, "channel_id", None)
+        if channel is None:
+            return self.account
+        return self.of_chats.get(ChatId(CHANNELS - channel))
+
+    def _step(self, box: Box, pts: int, count: int) -> bool:
+        """Whether this is what comes next in the box; then it has moved on."""
+        if (box.behind and not box.resting) or box.pts is None:
+            box.promised = max(box.promised, pts)
+            return False
+        if pts - count > box.pts or len(self._queue) > QUEUE_MAX:
+            self.fall_behind(box, pts)
+            return False
+        if pts - count < box.pts:
+            return False
+        box.pts = pts
+        return True
+
+    def _count(self, container: Any) -> None:
+        """https://core.telegram.org/api/updates#update-sequence: 0 is an unordered container."""
+        last = getattr(container, "seq", 0)
+        first = getattr(container, "seq_start", last)
+        if not last:
+            return
+        if self.seq and first > self.seq + 1:
+            self.fall_behind(self.account)
+        self.seq = max(self.seq, last)
+
+    def fall_behind(self, box: Box, promised: int = LARGEST_ID) -> None:
+        """Without a number there is no telling whether an answer on its way holds it: ask again."""
+        box.promised = max(box.promised, promised)
+        if not box.behind:
+            box.behind = True
+            self.news.set()
+
+    def feed(self, box: Box, difference: Any) -> None:
+        """Edits of older messages first: one may have made a signal of what the new ones answer."""
+        users, chats = people_of(difference)
+        messages = sorted(difference.new_messages, key=lambda message: message.id)
+        new = [as_new(box.id, message) for message in messages]
+        ids = {message.id for message in messages}
+        edits: list[Any] = []
+        others: list[Any] = []
+        for update in difference.other_updates:
+            older = isinstance(update, EDITED) and update.message.id not in ids
+            (edits if older else others).append(update)
+        for update in (*edits, *new, *others):
+            if self._of(update) is not box or isinstance(update, TOO_LONG):
+                self._sort(update, users, chats)  # a channel's, in the account's difference
+                continue
+            self._feed_one(box, update, users, chats)

@@ -14,6 +14,7 @@ that may be stored once all before it has been dealt with.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
@@ -30,27 +31,25 @@ from bot.errors import (
     Unparsable,
 )
 from bot.models import (
-    CHANNELS,
     ChatId,
     Cursor,
     MessageId,
     Reached,
     UnixTime,
-    has_own_box,
     is_basic_group,
 )
-from bot.telegram.boxes import AT_ONCE, Box
+from bot.telegram.boxes import AT_ONCE, QUEUE_MAX, Box, Boxes
 from bot.telegram.layers import build
-from bot.telegram.messages import DELETED, EDITED, LARGEST_ID, NEW, people_of
-from bot.telegram.parsing import Unreadable
-from bot.telegram.reading import Poison, as_new, input_channel, reading, unreadable
+from bot.telegram.reading import Poison, input_channel, reading, unreadable
 from bot.telegram.reread import RecordTable, Rereading
 from bot.telegram.rpc_errors import said, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from datetime import timedelta
 
+    from bot.telegram.boxes import Queue
+    from bot.telegram.parsing import Unreadable
     from bot.telegram.reread import Connection
 
 log = structlog.get_logger(__name__)
@@ -62,11 +61,7 @@ EVERY: Final = 180.0  # seconds; then the difference is asked for without being 
 RETRY, RETRY_AT_MOST = 1.0, 60.0  # seconds, doubled with each failure
 LESS: Final = 8  # times fewer, where a difference cannot be parsed and does not say how long it is
 LARGEST_MESSAGE: Final = 2**31 - 1  # an id that no message has
-QUEUE_MAX: Final = 2_000  # updates that wait to be dealt with
 ROOM_AGAIN: Final = 0.05  # seconds
-SHORT: Final = (types.UpdateShortMessage, types.UpdateShortChatMessage)
-# An update that asks for the channel's difference, with or without its pts.
-TOO_LONG: Final = types.UpdateChannelTooLong
 # Nothing to end the hearing for.
 SOMETHING_LATER: Final = (RetryLater, TargetUnavailable, PostRefused, DatabaseError)
 # What we keep is not a number of this box, whatever we believed.
@@ -96,57 +91,63 @@ class Unheard:
     def failed(self, box: ChatId, error: BotError, pause: float) -> None: ...
 
 
-class Queue(Protocol):
-    """Where updates wait for their one reader."""
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What is to be heard without a gap.
 
-    def feed(self, update: Any, users: Mapping[int, Any], chats: Mapping[int, Any]) -> None: ...
-    def __len__(self) -> int: ...
+    A chat that is new to the table is followed from now on, one of `from_the_start` from its first
+    message.
+    """
+
+    table: CursorTable
+    chats: Sequence[ChatId]
+    from_the_start: Sequence[ChatId] = ()
+    every: float = EVERY  # seconds
+    ttl: float | None = None  # seconds, after which a flow is released; None: never
 
 
 class CatchUp:
     """Feeds every change of the followed chats once and in order, beginning with what was missed.
 
-    `account` is our own id, `chats` are the followed ones; of others nothing is fed but what is in
-    the account's own box. A chat that is new to the table is followed from now on, one of
-    `from_the_start` from its first message. `every` is seconds, and so is `ttl`, by which flows are
-    released; None: none ever is.
+    `account` is our own id; of chats that are not followed nothing is fed but what is in its box.
     """
 
     def __init__(
         self,
         connection: Connection,
-        table: CursorTable,
         queue: Queue,
+        following: Following,
         *,
         account: ChatId,
-        chats: Iterable[ChatId],
-        from_the_start: Iterable[ChatId] = (),
         answers: Answers | None = None,
-        every: float = EVERY,
-        ttl: float | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._answers = answers or Unheard()
         self._connection = connection
-        self._table = table
+        self._table = table = following.table
         self._queue = queue
-        self._every = every
+        self._every = following.every
         self._sleep = sleep
-        self._account = Box(account)
-        self._chats = tuple(chats)
-        self._boxes = {chat: Box(chat) for chat in self._chats if has_own_box(chat)}
-        self._from_the_start = frozenset(from_the_start)
+        self._chats = tuple(following.chats)
+        self._boxes = Boxes(queue, account, self._chats)
+        self._from_the_start = frozenset(following.from_the_start)
         self._again = Rereading(
-            connection, table, queue, chats=self._chats, ttl=ttl, room=self._room, sleep=sleep
+            connection,
+            table,
+            queue,
+            chats=self._chats,
+            ttl=following.ttl,
+            room=self._room,
+            sleep=sleep,
         )
-        self._seq = 0  # of containers; 0: not known
-        self._news = asyncio.Event()
+        # What is pushed, and what our own calls are answered.
+        self.hear, self.answered = self._boxes.hear, self._boxes.answered
         self.recovered = 0  # gaps, for whoever counts them
 
     @property
     def current(self) -> bool:
         """Whether all that happened up to now was fed, as far as we were told."""
-        return not any(box.behind for box in (self._account, *self._boxes.values()))
+        return not any(box.behind for box in self._boxes)
 
     @property
     def rereading(self) -> bool:
@@ -159,117 +160,18 @@ class CatchUp:
 
         The account's box counts only where a followed chat is in it.
         """
-        boxes = list(self._boxes.values())
+        boxes = list(self._boxes.of_chats.values())
         if any(map(is_basic_group, self._chats)):
-            boxes.append(self._account)
+            boxes.append(self._boxes.account)
         return len(self._queue) > 0 or any(box.behind and not box.resting for box in boxes)
-
-    # ── what is pushed ──
-
-    def hear(self, pushed: Any) -> None:
-        """A container as Telegram pushes it, or as it answers a call with one."""
-        if isinstance(pushed, Unreadable):
-            for box in (self._account, *self._boxes.values()):  # whichever it was about
-                self._fall_behind(box)
-        elif isinstance(pushed, types.UpdatesTooLong):
-            self._fall_behind(self._account)
-        elif isinstance(pushed, SHORT):
-            # It names people that we may never have met. The difference brings them along.
-            self._fall_behind(self._account, pushed.pts)
-        elif isinstance(pushed, types.UpdateShortSentMessage):
-            if self._step(self._account, pushed.pts, pushed.pts_count):
-                self._account.saw(pushed)
-        elif isinstance(pushed, types.UpdateShort):
-            self._sort(pushed.update, {}, {})
-        elif isinstance(pushed, (types.Updates, types.UpdatesCombined)):
-            users, chats = people_of(pushed)
-            for update in pushed.updates:
-                self._sort(update, users, chats)
-            self._count(pushed)
-
-    def answered(self, query: Any, answer: Any) -> None:
-        """What we do ourselves advances boxes too, and is told in the answer alone."""
-        if not isinstance(answer, types.messages.AffectedMessages):
-            if not isinstance(answer, Unreadable) or "Updates" in (answer.kind or ""):
-                self.hear(answer)
-            return
-        box = self._account
-        if isinstance(query, functions.channels.DeleteMessages):
-            found = self._boxes.get(ChatId(CHANNELS - query.channel.channel_id))
-            if found is None:
-                return
-            box = found
-        self._step(box, answer.pts, answer.pts_count)
 
     def lost(self) -> None:
         """There may be anything that we were not told of: in a new connection, or after hours."""
-        for box in (self._account, *self._boxes.values()):
-            self._fall_behind(box)
+        for box in self._boxes:
+            self._boxes.fall_behind(box)
             if box.rest is not None and not box.patient:
                 box.rest.cancel()
                 self._rested(box)
-
-    def _sort(self, update: Any, users: Mapping[int, Any], chats: Mapping[int, Any]) -> None:
-        box = self._box_of(update)
-        if isinstance(update, TOO_LONG):
-            if box is not None:
-                self._fall_behind(box, getattr(update, "pts", None) or LARGEST_ID)
-            return
-        pts, count = getattr(update, "pts", None), getattr(update, "pts_count", None)
-        if pts is None or count is None:
-            self._account.qts = max(self._account.qts or 0, getattr(update, "qts", None) or 0)
-            self._queue.feed(update, users, chats)
-        elif box is not None and self._step(box, pts, count):
-            self._feed_one(box, update, users, chats)
-            self._queue.feed(Reached(box.cursor()), {}, {})
-
-    def _feed_one(
-        self, box: Box, update: Any, users: Mapping[int, Any], chats: Mapping[int, Any]
-    ) -> None:
-        if isinstance(update, NEW):
-            box.saw(update.message)
-        elif isinstance(update, (*EDITED, *DELETED)):
-            box.changes += 1
-        self._queue.feed(update, users, chats)
-
-    def _box_of(self, update: Any) -> Box | None:
-        """None: of a chat that is not followed."""
-        message = getattr(update, "message", None)
-        channel = getattr(getattr(message, "peer_id", None), "channel_id", None)
-        channel = channel or getattr(update, "channel_id", None)
-        if channel is None:
-            return self._account
-        return self._boxes.get(ChatId(CHANNELS - channel))
-
-    def _step(self, box: Box, pts: int, count: int) -> bool:
-        """Whether this is what comes next in the box; then it has moved on."""
-        if (box.behind and not box.resting) or box.pts is None:
-            box.promised = max(box.promised, pts)
-            return False
-        if pts - count > box.pts or len(self._queue) > QUEUE_MAX:
-            self._fall_behind(box, pts)
-            return False
-        if pts - count < box.pts:
-            return False
-        box.pts = pts
-        return True
-
-    def _count(self, container: Any) -> None:
-        """https://core.telegram.org/api/updates#update-sequence: 0 is an unordered container."""
-        last = getattr(container, "seq", 0)
-        first = getattr(container, "seq_start", last)
-        if not last:
-            return
-        if self._seq and first > self._seq + 1:
-            self._fall_behind(self._account)
-        self._seq = max(self._seq, last)
-
-    def _fall_behind(self, box: Box, promised: int = LARGEST_ID) -> None:
-        """Without a number there is no telling whether an answer on its way holds it: ask again."""
-        box.promised = max(box.promised, promised)
-        if not box.behind:
-            box.behind = True
-            self._news.set()
 
     async def read_again(self, chat: ChatId, message_id: MessageId) -> None:
         """Feed the message as it is now, as if it were new, or else that it is gone.
@@ -285,7 +187,7 @@ class CatchUp:
 
         Raises `RetryLater` and `LoggedOut`. A chat that is closed to us is tried again by `run`.
         """
-        for box in (self._account, *self._boxes.values()):
+        for box in self._boxes:
             try:
                 with translated(box.id):
                     await self._begin(box)
@@ -300,12 +202,12 @@ class CatchUp:
             asyncio.ensure_future(self._again.run()),
         ]
         for each in beside:
-            each.add_done_callback(lambda _: self._news.set())
+            each.add_done_callback(lambda _: self._boxes.news.set())
         try:
             while True:
-                self._news.clear()
+                self._boxes.news.clear()
                 await self._recover_all()
-                await self._news.wait()
+                await self._boxes.news.wait()
                 for each in beside:
                     if each.done():
                         each.result()  # what ended it ends the hearing
@@ -313,7 +215,7 @@ class CatchUp:
             for each in beside:
                 each.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
-            for box in (self._account, *self._boxes.values()):
+            for box in self._boxes:
                 if box.rest is not None:
                     box.rest.cancel()
 
@@ -325,7 +227,7 @@ class CatchUp:
 
     async def _recover_all(self) -> None:
         """Every box that is behind; what stands in the way of one is nothing to the others."""
-        for box in (self._account, *self._boxes.values()):
+        for box in self._boxes:
             if box.behind and box.rest is None:
                 try:
                     await self._recover(box)
@@ -350,7 +252,7 @@ class CatchUp:
 
     def _rested(self, box: Box) -> None:
         box.rest = None
-        self._news.set()
+        self._boxes.news.set()
 
     async def _recover(self, box: Box) -> None:
         with translated(box.id):
@@ -369,7 +271,7 @@ class CatchUp:
 
     async def _ask(self, box: Box) -> bool:
         """One difference; whether it is the last for now."""
-        if box is self._account:
+        if box is self._boxes.account:
             return await self._account_difference(box)
         return await self._channel_difference(box)
 
@@ -379,12 +281,12 @@ class CatchUp:
         if known is not None:
             box.stands_at(known)
             return
-        if box is self._account:
+        if box is self._boxes.account:
             self._take_state(box, await self._connection.call(functions.updates.GetState()))
         elif box.id in self._from_the_start:
             box.pts = 1
         else:
-            box.pts, box.date = await self._pts_now(box), self._account.date
+            box.pts, box.date = await self._pts_now(box), self._boxes.account.date
         await self._table.move_cursors([box.cursor()])
 
     async def _pts_now(self, box: Box) -> int:
@@ -430,7 +332,7 @@ class CatchUp:
             box.pts = answer.dialog.pts
             return bool(answer.final)
         if isinstance(answer, types.updates.ChannelDifference):
-            self._feed(box, answer)
+            self._boxes.feed(box, answer)
         box.pts = answer.pts
         return bool(answer.final)
 
@@ -497,13 +399,13 @@ class CatchUp:
             self._take_state(box, state)
             return False
         if isinstance(answer, types.updates.DifferenceEmpty):
-            box.date, self._seq = UnixTime(answer.date), answer.seq
+            box.date, self._boxes.seq = UnixTime(answer.date), answer.seq
             return True
         if isinstance(answer, types.updates.DifferenceTooLong):
             await self._again.look(box, newest=None)
             box.pts = answer.pts
             return False
-        self._feed(box, answer)
+        self._boxes.feed(box, answer)
         final = isinstance(answer, types.updates.Difference)
         self._take_state(box, answer.state if final else answer.intermediate_state)
         return final
@@ -515,27 +417,10 @@ class CatchUp:
         """
         state = await self._connection.call(functions.updates.GetState())
         await self._by_ids(box, state.pts)
-        for other in self._boxes.values():
-            self._fall_behind(other)
+        for other in self._boxes.of_chats.values():
+            self._boxes.fall_behind(other)
         self._take_state(box, state)
 
     def _take_state(self, box: Box, state: Any) -> None:
         box.pts, box.qts, box.date = state.pts, state.qts, UnixTime(state.date)
-        self._seq = state.seq
-
-    def _feed(self, box: Box, difference: Any) -> None:
-        """Edits of older messages first: one may have made a signal of what the new ones answer."""
-        users, chats = people_of(difference)
-        messages = sorted(difference.new_messages, key=lambda message: message.id)
-        new = [as_new(box.id, message) for message in messages]
-        ids = {message.id for message in messages}
-        edits: list[Any] = []
-        others: list[Any] = []
-        for update in difference.other_updates:
-            older = isinstance(update, EDITED) and update.message.id not in ids
-            (edits if older else others).append(update)
-        for update in (*edits, *new, *others):
-            if self._box_of(update) is not box or isinstance(update, TOO_LONG):
-                self._sort(update, users, chats)  # a channel's, in the account's difference
-                continue
-            self._feed_one(box, update, users, chats)
+        self._boxes.seq = state.seq

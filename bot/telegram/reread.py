@@ -17,13 +17,14 @@ import structlog
 from bot.backoff import doubled
 from bot.errors import DatabaseError, PostRefused, RetryLater, TargetUnavailable, Unparsable
 from bot.models import ChatId, MessageId, Reached, UnixTime, has_own_box, is_basic_group
+from bot.policy import live_since
 from bot.telegram.reading import Poison, as_deleted, as_edited, as_new, read, unreadable
 from bot.telegram.rpc_errors import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from bot.telegram.boxes import Box
+    from bot.telegram.boxes import Box, Queue
     from bot.telegram.reading import Messages
 
 log = structlog.get_logger(__name__)
@@ -65,10 +66,6 @@ class RecordTable(Protocol):
         limit: int,
     ) -> Sequence[MessageId]:
         """The newest before that one, of flows whose owner was active since then, or of all."""
-
-
-class Queue(Protocol):
-    def feed(self, update: Any, users: Mapping[int, Any], chats: Mapping[int, Any]) -> None: ...
 
 
 class Rereading:
@@ -274,7 +271,7 @@ class Rereading:
         if self._ttl is None:
             return None
         last = await self._table.last_activity(chat)
-        return UnixTime(int((last or 0) - self._ttl))
+        return live_since(last or UnixTime(0), int(self._ttl))
 
     async def _patiently(self, work: Callable[[], Awaitable[T]], box: Box) -> T:
         failures = 0

@@ -59,8 +59,8 @@ def rows(*, short: bool) -> Iterator[Row]:
 
 
 def _memory(flows: int) -> Iterator[Row]:
-    yield Row("is_allowed, memory hit / awaited dict.get", tiers.is_allowed(), 2.5)
-    yield Row("signal_at + decide, warm flow / the same", tiers.whole_decision(), 5)
+    yield Row("is_allowed, memory hit / awaited dict.get", tiers.is_allowed(), 6)
+    yield Row("decide_at, warm flow / the same", tiers.whole_decision(), 8)
     yield Row(f"start_flow at {flows:,} flows / at 10,000", tiers.start_flow_at(flows), 4)
     cleanup = tiers.cleanup_at(flows)
     yield Row(f"operations at {flows:,}, flows expiring / none", cleanup.ratio, 2)

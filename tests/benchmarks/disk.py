@@ -78,8 +78,8 @@ async def _fill(tracker, now):
 def _deciding(tracker, now):
     async def run():
         for number in range(FLOWS):
-            signal_id = await tracker.signal_at(GROUP, number)
-            assert (await tracker.decide(signal_id, BOB, at=now)).reason is Reason.NOT_THE_OWNER
+            decision = await tracker.decide_at(GROUP, number, BOB, at=now)
+            assert decision.reason is Reason.NOT_THE_OWNER
 
     return run
 
@@ -237,8 +237,7 @@ async def _restart(directories, many, few) -> Restart:
 async def _seconds_to_first_decision(settings, flows, now) -> float:
     began = time.perf_counter()
     async with open_core(settings) as core:
-        signal_id = await core.flows.signal_at(GROUP, flows // 2)
-        decision = await core.flows.decide(signal_id, BOB, at=now)
+        decision = await core.flows.decide_at(GROUP, flows // 2, BOB, at=now)
         took = time.perf_counter() - began
     assert (decision.reason, decision.tier) == (Reason.NOT_THE_OWNER, Tier.DISK)
     return took

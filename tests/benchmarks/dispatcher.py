@@ -1,4 +1,5 @@
-"""What is pushed, through the library's real dispatcher: into our intake, and into a handler that does nothing.
+"""What is pushed, through our queue into our intake, and through the library's real dispatcher into a
+handler that does nothing.
 
 Both clients are logged in to a loopback Telegram and are then handed containers as Telegram pushes
 them. Time ends when the last message was dealt with; for refusals, when they are in the table.
@@ -25,12 +26,12 @@ from pyrogram.raw.core import TLObject
 from bot import logs
 from bot.app import open_core
 from bot.config import Settings
-from bot.hearing import Hearing
-from bot.metrics import Metrics
 from bot.models import IncomingMessage, Route
-from bot.telegram.client import Following, Telegram
+from bot.telegram.catch_up import Following
 from bot.telegram.layers import build
 from bot.telegram.messages import incoming
+from tests import wiring
+from tests.accounts import connection
 from tests.benchmarks.comparing import Ratio, compare
 from tests.loopback import API_HASH, API_ID, LoopbackTelegram
 from tests.loopback.tl import make
@@ -210,28 +211,16 @@ async def _ours(telegram, directory, crowd):
     viewer, meter = crowd.bots[1], Meter()
     settings = Settings(data_dir=directory, source_chat_id=crowd.group.id, _env_file=None)
     async with open_core(settings) as core:
-        hearing = Hearing(
-            core.store,
-            core.intake,
-            core.edits,
-            route=Route(crowd.group.id, [], {}),
-            wake=lambda: None,
-            begin_anew=lambda: None,
-            stopping=asyncio.Event(),
-            meter=Metrics(),
-        )
+        hearing = wiring.hearing(core.store, core.intake, Route(crowd.group.id, [], {}))
 
         async def hear(event):
             await hearing.hear(event)
             if isinstance(event, IncomingMessage):
                 meter.count()
 
-        client = Telegram(
-            api_id=API_ID,
-            api_hash=API_HASH,
+        client = connection(
             bot_token=viewer.token,
             directory=directory,
-            on_event=hear,
             following=Following(core.store, [crowd.group.id]),
         )
         await client.start()
@@ -239,8 +228,8 @@ async def _ours(telegram, directory, crowd):
             await core.intake.handle(incoming(message))
         crowd.unseen = crowd.opened
         tasks = [
-            asyncio.create_task(client.listen()),
-            asyncio.create_task(hearing.bookmarks.run()),
+            asyncio.create_task(client.listen(hear)),
+            asyncio.create_task(core.store.keep_writing()),
         ]
         while not client.current:
             await asyncio.sleep(0)
@@ -259,4 +248,4 @@ async def _ours(telegram, directory, crowd):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await client.stop()
-        await hearing.close()
+        hearing.close()

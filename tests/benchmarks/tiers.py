@@ -77,8 +77,7 @@ def whole_decision() -> Ratio:
 
     async def run():
         for message_id, user_id in pairs:
-            signal_id = await tracker.signal_at(GROUP, message_id)
-            await tracker.decide(signal_id, user_id, at=moment)
+            await tracker.decide_at(GROUP, message_id, user_id, at=moment)
 
     return asyncio.run(compare(run, _floor(pairs), rounds=ROUNDS, clock=time.thread_time))
 

@@ -1,0 +1,78 @@
+"""What waits to be written: refusals, and how far all is recorded.
+
+Most of what is said in a group is refused, and a cursor follows each of it. A crash may take what
+waits: it comes again, for no cursor is written before the refusals that it counts.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy.dialects.sqlite import insert
+
+from bot.models import Cursor
+from bot.storage.database import Prepared, in_transaction
+from bot.storage.schema import cursors, decisions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sqlalchemy import Connection
+
+    from bot.models import ChatId, MessageRef
+
+T = TypeVar("T")
+
+
+class Waiting:
+    """Filled by the event loop, and emptied by the tables' thread. `insert` writes a refusal;
+    `clock` is unix seconds.
+    """
+
+    def __init__(self, insert: Prepared, clock: Callable[[], float]) -> None:
+        self._insert = insert
+        self._clock = clock
+        self.refusals: dict[MessageRef, dict[str, Any]] = {}  # rows
+        self.outdated: set[int] = set()  # decisions to be removed
+        self._cursors: dict[ChatId, Cursor] = {}
+        self._turn = Lock()  # for what is replaced and not just added
+
+    def __bool__(self) -> bool:
+        return bool(self.refusals or self._cursors)
+
+    def reach(self, cursor: Cursor) -> None:
+        with self._turn:
+            self._cursors[cursor.box] = cursor
+
+    def write(self, db: Connection, work: Callable[[Connection], T]) -> T:
+        """All of it in one transaction with `work`, or nothing. One at a time."""
+        with self._turn:
+            reached = self._cursors.copy()  # first: what they count was refused before
+        refused, outdated = self.refusals.copy(), self.outdated.copy()
+
+        def write(db: Connection) -> T:
+            if outdated:
+                db.execute(decisions.delete().where(decisions.c.id.in_(outdated)))
+            if refused:
+                self._insert.run_many(db, refused.values())
+            if reached:
+                put_cursors(db, reached.values(), now=int(self._clock()))
+            return work(db)
+
+        result = in_transaction(db, write)
+        for ref in refused:
+            del self.refusals[ref]
+        self.outdated -= outdated
+        with self._turn:
+            for box, cursor in reached.items():
+                if self._cursors[box] is cursor:
+                    del self._cursors[box]
+        return result
+
+
+def put_cursors(db: Connection, reached: Iterable[Cursor], *, now: int) -> None:
+    rows = [{**each._asdict(), "box": str(each.box), "recorded_at": now} for each in reached]
+    query = insert(cursors)
+    changes = {name: query.excluded[name] for name in (*Cursor._fields[1:], "recorded_at")}
+    db.execute(query.on_conflict_do_update(index_elements=[cursors.c.box], set_=changes), rows)

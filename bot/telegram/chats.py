@@ -1,0 +1,117 @@
+"""Chats as our account sees them, and what it may do there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pyrogram import raw
+
+from bot.errors import PostRefused, TargetUnavailable, Unparsable
+from bot.models import CHANNELS, ChatId, is_basic_group
+from bot.telegram.peers import people
+from bot.telegram.reachability import standing_outside
+from bot.telegram.reading import input_channel
+from bot.telegram.rpc_errors import translated
+
+if TYPE_CHECKING:
+    from bot.telegram.acquaintance import Account
+
+functions: Final[Any] = raw.functions
+types: Final[Any] = raw.types
+
+
+@dataclass(frozen=True, slots=True)
+class ChatInfo:
+    """A chat as our account sees it."""
+
+    id: ChatId
+    title: str
+    kind: str  # as Bot API says: "private", "group", "supergroup", "channel"
+    can_read: bool | None  # all that is written there, not just what is meant for us
+    can_post: bool | None  # None: cannot be told
+    outside: str | None = None  # as what our account is not in it; None: it is a member
+
+
+async def moved_to(account: Account, chat_id: ChatId) -> ChatId | None:
+    """The supergroup that a basic group has become; None: it is no such group."""
+    if not is_basic_group(chat_id):
+        return None
+    try:
+        with translated(chat_id):
+            answer = await account.call(functions.messages.GetChats(id=[-chat_id]))
+    except (TargetUnavailable, PostRefused, Unparsable):
+        return None  # not ours to see; whoever posts there finds out
+    moved = getattr(answer.chats[0], "migrated_to", None) if answer.chats else None
+    return None if moved is None else ChatId(CHANNELS - moved.channel_id)
+
+
+async def resolve(account: Account, chat_id: ChatId) -> ChatInfo:
+    """What our account may do there. Raises `TargetUnavailable` if it cannot see the chat."""
+    with translated(chat_id):
+        peer = await account.peer(chat_id)
+        if isinstance(peer, types.InputPeerChannel):
+            query = functions.channels.GetChannels(id=[input_channel(peer)])
+        elif isinstance(peer, types.InputPeerChat):
+            query = functions.messages.GetChats(id=[peer.chat_id])
+        else:
+            user = types.InputUser(user_id=peer.user_id, access_hash=peer.access_hash)
+            query = functions.users.GetUsers(id=[user])
+        answer = await account.call(query)
+        itself = await account.call(functions.users.GetUsers(id=[types.InputUserSelf()]))
+    found = people(answer)
+    if not found:
+        raise TargetUnavailable(f"chat {chat_id} is not known to this account", chat_id)
+    return _chat_info(chat_id, found[0], itself[0])
+
+
+def full_name(user: Any) -> str:
+    names = (getattr(user, "first_name", None), getattr(user, "last_name", None))
+    return " ".join(filter(None, names))
+
+
+def _chat_info(chat_id: ChatId, found: Any, itself: Any) -> ChatInfo:
+    if isinstance(found, types.User):
+        return ChatInfo(chat_id, full_name(found), "private", can_read=True, can_post=None)
+    return ChatInfo(
+        chat_id,
+        found.title,
+        _kind(found),
+        can_read=_can_read(found, itself),
+        can_post=_can_post(found),
+        outside=standing_outside(found),
+    )
+
+
+def _kind(chat: Any) -> str:
+    if isinstance(chat, (types.Chat, types.ChatForbidden)):
+        return "group"
+    return "channel" if getattr(chat, "broadcast", None) else "supergroup"
+
+
+def _is_outside(chat: Any) -> bool:
+    return standing_outside(chat) is not None or bool(getattr(chat, "deactivated", None))
+
+
+def _rules(chat: Any) -> bool:
+    return bool(getattr(chat, "creator", None) or getattr(chat, "admin_rights", None))
+
+
+def _can_read(chat: Any, itself: Any) -> bool:
+    """A bot in privacy mode hears in groups only what is meant for it, unless it is an admin."""
+    if _is_outside(chat):
+        return False
+    hears_all = not itself.bot or getattr(itself, "bot_chat_history", None)
+    return bool(hears_all or _rules(chat))
+
+
+def _can_post(chat: Any) -> bool:
+    if _is_outside(chat):
+        return False
+    if _rules(chat):
+        rights = getattr(chat, "admin_rights", None)
+        all_may = _kind(chat) != "channel" or getattr(chat, "creator", None)
+        return bool(all_may or getattr(rights, "post_messages", None))
+    banned = (getattr(chat, name, None) for name in ("banned_rights", "default_banned_rights"))
+    muted = any(getattr(rights, "send_messages", None) for rights in banned)
+    return _kind(chat) != "channel" and not muted

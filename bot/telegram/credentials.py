@@ -1,0 +1,66 @@
+"""What an account logs in with, and what to tell an operator where Telegram does not take it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from bot.errors import LoggedOut, VoidLogin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bot.errors import TelegramError
+
+SESSION: Final = "relay"  # the session file is called after it
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A bot's token, or the session string of a person; with a token the login is kept in
+    `directory`.
+    """
+
+    api_id: int
+    api_hash: str = field(repr=False)
+    directory: Path
+    bot_token: str | None = field(default=None, repr=False)
+    session_string: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if (self.bot_token is None) == (self.session_string is None):
+            raise ValueError("either a bot token or a session string, not both or none")
+
+    @property
+    def file(self) -> Path:
+        return self.directory / f"{SESSION}.session"
+
+    @property
+    def kept_in(self) -> str:
+        """What holds the login."""
+        return "SESSION_STRING" if self.session_string else str(self.file)
+
+    def for_client(self) -> dict[str, Any]:
+        """As the libraries' client takes them."""
+        return {
+            "name": SESSION,
+            "api_id": self.api_id,
+            "api_hash": self.api_hash,
+            "bot_token": self.bot_token,
+            "session_string": self.session_string,
+            "workdir": str(self.directory),
+        }
+
+    def check(self, account: int) -> None:
+        """A session file outlives the token it was made with. Raises `LoggedOut`."""
+        if self.bot_token is not None and str(account) != self.bot_token.partition(":")[0]:
+            raise LoggedOut(f"BOT_TOKEN is not of the bot that {self.file} is logged in as")
+
+    def explained(self, exc: TelegramError) -> LoggedOut:
+        """A refusal, with what the operator is to look at."""
+        if "API_ID" in str(exc):
+            return LoggedOut(f"{exc}: API_ID or API_HASH is wrong")
+        if "ACCESS_TOKEN" in str(exc):
+            return LoggedOut(f"{exc}: BOT_TOKEN is wrong or was revoked")
+        text = f"{exc}: {self.kept_in} is void, log in anew"
+        return VoidLogin(text) if isinstance(exc, LoggedOut) else LoggedOut(text)

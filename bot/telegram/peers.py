@@ -1,0 +1,145 @@
+"""The access hashes of chats and people: known from what Telegram told before, or asked for."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import suppress
+from typing import Any, Final, Protocol
+
+import structlog
+from pyrogram import raw
+
+from bot.errors import TargetUnavailable, Unparsable
+from bot.models import CHANNELS, ChatId, has_own_box, is_basic_group
+from bot.telegram.messages import chat_id as chat_id_of
+
+log = structlog.get_logger(__name__)
+
+functions: Final[Any] = raw.functions
+types: Final[Any] = raw.types
+
+DIALOGS_AT_ONCE, DIALOGS_MAX = 100, 2_000
+
+
+class Account(Protocol):
+    """A logged in client. What `call` raises is the library's own, or that there is no connection."""
+
+    async def call(self, query: Any) -> Any: ...
+
+    @property
+    def client(self) -> Any:
+        """The library's, which keeps what we know. Raises `ConnectionError`."""
+
+    @property
+    def is_bot(self) -> bool: ...
+
+
+class Peers:
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._dialogs_read = False
+
+    async def keep(self, client: Any, answer: Any) -> None:
+        try:
+            await client.fetch_peers(people(answer))
+        except sqlite3.Error as exc:
+            # What is not kept is asked for when it is needed; the answer is good all the same.
+            log.warning("peers were not kept", error=str(exc))
+
+    async def peer(self, chat_id: ChatId) -> Any:
+        """The raw input peer of a chat. Raises `TargetUnavailable` if there is none for us."""
+        if is_basic_group(chat_id):
+            return types.InputPeerChat(chat_id=-chat_id)
+        known = await self._known_peer(chat_id)
+        if known is None:
+            known = await self._met(chat_id)
+        if known is None:
+            raise TargetUnavailable(f"chat {chat_id} is not known to this account", chat_id)
+        return known
+
+    async def meet_again(self, chat_id: ChatId) -> bool:
+        """Ask Telegram anew for the access hash of a chat; False: it is the one we had."""
+        if is_basic_group(chat_id):
+            return False  # they have none
+        before = await self._known_peer(chat_id)
+        self._dialogs_read = False
+        await self._meet(chat_id)
+        changed: bool = before != await self._known_peer(chat_id)
+        return changed
+
+    async def known_user(self, user_id: int) -> Any | None:
+        """The raw input user, if this account has met the user; nobody is asked."""
+        found = await self._known_peer(user_id)
+        if not isinstance(found, types.InputPeerUser):
+            return None
+        return types.InputUser(user_id=found.user_id, access_hash=found.access_hash)
+
+    async def _known_peer(self, chat_id: int) -> Any | None:
+        storage = self._account.client.storage
+        with suppress(KeyError):
+            return await storage.get_peer_by_id(chat_id)
+        return None
+
+    async def _met(self, chat_id: ChatId) -> Any | None:
+        try:
+            await self._meet(chat_id)
+        except Unparsable:
+            if not self._account.is_bot or not has_own_box(chat_id):
+                raise
+            # It is there, and bots may ask without its access hash.
+            return types.InputPeerChannel(channel_id=CHANNELS - chat_id, access_hash=0)
+        return await self._known_peer(chat_id)
+
+    async def _meet(self, chat_id: ChatId) -> None:
+        """Learn the access hash. Bots may ask without one, people may not."""
+        if not self._account.is_bot:
+            await self._read_dialogs(chat_id)
+        elif chat_id > 0:
+            user = types.InputUser(user_id=chat_id, access_hash=0)
+            await self._account.call(functions.users.GetUsers(id=[user]))
+        else:
+            channel = types.InputChannel(channel_id=CHANNELS - chat_id, access_hash=0)
+            await self._account.call(functions.channels.GetChannels(id=[channel]))
+
+    async def _read_dialogs(self, wanted: ChatId) -> None:
+        """Once, until the wanted one turns up; what is not among them is unknown to us."""
+        if self._dialogs_read:
+            return
+        offset: dict[str, Any] = {
+            "offset_date": 0,
+            "offset_id": 0,
+            "offset_peer": types.InputPeerEmpty(),
+        }
+        for _page in range(DIALOGS_MAX // DIALOGS_AT_ONCE):
+            query = functions.messages.GetDialogs(**offset, limit=DIALOGS_AT_ONCE, hash=0)
+            answer = await self._account.call(query)
+            if await self._known_peer(wanted) is not None:
+                return
+            last = _last_dialog(answer)
+            if last is None:
+                break
+            message, chat = last
+            offset = {
+                "offset_date": message.date,
+                "offset_id": message.id,
+                "offset_peer": await self._known_peer(chat) or types.InputPeerEmpty(),
+            }
+        self._dialogs_read = True
+
+
+def people(answer: Any) -> list[Any]:
+    """The users and chats that an answer brings along, or is."""
+    if isinstance(answer, list):
+        return [one for one in answer if isinstance(one, types.User)]
+    return [*(getattr(answer, "users", None) or ()), *(getattr(answer, "chats", None) or ())]
+
+
+def _last_dialog(answer: Any) -> tuple[Any, ChatId] | None:
+    """The last dialog's message and chat, where the next page begins; None: there is none."""
+    if not isinstance(answer, types.messages.DialogsSlice):
+        return None
+    for message in reversed(answer.messages):
+        where = chat_id_of(getattr(message, "peer_id", None))
+        if where is not None:
+            return message, where
+    return None
