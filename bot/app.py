@@ -19,6 +19,7 @@ from bot.intake import Intake
 from bot.lock import locked
 from bot.orders import Orders
 from bot.presence import Presence
+from bot.render import Place
 from bot.signals import Markers
 from bot.state.flow_disk import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
@@ -65,7 +66,11 @@ async def open_core(
     """
     markers = Markers(settings.signal_markers, settings.signal_patterns)
     _keep_private(settings)
-    store = SignalStore(Database(settings.database, in_loop=in_loop), clock=clock)
+    store = SignalStore(
+        Database(settings.database, in_loop=in_loop),
+        clock=clock,
+        place=partial(Place, mentions=settings.relay_mentions),
+    )
     with locked(settings.data_dir / "lock"):
         try:
             await store.open()

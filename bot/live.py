@@ -241,7 +241,6 @@ class Live:
                 self._telegram.sender,
                 target,
                 watch=Watches(self._watches, self._places[target]),
-                mentions=settings.relay_mentions,
             )
             for target in core.targets
         ]

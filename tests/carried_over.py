@@ -334,7 +334,9 @@ async def main(path):
     with closing(sqlite3.connect(":memory:")) as db:
         db.execute(f"CREATE TABLE shown ({columns})")
         db.executemany("INSERT INTO shown VALUES (?, ?, ?, ?, ?, ?, ?)", target.rows())
-        more = [line for line in db.iterdump() if "TRANSACTION" not in line and "COMMIT" not in line]
+        more = [
+            line for line in db.iterdump() if "TRANSACTION" not in line and "COMMIT" not in line
+        ]
     print(f"-- Made by `python -m tests.carried_over`, with schema {version}; do not change it.")
     print(f"PRAGMA application_id = {application};\nPRAGMA user_version = {version};")
     print("\n".join([*dump[:-1], *more, dump[-1]]))
