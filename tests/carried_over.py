@@ -187,6 +187,9 @@ async def play(scene):
     store, target = scene.store, scene.target
     plain = await scene.sent("#plain @ann", entities=BOLD)
     first = await scene.sent("TP1 @bob", plain)
+    # What stands, and is done with.
+    await scene.sent("#photo before", media=PHOTO)
+    await scene.sent(long("#longsent"), parts=2)
     # Edits and deletions that are not carried out yet.
     edited = await scene.sent("#edited before", media=PHOTO)
     swapped = await scene.sent("#swapped before", media=PHOTO)

@@ -11,7 +11,7 @@ from functools import cache, partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from bot.models import ChatId, Content, MessageId, MessageRef, PostState
 from bot.render import in_words, render
@@ -34,6 +34,7 @@ NOT_SENT: Final = {"sent_version": None, "sent_as": None, "sent_to": None, "show
 ANEW: Final = {"target_message_id": None, "attempts": 0, "error": None, **NOT_SENT}
 DONE_WITH: Final = {PostState.DELETE, PostState.DELETED, PostState.GONE}
 GOING: Final = {PostState.DELETE, PostState.DELETED}
+OPEN: Final = (PostState.PENDING, PostState.EDIT, PostState.DELETE, PostState.FAILED)
 
 
 class Parts:
@@ -83,7 +84,7 @@ class Parts:
         for source in [MessageRef(*row) for row in db.execute(_OPEN_WITHOUT_TEXT)]:
             if (said := _recorded(db, source)) is None:
                 continue
-            for rows in _texts(db, source):
+            for rows in filter(_is_open, _texts(db, source)):
                 found = self._render(rows[0], said)
                 for row in rows:
                     part = found[min(row["part"], len(found) - 1)]
@@ -168,6 +169,11 @@ def _taken_back(row: Row) -> Row:
     there = row["sent_version"] is not None
     state = PostState.DELETE if there else PostState.DELETED
     return {"state": state, "attempts": 0, "refused": None, "aside_at": None}
+
+
+def _is_open(rows: Iterable[Row]) -> bool:
+    """There is still something to do; as far as an earlier version knows states."""
+    return any(row["state"] in OPEN for row in rows)
 
 
 def _is_ended(first: Row) -> bool:
@@ -256,13 +262,6 @@ def _rewrite() -> Prepared:
 
 _OPEN_WITHOUT_TEXT: Final = (
     select(posts.c.source_chat_id, posts.c.source_message_id)
-    .where(
-        and_(
-            posts.c.text.is_(None),
-            posts.c.state.in_(
-                [PostState.PENDING, PostState.EDIT, PostState.DELETE, PostState.FAILED]
-            ),
-        )
-    )
+    .where(posts.c.text.is_(None), posts.c.state.in_(OPEN))
     .distinct()
 )

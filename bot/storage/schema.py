@@ -419,7 +419,6 @@ _FINISHED_POSTS: Final = (
     )
     WHERE part = 0
     """,
-    "UPDATE posts SET media_kind = NULL, media_file_id = NULL WHERE bare = 1",
     """
     UPDATE posts SET (answers_chat_id, answers_message_id) = (
         SELECT coalesce(u.reply_to_chat_id, u.source_chat_id), u.reply_to_message_id
