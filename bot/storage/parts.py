@@ -51,17 +51,17 @@ class Parts:
         self, db: Connection, recorded: Iterable[IncomingMessage], targets: Iterable[ChatId]
     ) -> None:
         """The posts of messages that were not recorded before."""
-        targets = tuple(targets)
+        targets, now = tuple(targets), int(self._clock())
         for message in recorded:
             said = _storable(message.content)
             for target in targets:
                 lead, *rest = render(said, self._place(target))
-                first = _new_row(message.ref, target, lead, int(self._clock()))
+                first = _new_row(message.ref, target, lead, now)
                 first |= {"album_id": message.album_id}
                 if message.reply_to is not None:
                     first |= _answering(message.reply_to)
                 first["id"] = _insert().run(db, first).lastrowid
-                _add_rest(db, first, rest)
+                _add_rest(db, first, rest, now=now)
 
     def edit(self, db: Connection, ref: MessageRef, said: Content) -> None:
         """A recorded message says something else now."""
@@ -124,7 +124,7 @@ class Parts:
             if changes := _taken_back(row):
                 _write(db, row | changes)
         if rows[0]["state"] not in DONE_WITH:
-            _add_rest(db, rows[0], found[1:], but=len(rows) - 1)
+            _add_rest(db, rows[0], found[1:], but=len(rows) - 1, now=int(self._clock()))
 
 
 def _edited(row: Row, part: Content) -> Row:
@@ -186,11 +186,13 @@ def _state_below(first: Row) -> PostState:
     return PostState.PENDING if first["state"] == PostState.SENT else PostState.HELD
 
 
-def _add_rest(db: Connection, first: Row, rest: Sequence[Content], *, but: int = 0) -> None:
+def _add_rest(
+    db: Connection, first: Row, rest: Sequence[Content], *, now: int, but: int = 0
+) -> None:
     """The parts behind the first; `but`: so many of them have rows."""
     for number, part in enumerate(rest[but:], 1 + but):
         source = MessageRef(first["source_chat_id"], first["source_message_id"])
-        row = _new_row(source, first["target_chat_id"], part, first["recorded_at"])
+        row = _new_row(source, first["target_chat_id"], part, now)
         row |= {"part": number, "first_id": first["id"], "version": first["version"]}
         row |= {"state": _state_below(first), **_answering(source)}
         _insert().run(db, row)
