@@ -25,6 +25,8 @@ from bot.models import (
 )
 from bot.signals import Markers
 from bot.storage import records
+from bot.storage.database import Database
+from bot.storage.store import SignalStore
 from tests.people import ALICE, BOB, GROUP, TARGET, says
 
 OTHER = TARGET - 1
@@ -249,6 +251,26 @@ async def test_a_part_that_an_edit_adds_comes_behind_the_edit_of_the_first(recor
     edit, added = await send_all()
     assert (edit.part, edit.state) == (0, PostState.EDIT)
     assert (added.part, added.state, added.reply_to) == (1, PostState.PENDING, 700)
+
+
+async def test_a_part_that_an_edit_adds_waits_since_the_edit(tmp_path):
+    """And not since its message: else a target would seem to have stood still for days."""
+    now = [1_000]
+    store = SignalStore(Database(tmp_path / "signals.db", in_loop=True), clock=lambda: now[0])
+    await store.open()
+    message = says(ALICE, "#idea " * 800)
+    await store.add_signal(
+        message, author=ALICE, marker="#idea", fields=SignalFields(), targets=[TARGET]
+    )
+    for number in (700, 701):
+        (post,) = await store.take_posts(TARGET)
+        await store.post_sent(post, MessageId(number))
+    now[0] = 90_000
+    await store.edit(replace(message, text="#idea " * 1_500), SignalFields())
+
+    (backlog,) = (await store.ask(lambda db: records.backlogs(db, [TARGET]))).values()
+    assert backlog == (1, 90_000)
+    await store.close()
 
 
 async def test_an_edit_before_the_sending_makes_as_many_posts_as_it_needs(record, store, send_all):
