@@ -967,3 +967,31 @@ async def test_where_edits_and_deletions_are_not_relayed_posts_stay_as_they_are(
 
     assert await handler.deleted(GROUP, [message.id]) == 0
     assert [post.text for post in await send_all()] == ["#idea BTC"]
+
+
+# ── what it costs ─────────────────────────────────────────────────────────────
+
+SENT_BEFORE = """
+    INSERT INTO posts (source_chat_id, source_message_id, part, target_chat_id, state, version,
+                       target_message_id, sent_version, attempts, recorded_at, text, entities)
+    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+    SELECT -1, i, 0, ?, 'sent', 0, i, 0, 0, 0, '', '[]' FROM n
+"""
+
+
+@pytest.mark.parametrize("method", [*Method, "aside"])
+async def test_to_learn_that_nothing_is_to_be_done_costs_the_same_however_much_was_posted(
+    store, method
+):
+    """It is asked three times for every message, for each target."""
+    steps = []
+
+    def prepare(db):
+        db.exec_driver_sql(SENT_BEFORE, (TARGET,))
+        db.connection.driver_connection.set_progress_handler(lambda: steps.append(1), 1)
+
+    await store.change(prepare)
+    taken = store.take_aside(TARGET) if method == "aside" else store.take_posts(TARGET, method)
+
+    assert await taken == []
+    assert len(steps) < 200  # of SQLite's machine

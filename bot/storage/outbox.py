@@ -50,7 +50,10 @@ NEEDS: Final = {
         is_one_of(posts.c.state, PostState.PENDING, PostState.DELETE),
         or_(posts.c.state == PostState.PENDING, posts.c.target_message_id.is_(None)),
     ),
-    Method.DELETE: and_(posts.c.state == PostState.DELETE, posts.c.target_message_id.is_not(None)),
+    # An index by message would hold all that was ever posted, so it is not to serve here.
+    Method.DELETE: and_(
+        posts.c.state == PostState.DELETE, func.coalesce(posts.c.target_message_id, 0) > 0
+    ),
     Method.EDIT: posts.c.state == PostState.EDIT,
 }
 GOING: Final = is_one_of(posts.c.state, PostState.DELETE, PostState.DELETED)
