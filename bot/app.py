@@ -31,6 +31,7 @@ from bot.presence import Presence
 from bot.recording import Door, Listeners, Recorder
 from bot.relay import Relay
 from bot.relays import Relays
+from bot.render import Place
 from bot.rereading import RetriedEvents
 from bot.signals import Markers
 from bot.state.flow_disk import open_flow_cache
@@ -88,7 +89,11 @@ async def open_core(
     """
     Markers(settings.signal_markers, settings.signal_patterns)  # raises for what RE2 refuses
     _keep_private(settings)
-    store = SignalStore(Database(settings.database, in_loop=in_loop), clock=clock)
+    store = SignalStore(
+        Database(settings.database, in_loop=in_loop),
+        clock=clock,
+        place=partial(Place, mentions=settings.relay_mentions),
+    )
     with locked(settings.data_dir / "lock"):
         try:
             await store.open()
@@ -231,7 +236,7 @@ async def open_bot(
         known: set[MessageRef] = set()
         rereading = RetriedEvents(core.store, telegram.read_again, known.add)
         watches: list[Watch] = [metrics] if admins is None else [metrics, admins.alerts]
-        each = _relays(settings, core, telegram, watches, places)
+        each = _relays(core, telegram, watches, places)
         relays = Relays(
             each, places, reread=rereading.wake, paused=core.orders.paused_at is not None
         )
@@ -333,17 +338,11 @@ def _following(settings: Settings, core: Core, source: ChatId) -> Following:
 
 
 def _relays(
-    settings: Settings, core: Core, telegram: Telegram, watches: Sequence[Watch], places: Places
+    core: Core, telegram: Telegram, watches: Sequence[Watch], places: Places
 ) -> list[Relay]:
     """One for each target."""
     return [
-        Relay(
-            core.store,
-            telegram.sender,
-            target,
-            watch=Watches(watches, places[target]),
-            mentions=settings.relay_mentions,
-        )
+        Relay(core.store, telegram.sender, target, watch=Watches(watches, places[target]))
         for target in core.targets
     ]
 

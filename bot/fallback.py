@@ -26,8 +26,8 @@ T = TypeVar("T")
 
 
 class Notes(Protocol):
-    async def post_lightened(self, post: Post, *, bare: bool) -> None:
-        """Keep its `note`. `bare`: from now on the post is one without a medium."""
+    async def post_lightened(self, post: Post, *, bare: bool) -> Post:
+        """Keep its `note`. `bare`: from now on the post is one without a medium; as it is then."""
 
 
 async def lightly(post: Post, do: Callable[[Post], Awaitable[T]], notes: Notes) -> T:
@@ -42,9 +42,8 @@ async def lightly(post: Post, do: Callable[[Post], Awaitable[T]], notes: Notes) 
             less = lighter(post, exc)
         # Noted first: a crash behind this leaves a post that is sent as it is to be.
         bare = less.media is None and post.media is not None
-        await notes.post_lightened(less, bare=bare and post.state is not PostState.EDIT)
-        log.warning("post goes without a part of it", post_id=post.id, note=less.note)
-        post = less
+        post = await notes.post_lightened(less, bare=bare and post.state is not PostState.EDIT)
+        log.warning("post goes without a part of it", post_id=post.id, note=post.note)
 
 
 def lighter(post: Post, refused: PostRefused) -> Post:

@@ -182,6 +182,15 @@ def identity_of(file_id: str | None) -> str:
     return file_id if file_id.endswith("}") else file_id.rpartition(":")[0]
 
 
+class Content(NamedTuple):
+    """What a message says, or one post of it."""
+
+    text: str
+    entities: tuple[Entity, ...] = ()
+    media: Media | None = None
+    extras: Extras | None = None  # None: it is shown as any other
+
+
 class Indirect(StrEnum):
     """How a message came to be sent, if its author did not type it there and then."""
 
@@ -216,6 +225,10 @@ class IncomingMessage:
     @property
     def ref(self) -> MessageRef:
         return MessageRef(self.chat_id, self.id)
+
+    @property
+    def content(self) -> Content:
+        return Content(self.text, self.entities, self.media, self.extras)
 
     @property
     def begun_at(self) -> UnixTime:
@@ -329,6 +342,7 @@ Event = (
 
 class PostState(StrEnum):
     PENDING = "pending"  # to be sent
+    HELD = "held"  # a later part of a text, to be sent once the first is sent, or edited
     SENT = "sent"
     EDIT = "edit"  # sent, and the source message was edited since
     DELETE = "delete"  # sent, and the source message was deleted since
@@ -345,31 +359,26 @@ class Method(StrEnum):
     DELETE = "delete"
 
 
-class Content(NamedTuple):
-    """What a source message said in one of its versions."""
-
-    text: str
-    entities: tuple[Entity, ...]
-    media: Media | None
-
-
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One message to send, edit or delete in one target chat, as things stand now."""
+    """One message to send, edit or delete in one target chat, as things stand now.
+
+    It is finished: text, entities, medium and extras are this part's own, as they are to be shown.
+    """
 
     id: int
     state: PostState
-    version: int
+    version: int  # how often what it says has changed
     source: MessageRef
     part: int  # of a text too long for one message, from 0
     target: ChatId
     target_message_id: MessageId | None  # None: not sent yet, as far as we know
     sent_version: int | None  # that is or may be in the target; None: none is
     reply_to: MessageId | None  # in the target chat; None: unthreaded
-    text: str  # of the whole message, whatever the part
+    text: str
     entities: tuple[Entity, ...]
     media: Media | None
-    album_id: int | None
+    album_id: int | None  # of a first part, as its medium
     attempts: int
     recorded_at: UnixTime  # local clock
     extras: Extras | None = None  # None: it is shown as any other

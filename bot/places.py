@@ -22,7 +22,7 @@ class Delay(NamedTuple):
     until: float  # unix seconds
 
 
-class Place:
+class Progress:
     """A `worker.Watch` for one target. `clock` is unix seconds."""
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
@@ -54,9 +54,9 @@ class Places:
         self, targets: Iterable[ChatId], *, clock: Callable[[], float] = time.time
     ) -> None:
         self._clock = clock
-        self._places = {target: Place(clock=clock) for target in targets}
+        self._places = {target: Progress(clock=clock) for target in targets}
 
-    def __getitem__(self, target: ChatId) -> Place:
+    def __getitem__(self, target: ChatId) -> Progress:
         return self._places[target]
 
     def resumed(self) -> None:
@@ -91,7 +91,7 @@ class Places:
         ]
 
     @staticmethod
-    def _why(place: Place, now: float) -> str:
+    def _why(place: Progress, now: float) -> str:
         rested = duration(now - place.moved_at)
         if place.delay is None:
             return f"nothing got done for {rested}"

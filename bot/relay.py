@@ -1,4 +1,4 @@
-"""Posts what is pending: one relay, and one line of posts, per target chat.
+"""Posts what is pending: one relay, and one line of finished posts, per target chat.
 
 Recorded first, sent second: whatever is here is in the table already, so a crash, a flood wait or a
 chat that takes nothing costs time and no message. Telegram drops a second message with the same
@@ -29,10 +29,8 @@ from bot.errors import (
     SentBefore,
     TargetUnavailable,
 )
-from bot.extras import PLAIN
 from bot.fallback import lightly
-from bot.models import AlbumPart, Entity, MessageId, PostState
-from bot.render import CAPTION_LIMIT, TEXT_LIMIT, Chunk, render, shown
+from bot.models import AlbumPart, Content, Entity, MessageId, PostState
 from bot.worker import Line, Unwatched, Worker
 
 if TYPE_CHECKING:
@@ -58,14 +56,13 @@ class Outbox(Line, Protocol):
     async def last_posted(self, target: ChatId) -> MessageId: ...
     async def posted_after(self, target: ChatId, message_id: MessageId) -> set[MessageId]: ...
     async def ancestors(self, post: Post) -> list[MessageId]: ...
-    async def add_parts(self, post: Post, parts: int) -> None: ...
     async def post_sent(self, post: Post, message_id: MessageId) -> None: ...
     async def post_edited(self, post: Post) -> None: ...
     async def post_deleted(self, post: Post) -> None: ...
     async def post_failed(self, post: Post, error: str) -> None: ...
     async def post_unsent(self, post: Post) -> None: ...
     async def messages_gone(self, target: ChatId, ids: Iterable[MessageId]) -> None: ...
-    async def post_lightened(self, post: Post, *, bare: bool) -> None: ...
+    async def post_lightened(self, post: Post, *, bare: bool) -> Post: ...
 
 
 class Sender(Protocol):
@@ -135,8 +132,8 @@ class Sender(Protocol):
 
 
 class Relay:
-    """`mentions`: of users are relayed as such. `sleep` takes seconds; `jitter` gives 0 to 1, so
-    that relays do not knock in step; `clock` is monotonic, in seconds.
+    """`sleep` takes seconds; `jitter` gives 0 to 1, so that relays do not knock in step; `clock` is
+    monotonic, in seconds.
     """
 
     def __init__(
@@ -146,12 +143,10 @@ class Relay:
         target: ChatId,
         *,
         watch: Watch | None = None,
-        mentions: bool = False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._mentions = mentions
         self._outbox = outbox
         self._sender = sender
         self._target = target
@@ -237,7 +232,7 @@ class Relay:
 
     async def _do(self, posts: list[Post]) -> None:
         post = posts[0]
-        if post.state is PostState.DELETE or post.part >= len(self._chunks(post)):
+        if post.state is PostState.DELETE:
             await self._remove(post)
         elif post.state is PostState.EDIT and post.target_message_id is not None:
             await self._edit(post, post.target_message_id)
@@ -252,42 +247,34 @@ class Relay:
         if post.in_doubt:
             # It may stand there, and only Telegram knows as which message: said again, it is the
             # same one, and that can be deleted.
-            chunks = self._chunks(post)
-            chunk = chunks[min(post.part, len(chunks) - 1)]
-            message_id = await self._send_chunk(post, chunk, None)
+            message_id = await self._send_post(post, None)
             await self._outbox.post_sent(post, message_id)
         if message_id is not None:
             await self._sender.delete(self._target, [message_id])
         await self._outbox.post_deleted(post)
 
     async def _edit(self, post: Post, message_id: MessageId) -> None:
-        chunks = self._chunks(post)
         if post.media is not None and post.media.kind not in CAPTIONED:
             # Nothing in it can change. A live location moves by edits, many of them.
             await self._outbox.post_edited(post)
             return
         try:
-            await lightly(post, partial(self._edit_part, post, message_id), self._outbox)
+            await lightly(post, partial(self._edit_post, message_id), self._outbox)
         except PostGone as exc:
             log.info("a post was deleted in the target", post_id=post.id, error=str(exc))
             await self._outbox.messages_gone(self._target, [message_id])
             return
-        if post.part == 0 and len(chunks) > 1:
-            # Now, for its parts are sent beside the edits: not before it has become their first.
-            await self._outbox.add_parts(post, len(chunks))
         await self._outbox.post_edited(post)
 
-    async def _edit_part(self, whole: Post, message_id: MessageId, post: Post) -> None:
-        """`post` may lack a part of the whole one, which is what tells where the text is cut."""
-        chunk = self._chunks(replace(post, media=whole.media))[post.part]
+    async def _edit_post(self, message_id: MessageId, post: Post) -> None:
         await self._sender.edit(
             self._target,
             message_id,
-            chunk.text,
-            chunk.entities,
+            post.text,
+            post.entities,
             _replacement(post),
             source=post.source,
-            **self._extras(post),
+            **_extras(post),
         )
 
     async def _send(self, posts: list[Post]) -> None:
@@ -338,34 +325,29 @@ class Relay:
             await lightly(post, partial(self._send_one, reply_to), self._outbox)
 
     async def _send_one(self, reply_to: MessageId | None, post: Post) -> None:
-        chunks = self._chunks(post)
-        message_id = await self._send_chunk(post, chunks[post.part], reply_to)
-        if post.part == 0 and len(chunks) > 1:
-            await self._outbox.add_parts(post, len(chunks))
-        await self._sent(post, message_id)
+        await self._sent(post, await self._send_post(post, reply_to))
 
-    async def _send_chunk(self, post: Post, chunk: Chunk, reply_to: MessageId | None) -> MessageId:
+    async def _send_post(self, post: Post, reply_to: MessageId | None) -> MessageId:
         to, random_id = self._target, random_id_of(post)
-        media = post.media if post.part == 0 else None
         try:
-            if media is None:
+            if post.media is None:
                 return await self._sender.send_text(
                     to,
-                    chunk.text,
-                    chunk.entities,
+                    post.text,
+                    post.entities,
                     reply_to=reply_to,
                     random_id=random_id,
-                    **self._extras(post),
+                    **_extras(post),
                 )
             return await self._sender.send_media(
                 to,
-                media,
-                chunk.text,
-                chunk.entities,
+                post.media,
+                post.text,
+                post.entities,
                 source=post.source,
                 reply_to=reply_to,
                 random_id=random_id,
-                **self._extras(post),
+                **_extras(post),
             )
         except SentBefore:
             return await self._find(post)
@@ -386,52 +368,29 @@ class Relay:
 
         As it was sent: if its source was edited since, it stands there with the text of then.
         """
-        if post.sent_as is not None:
-            text, entities, media = post.sent_as
-            post = replace(post, text=text, entities=entities, media=media)
-        elif post.sent_version not in {None, post.version}:
+        if post.sent_as is None and post.sent_version not in {None, post.version}:
             return None  # an older program sent it, and kept no text
-        chunks = self._chunks(post)
-        if post.part >= len(chunks):
-            return None
+        sent = post.sent_as or Content(post.text, post.entities, post.media)
         after = post.sent_after
         if after is None:
             after = await self._outbox.last_posted(chat)
         known = await self._outbox.posted_after(chat, after)
-        medium = post.media if post.part == 0 else None
-        return await self._sender.find(
-            chat, chunks[post.part].text, medium, after=after, known=known
-        )
+        return await self._sender.find(chat, sent.text, sent.media, after=after, known=known)
 
     async def _send_album(self, posts: list[Post], reply_to: MessageId | None) -> None:
-        texts = [self._chunks(post) for post in posts]
         parts = [
-            AlbumPart(post.media, first.text, first.entities, post.source, random_id_of(post))
-            for post, (first, *_) in zip(posts, texts, strict=True)
+            AlbumPart(post.media, post.text, post.entities, post.source, random_id_of(post))
+            for post in posts
             if post.media is not None
         ]
-        extras = self._extras(posts[0])
+        extras = _extras(posts[0])
         ids = await self._sender.send_album(self._target, parts, reply_to=reply_to, **extras)
-        for post, chunks, message_id in zip(posts, texts, ids, strict=True):
-            if len(chunks) > 1:
-                await self._outbox.add_parts(post, len(chunks))
+        for post, message_id in zip(posts, ids, strict=True):
             await self._sent(post, message_id)
-
-    def _chunks(self, post: Post) -> list[Chunk]:
-        """The texts to send for a message: the first is the caption where there is media."""
-        first = TEXT_LIMIT if post.media is None else CAPTION_LIMIT
-        return render(post.text, post.entities, first=first, mentions=self._mentions)
-
-    def _extras(self, post: Post) -> dict[str, Extras]:
-        """As an argument, where there are any. What belongs to a message once is its first part's."""
-        extras = shown(post.extras, mentions=self._mentions)
-        if extras is not None and post.part:
-            extras = replace(PLAIN, silent=extras.silent, no_preview=extras.no_preview)
-        return {} if extras is None else {"extras": extras}
 
     async def _sent(self, post: Post, message_id: MessageId) -> None:
         await self._outbox.post_sent(post, message_id)
-        lost = post.extras.lost if post.extras and not post.part else ()
+        lost = post.extras.lost if post.extras else ()
         log.info(
             "posted",
             post_id=post.id,
@@ -441,6 +400,11 @@ class Relay:
             attempts=post.attempts + 1,
             **({"not_carried": list(lost)} if lost else {}),
         )
+
+
+def _extras(post: Post) -> dict[str, Extras]:
+    """As an argument, where there are any."""
+    return {} if post.extras is None else {"extras": post.extras}
 
 
 def unquoted(post: Post) -> Post:
@@ -453,7 +417,7 @@ def _replacement(post: Post) -> Media | None:
     The same again may be refused for reasons that have nothing to do with the words.
     """
     media = post.media
-    if post.part or media is None or media.kind not in REPLACEABLE:
+    if media is None or media.kind not in REPLACEABLE:
         return None
     return None if media.identity == post.shown_media else media
 

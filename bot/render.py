@@ -1,6 +1,6 @@
-"""From a recorded text to what one post of it says: cut into parts, without tricks on its readers.
+"""From what a message says to the posts of it: cut into parts, without tricks on its readers.
 
-Offsets and limits are UTF-16 code units. Pure: the same text always gives the same parts.
+Offsets and limits are UTF-16 code units. Pure: the same message always gives the same parts.
 """
 
 from __future__ import annotations
@@ -8,13 +8,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from bot.alt_text import with_alt_text
+from bot.extras import PLAIN
+from bot.models import Content
 from bot.presentable import directed, inert, presentable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bot.extras import Extras
-    from bot.models import Entity
+    from bot.models import ChatId, Entity
 
 TEXT_LIMIT: Final = 4096
 CAPTION_LIMIT: Final = 1024
@@ -24,12 +27,39 @@ HIGH_SURROGATES: Final = range(0xD8, 0xDC)
 FOUND: Final = frozenset({"url", "email", "mention", "hashtag", "cashtag", "bot_command"})
 
 
+class Place(NamedTuple):
+    """Where posts go, and how they look there."""
+
+    chat: ChatId
+    mentions: bool = False  # whom a message mentions is mentioned there, too
+
+
+def render(said: Content, place: Place) -> list[Content]:
+    """The posts to make there of a message, each finished: one, unless its text is too long for one.
+
+    The first has the medium, and what belongs to a message once.
+    """
+    first = TEXT_LIMIT if said.media is None else CAPTION_LIMIT
+    lead, *rest = chunks(said.text, said.entities, first=first, mentions=place.mentions)
+    extras = _shown(said.extras, mentions=place.mentions)
+    later = extras and replace(PLAIN, silent=extras.silent, no_preview=extras.no_preview)
+    return [
+        Content(*lead, said.media, extras),
+        *(Content(*chunk, None, later) for chunk in rest),
+    ]
+
+
+def in_words(said: Content) -> Content:
+    """Without its medium, and with what that says."""
+    return said._replace(text=with_alt_text(said.text, said.media), media=None)
+
+
 class Chunk(NamedTuple):
     text: str
     entities: tuple[Entity, ...]
 
 
-def render(
+def chunks(
     text: str, entities: Sequence[Entity], *, first: int = TEXT_LIMIT, mentions: bool = False
 ) -> list[Chunk]:
     """The texts to post for one; `first` is the limit of the first.
@@ -37,17 +67,17 @@ def render(
     Mentions are taken out of each part by itself, once it is known where the cuts are. So what
     that inserts never makes a part too long, and a link that had to be cut leaves no mention.
     """
-    chunks = split(*directed(text, entities), first=first)
+    found = split(*directed(text, entities), first=first)
     if mentions:
-        return chunks
-    limits = [first, *[TEXT_LIMIT] * (len(chunks) - 1)]
+        return found
+    limits = [first, *[TEXT_LIMIT] * (len(found) - 1)]
     return [
         Chunk(*inert(chunk.text, chunk.entities, limit=limit))
-        for chunk, limit in zip(chunks, limits, strict=True)
+        for chunk, limit in zip(found, limits, strict=True)
     ]
 
 
-def shown(extras: Extras | None, *, mentions: bool) -> Extras | None:
+def _shown(extras: Extras | None, *, mentions: bool) -> Extras | None:
     """A quote says what the post says that it is taken from."""
     if extras is None or extras.quote is None:
         return extras
@@ -62,13 +92,13 @@ def split(text: str, entities: Sequence[Entity], *, first: int = TEXT_LIMIT) -> 
     Offsets and limits are UTF-16 code units; `first` is the limit of the first chunk.
     """
     units = text.encode("utf-16-le", "replace")
-    chunks: list[Chunk] = []
+    found: list[Chunk] = []
     start, limit = 0, first
     while True:
         end = _cut(units, entities, start, limit)
-        chunks.append(Chunk(_decode(units, start, end), _within(entities, start, end)))
+        found.append(Chunk(_decode(units, start, end), _within(entities, start, end)))
         if end >= len(units) // 2:
-            return chunks
+            return found
         start, limit = end, TEXT_LIMIT
 
 

@@ -34,6 +34,7 @@ class Notes:
 
     async def post_lightened(self, post, *, bare):
         self.kept.append((post.note, bare))
+        return post
 
 
 @given(REFUSALS)
@@ -92,6 +93,7 @@ async def test_a_post_sent_without_its_medium_stays_without_and_an_edited_one_ma
 class NotedOutbox(FakeOutbox):
     async def post_lightened(self, post, *, bare):
         self._set(post, note=post.note, **({"media": None} if bare else {}))
+        return post
 
 
 async def test_an_album_that_is_refused_goes_part_by_part():

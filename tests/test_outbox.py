@@ -24,6 +24,8 @@ from bot.models import (
 from bot.signal_fields import SignalFields
 from bot.state.flow_tracker import FlowTracker
 from bot.storage import records
+from bot.storage.database import Database
+from bot.storage.store import SignalStore
 from tests import wiring
 from tests.people import ALICE, BOB, GROUP, TARGET, says
 
@@ -123,34 +125,52 @@ async def test_the_pending_parts_of_an_album_come_together_in_source_order(recor
     assert [post.source.message_id for post in await store.take_posts(TARGET)] == [11, 12]
 
 
-async def test_later_parts_of_a_text_stand_before_whatever_came_after_it(record, store, send_all):
-    await record(says(ALICE, "#idea long"))
-    await record(says(ALICE, "#idea next"))
-    (first,) = await store.take_posts(TARGET)
-    await store.add_parts(first, 3)
-    await store.add_parts(first, 3)
+def long(word):
+    """A text of two posts, of 4,096 and 904 characters at the most."""
+    return f"{word} " * (5_000 // (len(word) + 1))
+
+
+def said(posts):
+    """The first word of each, and its part."""
+    return [(post.text.split()[0], post.part) for post in posts]
+
+
+async def test_later_parts_of_a_text_stand_before_whatever_came_after_it(record, send_all):
+    text = "#long " * 1_500
+    await record(says(ALICE, text))
+    await record(says(ALICE, "#next"))
 
     posts = await send_all()
 
-    assert [(post.text, post.part) for post in posts] == [
-        ("#idea long", 0),
-        ("#idea long", 1),
-        ("#idea long", 2),
-        ("#idea next", 0),
-    ]
+    assert said(posts) == [("#long", 0), ("#long", 1), ("#long", 2), ("#next", 0)]
+    assert "".join(post.text for post in posts[:3]) == text
     assert [post.reply_to for post in posts] == [None, 700, 700, None]
+
+
+async def test_later_parts_are_no_task_until_the_first_one_stands(record, store, send_all):
+    """Where it is refused nothing of the text is posted; its `retry` brings all of it."""
+    await record(says(ALICE, long("#idea")))
+    (first,) = await store.take_posts(TARGET)
+    await store.post_failed(first, "MESSAGE_INVALID")
+
+    assert await store.take_posts(TARGET) == []
+    assert (await store.ask(lambda db: records.backlogs(db, [TARGET])))[TARGET].pending == 0
+    assert (await store.ask(records.count_posts))[PostState.HELD] == 1
+
+    assert await store.retry() == [first.id]
+    assert said(await send_all()) == [("#idea", 0), ("#idea", 1)]
 
 
 async def shortened(record, store, send_all):
     """A text in two parts, of which the second was taken back as the text became shorter."""
-    message = await record(says(ALICE, "#idea long"))
-    (first,) = await store.take_posts(TARGET)
-    await store.add_parts(first, 2)
+    message = await record(says(ALICE, long("#idea")))
     await send_all()
     await store.edit(says(ALICE, "#idea", number=message.id), SignalFields())
-    for part in ("first", "second"):
-        (post,) = await store.take_posts(TARGET)
-        await (store.post_edited(post) if part == "first" else store.post_deleted(post))
+    (deletion,) = await store.take_posts(TARGET)
+    assert (deletion.state, deletion.part) == (PostState.DELETE, 1)
+    await store.post_deleted(deletion)
+    (edit,) = await store.take_posts(TARGET)
+    await store.post_edited(edit)
     assert await store.take_posts(TARGET) == []
     return message
 
@@ -159,20 +179,35 @@ async def test_a_part_that_was_taken_back_comes_again_where_the_text_is_long_aga
     record, store, send_all
 ):
     message = await shortened(record, store, send_all)
-    await store.edit(says(ALICE, "#idea long again", number=message.id), SignalFields())
+    await store.edit(says(ALICE, long("#again"), number=message.id), SignalFields())
     (first,) = await store.take_posts(TARGET)
-    await store.add_parts(first, 2)
+    assert (first.state, first.part) == (PostState.EDIT, 0)
     await store.post_edited(first)
 
     (second,) = await store.take_posts(TARGET)
     assert (second.part, second.state) == (1, PostState.PENDING)
     assert (second.target_message_id, second.sent_version, second.attempts) == (None, None, 0)
     assert second.reply_to == first.target_message_id
-    assert second.version == first.version
+    assert second.version > 0  # the one of before was another message
 
-    await store.add_parts(first, 2)
     await store.post_sent(second, MessageId(800))
     assert await store.take_posts(TARGET) == []
+
+
+async def test_a_part_that_is_to_come_again_while_it_is_being_deleted_is_another_message(
+    record, store, send_all
+):
+    message = await record(says(ALICE, long("#idea")))
+    await send_all()
+    await store.edit(says(ALICE, "#idea", number=message.id), SignalFields())
+    (in_hand,) = await store.take_posts(TARGET, Method.DELETE)
+    await store.edit(says(ALICE, long("#again"), number=message.id), SignalFields())
+    await store.post_deleted(in_hand)
+
+    edit, second = await send_all()
+    assert (edit.part, edit.state) == (0, PostState.EDIT)
+    assert (second.part, second.state, second.reply_to) == (1, PostState.PENDING, 700)
+    assert await send_all() == []
 
 
 @pytest.mark.parametrize("before", [False, True], ids=["new", "taken back"])
@@ -184,16 +219,68 @@ async def test_no_part_is_posted_of_a_text_whose_source_was_deleted_meanwhile(
     else:
         message = await record(says(ALICE, "#idea"))
         await send_all()
-    await store.edit(says(ALICE, "#idea long again", number=message.id), SignalFields())
+    await store.edit(says(ALICE, long("#again"), number=message.id), SignalFields())
     (first,) = await store.take_posts(TARGET)
     await store.delete(GROUP, [message.id])
-    await store.add_parts(first, 2)
     await store.post_edited(first)
 
     (post,) = await store.take_posts(TARGET)
     assert (post.part, post.state) == (0, PostState.DELETE)
     await store.post_deleted(post)
     assert await store.take_posts(TARGET) == []
+
+
+async def test_an_edit_is_made_of_those_parts_alone_that_say_something_else(
+    record, store, send_all
+):
+    message = await record(says(ALICE, long("#idea")))
+    await send_all()
+    await store.edit(says(ALICE, long("#idea") + "TP1 hit", number=message.id), SignalFields())
+
+    (edit,) = await send_all()
+    assert (edit.part, edit.state) == (1, PostState.EDIT)
+    assert edit.text.endswith("TP1 hit")
+
+
+async def test_a_part_that_an_edit_adds_comes_behind_the_edit_of_the_first(record, store, send_all):
+    message = await record(says(ALICE, "#idea"))
+    await send_all()
+    await store.edit(says(ALICE, long("#more"), number=message.id), SignalFields())
+
+    assert await store.take_posts(TARGET, Method.SEND) == []
+    edit, added = await send_all()
+    assert (edit.part, edit.state) == (0, PostState.EDIT)
+    assert (added.part, added.state, added.reply_to) == (1, PostState.PENDING, 700)
+
+
+async def test_a_part_that_an_edit_adds_waits_since_the_edit(tmp_path):
+    """And not since its message: else a target would seem to have stood still for days."""
+    now = [1_000]
+    store = SignalStore(Database(tmp_path / "signals.db", in_loop=True), clock=lambda: now[0])
+    await store.open()
+    message = says(ALICE, "#idea " * 800)
+    await store.add_signal(
+        message, author=ALICE, marker="#idea", fields=SignalFields(), targets=[TARGET]
+    )
+    for number in (700, 701):
+        (post,) = await store.take_posts(TARGET)
+        await store.post_sent(post, MessageId(number))
+    now[0] = 90_000
+    await store.edit(replace(message, text="#idea " * 1_500), SignalFields())
+
+    (backlog,) = (await store.ask(lambda db: records.backlogs(db, [TARGET]))).values()
+    assert backlog == (1, 90_000)
+    await store.close()
+
+
+async def test_an_edit_before_the_sending_makes_as_many_posts_as_it_needs(record, store, send_all):
+    message = await record(says(ALICE, "#idea"))
+    other = await record(says(ALICE, long("#other")))
+    await store.edit(says(ALICE, long("#more"), number=message.id), SignalFields())
+    await store.edit(says(ALICE, "#less", number=other.id), SignalFields())
+
+    assert said(await send_all()) == [("#more", 0), ("#more", 1), ("#less", 0)]
+    assert await send_all() == []
 
 
 @pytest.mark.parametrize("change", ["edit", "delete"])
@@ -472,19 +559,23 @@ async def test_what_is_set_aside_holds_nobody_up_and_replies_hang_on_the_nearest
     assert await store.take_aside(TARGET) == []
 
 
-async def test_no_later_part_of_a_text_goes_before_one_that_is_set_aside(record, store, send_all):
-    await record(says(ALICE, "#idea long"))
-    await record(says(ALICE, "#idea next"))
+async def test_no_later_part_of_a_text_goes_before_one_that_is_set_aside_or_passed_over(
+    record, store, send_all
+):
+    await record(says(ALICE, "#long " * 1_500))
+    await record(says(ALICE, "#next"))
     (first,) = await store.take_posts(TARGET)
-    await store.add_parts(first, 2)
-    await store.set_aside(first)
+    await store.post_sent(first, MessageId(50))
+    (second,) = await store.take_posts(TARGET)
+    assert said(await store.take_posts(TARGET, but={second.id})) == [("#next", 0)]
+    await store.set_aside(second)
 
-    assert [post.text for post in await send_all()] == ["#idea next"]
+    assert said(await send_all()) == [("#next", 0)]
 
-    (first,) = await store.take_aside(TARGET)
-    await store.post_sent(first, MessageId(60))
-    (second,) = await send_all()
-    assert (second.part, second.reply_to) == (1, 60)
+    (second,) = await store.take_aside(TARGET)
+    await store.post_sent(second, MessageId(60))
+    (third,) = await send_all()
+    assert (third.part, third.reply_to) == (2, 50)
 
 
 @pytest.mark.parametrize("change", ["edit", "delete"])
@@ -619,24 +710,76 @@ async def test_which_medium_stands_in_the_target_is_known_through_all_edits(
 
 
 async def test_a_post_without_its_refused_medium_is_one_of_words_from_then_on(record, store):
-    """In this chat, with all its parts, and whatever is edited; in another chat it is as it was."""
-    photo = Media("photo", "photo:1:2:3")
-    message = await record(says(ALICE, "#idea BTC", media=photo), targets=[TARGET, OTHER])
+    """In this chat, whatever is edited; in another chat it is as it was. What was the caption of two
+    posts is the text of one.
+    """
+    photo, text = Media("photo", "photo:1:2:3"), "#idea " * 250
+    message = await record(says(ALICE, text, media=photo), targets=[TARGET, OTHER])
     (post,) = await store.take_posts(TARGET)
     note = "posted without its photo: refused"
-    await store.post_lightened(replace(post, media=None, note=note), bare=True)
+    in_hand = await store.post_lightened(replace(post, media=None, note=note), bare=True)
+    assert (in_hand.text, in_hand.media, in_hand.note) == (text, None, note)
 
     (again,) = await store.take_posts(TARGET)
-    assert (again.media, again.note) == (None, note)
-    await store.add_parts(again, 2)
+    assert (again.text, again.media, again.note) == (text, None, note)
+    assert (again.sent_version, again.sent_as) == (again.version, None)  # as it was taken
     await store.post_sent(again, MessageId(700))
+    assert await store.take_posts(TARGET) == []
+    await store.edit(says(ALICE, long("#more"), number=message.id, media=photo), SignalFields())
+    (edit,) = await store.take_posts(TARGET, Method.EDIT)
+    assert (len(edit.text) > 1024, edit.media) == (True, None)
+    await store.post_edited(edit)
     (rest,) = await store.take_posts(TARGET)
     assert (rest.part, rest.media) == (1, None)
-    await store.edit(says(ALICE, "#idea ETH", number=message.id, media=photo), SignalFields())
-    (edit,) = await store.take_posts(TARGET, Method.EDIT)
-    assert (edit.text, edit.media) == ("#idea ETH", None)
     (elsewhere,) = await store.take_posts(OTHER)
     assert (elsewhere.media, elsewhere.note) == (photo, None)
+
+
+async def test_an_edit_while_a_medium_is_refused_is_made_behind_it(record, store, send_all):
+    """What was begun to be sent is what it is looked for as: words."""
+    photo = Media("photo", "photo:1:2:3")
+    message = await record(says(ALICE, "#idea BTC", media=photo))
+    (post,) = await store.take_posts(TARGET)
+    await store.edit(says(ALICE, "#idea ETH", number=message.id, media=photo), SignalFields())
+    in_hand = await store.post_lightened(replace(post, media=None, note="refused"), bare=True)
+    assert (in_hand.text, in_hand.media) == ("#idea BTC", None)
+
+    (doubtful,) = await store.take_posts(TARGET)
+    assert doubtful.sent_as == Content("#idea BTC")
+    await store.post_sent(in_hand, MessageId(700))
+    (edit,) = await send_all()
+    assert (edit.state, edit.text, edit.media) == (PostState.EDIT, "#idea ETH", None)
+
+
+async def test_the_long_captions_of_an_album_are_posted_once_and_below_it(record, store, send_all):
+    photo = Media("photo", "photo:1:2:3")
+    lead = await record(says(ALICE, "#idea " * 250, album_id=9, media=photo))
+    await record(says(ALICE, "chart " * 250, album_id=9, media=photo, to=lead))
+
+    posts = await send_all()
+
+    assert said(posts) == [("#idea", 0), ("chart", 0), ("#idea", 1), ("chart", 1)]
+    assert [post.media for post in posts] == [photo, photo, None, None]
+    assert [post.reply_to for post in posts[2:]] == [700, 701]
+
+
+async def test_what_is_held_back_moves_with_its_first_part(record, store, send_all):
+    old, new = ChatId(-77), ChatId(-1000000000077)
+    await record(says(ALICE, long("#moved")), targets=[old])
+    await record(says(ALICE, long("#refused")), targets=[old])
+    (first,) = await store.take_posts(old)
+    (refused,) = await store.take_posts(old, but=[first.id])
+    await store.post_delayed(first, "flood", in_doubt=False)
+    await store.post_failed(refused, "400 MEDIA_EMPTY")
+    await store.move_chat(old, new)
+    await store.retry()
+
+    assert said(await send_all(new)) == [
+        ("#moved", 0),
+        ("#moved", 1),
+        ("#refused", 0),
+        ("#refused", 1),
+    ]
 
 
 async def test_what_may_stand_in_a_group_that_moved_is_to_be_looked_for_there(record, store):
@@ -814,3 +957,31 @@ async def test_where_edits_and_deletions_are_not_relayed_posts_stay_as_they_are(
 
     assert await handler.deleted(GROUP, [message.id]) == 0
     assert [post.text for post in await send_all()] == ["#idea BTC"]
+
+
+# ── what it costs ─────────────────────────────────────────────────────────────
+
+SENT_BEFORE = """
+    INSERT INTO posts (source_chat_id, source_message_id, part, target_chat_id, state, version,
+                       target_message_id, sent_version, attempts, recorded_at, text, entities)
+    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+    SELECT -1, i, 0, ?, 'sent', 0, i, 0, 0, 0, '', '[]' FROM n
+"""
+
+
+@pytest.mark.parametrize("method", [*Method, "aside"])
+async def test_to_learn_that_nothing_is_to_be_done_costs_the_same_however_much_was_posted(
+    store, method
+):
+    """It is asked three times for every message, for each target."""
+    steps = []
+
+    def prepare(db):
+        db.exec_driver_sql(SENT_BEFORE, (TARGET,))
+        db.connection.driver_connection.set_progress_handler(lambda: steps.append(1), 1)
+
+    await store.change(prepare)
+    taken = store.take_aside(TARGET) if method == "aside" else store.take_posts(TARGET, method)
+
+    assert await taken == []
+    assert len(steps) < 200  # of SQLite's machine

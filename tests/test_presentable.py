@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.models import Entity, Media, PostState
+from bot.models import Entity
 from bot.presentable import presentable
-from tests.test_relay import FakeOutbox, FakeTelegram, post, relay_of
 
 WORD_JOINER = "\u2060"
 # Unicode's controls and marks of direction, and what Telegram takes for a name.
@@ -145,24 +144,3 @@ def test_every_format_covers_what_it_covered_and_no_trick_is_left(text, spans, m
 def test_forged_offsets_make_nothing_fail(text, spans):
     for mentions in (True, False):
         presentable(text, [Entity(*span) for span in spans], mentions=mentions)
-
-
-@pytest.mark.parametrize("state", [PostState.PENDING, PostState.EDIT])
-@pytest.mark.parametrize("media", [None, Media("photo", "photo:1:2:00")])
-async def test_what_is_posted_and_what_is_edited_is_presentable(state, media):
-    text = f"{RLO}#idea @bob"
-    there = {"state": state, "target_message_id": 5 if state is PostState.EDIT else None}
-    outbox = FakeOutbox(post(text=text, media=media, entities=(Entity("mention", 7, 4),), **there))
-    telegram = FakeTelegram()
-    await relay_of(outbox, telegram).post_next()
-
-    shown = str(telegram.asked)
-    assert RLO not in shown
-    assert "@bob" not in shown
-
-
-async def test_an_operator_may_have_mentions_relayed():
-    telegram = FakeTelegram()
-    await relay_of(FakeOutbox(post(text="hi @bob")), telegram, mentions=True).post_next()
-
-    assert "@bob" in str(telegram.asked)

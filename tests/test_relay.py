@@ -117,13 +117,6 @@ class FakeOutbox:
     async def post_unsent(self, post):
         self._set(post, sent_version=None, sent_as=None, sent_to=None)
 
-    async def add_parts(self, post, parts):
-        for part in range(1, parts):
-            number = post.id * 1000 + part
-            added = replace(post, id=number, part=part)
-            self.posts.setdefault(number, added)
-        self.posts = dict(sorted(self.posts.items(), key=lambda item: str(item[0])))
-
     def _set(self, post, **changes):
         self.posts[post.id] = replace(self.posts[post.id], **changes)
 
@@ -523,46 +516,6 @@ async def test_an_album_with_one_bad_part_arrives_without_it():
     await rounds(relay_of(outbox, telegram), 1)
 
     assert outbox.states() == [PostState.SENT, PostState.FAILED, PostState.SENT]
-
-
-async def test_a_long_text_is_sent_in_parts_and_an_edit_may_make_it_shorter_or_longer():
-    telegram = FakeTelegram()
-    outbox = FakeOutbox(post(1, "a" * 4096 + "b" * 10))
-    relay = relay_of(outbox, telegram)
-    await rounds(relay, 2)
-    assert [text for _, text, _ in telegram.asked] == ["a" * 4096, "b" * 10]
-
-    for number, each in list(outbox.posts.items()):
-        outbox.posts[number] = replace(each, text="short", state=PostState.EDIT)
-    await rounds(relay, 2)
-    assert telegram.asked[2:] == [("edit", 700, "short"), ("delete", 701)]
-
-    outbox.posts[1] = replace(outbox.posts[1], text="c" * (4097), state=PostState.EDIT)
-    del outbox.posts[1001]
-    await rounds(relay, 1)
-    assert telegram.asked[4] == ("edit", 700, "c" * 4096)
-    assert len(outbox.posts) == 2
-
-
-async def test_a_long_caption_goes_on_below_its_picture():
-    telegram = FakeTelegram()
-    await rounds(relay_of(FakeOutbox(post(1, "x" * 1500, media=PHOTO)), telegram), 2)
-
-    assert [(kind, len(text)) for kind, text, _ in telegram.asked] == [
-        ("media", 1024),
-        ("text", 476),
-    ]
-
-
-async def test_a_long_caption_of_an_albums_part_goes_on_below_the_album():
-    telegram = FakeTelegram()
-    texts = {1: "x" * 1500, 2: "second"}
-    outbox = FakeOutbox(*(post(n, texts[n], media=PHOTO, album_id=9) for n in texts))
-    await rounds(relay_of(outbox, telegram), 1)
-
-    assert telegram.asked == [("album", "x" * 1024, "second")]
-    parts = {each.part: each.text for each in outbox.posts.values() if each.id > 9}
-    assert parts == {1: "x" * 1500}
 
 
 async def test_a_deleted_message_is_deleted_where_it_was_posted():

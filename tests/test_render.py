@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.extras import Extras, LinkButton, Preview, Quote, dumped, loaded
-from bot.models import Entity
-from bot.render import render
+from bot.models import Content, Entity, Media
+from bot.render import Place, chunks, in_words, render
+from tests.people import TARGET
 
 MENTION = re.compile("@[A-Za-z0-9_]{2}")
 
@@ -39,7 +40,7 @@ def live_mentions(chunk):
 def test_a_text_of_exactly_the_limit_that_names_people_stays_one(limit, names):
     text = ("@ab " * names).ljust(limit, "я")
 
-    [chunk] = render(text, (), first=limit)
+    [chunk] = chunks(text, (), first=limit)
 
     assert units(chunk.text) <= limit
     assert as_written(chunk.text) == text
@@ -53,8 +54,8 @@ TEXTS = st.lists(WORDS, max_size=60).map("".join)
 @given(TEXTS, st.integers(5, 40))
 def test_no_part_is_too_long_and_no_part_mentions_anybody(text, limit):
     """As many parts as there would be without any mention."""
-    inert = render(text, (), first=limit)
-    live = render(text, (), first=limit, mentions=True)
+    inert = chunks(text, (), first=limit)
+    live = chunks(text, (), first=limit, mentions=True)
 
     assert len(inert) == len(live)
     assert units(inert[0].text) <= limit
@@ -70,15 +71,63 @@ def test_a_link_that_had_to_be_cut_leaves_no_mention(before, limit, kind):
     text = "я" * before + link
     entity = Entity(kind, before, len(link), url="https://t.me" if kind == "text_link" else None)
 
-    chunks = render(text, [entity], first=limit)
+    found = chunks(text, [entity], first=limit)
 
-    assert as_written("".join(chunk.text for chunk in chunks)) == text
-    for chunk in chunks:
+    assert as_written("".join(chunk.text for chunk in found)) == text
+    for chunk in found:
         whole = [
             e for e in chunk.entities if e.type not in {"url", "email"} or e.length == len(link)
         ]
         assert live_mentions(chunk._replace(entities=tuple(whole))) == []
         assert list(chunk.entities) == whole
+
+
+# ── the posts of a message ──
+
+HERE = Place(TARGET)
+PHOTO = Media("photo", "photo:1:2:00")
+BUTTONS = ((LinkButton("Chart", "https://example.org"),),)
+
+
+@pytest.mark.parametrize(("media", "first"), [(None, 4096), (PHOTO, 1024)])
+def test_what_belongs_to_a_message_once_is_its_first_posts(media, first):
+    """The others are as silent as that one; a caption is shorter than a text."""
+    extras = Extras(silent=True, no_preview=True, above=True, buttons=BUTTONS, lost=("effect",))
+
+    lead, *rest = render(Content("слово " * 1_000, (), media, extras), HERE)
+
+    assert (units(lead.text) <= first, lead.media, lead.extras) == (True, media, extras)
+    assert [part.media for part in rest] == [None] * len(rest)
+    assert {part.extras for part in rest} == {Extras(silent=True, no_preview=True)}
+    assert lead.text + "".join(part.text for part in rest) == "слово " * 1_000
+
+
+@pytest.mark.parametrize("mentions", [False, True])
+@pytest.mark.parametrize("media", [None, PHOTO])
+def test_whom_a_message_mentions_is_the_places_own_matter(mentions, media):
+    """In its text and in what it quotes."""
+    said = Content(
+        "#идея @bob", (Entity("mention", 6, 4),), media, Extras(quote=Quote("@al", (), 0))
+    )
+
+    [post] = render(said, Place(TARGET, mentions=mentions))
+
+    assert ("@bob" in post.text, "@al" in post.extras.quote.text) == (mentions, mentions)
+    assert bool(post.entities) == mentions
+
+
+def test_no_post_turns_the_text_around_it_whatever_the_place():
+    for place in (HERE, Place(TARGET, mentions=True)):
+        [post] = render(Content("\u202e#idea 05"), place)
+        assert post.text == "#idea 05"
+
+
+def test_a_message_in_words_says_what_its_medium_said_and_is_cut_as_a_text():
+    """What was a caption of two posts is a text of one."""
+    poll = Media("poll", 'poll:{"question": {"text": "Up?"}, "answers": [{"text": "да"}]}')
+
+    assert render(in_words(Content("x" * 1500, (), PHOTO)), HERE) == [Content("x" * 1500)]
+    assert render(in_words(Content("", (), poll)), HERE) == [Content("Up?\n• да")]
 
 
 # ── how it is shown, in the tables ──

@@ -61,6 +61,7 @@ REFUSED: Final = {
 }
 WAITING: Final = {
     PostState.PENDING: "waits to be posted",
+    PostState.HELD: "waits for the first part",
     PostState.EDIT: "is posted, and waits to be edited",
     PostState.DELETE: "is posted, and waits to be deleted",
 }

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import json
-from itertools import chain
-from typing import TYPE_CHECKING, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import and_, bindparam, func, literal, or_, select, union_all
 
-from bot.extras import entity_item
-from bot.models import Content, Entity, Media, MessageId, MessageRef, PostState
+from bot.extras import dumped, entity_item, loaded
+from bot.models import Content, Entity, Media, MessageId, MessageRef, PostState, identity_of
+from bot.storage.database import Prepared
 from bot.storage.schema import posts, signal_updates, signals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Mapping
 
-    from sqlalchemy import ColumnElement, Connection, RowMapping, Table
+    from sqlalchemy import ColumnElement, Connection, FromClause, Table
 
-    from bot.models import ChatId, Post
+    from bot.models import Post
 
-# It is there for people to read, outdated or not: replies may hang below it.
-STANDS: Final = and_(
-    posts.c.target_message_id.is_not(None),
-    posts.c.state.in_([PostState.SENT, PostState.EDIT, PostState.FAILED]),
-)
 GENERATIONS: Final = 1_000  # of a thread that are looked through for one that stands
 
 
@@ -34,14 +30,55 @@ def is_message(table: Table) -> ColumnElement[bool]:
     )
 
 
-def content_of(row: RowMapping) -> Content:
-    """Of a row of `signals` or `signal_updates`."""
+def is_one_of(column: ColumnElement[Any], *values: object) -> ColumnElement[bool]:
+    """IN, for a `Prepared`; SQLite makes an IN of it again, so that the column's index serves."""
+    return or_(*(column == value for value in values))
+
+
+def stands(post: FromClause) -> ColumnElement[bool]:
+    """It is there for people to read, outdated or not: replies may hang below it."""
+    there = is_one_of(post.c.state, PostState.SENT, PostState.EDIT, PostState.FAILED)
+    return and_(post.c.target_message_id.is_not(None), there)
+
+
+# ── what is said, as columns ──────────────────────────────────────────────────
+
+
+def content_row(said: Content) -> dict[str, Any]:
+    """In the columns of `signals`, `signal_updates` and `posts`."""
+    return {
+        "text": storable(said.text),
+        "entities": storable(entities_json(said.entities)),
+        "media_kind": said.media and said.media.kind,
+        "media_file_id": said.media and said.media.file_id,
+        "extras": storable(extras) if (extras := dumped(said.extras)) else None,
+    }
+
+
+def content_of(row: Mapping[str, Any]) -> Content:
+    """Of a row of these tables. An old post without a text is one of no words."""
     kind = row["media_kind"]
     return Content(
-        row["text"],
-        tuple(Entity(**entity) for entity in json.loads(row["entities"])),
+        row["text"] or "",
+        tuple(Entity(**entity) for entity in json.loads(row["entities"] or "[]")),
         None if kind is None else Media(kind, row["media_file_id"]),
+        loaded(row["extras"]),
     )
+
+
+def same_content(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """A file's reference, the last part of its id, is another one each time it is told."""
+
+    def comparable(of: Mapping[str, Any]) -> tuple[object, ...]:
+        file = identity_of(of["media_file_id"])
+        return of["text"], of["entities"], of["media_kind"], file, of["extras"]
+
+    return comparable(one) == comparable(other)
+
+
+def storable(text: str) -> str:
+    """The text as SQLite takes it: half a surrogate pair, as an export may hold, becomes "\ufffd"."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def entities_json(entities: Iterable[Entity]) -> str:
@@ -49,11 +86,10 @@ def entities_json(entities: Iterable[Entity]) -> str:
     return json.dumps([*map(entity_item, entities)], ensure_ascii=False)
 
 
-def content_json(content: Content) -> str:
-    media = content.media and [content.media.kind, content.media.file_id]
-    return json.dumps(
-        [content.text, [*map(entity_item, content.entities)], media], ensure_ascii=False
-    )
+def content_json(said: Content) -> str:
+    """By what it is found again: of its extras nothing is kept."""
+    media = said.media and [said.media.kind, said.media.file_id]
+    return json.dumps([said.text, [*map(entity_item, said.entities)], media], ensure_ascii=False)
 
 
 def content_from(said: str) -> Content:
@@ -61,60 +97,69 @@ def content_from(said: str) -> Content:
     return Content(text, tuple(Entity(**each) for each in entities), media and Media(*media))
 
 
-def record(db: Connection, source: MessageRef) -> RowMapping | None:
-    key = {"source_chat_id": source.chat_id, "source_message_id": source.message_id}
+# ── where it is recorded, and what it answers ──────────────────────────────────────────────────────────
+
+
+def key_of(ref: MessageRef) -> dict[str, int]:
+    """For `is_message`."""
+    return {"source_chat_id": ref.chat_id, "source_message_id": ref.message_id}
+
+
+def record(db: Connection, ref: MessageRef) -> tuple[Table, dict[str, Any]] | None:
+    """Where a signal or an update is recorded, and as what."""
     for table in (signals, signal_updates):
-        row = db.execute(select(table).where(is_message(table)), key).mappings().first()
-        if row is not None:
-            return row
+        for row in _record_in(table).rows(db, key_of(ref)):
+            return table, row
     return None
 
 
-def ancestors(db: Connection, post: Post) -> Iterator[MessageId]:
-    """Which standing posts it may answer, the nearest first. Asks for no more than is taken.
+@cache
+def _record_in(table: Table) -> Prepared:
+    return Prepared(select(table).where(is_message(table)))
 
-    Later parts of a long text answer its first one.
+
+def ancestors(db: Connection, post: Post) -> list[MessageId]:
+    """Which standing posts it may answer, the nearest first: what its message answers, what that
+    answers, and so on; at last the signal. Later parts of a long text answer its first one.
     """
-    own = [post.source] if post.part else []
-    seen: set[MessageId] = set()
-    for ref in chain(own, _answered(db, post.source)):
-        found = _standing(db, ref, post.target)
-        if found is not None and found not in seen:
-            seen.add(found)
-            yield found
+    where = {"part": post.part, "target": post.target}
+    found = _ancestors().run(db, {**key_of(post.source), **where})
+    return list(dict.fromkeys(MessageId(number) for number, _ in found))
 
 
-def answers_directly(db: Connection, post: Post) -> bool:
-    """Whether `post.reply_to` is the post of the very message that its source answers."""
-    parent = next(_answered(db, post.source), None)
-    standing = None if parent is None else _standing(db, parent, post.target)
-    return standing is not None and standing == post.reply_to
-
-
-def _standing(db: Connection, ref: MessageRef, target: ChatId) -> MessageId | None:
-    found = db.scalar(
-        select(posts.c.target_message_id).where(
-            posts.c.source_chat_id == ref.chat_id,
-            posts.c.source_message_id == ref.message_id,
-            posts.c.target_chat_id == target,
-            posts.c.part == 0,
-            STANDS,
-        )
+@cache
+def _ancestors() -> Prepared:
+    answered = (
+        func.coalesce(signal_updates.c.reply_to_chat_id, signal_updates.c.source_chat_id),
+        signal_updates.c.reply_to_message_id,
+        signal_updates.c.signal_id,
     )
-    return None if found is None else MessageId(found)
-
-
-def _answered(db: Connection, source: MessageRef) -> Iterator[MessageRef]:
-    """The message it answers, the one that this answers, and so on; at last the signal."""
-    root = None
-    for _ in range(GENERATIONS):
-        found = record(db, source)
-        if found is None or "signal_id" not in found:
-            break
-        root = found["signal_id"] if root is None else root
-        chat_id = found["reply_to_chat_id"] or source.chat_id
-        source = MessageRef(chat_id, found["reply_to_message_id"])
-        yield source
-    if root is not None:
-        signal = select(signals.c.source_chat_id, signals.c.source_message_id)
-        yield MessageRef(*db.execute(signal.where(signals.c.id == root)).one())
+    first = select(
+        answered[0].label("chat"),
+        answered[1].label("message"),
+        answered[2].label("signal"),
+        literal(1).label("steps"),
+    ).where(is_message(signal_updates))
+    thread = first.cte("thread", recursive=True)
+    above = and_(
+        signal_updates.c.source_chat_id == thread.c.chat,
+        signal_updates.c.source_message_id == thread.c.message,
+        thread.c.steps < GENERATIONS,
+    )
+    thread = thread.union_all(select(*answered, thread.c.steps + 1).join(thread, above))
+    own: Any = select(bindparam("source_chat_id"), bindparam("source_message_id"), literal(0))
+    root = select(signals.c.source_chat_id, signals.c.source_message_id, literal(GENERATIONS + 1))
+    line = union_all(
+        own.where(bindparam("part") > 0),
+        select(thread.c.chat, thread.c.message, thread.c.steps),
+        root.join(thread, and_(signals.c.id == thread.c.signal, thread.c.steps == 1)),
+    ).subquery("line")
+    chat, message, steps = line.c
+    is_post = and_(
+        posts.c.source_chat_id == chat,
+        posts.c.source_message_id == message,
+        posts.c.target_chat_id == bindparam("target"),
+        posts.c.part == 0,
+        stands(posts),
+    )
+    return Prepared(select(posts.c.target_message_id, steps).join(line, is_post).order_by(steps))

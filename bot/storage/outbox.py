@@ -1,50 +1,63 @@
-"""The outbox: what is to be posted, in which order, below what, and what became of it."""
+"""The outbox: what is to be posted, in which order, below what, and what became of it.
+
+Its rows are finished posts. They are written in the transaction that records a message or its edit
+(see `parts`), so that whoever sends one composes nothing.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from sqlalchemy import and_, bindparam, case, exists, func, insert, literal, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
-
-from bot.alt_text import with_alt_text
-from bot.extras import loaded
-from bot.models import (
-    ChatId,
-    Content,
-    MessageId,
-    MessageRef,
-    Method,
-    Post,
-    PostState,
+from sqlalchemy import (
+    BigInteger,
+    Text,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    update,
 )
+
+from bot.models import ChatId, MessageId, MessageRef, Method, Post, PostState
+from bot.render import Place
 from bot.storage import messages
-from bot.storage.database import Prepared
-from bot.storage.schema import moved_chats, posts, signal_updates, signals
+from bot.storage.database import Prepared, in_transaction
+from bot.storage.messages import is_one_of
+from bot.storage.parts import NOT_SENT, Parts
+from bot.storage.schema import moved_chats, posts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from sqlalchemy import ColumnElement, Connection, RowMapping, Select
+    from sqlalchemy import ColumnElement, Connection
 
 T = TypeVar("T")
 
-PART: Final = ("source_chat_id", "source_message_id", "part", "target_chat_id")  # is one post
+Row = dict[str, Any]
+PlaceOf = Callable[[ChatId], Place]
+
 WAITING: Final = (PostState.PENDING, PostState.EDIT, PostState.DELETE)
 # What is needed next; see `Post.method`, which says the same of one post.
 NEEDS: Final = {
-    # Said with IN, so that the index by state serves.
+    # Said by states first, so that the index by state serves.
     Method.SEND: and_(
-        posts.c.state.in_([PostState.PENDING, PostState.DELETE]),
+        is_one_of(posts.c.state, PostState.PENDING, PostState.DELETE),
         or_(posts.c.state == PostState.PENDING, posts.c.target_message_id.is_(None)),
     ),
-    Method.DELETE: and_(posts.c.state == PostState.DELETE, posts.c.target_message_id.is_not(None)),
+    # An index by message would hold all that was ever posted, so it is not to serve here.
+    Method.DELETE: and_(
+        posts.c.state == PostState.DELETE, func.coalesce(posts.c.target_message_id, 0) > 0
+    ),
     Method.EDIT: posts.c.state == PostState.EDIT,
 }
-GOING: Final = posts.c.state.in_([PostState.DELETE, PostState.DELETED])
-NOT_SENT: Final = {"sent_version": None, "sent_as": None, "sent_to": None, "shown_media": None}
+GOING: Final = is_one_of(posts.c.state, PostState.DELETE, PostState.DELETED)
+IN_ORDER: Final = (func.coalesce(posts.c.first_id, posts.c.id), posts.c.part)
 
 
 class Run(Protocol):
@@ -52,12 +65,18 @@ class Run(Protocol):
 
 
 class Outbox:
-    """See `relay.Outbox`. `clock` (unix seconds) dates the rows and decides nothing."""
+    """See `relay.Outbox`. `clock` (unix seconds) dates the rows and decides nothing.
 
-    def __init__(self, write: Run, read: Run, *, clock: Callable[[], float]) -> None:
+    `place`: how posts look in a chat.
+    """
+
+    def __init__(
+        self, write: Run, read: Run, *, clock: Callable[[], float], place: PlaceOf
+    ) -> None:
         self._write = write
         self._read = read
         self._clock = clock
+        self.parts = Parts(place, clock=clock)
 
     # ── what is next ──────────────────────────────────────────────────────────
 
@@ -76,44 +95,36 @@ class Outbox:
         set aside is left out, as are the posts `but`. Posts to be sent are noted as such, so that
         a crash leaves a doubt and no error; what comes back tells of doubts that there were before.
         """
-        methods = tuple(Method) if method is None else (method,)
-        in_line = and_(posts.c.aside_at.is_(None), posts.c.id.not_in(list(but)))
+        methods = tuple(NEEDS) if method is None else (method,)
 
         def take(db: Connection) -> list[Post]:
-            for each in sorted(methods, key=list(NEEDS).index):
-                line = _line(target).where(NEEDS[each], in_line)
-                if each is not Method.SEND:
-                    taken = _in_turn(db, line, after)
-                else:
-                    taken = self._first(db, line.where(_not_below_one_aside()))
-                if taken:
-                    return taken
-            return []
+            found = (self._first(db, _in_line(each), target, but, after=after) for each in methods)
+            return next(filter(None, found), [])
 
-        # Only what is to be sent is noted; to look for a change waits for nobody who writes.
-        return await (self._write if Method.SEND in methods else self._read)(take)
+        return await self._read(take)
 
     async def take_aside(self, target: ChatId, *, but: Collection[int] = ()) -> list[Post]:
         """The same of what is set aside, the oldest first."""
-        aside = and_(posts.c.aside_at.is_not(None), posts.c.state.in_(WAITING))
-        line = _line(target).where(aside, posts.c.id.not_in(list(but)))
-        if not await self._read(lambda db: _next_posts(db, line)):
-            return []  # as nearly always
-        return await self._write(lambda db: self._first(db, line))
+        return await self._read(lambda db: self._first(db, _aside(), target, but))
 
-    def _first(self, db: Connection, line: Select[Any]) -> list[Post]:
-        taken = _next_posts(db, line)
-        fresh = [post.id for post in taken if post.sent_version is None]
+    def _first(
+        self,
+        db: Connection,
+        line: Prepared,
+        target: ChatId,
+        but: Collection[int],
+        **more: object,
+    ) -> list[Post]:
+        found = line.rows(db, {"target": target, "limit": 1 + len(but), **more})
+        first = next((row for row in found if row["id"] not in but), None)
+        if first is None:
+            return []
+        taken = [_post(db, row) for row in _with_its_album(db, first, but)]
+        fresh = [{"post": post.id} for post in taken if _is_fresh(post)]
         if fresh:
-            newest = select(func.max(posts.c.target_message_id)).where(
-                posts.c.target_chat_id == taken[0].target
-            )
-            noted = {
-                "sent_version": posts.c.version,
-                "sent_after": func.coalesce(newest.scalar_subquery(), 0),
-            }
-            db.execute(update(posts).where(posts.c.id.in_(fresh)).values(noted))
-        return taken
+            # Nobody else has been at work since they were read: see `Database.run`.
+            in_transaction(db, lambda db: _note().run_many(db, fresh))
+        return sorted(taken, key=lambda post: post.source.message_id)
 
     async def last_posted(self, target: ChatId) -> MessageId:
         """The newest message that is known to be ours there; 0 if there is none."""
@@ -130,84 +141,39 @@ class Outbox:
 
     async def ancestors(self, post: Post) -> list[MessageId]:
         """Which messages of ours it may answer, the nearest first, the signal's last."""
-        return await self._read(lambda db: list(messages.ancestors(db, post)))
+        return await self._read(lambda db: messages.ancestors(db, post))
 
     # ── what became of it ─────────────────────────────────────────────────────
-
-    async def add_parts(self, post: Post, parts: int) -> None:
-        """Make rows for the parts after the first, in the first one's place in the line.
-
-        Parts that were taken back, as the text was shorter for a while, are to be sent again. None
-        of a text whose source was deleted meanwhile.
-        """
-        now, more = int(self._clock()), {"first_id": post.id, "version": post.version}
-        rows = [_new_row(post.source, part, post.target, now) | more for part in range(1, parts)]
-        again = {
-            "state": PostState.PENDING,
-            "target_message_id": None,
-            "attempts": 0,
-            "error": None,
-            **NOT_SENT,
-        }
-        query = on_conflict_insert(posts)
-        query = query.on_conflict_do_update(
-            index_elements=PART,
-            set_={**again, "bare": query.excluded.bare},
-            where=posts.c.state == PostState.DELETED,
-        )
-        first = select(posts.c.state, posts.c.bare).where(posts.c.id == post.id)
-
-        def write(db: Connection) -> None:
-            state, bare = db.execute(first).one()
-            if rows and state not in {PostState.DELETE, PostState.DELETED}:
-                db.execute(query, [{**row, "bare": bare} for row in rows])
-
-        await self._write(write)
 
     async def post_sent(self, post: Post, message_id: MessageId) -> None:
         """It stands in the target chat, as the version that was noted when it was taken first.
 
         In the chat that it was sent to, even if that has become another one meanwhile.
         """
-        there = {"target_chat_id": post.target, "sent_to": None, "sent_as": None}
-        await self._post_shows(post, posts.c.sent_version, message_id, **there)
+        await self._shows(_sent(), post, {"message": message_id, "chat": post.target})
 
     async def post_edited(self, post: Post) -> None:
         """What stands in the target chat is now as `post` shows it."""
-        more = {} if post.media is None else {"shown_media": post.media.identity}
-        await self._post_shows(post, literal(post.version), post.target_message_id, **more)
+        medium = post.media and post.media.identity
+        await self._shows(_edited(), post, {"shows": post.version, "medium": medium})
 
-    async def _post_shows(
-        self,
-        post: Post,
-        version: ColumnElement[int],
-        message_id: MessageId | None,
-        **more: object,
-    ) -> None:
-        """Unless it changed meanwhile: then there is more to do."""
-        state = case(
-            (GOING, PostState.DELETE),
-            (posts.c.version != version, PostState.EDIT),
-            else_=PostState.SENT,
-        )
-        # Of what was done the attempts are kept, to be told; what is left to do begins anew.
-        done = and_(~GOING, posts.c.version == version)
-        changes = {
-            "state": state,
-            "sent_version": version,
-            "target_message_id": message_id,
-            "attempts": case((done, posts.c.attempts), else_=0),
-            "aside_at": None,
-        }
-        await self._change_post(post, **changes, **more)
+    async def _shows(self, query: Prepared, post: Post, said: Mapping[str, object]) -> None:
+        """Its later parts may follow it now."""
+
+        def write(db: Connection) -> None:
+            query.run(db, {"post": post.id, **said})
+            if post.part == 0:
+                _let_go().run(db, {**messages.key_of(post.source), "post": post.id})
+
+        await self._write(write)
 
     async def post_deleted(self, post: Post) -> None:
-        await self._change_post(post, state=PostState.DELETED, aside_at=None)
+        """Gone from the target chat. A part whose text has become longer meanwhile comes again."""
+        await self._run(_deleted(), post)
 
     async def post_unsent(self, post: Post) -> None:
         """The doubt is settled: it does not stand where it was sent. It is to be sent anew."""
-        state = case((GOING, PostState.DELETED), else_=posts.c.state)
-        await self._change_post(post, state=state, **NOT_SENT)
+        await self._run(_unsent(), post)
 
     async def messages_gone(self, target: ChatId, ids: Iterable[MessageId]) -> None:
         """Somebody deleted these messages of ours: nothing is to be done with them any more."""
@@ -235,20 +201,17 @@ class Outbox:
         certain = {} if in_doubt else _certain(post)
         await self._change_post(post, attempts=posts.c.attempts + 1, error=error, **certain)
 
-    async def post_lightened(self, post: Post, *, bare: bool) -> None:
-        """Keep its `note`. `bare`: from now on this post and its other parts have no medium."""
-        of_source = [
-            posts.c.source_chat_id == post.source.chat_id,
-            posts.c.source_message_id == post.source.message_id,
-            posts.c.target_chat_id == post.target,
-        ]
+    async def post_lightened(self, post: Post, *, bare: bool) -> Post:
+        """Keep its `note`. `bare`: from now on it has no medium, and its parts are cut anew.
 
-        def write(db: Connection) -> None:
+        Gives it as it is then.
+        """
+
+        def write(db: Connection) -> Post:
             db.execute(update(posts).where(posts.c.id == post.id).values(note=post.note))
-            if bare:
-                db.execute(update(posts).where(*of_source).values(bare=1))
+            return self.parts.put_in_words(db, post) if bare else post
 
-        await self._write(write)
+        return await self._write(write)
 
     async def set_aside(self, post: Post) -> None:
         """Out of the line, until it is done or has something new to say."""
@@ -257,6 +220,9 @@ class Outbox:
     async def _change_post(self, post: Post, **changes: object) -> None:
         query = update(posts).where(posts.c.id == post.id).values(**changes)
         await self._write(lambda db: db.execute(query))
+
+    async def _run(self, query: Prepared, post: Post) -> None:
+        await self._write(lambda db: query.run(db, {"post": post.id}))
 
     # ── what else happens ─────────────────────────────────────────────────────
 
@@ -271,42 +237,12 @@ class Outbox:
         there = posts.c.sent_version.is_not(None)
         state = case((there, PostState.DELETE), else_=PostState.DELETED)
         # A failed one would be sent by an operator's `retry`.
-        living = {PostState.SENT, PostState.EDIT, PostState.PENDING, PostState.FAILED}
+        ended = {PostState.DELETE, PostState.DELETED, PostState.GONE}
         done = posts.c.state.in_({PostState.SENT, PostState.FAILED})
         attempts = case((done, 0), else_=posts.c.attempts)
-        query = update(posts).where(of_messages, posts.c.state.in_(living))
+        query = update(posts).where(of_messages, posts.c.state.not_in(ended))
         query = query.values(state=state, attempts=attempts, refused=None, aside_at=None)
         return (await self._write(lambda db: db.execute(query))).rowcount
-
-    def add(self, db: Connection, refs: Iterable[MessageRef], targets: Iterable[ChatId]) -> None:
-        """Within the transaction that records these messages."""
-        now, targets = int(self._clock()), list(targets)
-        rows = [_new_row(ref, 0, target, now) for ref in refs for target in targets]
-        if rows:
-            _insert_posts().run_many(db, rows)
-
-
-def mark_edited(db: Connection, ref: MessageRef, before: Content) -> None:
-    """A recorded message says something else now; `before` is what it said."""
-    of_message = and_(
-        posts.c.source_chat_id == ref.chat_id, posts.c.source_message_id == ref.message_id
-    )
-    refused = and_(posts.c.state == PostState.FAILED, posts.c.refused == PostState.EDIT)
-    done = or_(posts.c.state == PostState.SENT, refused)
-    # What stands in the target, or may, said the same as the record did.
-    current = posts.c.sent_version == posts.c.version
-    medium = None if before.media is None else before.media.identity
-    doubt = and_(current, posts.c.target_message_id.is_(None))
-    changes = {
-        "version": posts.c.version + 1,
-        "state": case((done, PostState.EDIT), else_=posts.c.state),
-        "attempts": case((done, 0), else_=posts.c.attempts),
-        "refused": case((done, None), else_=posts.c.refused),
-        "shown_media": case((current, medium), else_=posts.c.shown_media),
-        "sent_as": case((doubt, messages.content_json(before)), else_=posts.c.sent_as),
-        "aside_at": None,
-    }
-    db.execute(update(posts).where(of_message).values(changes))
 
 
 def move(db: Connection, old: ChatId, new: ChatId) -> None:
@@ -317,6 +253,7 @@ def move(db: Connection, old: ChatId, new: ChatId) -> None:
     to_be_sent = and_(posts.c.target_chat_id == old, NEEDS[Method.SEND])
     query = update(posts).where(to_be_sent)
     db.execute(query.values(target_chat_id=new, sent_to=_doubtful_in(old)))
+    _follow_the_first(db)
 
 
 def put_back(db: Connection, post_id: int | None) -> list[int]:
@@ -343,7 +280,17 @@ def put_back(db: Connection, post_id: int | None) -> list[int]:
     }
     ids = list(db.scalars(select(posts.c.id).where(which).order_by(posts.c.id)))
     db.execute(update(posts).where(which).values(again))
+    _follow_the_first(db)
     return ids
+
+
+def _follow_the_first(db: Connection) -> None:
+    """What is held back goes where its first part is to go."""
+    first = posts.alias()
+    its = and_(first.c.id == posts.c.first_id, first.c.state == PostState.PENDING)
+    where = select(first.c.target_chat_id).where(its).scalar_subquery()
+    held = and_(posts.c.state == PostState.HELD, exists().where(its))
+    db.execute(update(posts).where(held).values(target_chat_id=where))
 
 
 def _doubtful_in(chat: Any) -> ColumnElement[Any]:
@@ -357,121 +304,186 @@ def _certain(post: Post) -> dict[str, None]:
     return {} if post.sent_version is not None else NOT_SENT
 
 
-@cache
-def _insert_posts() -> Prepared:
-    """Of new messages, so nothing is known of the post but where it is to go."""
-    known = _new_row(MessageRef(ChatId(0), MessageId(0)), 0, ChatId(0), 0)
-    return Prepared(insert(posts).values({name: bindparam(name) for name in known}))
-
-
-def _new_row(source: MessageRef, part: int, target: ChatId, now: int) -> dict[str, Any]:
-    return {
-        "source_chat_id": source.chat_id,
-        "source_message_id": source.message_id,
-        "part": part,
-        "target_chat_id": target,
-        "state": PostState.PENDING,
-        "version": 0,
-        "attempts": 0,
-        "recorded_at": now,
-    }
-
-
 # ── the line ──────────────────────────────────────────────────────────────────
 
 
-def _line(target: ChatId) -> Select[Any]:
-    return (
-        select(posts)
-        .where(posts.c.target_chat_id == target)
-        .order_by(func.coalesce(posts.c.first_id, posts.c.id), posts.c.part)
+def _line(*which: ColumnElement[bool], order: Sequence[ColumnElement[Any]] = IN_ORDER) -> Prepared:
+    """Posts for a chat, with the message in it that each is an answer to, if that stands."""
+    ids = select(posts.c.id).where(posts.c.target_chat_id == bindparam("target"), *which)
+    first = ids.order_by(*order).limit(bindparam("limit"))
+    answered = posts.alias("answered")
+    is_answered = and_(
+        answered.c.source_chat_id == posts.c.answers_chat_id,
+        answered.c.source_message_id == posts.c.answers_message_id,
+        answered.c.target_chat_id == posts.c.target_chat_id,
+        answered.c.part == 0,
+        messages.stands(answered),
+    )
+    reply_to = select(answered.c.target_message_id).where(is_answered).scalar_subquery()
+    found = select(posts, reply_to.label("reply_to")).where(posts.c.id.in_(first))
+    return Prepared(found.order_by(*order))
+
+
+@cache
+def _in_line(method: Method) -> Prepared:
+    in_line = and_(posts.c.aside_at.is_(None), NEEDS[method])
+    if method is Method.SEND:
+        return _line(in_line, _not_below_one_that_waits())
+    # The one behind `after`; the first, if there is none. So none is passed over for ever.
+    return _line(in_line, order=(posts.c.id <= bindparam("after"), posts.c.id))
+
+
+@cache
+def _aside() -> Prepared:
+    return _line(posts.c.aside_at.is_not(None), is_one_of(posts.c.state, *WAITING))
+
+
+@cache
+def _album() -> Prepared:
+    """The pending parts of an album that are in the line, or set aside, as one of them is."""
+    return _line(
+        posts.c.state == PostState.PENDING,
+        posts.c.source_chat_id == bindparam("source_chat_id"),
+        posts.c.album_id == bindparam("album"),
+        posts.c.aside_at.is_(None) == bindparam("in_line"),
     )
 
 
-def _in_turn(db: Connection, line: Select[Any], after: int) -> list[Post]:
-    """The one behind `after`; the first, if there is none. So none is passed over for ever."""
-    line = line.order_by(None).order_by(posts.c.id <= after, posts.c.id).limit(1)
-    return [_post(db, row) for row in db.execute(line).mappings()]
-
-
-def _not_below_one_aside() -> ColumnElement[bool]:
-    """A later part of a text is not posted while an earlier one is set aside."""
+def _not_below_one_that_waits() -> ColumnElement[bool]:
+    """A later part of a text is not posted while an earlier one waits, set aside or passed over."""
     earlier = posts.alias()
-    same = [earlier.c[name] == posts.c[name] for name in PART if name != "part"]
-    waits = and_(earlier.c.state == PostState.PENDING, earlier.c.aside_at.is_not(None))
-    aside = exists().where(*same, earlier.c.part < posts.c.part, waits)
-    return or_(posts.c.part == 0, ~aside)
+    same = ("source_chat_id", "source_message_id", "target_chat_id")
+    waits = [earlier.c[name] == posts.c[name] for name in same]
+    waits += [earlier.c.part < posts.c.part, earlier.c.state == PostState.PENDING]
+    return or_(posts.c.part == 0, ~exists().where(*waits))
 
 
-def _next_posts(db: Connection, line: Select[Any]) -> list[Post]:
-    row = db.execute(line.limit(1)).mappings().first()
-    if row is None:
-        return []
-    post = _post(db, row)
-    if post.album_id is None or post.state is not PostState.PENDING:
-        return [post]
-    album = [_post(db, each) for each in db.execute(_album(line, post)).mappings()]
-    return sorted(album, key=lambda part: part.source.message_id)
+def _with_its_album(db: Connection, row: Row, but: Collection[int]) -> list[Row]:
+    if row["album_id"] is None or row["state"] != PostState.PENDING:
+        return [row]
+    which = {
+        "target": row["target_chat_id"],
+        "source_chat_id": row["source_chat_id"],
+        "album": row["album_id"],
+        "in_line": row["aside_at"] is None,
+        "limit": -1,
+    }
+    return [each for each in _album().rows(db, which) if each["id"] not in but]
 
 
-def _album(line: Select[Any], post: Post) -> Select[Any]:
-    """The posts of the line that are parts of the same album."""
-    is_part = or_(
-        *(
-            exists().where(
-                table.c.source_chat_id == posts.c.source_chat_id,
-                table.c.source_message_id == posts.c.source_message_id,
-                table.c.album_id == post.album_id,
-            )
-            for table in (signals, signal_updates)
-        )
+def _is_fresh(post: Post) -> bool:
+    return post.method is Method.SEND and post.sent_version is None
+
+
+@cache
+def _note() -> Prepared:
+    ours = posts.alias()
+    newest = select(func.max(ours.c.target_message_id)).where(
+        ours.c.target_chat_id == posts.c.target_chat_id
     )
-    return line.where(
-        posts.c.state == PostState.PENDING, posts.c.source_chat_id == post.source.chat_id, is_part
+    noted = {
+        "sent_version": posts.c.version,
+        "sent_after": func.coalesce(newest.scalar_subquery(), 0),
+    }
+    return Prepared(update(posts).where(_is_post()).values(noted))
+
+
+# ── what became of it, as statements ──────────────────────────────────────────
+
+
+def _is_post() -> ColumnElement[bool]:
+    return posts.c.id == bindparam("post")
+
+
+@cache
+def _sent() -> Prepared:
+    there: Row = {"target_chat_id": bindparam("chat"), "sent_to": None, "sent_as": None}
+    shows = _now_shows(posts.c.sent_version)
+    return Prepared(shows.values(target_message_id=bindparam("message"), **there))
+
+
+@cache
+def _edited() -> Prepared:
+    medium = func.coalesce(bindparam("medium", type_=Text), posts.c.shown_media)
+    return Prepared(_now_shows(bindparam("shows", type_=BigInteger)).values(shown_media=medium))
+
+
+def _now_shows(version: ColumnElement[Any]) -> Any:
+    """That version stands there. If it has changed meanwhile, there is more to do."""
+    state = case(
+        (GOING, PostState.DELETE),
+        (posts.c.version != version, PostState.EDIT),
+        else_=PostState.SENT,
     )
+    # Of what was done the attempts are kept, to be told; what is left to do begins anew.
+    done = and_(~GOING, posts.c.version == version)
+    changes = {
+        "state": state,
+        "sent_version": version,
+        "attempts": case((done, posts.c.attempts), else_=0),
+        "aside_at": None,
+    }
+    return update(posts).where(_is_post()).values(changes)
+
+
+@cache
+def _let_go() -> Prepared:
+    """The parts that were held back until the first was there, by way of the unique key."""
+    held = and_(
+        messages.is_message(posts),
+        posts.c.part > 0,
+        posts.c.first_id == bindparam("post"),
+        posts.c.state == PostState.HELD,
+    )
+    return Prepared(update(posts).where(held).values(state=PostState.PENDING))
+
+
+@cache
+def _deleted() -> Prepared:
+    again = {"target_message_id": None, **NOT_SENT}
+    changes = {name: case((GOING, posts.c[name]), else_=value) for name, value in again.items()}
+    first = posts.alias()
+    follows = exists().where(first.c.id == posts.c.first_id, first.c.state == PostState.SENT)
+    state = case((GOING, PostState.DELETED), (follows, PostState.PENDING), else_=PostState.HELD)
+    return Prepared(update(posts).where(_is_post()).values(state=state, aside_at=None, **changes))
+
+
+@cache
+def _unsent() -> Prepared:
+    state = case((GOING, PostState.DELETED), else_=posts.c.state)
+    return Prepared(update(posts).where(_is_post()).values(state=state, **NOT_SENT))
 
 
 # ── rows ──────────────────────────────────────────────────────────────────────
 
 
-def _post(db: Connection, row: RowMapping) -> Post:
-    source = MessageRef(row["source_chat_id"], row["source_message_id"])
-    record = messages.record(db, source)
-    if record is None:
-        raise LookupError(f"post {row['id']} is of a message that is not recorded")
-    text, entities, media = _said(messages.content_of(record), row)
+def _post(db: Connection, row: Row) -> Post:
+    said = messages.content_of(row)
     post = Post(
         id=row["id"],
         state=PostState(row["state"]),
         version=row["version"],
-        source=source,
+        source=MessageRef(row["source_chat_id"], row["source_message_id"]),
         part=row["part"],
         target=row["target_chat_id"],
         target_message_id=row["target_message_id"],
         sent_version=row["sent_version"],
-        reply_to=None,
-        text=text,
-        entities=entities,
-        media=media,
-        album_id=record["album_id"],
+        reply_to=row["reply_to"],
+        text=said.text,
+        entities=said.entities,
+        media=said.media,
+        album_id=row["album_id"],
         attempts=row["attempts"],
         recorded_at=row["recorded_at"],
         shown_media=row["shown_media"],
-        sent_as=row["sent_as"] and _said(messages.content_from(row["sent_as"]), row),
+        sent_as=row["sent_as"] and messages.content_from(row["sent_as"]),
         sent_after=row["sent_after"],
         sent_to=row["sent_to"],
-        extras=loaded(record["extras"]),
+        extras=said.extras,
         note=row["note"],
     )
-    post = replace(post, reply_to=next(messages.ancestors(db, post), None))
-    quotes = post.extras is not None and post.extras.quote is not None and not post.part
-    if post.extras is None or not quotes or messages.answers_directly(db, post):
+    if post.reply_to is not None or row["answers_message_id"] is None:
         return post
-    return replace(post, extras=post.extras.unquoted())
-
-
-def _said(content: Content, row: RowMapping) -> Content:
-    """Without its medium, if Telegram has refused that, and with what it said."""
-    if not row["bare"]:
-        return content
-    return content._replace(text=with_alt_text(content.text, content.media), media=None)
+    # What it answers does not stand: the nearest that does, and no quote of what that never said.
+    nearest = next(iter(messages.ancestors(db, post)), None)
+    return replace(post, reply_to=nearest, extras=post.extras and post.extras.unquoted())

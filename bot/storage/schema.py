@@ -101,7 +101,7 @@ posts = Table(
     Column("target_chat_id", BigInteger, nullable=False),
     Column("first_id", BigInteger),  # NULL: this is part 0; later parts stand in its place in line
     Column("state", Text, nullable=False),  # see `models.PostState`
-    Column("version", Integer, nullable=False),  # how often the source message was edited
+    Column("version", Integer, nullable=False),  # how often what it says has changed
     Column("target_message_id", BigInteger),  # NULL until sent
     Column("attempts", Integer, nullable=False),
     Column("error", Text),
@@ -117,6 +117,16 @@ posts = Table(
     Column("sent_to", BigInteger),
     Column("note", Text),  # what it was posted without, and why; NULL: without nothing
     Column("bare", Integer),  # 1: Telegram refused its medium, so it is a post of words alone
+    # What it says, finished; see `storage.parts`. NULL: sent by an old version, which kept no texts.
+    Column("text", Text),
+    Column("entities", Text),
+    Column("media_kind", Text),
+    Column("media_file_id", Text),
+    Column("extras", Text),
+    Column("album_id", BigInteger),  # it is posted with the others of its album
+    # The source message that it is an answer to, of later parts their own; NULL: to none.
+    Column("answers_chat_id", BigInteger),
+    Column("answers_message_id", BigInteger),
     UniqueConstraint("source_chat_id", "source_message_id", "part", "target_chat_id"),
     Index("posts_by_state", "state", "target_chat_id", "id"),
     Index("posts_by_place", "target_chat_id", "target_message_id"),
@@ -385,6 +395,45 @@ _OUTDATED: Final = (
     """,
 )
 
+# Behind the last step `Parts.carry_over` makes the texts of what is still to be done.
+_FINISHED_POSTS: Final = (
+    "ALTER TABLE posts ADD COLUMN text TEXT",
+    "ALTER TABLE posts ADD COLUMN entities TEXT",
+    "ALTER TABLE posts ADD COLUMN media_kind TEXT",
+    "ALTER TABLE posts ADD COLUMN media_file_id TEXT",
+    "ALTER TABLE posts ADD COLUMN extras TEXT",
+    "ALTER TABLE posts ADD COLUMN album_id BIGINT",
+    "ALTER TABLE posts ADD COLUMN answers_chat_id BIGINT",
+    "ALTER TABLE posts ADD COLUMN answers_message_id BIGINT",
+    """
+    UPDATE posts SET (media_kind, media_file_id, album_id) = (
+        SELECT r.media_kind, r.media_file_id, r.album_id FROM (
+            SELECT source_chat_id, source_message_id, media_kind, media_file_id, album_id
+            FROM signals
+            UNION ALL
+            SELECT source_chat_id, source_message_id, media_kind, media_file_id, album_id
+            FROM signal_updates
+        ) AS r
+        WHERE r.source_chat_id = posts.source_chat_id
+          AND r.source_message_id = posts.source_message_id
+    )
+    WHERE part = 0
+    """,
+    """
+    UPDATE posts SET (answers_chat_id, answers_message_id) = (
+        SELECT coalesce(u.reply_to_chat_id, u.source_chat_id), u.reply_to_message_id
+        FROM signal_updates AS u
+        WHERE u.source_chat_id = posts.source_chat_id
+          AND u.source_message_id = posts.source_message_id
+    )
+    WHERE part = 0
+    """,
+    """
+    UPDATE posts SET answers_chat_id = source_chat_id, answers_message_id = source_message_id
+    WHERE part > 0
+    """,
+)
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _FIRST,
     _CATCHING_UP,
@@ -395,4 +444,5 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _FAILURES,
     _EVENTS,
     _OUTDATED,
+    _FINISHED_POSTS,
 )

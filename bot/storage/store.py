@@ -30,9 +30,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
 
 from bot.errors import DatabaseError, DatabaseUnavailable, DatabaseUnusable, UnknownFlow
-from bot.extras import dumped
 from bot.models import (
     ENDED_BY_HAND,
+    Content,
     Cursor,
     Decision,
     Flow,
@@ -44,13 +44,13 @@ from bot.models import (
     Reason,
     RecordedAlbum,
     SignalId,
-    identity_of,
 )
-from bot.signal_fields import decimal_text
+from bot.render import Place
+from bot.signal_fields import SignalFields, decimal_text
 from bot.signal_parser.events import event_of
 from bot.storage import outbox, records
 from bot.storage.database import Prepared
-from bot.storage.messages import content_of, entities_json, is_message
+from bot.storage.messages import content_row, is_message, record, same_content
 from bot.storage.schema import (
     APPLICATION_ID,
     MIGRATIONS,
@@ -72,7 +72,6 @@ if TYPE_CHECKING:
         ColumnElement,
         CompoundSelect,
         Connection,
-        RowMapping,
         Select,
         Table,
     )
@@ -84,7 +83,7 @@ if TYPE_CHECKING:
         UnixTime,
         UnreadableMessage,
     )
-    from bot.signal_fields import SignalFields
+    from bot.signal_fields import SignalEvent
     from bot.storage.database import Database
 
 log = structlog.get_logger(__name__)
@@ -113,7 +112,7 @@ class SignalStore:
     Refusals and cursors wait for each other; see `waiting`. They are written with whatever else is
     written next: refusals as soon as the table is idle, cursors once a second at the latest.
 
-    `clock` (unix seconds) dates the rows and decides nothing.
+    `clock` (unix seconds) dates the rows and decides nothing. `place`: how posts look in a chat.
     """
 
     def __init__(
@@ -121,6 +120,7 @@ class SignalStore:
         database: Database,
         *,
         clock: Callable[[], float] = time.time,
+        place: Callable[[ChatId], Place] = Place,
         migrations: Sequence[Sequence[str]] = MIGRATIONS,
     ) -> None:
         self._database = database
@@ -130,14 +130,14 @@ class SignalStore:
         self._move_activity = _move_activity()
         self._signal_at = _signal_at()
         self._flow = _flow()
-        self._outbox = outbox.Outbox(self._write, self._read, clock=clock)
+        self._outbox = outbox.Outbox(self._write, self._read, clock=clock, place=place)
+        self._parts = self._outbox.parts
         # What the relays ask, and the intake of deletions.
         self.take_posts = self._outbox.take_posts
         self.take_aside = self._outbox.take_aside
         self.last_posted = self._outbox.last_posted
         self.posted_after = self._outbox.posted_after
         self.ancestors = self._outbox.ancestors
-        self.add_parts = self._outbox.add_parts
         self.post_sent = self._outbox.post_sent
         self.post_edited = self._outbox.post_edited
         self.post_deleted = self._outbox.post_deleted
@@ -240,7 +240,7 @@ class SignalStore:
             if inserted.rowcount == 0:
                 return None
             signal_id = SignalId(inserted.lastrowid or 0)
-            self._outbox.add(db, [message.ref], targets)
+            self._parts.add(db, [replace(message, reply_to=None)], targets)
             answering = [replace(part, reply_to=message.ref) for part in parts]
             decision = Decision(Outcome.UPDATE, Reason.OWNER, None, signal_id)
             self._add_updates(db, answering, decision, author, targets)
@@ -299,7 +299,7 @@ class SignalStore:
             .run(db, self._update_row(message, decision, author))
             .rowcount
         ]
-        self._outbox.add(db, [message.ref for message in new], targets)
+        self._parts.add(db, new, targets)
         return bool(new)
 
     async def add_decision(self, message: IncomingMessage, decision: Decision) -> bool:
@@ -436,12 +436,11 @@ class SignalStore:
         found = _recorded_by(db, message)
         if found is None:
             return False
-        (table, row), content = found, _content_row(message)
-        if not _same_content(row, content):
-            before = content_of(row)
-            content |= _fields_row(fields) if table is signals else _event_row(message)
-            db.execute(update(table).where(table.c.id == row["id"]).values(content))
-            outbox.mark_edited(db, message.ref, before)
+        (table, row), content = found, content_row(message.content)
+        if not same_content(row, content):
+            read = _fields_row(fields) if table is signals else _event_row(event_of(message.text))
+            _rewrite(table).run(db, {**content, **read, "record": row["id"]})
+            self._parts.edit(db, message.ref, message.content)
         return True
 
     async def refuse_edit(self, message: IncomingMessage) -> bool:
@@ -457,7 +456,7 @@ class SignalStore:
 
         def write(db: Connection) -> bool:
             found = _recorded_by(db, message)
-            if found is None or _same_content(found[1], _content_row(message)):
+            if found is None or same_content(found[1], content_row(message.content)):
                 return False
             db.execute(query, row)
             return True
@@ -604,7 +603,7 @@ class SignalStore:
             "source_chat_id": message.chat_id,
             "source_message_id": message.id,
             "at": message.at,
-            **_content_row(message),
+            **content_row(message.content),
             "album_id": message.album_id,
             "recorded_at": int(self._clock()),
         }
@@ -622,7 +621,7 @@ class SignalStore:
             "reply_to_chat_id": parent.chat_id if parent and elsewhere else None,
             "reason": decision.reason,
             "tier": decision.tier,
-            **_event_row(message),
+            **_event_row(event_of(message.text)),
         }
 
     def schema_version(self, db: Connection) -> int:
@@ -646,6 +645,8 @@ class SignalStore:
             return  # another process took the step while this one waited for the lock
         for statement in self._migrations[number - 1]:
             db.execute(text(statement))
+        if number == len(MIGRATIONS):  # the tables are now as the code knows them
+            self._parts.carry_over(db)
         db.execute(text(f"PRAGMA application_id = {APPLICATION_ID}"))
         db.execute(text(f"PRAGMA user_version = {number}"))
 
@@ -788,8 +789,7 @@ def _fields_row(fields: SignalFields) -> dict[str, str | None]:
     }
 
 
-def _event_row(message: IncomingMessage) -> dict[str, str | int | None]:
-    event = event_of(message.text)
+def _event_row(event: SignalEvent | None) -> dict[str, str | int | None]:
     return {
         "event": event and event.kind,
         "event_target": event and event.target,
@@ -797,37 +797,18 @@ def _event_row(message: IncomingMessage) -> dict[str, str | int | None]:
     }
 
 
-def _storable(text: str) -> str:
-    """The text as SQLite takes it: half a surrogate pair, as an export may hold, becomes "\ufffd"."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _content_row(message: IncomingMessage) -> dict[str, Any]:
-    """What is relayed of a message, and what an edit can change."""
-    return {
-        "text": _storable(message.text),
-        "entities": _storable(entities_json(message.entities)),
-        "media_kind": message.media and message.media.kind,
-        "media_file_id": message.media and message.media.file_id,
-        "extras": _storable(said) if (said := dumped(message.extras)) else None,
-    }
-
-
-def _same_content(row: RowMapping, content: Mapping[str, Any]) -> bool:
-    """A file's reference, the last part of its id, is another one each time it is told."""
-
-    def comparable(of: RowMapping | Mapping[str, Any]) -> tuple[object, ...]:
-        file = identity_of(of["media_file_id"])
-        return of["text"], of["entities"], of["media_kind"], file, of["extras"]
-
-    return comparable(row) == comparable(content)
-
-
-def _recorded_by(db: Connection, message: IncomingMessage) -> tuple[Table, RowMapping] | None:
+def _recorded_by(
+    db: Connection, message: IncomingMessage
+) -> tuple[Table, Mapping[str, Any]] | None:
     """Where the message is recorded as one of this author's; None: nowhere."""
-    key = {"source_chat_id": message.chat_id, "source_message_id": message.id}
-    for table in (signals, signal_updates):
-        row = db.execute(select(table).where(is_message(table)), key).mappings().first()
-        if row is not None and row["source_user_id"] == message.author:
-            return table, row
-    return None
+    found = record(db, message.ref)
+    return found if found and found[1]["source_user_id"] == message.author else None
+
+
+@cache
+def _rewrite(table: Table) -> Prepared:
+    """What an edit can change of a record."""
+    read = _fields_row(SignalFields()) if table is signals else _event_row(None)
+    names = (*content_row(Content("")), *read)
+    changes = {name: bindparam(name, type_=table.c[name].type) for name in names}
+    return Prepared(update(table).where(table.c.id == bindparam("record")).values(changes))

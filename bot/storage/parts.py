@@ -1,0 +1,269 @@
+"""The rows of a message's posts: finished, written with the message, and again with its edits.
+
+One row for each place and part. All parts but the first are held back until that one is there, so
+that they are posted below it and in their order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache, partial
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import bindparam, func, insert, select, update
+
+from bot.models import ChatId, Content, MessageId, MessageRef, PostState
+from bot.render import in_words, render
+from bot.storage import messages
+from bot.storage.database import Prepared
+from bot.storage.messages import content_from, content_json, content_of, content_row
+from bot.storage.schema import posts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from sqlalchemy import Connection
+
+    from bot.models import IncomingMessage, Post
+    from bot.render import Place
+
+Row = dict[str, Any]  # of `posts`
+
+NOT_SENT: Final = {"sent_version": None, "sent_as": None, "sent_to": None, "shown_media": None}
+ANEW: Final = {"target_message_id": None, "attempts": 0, "error": None, **NOT_SENT}
+DONE_WITH: Final = {PostState.DELETE, PostState.DELETED, PostState.GONE}
+GOING: Final = {PostState.DELETE, PostState.DELETED}
+OPEN: Final = (PostState.PENDING, PostState.EDIT, PostState.DELETE, PostState.FAILED)
+
+
+class Parts:
+    """`place`: how posts look in a chat. `clock` (unix seconds) dates the rows.
+
+    All of it is done within the caller's transaction.
+    """
+
+    def __init__(self, place: Callable[[ChatId], Place], *, clock: Callable[[], float]) -> None:
+        self._place = place
+        self._clock = clock
+
+    def add(
+        self, db: Connection, recorded: Iterable[IncomingMessage], targets: Iterable[ChatId]
+    ) -> None:
+        """The posts of messages that were not recorded before."""
+        targets, now = tuple(targets), int(self._clock())
+        for message in recorded:
+            said = _storable(message.content)
+            for target in targets:
+                lead, *rest = render(said, self._place(target))
+                first = _new_row(message.ref, target, lead, now)
+                first |= {"album_id": message.album_id}
+                if message.reply_to is not None:
+                    first |= _answering(message.reply_to)
+                first["id"] = _insert().run(db, first).lastrowid
+                _add_rest(db, first, rest, now=now)
+
+    def edit(self, db: Connection, ref: MessageRef, said: Content) -> None:
+        """A recorded message says something else now."""
+        for rows in _texts(db, ref):
+            if not _is_ended(rows[0]):
+                self._fit(db, rows, _storable(said), _edited)
+
+    def put_in_words(self, db: Connection, post: Post) -> Post:
+        """From now on the post has no medium. Gives the one in hand as it is to be sent then."""
+        rows = next(rows for rows in _texts(db, post.source) if rows[0]["id"] == post.id)
+        rows[0]["bare"] = 1
+        self._fit(db, rows, _recorded(db, post.source) or Content(post.text), _put_in_words)
+        if rows[0]["version"] != post.version:
+            return post  # an edit came meanwhile, and is made behind it
+        said = content_of(rows[0])
+        return replace(post, text=said.text, entities=said.entities)
+
+    def carry_over(self, db: Connection) -> None:
+        """Earlier versions rendered when they sent: what is still to be done gets its text now."""
+        for source in [MessageRef(*row) for row in db.execute(_OPEN_WITHOUT_TEXT)]:
+            if (said := _recorded(db, source)) is None:
+                continue
+            for rows in filter(_is_open, _texts(db, source)):
+                found = self._render(rows[0], said)
+                for row in rows:
+                    part = found[min(row["part"], len(found) - 1)]
+                    row.update(content_row(part._replace(media=None) if row["part"] else part))
+                    row.update(self._sent_as(rows[0], row))
+                    _write(db, row)
+                self._fit(db, rows, said, partial(_comes_again, rows[0]))
+
+    def _sent_as(self, first: Row, row: Row) -> Row:
+        """It was the whole message; now it is this part."""
+        if row["sent_as"] is None:
+            return {}
+        found = self._render(first, content_from(row["sent_as"]))
+        part = row["part"]
+        return {"sent_as": content_json(found[part]) if part < len(found) else None}
+
+    def _render(self, first: Row, said: Content) -> list[Content]:
+        said = in_words(said) if first["bare"] else said
+        return render(said, self._place(first["target_chat_id"]))
+
+    def _fit(
+        self,
+        db: Connection,
+        rows: Sequence[Row],
+        said: Content,
+        change: Callable[[Row, Content], Row],
+    ) -> None:
+        """Have the posts of one text say what it says now, with as many parts as it has now."""
+        found = self._render(rows[0], said)
+        for row, part in zip(rows, found, strict=False):
+            if changes := change(row, part):
+                row.update(changes)
+                if row["state"] == PostState.HELD:
+                    row["state"] = _state_below(rows[0])
+                _write(db, row)
+        for row in rows[len(found) :]:
+            if changes := _taken_back(row):
+                _write(db, row | changes)
+        if rows[0]["state"] not in DONE_WITH:
+            _add_rest(db, rows[0], found[1:], but=len(rows) - 1, now=int(self._clock()))
+
+
+def _edited(row: Row, part: Content) -> Row:
+    """What an edit changes in a row; nothing, if it says what it said."""
+    state, again = row["state"], row["refused"] in {PostState.EDIT, PostState.DELETE}
+    new = content_row(part)
+    if messages.same_content(row, new) and state not in GOING and not again:
+        return {}
+    before = content_of(row)
+    # What stands in the target, or may, is what the row said.
+    current = row["sent_version"] == row["version"]
+    changes = {**new, "version": row["version"] + 1, "aside_at": None}
+    if current:
+        changes["shown_media"] = before.media and before.media.identity
+        if row["target_message_id"] is None:
+            changes["sent_as"] = content_json(before)
+    if state == PostState.DELETED:  # it was taken back, and is another message now
+        return {**changes, **ANEW, "state": PostState.HELD}
+    if state == PostState.DELETE and row["target_message_id"] is None:
+        return {**changes, "state": PostState.PENDING, "attempts": 0}
+    if state in {PostState.SENT, PostState.DELETE} or again:
+        return {**changes, "state": PostState.EDIT, "attempts": 0, "refused": None}
+    return changes
+
+
+def _comes_again(first: Row, row: Row, _part: Content) -> Row:
+    """Of a text that is to be edited, and is long again: an earlier version found that out then."""
+    open_ = not _is_ended(first) and first["state"] not in {PostState.SENT, PostState.GONE}
+    return {**ANEW, "state": PostState.HELD} if open_ and row["state"] == PostState.DELETED else {}
+
+
+def _put_in_words(row: Row, part: Content) -> Row:
+    """It is the same version in fewer clothes: what was begun to be sent is told without a medium."""
+    sent_as = row["sent_as"] and content_json(in_words(content_from(row["sent_as"])))
+    return {**content_row(part), "sent_as": sent_as}
+
+
+def _taken_back(row: Row) -> Row:
+    """The text has become shorter than this part."""
+    if row["state"] in DONE_WITH:
+        return {}
+    there = row["sent_version"] is not None
+    state = PostState.DELETE if there else PostState.DELETED
+    return {"state": state, "attempts": 0, "refused": None, "aside_at": None}
+
+
+def _is_open(rows: Iterable[Row]) -> bool:
+    """There is still something to do; as far as an earlier version knows states."""
+    return any(row["state"] in OPEN for row in rows)
+
+
+def _is_ended(first: Row) -> bool:
+    """Its source was deleted, whether or not that could be done here."""
+    return first["state"] in GOING or first["refused"] == PostState.DELETE
+
+
+def _state_below(first: Row) -> PostState:
+    """Of a part that is new: it is not to stand there before the first one says its share."""
+    return PostState.PENDING if first["state"] == PostState.SENT else PostState.HELD
+
+
+def _add_rest(
+    db: Connection, first: Row, rest: Sequence[Content], *, now: int, but: int = 0
+) -> None:
+    """The parts behind the first; `but`: so many of them have rows."""
+    for number, part in enumerate(rest[but:], 1 + but):
+        source = MessageRef(first["source_chat_id"], first["source_message_id"])
+        row = _new_row(source, first["target_chat_id"], part, now)
+        row |= {"part": number, "first_id": first["id"], "version": first["version"]}
+        row |= {"state": _state_below(first), **_answering(source)}
+        _insert().run(db, row)
+
+
+def _new_row(source: MessageRef, target: ChatId, said: Content, now: int) -> Row:
+    return {
+        "source_chat_id": source.chat_id,
+        "source_message_id": source.message_id,
+        "part": 0,
+        "first_id": None,
+        "target_chat_id": target,
+        "state": PostState.PENDING,
+        "version": 0,
+        "attempts": 0,
+        "recorded_at": now,
+        "album_id": None,
+        "answers_chat_id": None,
+        "answers_message_id": None,
+        **content_row(said),
+    }
+
+
+def _answering(ref: MessageRef) -> Row:
+    return {"answers_chat_id": ref.chat_id, "answers_message_id": ref.message_id}
+
+
+def _storable(said: Content) -> Content:
+    return said._replace(text=messages.storable(said.text))
+
+
+def _recorded(db: Connection, source: MessageRef) -> Content | None:
+    found = messages.record(db, source)
+    return None if found is None else content_of(found[1])
+
+
+# ── statements ────────────────────────────────────────────────────────────────
+
+
+def _texts(db: Connection, ref: MessageRef) -> list[list[Row]]:
+    """The rows of a message, in their order, for each place."""
+    found = _of_message().rows(db, messages.key_of(ref))
+    return [list(rows) for _, rows in groupby(found, lambda row: row["first_id"] or row["id"])]
+
+
+@cache
+def _of_message() -> Prepared:
+    order = (func.coalesce(posts.c.first_id, posts.c.id), posts.c.part)
+    return Prepared(select(posts).where(messages.is_message(posts)).order_by(*order))
+
+
+@cache
+def _insert() -> Prepared:
+    known = _new_row(MessageRef(ChatId(0), MessageId(0)), ChatId(0), Content(""), 0)
+    return Prepared(insert(posts).values({name: bindparam(name) for name in known}))
+
+
+def _write(db: Connection, row: Row) -> None:
+    _rewrite().run(db, row)
+
+
+@cache
+def _rewrite() -> Prepared:
+    """All of a row that may change."""
+    fixed = {"id", "source_chat_id", "source_message_id", "part", "target_chat_id", "first_id"}
+    changes = {c: bindparam(c.name, type_=c.type) for c in posts.c if c.name not in fixed}
+    return Prepared(update(posts).where(posts.c.id == bindparam("id")).values(changes))
+
+
+_OPEN_WITHOUT_TEXT: Final = (
+    select(posts.c.source_chat_id, posts.c.source_message_id)
+    .where(posts.c.text.is_(None), posts.c.state.in_(OPEN))
+    .distinct()
+)
