@@ -30,9 +30,9 @@ from bot.models import (
     Method,
     Outcome,
     Reason,
-    SignalFields,
     Tier,
 )
+from bot.signal_fields import SignalFields
 from bot.relay import Relay
 from bot.storage.database import Database
 from bot.storage.store import SignalStore
