@@ -19,8 +19,10 @@ from rich.style import Style
 from bot.app import Core, open_core
 from bot.errors import UsageError
 from bot.housekeeping import forget_old_refusals
-from bot.models import MessageId, Outcome, UnixTime, decimal_text
+from bot.models import MessageId, Outcome, UnixTime
 from bot.operator.wording import UNPRINTABLE
+from bot.signal_json import event_object, fields_object
+from bot.signal_parser.events import event_of
 from bot.signals import parse
 
 if TYPE_CHECKING:
@@ -163,22 +165,6 @@ class SummaryReport:
         self._console.print(summary(tally), soft_wrap=True)
 
 
-def _fields(message: IncomingMessage) -> dict[str, object]:
-    """What a signal says; what it does not say is left out. Prices are decimal text."""
-    read = parse(message.text)
-    said = {
-        "pair": read.pair,
-        "direction": read.direction,
-        "entry": read.entry and list(map(decimal_text, read.entry)),
-        "take_profits": list(map(decimal_text, read.take_profits)),
-        "stop": decimal_text(read.stop),
-        "leverage": decimal_text(read.leverage),
-        "risk": decimal_text(read.risk),
-        "timeframe": read.timeframe,
-    }
-    return {name: value for name, value in said.items() if value}
-
-
 class JsonReport:
     """One object, written as it comes: `decisions` first, then `finish` adds the counts."""
 
@@ -188,6 +174,9 @@ class JsonReport:
 
     def show(self, decided: Decided) -> None:
         message, decision, signal_message_id = decided
+        is_signal, is_update = (
+            decision.outcome is each for each in (Outcome.SIGNAL, Outcome.UPDATE)
+        )
         row = {
             "message_id": message.id,
             "author": message.author,
@@ -196,7 +185,8 @@ class JsonReport:
             "reason": decision.reason,
             "tier": decision.tier,
             "signal_message_id": signal_message_id,
-            "fields": _fields(message) if decision.outcome is Outcome.SIGNAL else None,
+            "fields": fields_object(parse(message.text)) if is_signal else None,
+            "event": event_object(event_of(message.text)) if is_update else None,
         }
         self._out.write(self._separator + json.dumps(row))
         self._separator = ",\n"

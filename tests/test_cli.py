@@ -104,6 +104,7 @@ def test_json_has_the_counts_and_a_decision_for_every_message(replay):
         "tier": "memory",
         "signal_message_id": 5,
         "fields": None,
+        "event": None,
     }
 
 
@@ -121,6 +122,16 @@ def test_a_signals_fields_are_told_by_name_and_only_those_that_are_said(replay):
         "timeframe": "1D",
     }
     assert {row["fields"] is None for row in by_id.values() if row["outcome"] != "signal"} == {True}
+
+
+def test_what_an_update_tells_of_its_signal_is_told_and_of_all_else_nothing(replay):
+    """The event stands where it is beyond doubt; the sample has both sorts of update."""
+    by_id = {row["message_id"]: row for row in replay()["decisions"]}
+
+    assert by_id[64]["event"] == {"kind": "target_reached", "target": 2}
+    assert by_id[42]["event"] == {"kind": "stop_moved", "stop": "entry"}
+    assert by_id[63]["event"] is None
+    assert {row["event"] is None for row in by_id.values() if row["outcome"] != "update"} == {True}
 
 
 def test_a_signal_names_itself_and_chatter_names_nothing(replay):
