@@ -436,11 +436,11 @@ def _recorded(row: Row[Any]) -> Recorded:
         text=row.text,
         at=row.at,
         recorded_at=row.recorded_at,
-        event=None if row.event is None else _event(row.event, row.event_target, row.event_stop),
+        event=row.event and event_from(row.event, row.event_target, row.event_stop),
     )
 
 
-def _event(kind: str, target: int | None, stop: str | None) -> SignalEvent:
+def event_from(kind: str, target: int | None, stop: str | None) -> SignalEvent:
     return SignalEvent(EventKind(kind), target, None if stop is None else Decimal(stop))
 
 
