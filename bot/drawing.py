@@ -11,6 +11,7 @@ from bot.models import Fact, Outcome, UnixTime
 from bot.picture.figures import Figures
 from bot.picture.page import page
 from bot.picture.sections import About
+from bot.signal_parser.events import event_of
 from bot.signals import parse
 from bot.storage.history import facts
 from bot.storage.store import REFUSALS_KEPT
@@ -83,6 +84,9 @@ class Counted:
         if decision.outcome is Outcome.SIGNAL:
             says = parse(message.text)
             fact = fact._replace(text=message.text, pair=says.pair, direction=says.direction)
+        elif decision.outcome is Outcome.UPDATE:
+            told = event_of(message.text)
+            fact = fact._replace(event=told and told.kind)
         self._figures.add(fact)
 
     def finish(self, tally: Tally) -> None:

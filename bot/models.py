@@ -499,3 +499,5 @@ class Fact(NamedTuple):
     text: str = ""
     pair: str | None = None
     direction: str | None = None
+    # Of an update only:
+    event: EventKind | None = None  # what it tells of its signal; None: nothing beyond doubt
