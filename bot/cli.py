@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from bot.commands import history, operator
-from bot.commands.context import hush
+from bot.commands.context import PlainCommand, hush, take_any_text
 from bot.errors import BotError, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="bot",
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -37,6 +37,8 @@ SCRIPT = "telegram-signal-relay"  # as pyproject.toml names it
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run a command. Whatever is the user's to mend is one line on stderr, never a traceback."""
     os.umask(0o077)  # what the bot writes is nobody else's to read
+    for out in (sys.stdout, sys.stderr):
+        take_any_text(out)
     try:
         code = app(args=args, prog_name=_program(), standalone_mode=False)
     except _WrongUsage as exc:
@@ -64,7 +66,7 @@ def default(context: typer.Context) -> None:
         run()
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def run() -> None:
     """Run the bot until it is told to stop. This is what happens without a command, too."""
     from bot import logs
@@ -76,9 +78,9 @@ def run() -> None:
     asyncio.run(live(settings))
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def setup() -> None:
-    """Ask for what the bot needs, try it on Telegram, and write it into .env."""
+    """Ask for what the bot needs, try it, and write it into .env."""
     from rich.console import Console
 
     from bot import logs
@@ -113,9 +115,12 @@ async def _until_told(work: Coroutine[Any, Any, bool]) -> bool:
     return await work
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def check() -> None:
-    """Log in and say whether the bot would work, and what is in its way. Posts nothing."""
+    """Log in and say whether it would work, and what is in its way.
+
+    Posts nothing.
+    """
     from bot import logs
     from bot.check import Verdict
     from bot.check import check as findings

@@ -9,6 +9,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
+from typer.core import TyperArgument, TyperCommand
 
 from bot.errors import BotError
 
@@ -52,6 +53,23 @@ def console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else 100)
 
 
+class PlainCommand(TyperCommand):
+    """Its help names what is to be given, and says nothing of the program's types."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        for each in self.params:
+            if isinstance(each, TyperArgument):  # options say it by their metavar
+                vars(each)["display_type_rich"] = _nothing
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
+
+def _nothing(ctx: object) -> str:  # noqa: ARG001  # typer calls it so
+    return ""
+
+
 @contextmanager
 def standard_output() -> Iterator[Out]:
     """For data: UTF-8 whatever the locale, with line ends as they are written."""
@@ -73,3 +91,9 @@ def standard_output() -> Iterator[Out]:
 def hush(out: TextIO) -> None:
     """Have what is not written yet go nowhere: Python would complain of it at the exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+
+
+def take_any_text(out: TextIO) -> None:
+    """Where the locale has no letter for what people wrote, an escape stands for it: no failure."""
+    if isinstance(out, TextIOWrapper):
+        out.reconfigure(errors="backslashreplace")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.commands.context import console, option, settings_of
+from bot.commands.context import PlainCommand, console, option, settings_of
 from bot.models import AfterTtl
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ File = Annotated[
 ]
 Chat = Annotated[
     str | None,
-    typer.Option(help="Which chat of a full-account export: its id or exact name."),
+    typer.Option(metavar="CHAT", help="Which of an account's export: its id or exact name."),
 ]
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def replay(
     file: File,
     *,
@@ -44,15 +44,25 @@ def replay(
         ),
     ] = None,
     ttl_hours: Annotated[
-        Any, typer.Option(parser=option("parse_ttl"), help="Instead of FLOW_TTL_HOURS.")
+        Any,
+        typer.Option(
+            parser=option("parse_ttl"), metavar="HOURS", help="Instead of FLOW_TTL_HOURS."
+        ),
     ] = None,
-    after_ttl: Annotated[AfterTtl | None, typer.Option(help="Instead of FLOW_AFTER_TTL.")] = None,
+    after_ttl: Annotated[
+        AfterTtl | None, typer.Option(metavar="release|owner", help="Instead of FLOW_AFTER_TTL.")
+    ] = None,
     allowed_users: Annotated[
-        Any, typer.Option(parser=option("parse_posters"), help="Instead of SOURCE_ALLOWED_USERS.")
+        Any,
+        typer.Option(
+            parser=option("parse_posters"), metavar="IDS", help="Instead of SOURCE_ALLOWED_USERS."
+        ),
     ] = None,
     restart_every: Annotated[
         int | None,
-        typer.Option(min=1, help="Reopen all tiers every so many messages: same decisions."),
+        typer.Option(
+            min=1, metavar="N", help="Reopen all tiers every so many messages: same decisions."
+        ),
     ] = None,
 ) -> None:
     """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
@@ -81,7 +91,7 @@ def replay(
     _mention_malformed(export)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def report(
     html: Annotated[Path, typer.Option(metavar="FILE", help="Where the HTML page goes.")],
 ) -> None:
@@ -92,11 +102,11 @@ def report(
     typer.echo(f"wrote {html}", err=True)
 
 
-@app.command(name="import")
+@app.command(name="import", cls=PlainCommand)
 def import_(file: File, *, chat: Chat = None) -> None:
-    """Write an exported chat's signals, updates and flows into DATA_DIR. Posts nothing.
+    """Write an exported chat's history into DATA_DIR. Posts nothing.
 
-    May be run again, and with a longer export: only what is new is added.
+    That is its signals, updates, flows and refusals. May be run again, and with a longer export: only what is new is added.
     """
     from bot.export import Export
     from bot.replay import SummaryReport, import_history

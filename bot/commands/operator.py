@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bot.commands.context import console, option, settings_of, standard_output
+from bot.commands.context import PlainCommand, console, option, settings_of, standard_output
 from bot.models import UnixTime
 from bot.operator.formats import Format, Out
 from bot.operator.wording import counted
@@ -31,9 +31,12 @@ A_SIGNAL = "By its number in `flows`, or by any message of its flow."
 LINKS = {"ignore_unknown_options": True}
 
 
-@app.command(context_settings=LINKS)
+@app.command(cls=PlainCommand, context_settings=LINKS)
 def why(message: Message) -> None:
-    """Tell the story of one message: what it was taken for, why, and where it was posted."""
+    """Tell the story of one message.
+
+    What it was taken for, why, what was read of it, and where it was posted.
+    """
     from bot.app import open_tables
     from bot.operator.shown import show_rows
     from bot.operator.why import why as story
@@ -46,7 +49,7 @@ def why(message: Message) -> None:
     show_rows(console(), asyncio.run(ask()))
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def status(
     *, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
 ) -> None:
@@ -70,16 +73,19 @@ def status(
         show_rows(console(), as_rows(found))
 
 
-@app.command(context_settings=LINKS)
+@app.command(cls=PlainCommand, context_settings=LINKS)
 def flows(
     signal: Annotated[
-        str | None, typer.Argument(metavar="[SIGNAL]", help="Show this one's thread. " + A_SIGNAL)
+        str | None, typer.Argument(metavar="SIGNAL", help="Show this one's thread. " + A_SIGNAL)
     ] = None,
     *,
     owner: Annotated[
-        Any, typer.Option(parser=option("parse_id"), help="Those of one author, by id.")
+        Any,
+        typer.Option(parser=option("parse_id"), metavar="ID", help="Those of one author, by id."),
     ] = None,
-    pair: Annotated[str | None, typer.Option(help="Those of one pair, such as BTC/USDT.")] = None,
+    pair: Annotated[
+        str | None, typer.Option(metavar="PAIR", help="Those of one pair, such as BTC/USDT.")
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Those that are released or quiet, too.")
     ] = False,
@@ -103,7 +109,7 @@ def flows(
     asyncio.run(ask())
 
 
-@app.command(context_settings=LINKS)
+@app.command(cls=PlainCommand, context_settings=LINKS)
 def release(signal: Annotated[str, typer.Argument(metavar="SIGNAL", help=A_SIGNAL)]) -> None:
     """End a flow by hand: others may continue it, until its owner does. Heard within a second."""
     from bot.app import open_tables
@@ -118,17 +124,17 @@ def release(signal: Annotated[str, typer.Argument(metavar="SIGNAL", help=A_SIGNA
     typer.echo(asyncio.run(order()))
 
 
-@app.command(context_settings=LINKS)
+@app.command(cls=PlainCommand, context_settings=LINKS)
 def retry(
     which: Annotated[
         str | None,
         typer.Argument(
-            metavar="[POST|MESSAGE]",
+            metavar="POST|MESSAGE",
             help="One post by its number, or a message by a link or chat:message; else all.",
         ),
     ] = None,
 ) -> None:
-    """Put posts that Telegram refused back in line, and read again what could not be dealt with.
+    """Put refused posts back in line, and read again what failed.
 
     A running bot does so within a second.
     """
@@ -143,13 +149,13 @@ def retry(
     typer.echo(asyncio.run(order()))
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def pause() -> None:
     """Have the bot post nothing until `resume`, also after a restart. Nothing is lost."""
     _order_posting("pause")
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def resume() -> None:
     """End a pause: what waited is posted, in order. Heard within a second."""
     _order_posting("resume")
@@ -167,18 +173,18 @@ def _order_posting(what: Literal["pause", "resume"]) -> None:
     typer.echo(asyncio.run(order()))
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy; a new file.")],
 ) -> None:
-    """Copy the database to a new file, consistently, while the bot runs or not."""
+    """Copy the database to a new file, while the bot runs or not."""
     from bot.storage.backup import back_up
 
     back_up(settings_of({}).database, file)
     typer.echo(f"{file}: written")
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def export(
     kind: Annotated[
         Kind,
@@ -190,20 +196,29 @@ def export(
     ],
     *,
     form: Annotated[
-        Format, typer.Option("--format", help="For a spreadsheet, or a line of JSON for each.")
+        Format,
+        typer.Option(
+            "--format", metavar="csv|jsonl", help="For a spreadsheet, or a line of JSON for each."
+        ),
     ] = Format.CSV,
     since: Annotated[
         str | None,
         typer.Option(metavar="DATE", help="2026-11-24, 2026-11-24T12:00 (UTC), or 7d or 12h back."),
     ] = None,
     source: Annotated[
-        Any, typer.Option(parser=option("parse_id"), help="Those of one source chat, by id.")
+        Any,
+        typer.Option(
+            parser=option("parse_id"), metavar="ID", help="Those of one source chat, by id."
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Instead of standard output.")
     ] = None,
 ) -> None:
-    """Write what the tables hold as data, chat by chat and in the order of messages."""
+    """Write what the tables hold as CSV or JSON lines.
+
+    Chat by chat, and in the order of messages.
+    """
     from bot.app import open_tables
     from bot.atomic_file import AtomicFile
     from bot.operator.extract import export as write
