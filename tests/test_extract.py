@@ -11,7 +11,6 @@ import pty
 import re
 import sqlite3
 import subprocess
-import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -32,6 +31,7 @@ from bot.storage.store import SignalStore
 from bot.storage.stream import Wanted
 from tests.conftest import ROOT
 from tests.exports import message, write
+from tests.measured import measured
 from tests.people import ALICE, BOB, GROUP, HOUR, NOON, says
 
 SAMPLE = ROOT / "data" / "sample_export.json"
@@ -492,24 +492,6 @@ async def filled(directory, count):
         )
 
 
-def measured(directory, kind, form):
-    """How many lines an export has, and how many kB it took at the most."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    env = {name: value for name, value in env.items() if not name.startswith("COV")}
-    with Path(directory, "out").open("wb") as out:
-        program = subprocess.Popen(
-            [sys.executable, "-m", "bot", "export", kind, "--format", form],
-            cwd=directory,
-            env=env,
-            stdout=out,
-        )
-        _, code, used = os.wait4(program.pid, 0)
-        program.returncode = os.waitstatus_to_exitcode(code)
-    assert program.returncode == 0
-    with Path(directory, "out").open("rb") as out:
-        return sum(1 for _ in out), used.ru_maxrss
-
-
 async def test_decisions_of_several_tables_are_one_row_of_messages(tmp_path):
     """However many pages it takes, and however they lie between each other."""
     await filled(tmp_path, 1_200)
@@ -536,10 +518,10 @@ async def test_a_hundred_thousand_signals_take_no_more_memory_than_a_thousand(tm
         directory.mkdir()
         await filled(directory, count)
     for kind in (Kind.SIGNALS, Kind.DECISIONS):
-        _, small = measured(few, kind, Format.JSONL)
-        count, large = measured(many, kind, Format.JSONL)
-        assert count == SIGNALS
-        assert large - small < 8_000  # kB; the texts alone are 100 MB
+        small = measured(few, "export", kind, "--format", "jsonl")
+        large = measured(many, "export", kind, "--format", "jsonl")
+        assert len(large.lines) == SIGNALS
+        assert large.megabytes - small.megabytes < 8  # the texts alone are 100
 
 
 async def test_a_reader_that_has_seen_enough_is_no_error(run, tmp_path):

@@ -22,7 +22,7 @@ from bot.app import open_core, open_tables
 from bot.config import Settings
 from bot.lock import locked
 from bot.models import AfterTtl, Cursor, MessageId, MessageRef, Method
-from bot.operator.flows import find_signal, overview, thread
+from bot.operator.flows import find_signal, none_found, overview, thread
 from bot.operator.shown import show_flows, show_rows, show_thread
 from bot.operator.status import as_rows, status
 from bot.operator.why import why
@@ -115,7 +115,8 @@ class Story:
 
     async def flows(self, *, settings=None, **filters):
         async with self.asked(settings or {}) as (tables, given, now, console):
-            show_flows(console, await overview(tables, given, now=now, **filters))
+            none = none_found(**{"owner": None, "pair": None, "everything": False} | filters)
+            show_flows(console, await overview(tables, given, now=now, **filters), none=none)
         return told(console.file.getvalue())
 
     async def thread(self, which):
@@ -406,7 +407,7 @@ async def test_flows_are_filtered_by_owner_and_pair_and_all_are_shown_on_demand(
     assert (await story.flows(everything=True))[
         -1
     ] == "3 SOL LONG 1001 4 d 4 h 4 d 4 h released 1 0"
-    assert await story.flows(owner=5) == ["no flow is live; --all shows the others"]
+    assert await story.flows(owner=5) == ["no flow by 5 is live; --all looks among the others, too"]
 
 
 async def test_where_flows_stay_with_their_owners_a_quiet_one_is_not_released(story):

@@ -90,9 +90,12 @@ def flows(
         bool, typer.Option("--all", help="Those that are released or quiet, too.")
     ] = False,
 ) -> None:
-    """Show the live flows, or what was said in one of them."""
+    """Show the live flows, or what was said in one of them.
+
+    The most lately active flow comes first; what was said is a tree, in the order of messages.
+    """
     from bot.app import open_tables
-    from bot.operator.flows import find_signal, overview, thread
+    from bot.operator.flows import find_signal, none_found, overview, thread
     from bot.operator.shown import show_flows, show_thread
 
     async def ask() -> None:
@@ -103,7 +106,8 @@ def flows(
             found = await overview(
                 tables, settings, now=_now(), owner=owner, pair=pair, everything=everything
             )
-            return show_flows(console(), found)
+            none = none_found(owner=owner, pair=pair, everything=everything)
+            return show_flows(console(), found, none=none)
 
     settings = settings_of({})
     asyncio.run(ask())
