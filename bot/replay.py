@@ -241,7 +241,7 @@ class TableReport(SummaryReport):
                 decision.reason,
                 decision.tier or "",
                 str(signal_message_id or ""),
-                message.text or f"[{message.media.kind if message.media else 'service'}]",
+                message.text or f"[{_wordless(message)}]",
             ],
             STYLES[decision.outcome],
         )
@@ -258,6 +258,13 @@ class TableReport(SummaryReport):
         # `Console.print` would lay out and wrap each line anew, at the cost of a whole decision.
         line = style.render(" ".join(fitted).rstrip(), color_system=self._colours)
         self._console.file.write(line + "\n")
+
+
+def _wordless(message: IncomingMessage) -> str:
+    """What a message is that says nothing. There are media that no export names."""
+    if message.media is not None:
+        return message.media.kind
+    return "service" if message.service else "no text"
 
 
 def summary(tally: Tally) -> str:

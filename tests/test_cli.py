@@ -179,6 +179,25 @@ def test_a_file_that_breaks_off_is_reported_up_to_there(run, tmp_path):
     assert "messages" in table.stdout.splitlines()[-5]
 
 
+@pytest.mark.parametrize(
+    ("more", "shown"),
+    [
+        ({"poll": {"question": "Up?"}}, "[poll]"),
+        ({"giveaway_information": {"quantity": 3}}, "[giveaway]"),
+        ({"giveaway_results": {"winners": []}}, "[giveaway_winners]"),
+        ({"todo_list": {"title": "Do"}}, "[checklist]"),
+        ({"story_id": 7}, "[story]"),
+        ({"something_new": {}}, "[no text]"),
+        ({"type": "service", "action": "pin_message"}, "[service]"),
+    ],
+)
+def test_what_says_nothing_is_called_what_it_is(run, tmp_path, more, shown):
+    """Only a service message is called service."""
+    write(tmp_path / "odd.json", message(1, "user1", "", **more))
+
+    assert run("replay", "odd.json").stdout.splitlines()[1].endswith(shown)
+
+
 def test_what_people_write_cannot_drive_the_terminal(run, tmp_path):
     evil = "\x1b[2J\x1b]0;owned\x07 \u202egnp.exe\r\nsecond line"
     write(tmp_path / "evil.json", message(1, "user1", evil, **{"from": "\x1b[31mred"}))
