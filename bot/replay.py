@@ -20,13 +20,13 @@ from bot.app import Core, open_core
 from bot.errors import UsageError
 from bot.housekeeping import forget_old_refusals
 from bot.models import MessageId, Outcome, UnixTime
-from bot.operator.wording import UNPRINTABLE
+from bot.operator.wording import UNPRINTABLE, counted
 from bot.signal_json import event_object, fields_object
 from bot.signal_parser.events import event_of
 from bot.signals import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractAsyncContextManager
 
     from rich.console import Console
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.export import ExportedChat
     from bot.models import Decision, IncomingMessage, Reason
+    from bot.storage.store import Counts
 
 
 class Decided(NamedTuple):
@@ -131,11 +132,17 @@ class Trial:
 
 
 async def import_history(
-    settings: Settings, chat: ExportedChat, messages: Iterable[IncomingMessage], report: Report
+    settings: Settings,
+    chat: ExportedChat,
+    messages: Iterable[IncomingMessage],
+    report: Report,
+    *,
+    tell: Callable[[str], None],
 ) -> None:
     """Write a history's signals, updates and flows into the real tables; post nothing.
 
-    Flows that have gone quiet are only in the table, live ones in the disk cache as well.
+    Flows that have gone quiet are only in the table, live ones in the disk cache as well. `tell` is given
+    a line of what was written and where, also if the export broke off.
     """
     if settings.source_chat_id not in {None, chat.id}:
         raise UsageError(
@@ -144,14 +151,23 @@ async def import_history(
         )
     tally = Tally()
     async with open_core(settings, in_loop=True) as core:
+        before = await core.store.counts()
         try:
             for message in messages:
                 decision = await core.intake.handle(message)
                 tally.count(decision)
                 report.show(Decided(message, decision, None))
-            await forget_old_refusals(core.store)
         finally:
+            await forget_old_refusals(core.store)
             report.finish(tally)
+            tell(_written(before, await core.store.counts(), settings.database))
+
+
+def _written(before: Counts, after: Counts, database: Path) -> str:
+    """Refusals may have been too old to be kept, and older ones may have gone meanwhile."""
+    new = [max(0, now - then) for then, now in zip(before, after, strict=True)]
+    counts = map(counted, new, ("signal", "update", "refusal"))
+    return "wrote {}, {} and {} to {}".format(*counts, database)
 
 
 class SummaryReport:

@@ -298,6 +298,26 @@ def test_an_import_fills_the_tables_and_posts_nothing(run, tmp_path, now):
     assert [len(filled[table]) for table in filled] == [1, 1, 1, 0]
 
 
+def test_an_import_says_what_it_wrote_and_where(run, tmp_path, now):
+    """A second time it says alike that nothing of it was new."""
+    export = story(tmp_path / "chat.json", began=now - 10 * HOUR)
+
+    first, second = (run("import", export).stdout.splitlines()[-1] for _ in range(2))
+
+    assert first == "wrote 1 signal, 1 update and 1 refusal to data/signals.db"
+    assert second == "wrote 0 signals, 0 updates and 0 refusals to data/signals.db"
+
+
+def test_a_damaged_file_is_imported_up_to_there_and_pruned_alike(run, tmp_path, now):
+    export = story(tmp_path / "chat.json", began=now - 40 * 24 * HOUR)
+    export.write_bytes(export.read_bytes().rstrip()[:-2] + b",!")
+
+    done = run("import", export)
+
+    assert done.returncode == 1
+    assert [len(rows) for rows in contents(tmp_path).values()] == [1, 1, 0, 0]
+
+
 def test_importing_twice_adds_nothing(run, tmp_path, now):
     export = story(tmp_path / "chat.json", began=now - 10 * HOUR)
     run("import", export)

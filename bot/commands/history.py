@@ -113,7 +113,8 @@ def import_(file: File, *, chat: Chat = None) -> None:
 
     settings = settings_of({})
     export = Export(file, chat=chat)
-    asyncio.run(import_history(settings, export.chat, _watched(export), SummaryReport(console())))
+    report = SummaryReport(console())
+    asyncio.run(import_history(settings, export.chat, _watched(export), report, tell=typer.echo))
     _mention_malformed(export)
 
 
