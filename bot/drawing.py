@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.errors import BotError, ExportError, UsageError
+from bot.atomic_file import AtomicFile
+from bot.errors import ExportError
 from bot.models import Fact, Outcome, UnixTime
 from bot.picture.figures import Figures
 from bot.picture.page import page
 from bot.picture.sections import About
+from bot.signal_parser.events import event_of
 from bot.signals import parse
 from bot.storage.history import facts
 from bot.storage.store import REFUSALS_KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from bot.config import Settings
     from bot.export import ExportedChat
@@ -84,6 +84,9 @@ class Counted:
         if decision.outcome is Outcome.SIGNAL:
             says = parse(message.text)
             fact = fact._replace(text=message.text, pair=says.pair, direction=says.direction)
+        elif decision.outcome is Outcome.UPDATE:
+            told = event_of(message.text)
+            fact = fact._replace(event=told and told.kind)
         self._figures.add(fact)
 
     def finish(self, tally: Tally) -> None:
@@ -104,36 +107,11 @@ class Both:
 
 
 class PageFile:
-    """Where the page goes. What was there before stays until the new one is complete.
-
-    Raises `UsageError` before there is anything to write, where nothing could be written.
-    """
+    """Where the page goes. Raises `UsageError` at once if nothing can be written there."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            why_not = _why_not(path)
-        except OSError as exc:
-            why_not = exc.strerror
-        if why_not is not None:
-            raise UsageError(f"--html: {path}: {why_not}")
+        self._file = AtomicFile(path, option="--html")
 
     def write(self, html: str) -> None:
-        folder = self._path.parent
-        try:
-            with tempfile.TemporaryDirectory(prefix=".page-", dir=folder) as unfinished:
-                made = Path(unfinished, "page.html")
-                made.write_text(html, encoding="utf-8")
-                made.replace(self._path)
-        except OSError as exc:
-            raise BotError(f"{self._path}: {exc.strerror}") from exc
-
-
-def _why_not(path: Path) -> str | None:
-    if path.exists() and not path.is_file():
-        return "is not a file"
-    if not path.parent.is_dir():
-        return "there is no such directory"
-    if not os.access(path.parent, os.W_OK):
-        return "the directory cannot be written to"
-    return None
+        with self._file.writing() as out:
+            out.write(html)

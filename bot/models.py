@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bot.extras import Extras
+    from bot.signal_fields import EventKind
 
 ChatId = NewType("ChatId", int)  # as Bot API counts: > 0 a user, < 0 a group, -100… a channel
 MessageId = NewType("MessageId", int)  # unique within one chat only
@@ -443,3 +444,5 @@ class Fact(NamedTuple):
     text: str = ""
     pair: str | None = None
     direction: str | None = None
+    # Of an update only:
+    event: EventKind | None = None  # what it tells of its signal; None: nothing beyond doubt

@@ -19,17 +19,14 @@ from rich.style import Style
 from bot.app import Core, open_core
 from bot.errors import UsageError
 from bot.housekeeping import forget_old_refusals
-from bot.models import (
-    MessageId,
-    Outcome,
-    UnixTime,
-)
-from bot.operator.wording import UNPRINTABLE
-from bot.signal_fields import decimal_text
+from bot.models import MessageId, Outcome, UnixTime
+from bot.operator.wording import UNPRINTABLE, counted
+from bot.signal_json import event_object, fields_object
+from bot.signal_parser.events import event_of
 from bot.signals import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractAsyncContextManager
 
     from rich.console import Console
@@ -37,6 +34,7 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.export import ExportedChat
     from bot.models import Decision, IncomingMessage, Reason
+    from bot.storage.store import Counts
 
 
 class Decided(NamedTuple):
@@ -134,11 +132,17 @@ class Trial:
 
 
 async def import_history(
-    settings: Settings, chat: ExportedChat, messages: Iterable[IncomingMessage], report: Report
+    settings: Settings,
+    chat: ExportedChat,
+    messages: Iterable[IncomingMessage],
+    report: Report,
+    *,
+    tell: Callable[[str], None],
 ) -> None:
     """Write a history's signals, updates and flows into the real tables; post nothing.
 
-    Flows that have gone quiet are only in the table, live ones in the disk cache as well.
+    Flows that have gone quiet are only in the table, live ones in the disk cache as well. `tell` is given
+    a line of what was written and where, also if the export broke off.
     """
     if settings.source_chat_id not in {None, chat.id}:
         raise UsageError(
@@ -147,14 +151,23 @@ async def import_history(
         )
     tally = Tally()
     async with open_core(settings, in_loop=True) as core:
+        before = await core.store.counts()
         try:
             for message in messages:
                 decision = await core.intake.handle(message)
                 tally.count(decision)
                 report.show(Decided(message, decision, None))
-            await forget_old_refusals(core.store)
         finally:
+            await forget_old_refusals(core.store)
             report.finish(tally)
+            tell(_written(before, await core.store.counts(), settings.database))
+
+
+def _written(before: Counts, after: Counts, database: Path) -> str:
+    """Refusals may have been too old to be kept, and older ones may have gone meanwhile."""
+    new = [max(0, now - then) for then, now in zip(before, after, strict=True)]
+    counts = map(counted, new, ("signal", "update", "refusal"))
+    return "wrote {}, {} and {} to {}".format(*counts, database)
 
 
 class SummaryReport:
@@ -168,22 +181,6 @@ class SummaryReport:
         self._console.print(summary(tally), soft_wrap=True)
 
 
-def _fields(message: IncomingMessage) -> dict[str, object]:
-    """What a signal says; what it does not say is left out. Prices are decimal text."""
-    read = parse(message.text)
-    said = {
-        "pair": read.pair,
-        "direction": read.direction,
-        "entry": read.entry and list(map(decimal_text, read.entry)),
-        "take_profits": list(map(decimal_text, read.take_profits)),
-        "stop": decimal_text(read.stop),
-        "leverage": decimal_text(read.leverage),
-        "risk": decimal_text(read.risk),
-        "timeframe": read.timeframe,
-    }
-    return {name: value for name, value in said.items() if value}
-
-
 class JsonReport:
     """One object, written as it comes: `decisions` first, then `finish` adds the counts."""
 
@@ -193,6 +190,9 @@ class JsonReport:
 
     def show(self, decided: Decided) -> None:
         message, decision, signal_message_id = decided
+        is_signal, is_update = (
+            decision.outcome is each for each in (Outcome.SIGNAL, Outcome.UPDATE)
+        )
         row = {
             "message_id": message.id,
             "author": message.author,
@@ -201,7 +201,8 @@ class JsonReport:
             "reason": decision.reason,
             "tier": decision.tier,
             "signal_message_id": signal_message_id,
-            "fields": _fields(message) if decision.outcome is Outcome.SIGNAL else None,
+            "fields": fields_object(parse(message.text)) if is_signal else None,
+            "event": event_object(event_of(message.text)) if is_update else None,
         }
         self._out.write(self._separator + json.dumps(row))
         self._separator = ",\n"
@@ -256,7 +257,7 @@ class TableReport(SummaryReport):
                 decision.reason,
                 decision.tier or "",
                 str(signal_message_id or ""),
-                message.text or f"[{message.media.kind if message.media else 'service'}]",
+                message.text or f"[{_wordless(message)}]",
             ],
             STYLES[decision.outcome],
         )
@@ -273,6 +274,13 @@ class TableReport(SummaryReport):
         # `Console.print` would lay out and wrap each line anew, at the cost of a whole decision.
         line = style.render(" ".join(fitted).rstrip(), color_system=self._colours)
         self._console.file.write(line + "\n")
+
+
+def _wordless(message: IncomingMessage) -> str:
+    """What a message is that says nothing. There are media that no export names."""
+    if message.media is not None:
+        return message.media.kind
+    return "service" if message.service else "no text"
 
 
 def summary(tally: Tally) -> str:

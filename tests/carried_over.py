@@ -32,8 +32,8 @@ from bot.models import (
     Reason,
     Tier,
 )
-from bot.signal_fields import SignalFields
 from bot.relay import Relay
+from bot.signal_fields import SignalFields
 from bot.storage.database import Database
 from bot.storage.store import SignalStore
 from tests.people import ALICE, GROUP, NOON, TARGET, says

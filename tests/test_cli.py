@@ -104,6 +104,7 @@ def test_json_has_the_counts_and_a_decision_for_every_message(replay):
         "tier": "memory",
         "signal_message_id": 5,
         "fields": None,
+        "event": None,
     }
 
 
@@ -121,6 +122,16 @@ def test_a_signals_fields_are_told_by_name_and_only_those_that_are_said(replay):
         "timeframe": "1D",
     }
     assert {row["fields"] is None for row in by_id.values() if row["outcome"] != "signal"} == {True}
+
+
+def test_what_an_update_tells_of_its_signal_is_told_and_of_all_else_nothing(replay):
+    """The event stands where it is beyond doubt; the sample has both sorts of update."""
+    by_id = {row["message_id"]: row for row in replay()["decisions"]}
+
+    assert by_id[64]["event"] == {"kind": "target_reached", "target": 2}
+    assert by_id[42]["event"] == {"kind": "stop_moved", "stop": "entry"}
+    assert by_id[63]["event"] is None
+    assert {row["event"] is None for row in by_id.values() if row["outcome"] != "update"} == {True}
 
 
 def test_a_signal_names_itself_and_chatter_names_nothing(replay):
@@ -166,6 +177,25 @@ def test_a_file_that_breaks_off_is_reported_up_to_there(run, tmp_path):
         assert len(done.stderr.splitlines()) == 1
     assert 10 < json.loads(as_json.stdout)["messages"] < 71
     assert "messages" in table.stdout.splitlines()[-5]
+
+
+@pytest.mark.parametrize(
+    ("more", "shown"),
+    [
+        ({"poll": {"question": "Up?"}}, "[poll]"),
+        ({"giveaway_information": {"quantity": 3}}, "[giveaway]"),
+        ({"giveaway_results": {"winners": []}}, "[giveaway_winners]"),
+        ({"todo_list": {"title": "Do"}}, "[checklist]"),
+        ({"story_id": 7}, "[story]"),
+        ({"something_new": {}}, "[no text]"),
+        ({"type": "service", "action": "pin_message"}, "[service]"),
+    ],
+)
+def test_what_says_nothing_is_called_what_it_is(run, tmp_path, more, shown):
+    """Only a service message is called service."""
+    write(tmp_path / "odd.json", message(1, "user1", "", **more))
+
+    assert run("replay", "odd.json").stdout.splitlines()[1].endswith(shown)
 
 
 def test_what_people_write_cannot_drive_the_terminal(run, tmp_path):
@@ -266,6 +296,26 @@ def test_an_import_fills_the_tables_and_posts_nothing(run, tmp_path, now):
     assert done.stdout.splitlines()[0] == "       3 messages"
     filled = contents(tmp_path)
     assert [len(filled[table]) for table in filled] == [1, 1, 1, 0]
+
+
+def test_an_import_says_what_it_wrote_and_where(run, tmp_path, now):
+    """A second time it says alike that nothing of it was new."""
+    export = story(tmp_path / "chat.json", began=now - 10 * HOUR)
+
+    first, second = (run("import", export).stdout.splitlines()[-1] for _ in range(2))
+
+    assert first == "wrote 1 signal, 1 update and 1 refusal to data/signals.db"
+    assert second == "wrote 0 signals, 0 updates and 0 refusals to data/signals.db"
+
+
+def test_a_damaged_file_is_imported_up_to_there_and_pruned_alike(run, tmp_path, now):
+    export = story(tmp_path / "chat.json", began=now - 40 * 24 * HOUR)
+    export.write_bytes(export.read_bytes().rstrip()[:-2] + b",!")
+
+    done = run("import", export)
+
+    assert done.returncode == 1
+    assert [len(rows) for rows in contents(tmp_path).values()] == [1, 1, 0, 0]
 
 
 def test_importing_twice_adds_nothing(run, tmp_path, now):

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import re
 import socket
 import sqlite3
 import time
@@ -18,8 +19,8 @@ from rich.console import Console
 from bot.app import open_core, open_tables
 from bot.config import Settings
 from bot.lock import locked
-from bot.models import AfterTtl, Cursor, MessageId, Method
-from bot.operator.flows import find_signal, overview, thread
+from bot.models import AfterTtl, Cursor, MessageId, MessageRef, Method
+from bot.operator.flows import find_signal, none_found, overview, thread
 from bot.operator.shown import show_flows, show_rows, show_thread
 from bot.operator.status import as_rows, status
 from bot.operator.why import why
@@ -113,7 +114,8 @@ class Story:
 
     async def flows(self, *, settings=None, **filters):
         async with self.asked(settings or {}) as (tables, given, now, console):
-            show_flows(console, await overview(tables, given, now=now, **filters))
+            none = none_found(**{"owner": None, "pair": None, "everything": False} | filters)
+            show_flows(console, await overview(tables, given, now=now, **filters), none=none)
         return told(console.file.getvalue())
 
     async def thread(self, which):
@@ -170,6 +172,9 @@ async def test_why_tells_what_a_signal_was_taken_for_and_where_it_stands(story):
     assert lines[0] == "message https://t.me/c/1234567890/1"
     assert "decided signal (new_signal): it carries #idea" in lines
     assert "signal 1: BTC/USDT LONG, timeframe 4H, stop 58000, leverage 10x" in lines
+    assert any(
+        re.fullmatch(r"told by its author on .* UTC: target 1 reached", line) for line in lines
+    )
     assert "replies 1 update, 2 refused: `flows 1` shows them" in lines
     assert "posted https://t.me/c/9876543210/701 (post 1), 1 try" in lines
 
@@ -184,6 +189,48 @@ async def test_why_tells_whose_flow_an_update_continued_and_which_tier_knew(stor
     assert "read in it target 1 reached" in lines
     assert any(line.startswith("flow then live: its owner was last active") for line in lines)
     assert any(line.endswith("UTC, 1 h before") for line in lines)
+
+
+async def test_why_says_where_nothing_could_be_read_and_nothing_was_told(story):
+    """Of the sale's two words nothing is beyond doubt, and Bob's words are not the author's."""
+    async with story.bot() as core:
+        bare = story.says(ALICE, "#idea tomorrow", ago=3, number=20)
+        await core.intake.handle(bare)
+        await core.intake.handle(story.says(ALICE, "well", ago=2, number=21, to=bare))
+
+    assert "read in it nothing about its signal that is beyond doubt" in await story.why("21")
+    lines = await story.why("20")
+    assert "signal 4: #idea tomorrow; nothing could be read of it" in lines
+    assert "told nothing of it that is beyond doubt" in lines
+    assert "read in it nothing about its signal that is beyond doubt" in await story.why("8")
+    assert not any(line.startswith("told") for line in await story.why("6"))
+
+
+async def test_why_tells_only_what_its_author_told(story):
+    """Whoever continues a released signal may say that it is closed; its author has not."""
+    async with story.bot() as core:
+        closed = story.says(BOB, "closed", ago=0.5, number=40, to=MessageRef(GROUP, MessageId(7)))
+        assert (await core.intake.handle(closed)).reason == "released"
+
+    assert "read in it closed" in await story.why("40")
+    assert "told nothing of it that is beyond doubt" in await story.why("7")
+
+
+async def test_of_many_things_that_were_told_of_a_signal_why_shows_the_newest(story):
+    async with story.bot() as core:
+        idea = story.says(ALICE, "#idea DOT/USDT LONG", ago=6, number=30)
+        await core.intake.handle(idea)
+        for target in range(1, 8):
+            said = story.says(
+                ALICE, f"TP{target} hit", ago=6 - target / 10, number=30 + target, to=idea
+            )
+            await core.intake.handle(said)
+
+    lines = await story.why("30")
+
+    assert "told 7 times what has become of it, of late:" in lines
+    told = [line.rpartition(": ")[2] for line in lines if line.startswith("by its author on")]
+    assert told == [f"target {number} reached" for number in (3, 4, 5, 6, 7)]
 
 
 async def test_why_tells_why_a_reply_was_refused(story):
@@ -359,7 +406,7 @@ async def test_flows_are_filtered_by_owner_and_pair_and_all_are_shown_on_demand(
     assert (await story.flows(everything=True))[
         -1
     ] == "3 SOL LONG 1001 4 d 4 h 4 d 4 h released 1 0"
-    assert await story.flows(owner=5) == ["no flow is live; --all shows the others"]
+    assert await story.flows(owner=5) == ["no flow by 5 is live; --all looks among the others, too"]
 
 
 async def test_where_flows_stay_with_their_owners_a_quiet_one_is_not_released(story):
@@ -484,6 +531,11 @@ async def test_status_tells_how_things_stand_when_the_bot_is_down(story):
     assert lines[0] == "bot not running"
     assert "flows 2 live, 1 released" in lines
     assert "posts 1 pending, 3 posted, 1 failed" in lines
+    assert any(line.startswith("newest signal 3, 4 d 4 h ago: SOL LONG") for line in lines)
+    assert f"in {TARGET}: FAILED" in lines
+    read = "pair 3, direction 3, entry 0, stop 1, leverage 1, take profits 0"
+    assert f"read of the newest 3 signals: {read}" in lines
+    assert "of the newest 2 updates: what became of the signal 1" in lines
     assert f"errors post 4 to {TARGET}, failed:" in lines
     assert "Telegram refused: 400 MESSAGE_EMPTY" in lines
     assert "knew the flows of replies: memory 100%, disk 0%, table 0%" in lines
@@ -522,6 +574,23 @@ def test_status_for_scripts_is_one_object(ask):
         "state": "failed",
         "error": "Telegram refused: 400 MESSAGE_EMPTY",
     }
+    assert found["read"] == {
+        "signals": 3,
+        "fields": {
+            "pair": 3,
+            "direction": 3,
+            "entry": 0,
+            "stop": 1,
+            "leverage": 1,
+            "take_profits": 0,
+        },
+        "updates": 2,
+        "events": 1,
+    }
+    assert found["newest_signal"]["fields"] == {"pair": "SOL", "direction": "LONG"}
+    assert found["newest_signal"]["posts"] == [
+        {"post": 4, "chat": TARGET, "state": "failed", "part": 0}
+    ]
     assert found["database"]["schema"] == len(MIGRATIONS)
     assert found["cache"]["flows"] == 2
 

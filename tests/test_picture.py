@@ -399,6 +399,8 @@ def test_a_signal_is_called_by_its_pair_or_its_first_line_or_its_number():
                 "No flow was open",
                 "Nobody has answered anybody",
                 "No author has updated his signal",
+                "Nobody has posted a signal",
+                "There is nothing to tell of",
                 "Nothing was said",
             ],
             id="nothing",
@@ -410,6 +412,8 @@ def test_a_signal_is_called_by_its_pair_or_its_first_line_or_its_number():
                 "No flow was open",
                 "Nobody has answered anybody",
                 "No author has updated his signal",
+                "Nobody has posted a signal",
+                "There is nothing to tell of",
                 "The busiest hour is 02:00–03:00 UTC",
             ],
             id="chatter",
@@ -421,6 +425,8 @@ def test_a_signal_is_called_by_its_pair_or_its_first_line_or_its_number():
                 "At most 1 flow was open at once",
                 "Nobody has answered anybody",
                 "No author has updated his signal",
+                f"{ALICE} posts most: 1 of 1 signal",
+                "By their authors' words 0 of 1 signal reached a target",
                 "The busiest hour is 02:00–03:00 UTC",
             ],
             id="a signal",
@@ -432,6 +438,8 @@ def test_a_signal_is_called_by_its_pair_or_its_first_line_or_its_number():
                 "At most 1 flow was open at once",
                 "Only authors replied, each in his own flows",
                 "Half of the authors' updates come within 3 h, nine in ten within 3 h",
+                f"{ALICE} posts most: 1 of 1 signal",
+                "By their authors' words 0 of 1 signal reached a target",
                 "The busiest hour is 02:00–03:00 UTC",
             ],
             id="an author alone",
@@ -443,6 +451,8 @@ def test_a_signal_is_called_by_its_pair_or_its_first_line_or_its_number():
                 "At most 1 flow was open at once",
                 f"{BOB} answers others most: 1 reply",
                 "No author has updated his signal",
+                f"{ALICE} posts most: 1 of 1 signal",
+                "By their authors' words 0 of 1 signal reached a target",
                 "The busiest hour is 02:00–03:00 UTC",
             ],
             id="a refusal",
@@ -455,7 +465,7 @@ def test_there_is_a_finding_where_there_is_next_to_nothing(facts, titles):
 
 @pytest.mark.parametrize("ttl", [timedelta(seconds=0.36), timedelta(days=3650)])
 def test_any_ttl_can_be_drawn(ttl):
-    assert len(drawn(*STORY, ttl=ttl).all("svg")) == 10
+    assert len(drawn(*STORY, ttl=ttl).all("svg")) == 12
 
 
 def crowd(messages, people=5000):
@@ -576,7 +586,7 @@ def import_(tmp_path_factory):
         folder / "chat.json",
         message(1, "user1001", "#idea BTC/USDT LONG", at=began),
         message(2, "user1002", "thanks", at=began + HOUR, reply_to=1),
-        message(3, "user1001", "TP1", at=began + 5 * HOUR, reply_to=1),
+        message(3, "user1001", "TP1 hit", at=began + 5 * HOUR, reply_to=1),
         message(4, "user1003", "closed?", at=began + 6 * HOUR, reply_to=3),
         message(5, "user1003", "good morning", at=began + 7 * HOUR),
         message(6, "user1003", "#idea ETH short", at=began + 8 * HOUR),
@@ -597,6 +607,10 @@ def contents(tmp_path):
         return list(db.iterdump())
 
 
+def rows_of(page, kind):
+    return table(page.one("section", kind))
+
+
 def test_the_tables_are_drawn_as_a_replay_of_the_same_messages_is(run, imported, tmp_path):
     done = run("report", "--html", "tables.html")
     from_tables = read((tmp_path / "tables.html").read_text(encoding="utf-8"))
@@ -613,6 +627,13 @@ def test_the_tables_are_drawn_as_a_replay_of_the_same_messages_is(run, imported,
     assert table(from_tables.one("section", "pauses")) == table(
         from_export.one("section", "pauses")
     )
+    for kind in ("weeks", "outcomes"):
+        named = [
+            [cell.removeprefix("Name of user") for cell in row]
+            for row in rows_of(from_export, kind)
+        ]
+        assert rows_of(from_tables, kind) == named
+    assert rows_of(from_tables, "outcomes")[-1] == ["all", "2", "2", "1", "", "", "", "1"]
     shown = tiles(from_tables)
     assert shown.pop("recorded messages") == "6"  # a good morning is not recorded
     assert shown.items() <= tiles(from_export).items()
@@ -667,6 +688,7 @@ def test_the_pictures_of_a_signal_are_nobodys_answer(run, imported, tmp_path):
     ("damage", "complaint"),
     [
         ("PRAGMA user_version = 1000", "has schema 1000"),
+        ("PRAGMA user_version = 1", "start the bot once, that brings it up to date"),
         ("PRAGMA application_id = 5", "another program's database"),
         ("DROP TABLE decisions", "no such table"),
         (None, "not a database"),

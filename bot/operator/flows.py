@@ -17,7 +17,7 @@ from bot.models import (
 from bot.operator.links import pointer
 from bot.operator.wording import Row, ago, counted, date, duration, excerpt
 from bot.policy import is_quiet, is_released, live_since
-from bot.storage import records
+from bot.storage import flow_list, records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.models import AuthorId
     from bot.operator.links import Pointer
+    from bot.storage.flow_list import FlowRecord
     from bot.storage.records import Recorded, SignalRecord
     from bot.storage.store import SignalStore
 
@@ -118,21 +119,33 @@ async def overview(
 ) -> list[Overview]:
     """The live flows, or every one, the most lately active first."""
     oldest = live_since(now, _ttl(settings))
-    query = partial(
-        records.flows, active_since=None if everything else oldest, owner=owner, pair=pair
-    )
-    return [_overview(each, settings, now) for each in await tables.ask(query)]
+
+    def ask(db: Connection) -> list[Overview]:
+        since = None if everything else oldest
+        found = flow_list.flows(db, active_since=since, owner=owner, pair=pair)
+        return [_overview(each, settings, now) for each in found]
+
+    return await tables.ask(ask)
 
 
-def _overview(signal: SignalRecord, settings: Settings, now: UnixTime) -> Overview:
+def none_found(*, owner: AuthorId | None, pair: str | None, everything: bool) -> str:
+    """What there is to say where `overview` is empty."""
+    of_pair = "" if pair is None else f" of pair {excerpt(pair, 20)}"
+    by_owner = "" if owner is None else f" by {owner}"
+    if everything:
+        return f"there is no flow{of_pair}{by_owner}, live or not"
+    return f"no flow{of_pair}{by_owner} is live; --all looks among the others, too"
+
+
+def _overview(signal: FlowRecord, settings: Settings, now: UnixTime) -> Overview:
     activity = signal.last_owner_activity
     how = standing(activity, now, settings)
     known = activity or None  # the date of a flow ended by hand is gone
     left = known and known + _ttl(settings) - now
     return Overview(
         signal=str(signal.id),
-        pair=excerpt(str(signal.fields["pair"] or signal.text), 14),
-        direction=signal.fields["direction"] or "",
+        pair=excerpt(signal.pair or signal.text, 14),
+        direction=signal.direction or "",
         owner=str(signal.owner),
         age=duration(now - signal.at),
         quiet_for=duration(now - known) if known else "",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from bot.models import Button
-    from bot.operator.flows import Overview, Reply, Thread
+    from bot.operator.flows import Overview, Thread
     from bot.operator.wording import Row
 
 COLUMNS: Final = 40
@@ -113,13 +113,11 @@ def flows(found: Sequence[Overview]) -> Iterator[Line]:
 def thread(found: Thread) -> Iterator[Line]:
     yield from rows(found.about)
     yield Line("")
-    yield from _grown(found.root, 0)
-
-
-def _grown(reply: Reply, depth: int) -> Iterator[Line]:
-    yield from wrapped(INDENT * min(depth, DEEPEST), reply.text)
-    for answer in reply.answers:
-        yield from _grown(answer, depth + 1)
+    waiting = [(found.root, 0)]
+    while waiting:  # without recursion: a thread may be deeper than Python's stack
+        reply, depth = waiting.pop()
+        yield from wrapped(INDENT * min(depth, DEEPEST), reply.text)
+        waiting += ((answer, depth + 1) for answer in reply.answers[::-1])
 
 
 def wrapped(first: str, text: str) -> Iterator[Line]:

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from rich.cells import cell_len
+from rich.color import ColorSystem
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
-from rich.tree import Tree
 
 from bot.operator.flows import Standing
+from bot.operator.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.console import Console, RenderableType
 
     from bot.operator.flows import Overview, Reply, Thread
     from bot.operator.wording import Row
 
-NARROW: Final = 90  # columns; a table of flows needs them
+GAP: Final = "  "
+HEADS: Final = (
+    *("signal", "pair", "", "owner", "age", "quiet for", "released", "updates", "refused"),
+)
+RIGHT: Final = {"signal", "owner", "age", "quiet for", "updates", "refused"}
+INDENT: Final = "    "
+DEEPEST: Final = 12  # indents
+ROOM: Final = 24  # columns that are left for what was said
 STYLES: Final = {
     Standing.LIVE: "green",
     Standing.QUIET: "",
@@ -37,58 +47,94 @@ def show_rows(console: Console, rows: Sequence[Row]) -> None:
     _show(console, grid)
 
 
-def show_flows(console: Console, flows: Sequence[Overview]) -> None:
+def show_flows(console: Console, flows: Sequence[Overview], *, none: str = "no flow") -> None:
+    """`none`: what to say where there is none. Tens of thousands take no second."""
     if not flows:
-        console.print("no flow is live; --all shows the others")
-    elif console.width < NARROW:
-        _show(console, _cards(flows))
-    else:
-        _show(console, _table(flows))
+        console.print(none)
+        return
+    widths = [cell_len(head) for head in HEADS]
+    for flow in flows:
+        widths = [*map(max, widths, map(cell_len, _cells(flow)))]
+    fits = sum(widths) + len(GAP) * (len(widths) - 1) <= console.width
+    lines = _table(flows, widths) if fits else _cards(flows, console)
+    colours = ColorSystem.STANDARD if console.color_system else None
+    for line, style in lines:
+        console.file.write(Style.parse(style).render(line, color_system=colours) + "\n")
+
+
+def _cells(flow: Overview) -> list[str]:
+    return [str(cell) for cell in flow[: len(HEADS)]]
+
+
+def _table(flows: Sequence[Overview], widths: Sequence[int]) -> Iterator[tuple[str, str]]:
+    """Each line with its style. A rich table of 20,000 flows would take twenty seconds."""
+    yield _line(HEADS, widths), "bold underline"
+    for flow in flows:
+        yield _line(_cells(flow), widths), STYLES[flow.standing]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = []
+    for name, cell, width in zip(HEADS, cells, widths, strict=True):
+        blanks = " " * (width - cell_len(cell))
+        padded.append(blanks + cell if name in RIGHT else cell + blanks)
+    return GAP.join(padded).rstrip()
+
+
+def _cards(flows: Sequence[Overview], console: Console) -> Iterator[tuple[str, str]]:
+    """Two or three short lines for each, for the width of a telephone."""
+    wide = max(cell_len(flow.signal) for flow in flows)
+    for flow in flows:
+        updates = counted(flow.updates, "update")
+        for number, text in enumerate(
+            (
+                " ".join(filter(None, (flow.pair, flow.direction, f"by {flow.owner}"))),
+                f"{flow.released}, {updates}, {flow.refused} refused",
+            )
+        ):
+            first = " " * (wide + 1) if number else f"{flow.signal:<{wide}} "
+            for line in _wrapped(console, text, console.width - wide - 1):
+                yield f"{first}{line}", STYLES[flow.standing]
+                first = " " * (wide + 1)
+
+
+def _wrapped(console: Console, text: str, width: int) -> list[str]:
+    if cell_len(text) <= width:
+        return [text]
+    lines = Text(text).wrap(console, max(1, width))
+    return [line.plain.rstrip() for line in lines]
 
 
 def show_thread(console: Console, thread: Thread) -> None:
+    """What was said as a tree. Deeper than `DEEPEST` it goes on without being indented any more."""
     show_rows(console, thread.about)
     console.print()
-    tree = Tree(Text(thread.root.text))
-    _grow(tree, thread.root)
-    _show(console, tree)
+    for line in _wrapped(console, thread.root.text, console.width):
+        console.print(Text(line))
+    deepest = min(DEEPEST, max(1, (console.width - ROOM) // len(INDENT)))
+    for branch, reply in _branches(thread.root, deepest):
+        style = "dim" if reply.refused else ""
+        first, rest = branch
+        for line in _wrapped(console, reply.text, console.width - cell_len(first)):
+            console.print(Text.assemble(first, (line, style)), crop=False, soft_wrap=True)
+            first = rest
 
 
-def _table(flows: Sequence[Overview]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold underline")
-    for name, justify in (
-        ("signal", "right"),
-        ("pair", "left"),
-        ("", "left"),
-        ("owner", "right"),
-        ("age", "right"),
-        ("quiet for", "right"),
-        ("released", "left"),
-        ("updates", "right"),
-        ("refused", "right"),
-    ):
-        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]  # a literal
-    for flow in flows:
-        cells = (*flow[:7], str(flow.updates), str(flow.refused))
-        table.add_row(*map(Text, cells), style=STYLES[flow.standing])
-    return table
+def _branches(root: Reply, deepest: int) -> Iterator[tuple[tuple[str, str], Reply]]:
+    """Every reply with what is drawn before its first line and before the others, from top to bottom.
 
-
-def _cards(flows: Sequence[Overview]) -> Table:
-    """Two or three short lines for each, for the width of a telephone."""
-    grid = Table.grid(padding=(0, 1))
-    for flow in flows:
-        text = (
-            f"{flow.pair} {flow.direction} by {flow.owner}\n"
-            f"{flow.released}, {flow.updates} updates, {flow.refused} refused"
+    Without recursion: a thread may be deeper than Python's stack.
+    """
+    waiting = [(answer, 0, "", number == 0) for number, answer in enumerate(root.answers[::-1])]
+    while waiting:
+        reply, depth, guides, last = waiting.pop()
+        below = guides + (INDENT if last else "│   ")
+        yield (guides + ("└── " if last else "├── "), below), reply
+        deeper = below if depth + 1 < deepest else guides
+        waiting += (
+            (answer, depth + 1, deeper, number == 0)
+            for number, answer in enumerate(reply.answers[::-1])
         )
-        grid.add_row(Text(flow.signal, "bold"), Text(text, STYLES[flow.standing]))
-    return grid
-
-
-def _grow(tree: Tree, reply: Reply) -> None:
-    for answer in reply.answers:
-        _grow(tree.add(Text(answer.text, "dim" if answer.refused else "")), answer)
 
 
 def _show(console: Console, what: RenderableType) -> None:

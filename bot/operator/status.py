@@ -12,24 +12,30 @@ import platform
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bot.lock import Holder, holder
 from bot.models import AfterTtl, PostState, UnixTime
 from bot.operator.links import link
+from bot.operator.reading import coverage_rows, details, where
 from bot.operator.wording import Row, ago, counted, date, duration, excerpt, size
-from bot.storage import failures, records
+from bot.signal_json import recorded_fields
+from bot.storage import coverage, failures, records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from sqlalchemy import Connection
+
     from bot.config import Settings
     from bot.models import Tier
     from bot.operator.flows import Tables
+    from bot.storage.coverage import Coverage
     from bot.storage.failures import FailureRecord
-    from bot.storage.records import FlowCounts, Heard, PostRecord
+    from bot.storage.records import FlowCounts, Heard, PostRecord, SignalRecord
 
 PATIENCE: Final = 3.0  # seconds for the running bot to answer
 TROUBLES: Final = 3
@@ -68,6 +74,9 @@ class Status:
     troubles: list[PostRecord]  # the latest first
     failed: int  # messages that could not be dealt with
     last_failed: FailureRecord | None  # None: none is
+    coverage: Coverage  # how much of what was written could be read of late
+    newest: SignalRecord | None  # the signal that was recorded last; None: there is none
+    newest_posts: list[PostRecord]
     tiers: dict[Tier, int]  # how many recorded replies each of them knew the flow of
     cache: CacheSize | None  # None: there is none, or it cannot be read
     database: Path
@@ -86,6 +95,7 @@ async def status(
 ) -> Status:
     """`health`: what the running bot knows of itself; None: it is asked."""
     oldest = UnixTime(now - int(settings.flow_ttl_hours.total_seconds()))
+    newest = await tables.ask(_newest)
     return Status(
         now=now,
         paused_at=await tables.ask(records.paused_at),
@@ -99,6 +109,11 @@ async def status(
         troubles=await tables.ask(lambda db: records.troubles(db, at_most=TROUBLES)),
         failed=await tables.ask(failures.count),
         last_failed=next(iter(await tables.ask(lambda db: failures.newest(db, at_most=1))), None),
+        coverage=await tables.ask(coverage.coverage),
+        newest=newest,
+        newest_posts=[]
+        if newest is None
+        else await tables.ask(partial(records.posts_of, ref=newest.ref)),
         tiers=await tables.ask(records.tier_hits),
         cache=await asyncio.to_thread(cache_size, settings.flow_cache / "cache.db"),
         database=settings.database,
@@ -106,6 +121,11 @@ async def status(
         schema=schema,
         versions=dict(_versions()),
     )
+
+
+def _newest(db: Connection) -> SignalRecord | None:
+    found = coverage.newest_signal(db)
+    return None if found is None else records.signal(db, found)
 
 
 def _size_of(database: Path) -> int:
@@ -169,6 +189,7 @@ def as_rows(status: Status) -> list[Row]:
         *_health(status),
         *_heard(status),
         *_flows(status),
+        *_signals(status),
         *_posts(status),
         *_failed(status),
         *_cache(status),
@@ -196,6 +217,8 @@ def as_json(status: Status) -> dict[str, Any]:
         "failed_messages": status.failed,
         "last_failed_message": last_failed
         and {"message": link(last_failed.ref), "error": last_failed.error},
+        "read": status.coverage._asdict(),
+        "newest_signal": status.newest and _newest_object(status.newest, status.newest_posts),
         "tiers": {tier.value: number for tier, number in status.tiers.items()},
         "cache": status.cache and status.cache._asdict(),
         "database": {
@@ -249,6 +272,28 @@ def _flows(status: Status) -> Iterator[Row]:
     else:
         text = f"{active} live, {quiet} quiet and still their owners', {ended} released"
     yield Row("flows", text + (f" ({ended} of them by hand)" if ended else ""))
+
+
+def _signals(status: Status) -> Iterator[Row]:
+    newest = status.newest
+    if newest is not None:
+        yield Row("newest", f"signal {newest.id}, {ago(newest.at, status.now)}: {details(newest)}")
+    for place in where(status.newest_posts):
+        yield Row("", place)
+    yield from coverage_rows(status.coverage)
+
+
+def _newest_object(signal: SignalRecord, posts: list[PostRecord]) -> dict[str, Any]:
+    return {
+        "signal_id": signal.id,
+        "message": link(signal.ref),
+        "at": signal.at,
+        "fields": recorded_fields(signal.fields),
+        "posts": [
+            {"post": each.id, "chat": each.target, "state": each.state, "part": each.part}
+            for each in posts
+        ],
+    }
 
 
 def _posts(status: Status) -> Iterator[Row]:

@@ -5,31 +5,21 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bot.models import (
-    CHANNELS,
-    MessageRef,
-    Outcome,
-    PostState,
-    Reason,
-    UnixTime,
-)
+from bot.models import CHANNELS, MessageRef, Outcome, PostState, Reason, UnixTime
 from bot.operator.flows import HELD, find_message, signal_of, standing, title, until
 from bot.operator.links import link, pointer
+from bot.operator.reading import details, in_words, told_rows
 from bot.operator.wording import Row, counted, date, duration, excerpt
-from bot.signal_fields import EventKind, decimal_text
-from bot.storage import failures, records
+from bot.storage import coverage, failures, records
 from bot.storage.store import REFUSALS_KEPT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from bot.config import Settings
-    from bot.models import (
-        ChatId,
-        SignalId,
-    )
+    from bot.models import ChatId, SignalId
     from bot.operator.flows import Tables
-    from bot.signal_fields import SignalEvent
+    from bot.storage.coverage import Told
     from bot.storage.failures import FailureRecord
     from bot.storage.records import Heard, PostRecord, Recorded, SignalRecord
 
@@ -54,6 +44,7 @@ BECAUSE: Final = {
         "it carries a marker, but who wrote it cannot be told"
     ),
 }
+NOTHING_TOLD: Final = "nothing about its signal that is beyond doubt"
 REFUSED: Final = {
     PostState.PENDING: "FAILED",
     PostState.EDIT: "its edit FAILED",
@@ -117,14 +108,7 @@ async def _story(
     for row in [*_message(record), *_decision(record, signal), *_failed(failure)]:
         yield row
     if signal is not None:
-        for row in _says(signal) if record.outcome is Outcome.SIGNAL else _into(record, signal):
-            yield row
-        if record.outcome is not Outcome.SIGNAL:
-            async for row in _by_its_thread(tables, record):
-                yield row
-            yield await _flow_then(tables, settings, record, signal)
-        yield Row("flow now", until(signal.last_owner_activity, now, settings))
-        async for row in _ended(tables, signal):
+        async for row in _its_flow(tables, settings, record, signal, now):
             yield row
     posts = await tables.ask(partial(records.posts_of, ref=record.ref))
     for row in _posted(record, posts):
@@ -135,6 +119,24 @@ async def _story(
     extras = await tables.ask(partial(records.extras_of, ref=record.ref))
     for number, lost in enumerate(extras.lost if extras else ()):
         yield Row("" if number else "not carried", excerpt(lost, 80))
+
+
+async def _its_flow(
+    tables: Tables, settings: Settings, record: Recorded, signal: SignalRecord, now: UnixTime
+) -> AsyncIterator[Row]:
+    if record.outcome is Outcome.SIGNAL:
+        told = await tables.ask(partial(coverage.told_of, signal_id=signal.id))
+        for row in _says(signal, told):
+            yield row
+    else:
+        for row in _into(record, signal):
+            yield row
+        async for row in _by_its_thread(tables, record):
+            yield row
+        yield await _flow_then(tables, settings, record, signal)
+    yield Row("flow now", until(signal.last_owner_activity, now, settings))
+    async for row in _ended(tables, signal):
+        yield row
 
 
 def _message(record: Recorded) -> Iterator[Row]:
@@ -168,21 +170,9 @@ def _failed(failure: FailureRecord | None) -> Iterator[Row]:
     yield Row("", how)
 
 
-def _says(signal: SignalRecord) -> Iterator[Row]:
-    said = signal.fields
-    entry = " to ".join(dict.fromkeys(filter(None, (said["entry_low"], said["entry_high"]))))
-    profits = said["take_profits"].strip("[]").replace('"', "")
-    risk = said["risk"] and f"{said['risk']} %"
-    parts = {
-        "timeframe": said["timeframe"],
-        "entry": entry,
-        "take profits": profits,
-        "stop": said["stop"],
-        "risk": risk,
-        "leverage": said["leverage"] and f"{said['leverage']}x",
-    }
-    details = [f"{name} {value}" for name, value in parts.items() if value]
-    yield Row("signal", f"{signal.id}: " + ", ".join([title(signal), *details]))
+def _says(signal: SignalRecord, told: Sequence[Told]) -> Iterator[Row]:
+    yield Row("signal", f"{signal.id}: {details(signal)}")
+    yield from told_rows(signal, told)
     replies = counted(signal.updates, "update")
     yield Row("replies", f"{replies}, {signal.refused} refused: `flows {signal.id}` shows them")
 
@@ -192,17 +182,8 @@ def _into(record: Recorded, signal: SignalRecord) -> Iterator[Row]:
         yield Row("answers", link(record.answers))
     yield Row("flow", f"signal {signal.id}, {title(signal)} by {signal.owner}")
     yield Row("", link(signal.ref))
-    if record.event is not None:
-        yield Row("read in it", _event(record.event))
-
-
-def _event(event: SignalEvent) -> str:
-    """What an update says of its signal, as far as that was beyond doubt."""
-    if event.kind is EventKind.STOP_MOVED:
-        return f"stop moved to {decimal_text(event.stop) or 'the entry'}"
-    if event.kind is EventKind.TARGET_REACHED:
-        return f"target {event.target} reached" if event.target else "a target reached"
-    return event.kind.replace("_", " ")
+    if record.outcome is Outcome.UPDATE:
+        yield Row("read in it", in_words(record.event) if record.event else NOTHING_TOLD)
 
 
 async def _by_its_thread(tables: Tables, record: Recorded) -> AsyncIterator[Row]:

@@ -16,13 +16,30 @@ from pygal.style import Style
 from rich.cells import cell_len
 
 from bot.picture.figures import Load, Voice
-from bot.picture.words import DAY, HOUR, MINUTE, cut, isolated, moment, number, share
+from bot.picture.words import (
+    DAY,
+    HOUR,
+    MINUTE,
+    cut,
+    day,
+    isolated,
+    moment,
+    number,
+    share,
+    short_day,
+)
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterable, Iterator, Sequence
 
     from bot.picture.figures import Pause, Story, Stretch
+
+
+class Week(NamedTuple):
+    start: int  # unix seconds
+    continued: int  # signals that their authors came back to
+    left: int  # those that they did not
 
 
 class Size(NamedTuple):
@@ -173,6 +190,26 @@ def hours(loads: Sequence[Counter[Load]], size: Size) -> Markup:
             for hour, load in enumerate(loads)
         ]
         chart.add(kind, bars)
+    return _drawn(chart)
+
+
+def weeks(signals: Sequence[Week], size: Size) -> Markup:
+    """How many signals each week had, and whether their authors came back to them."""
+    shown = signals[-size.bars :]
+    every = -(-len(shown) // size.dates)
+    chart = pygal.StackedBar(
+        **_look(size, height=HEIGHT),
+        x_labels=[
+            short_day(week.start) if place % every == 0 else "" for place, week in enumerate(shown)
+        ],
+        y_labels=_scale(max(week.continued + week.left for week in shown)),
+    )
+    for name in ("continued", "left"):
+        bars = [
+            _bar(getattr(week, name), f"{day(week.start)}: {number(getattr(week, name))}")
+            for week in shown
+        ]
+        chart.add(name, bars)
     return _drawn(chart)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from bot.models import Fact, SignalId
+    from bot.signal_fields import EventKind
 
 
 class Voice(StrEnum):
@@ -54,6 +55,7 @@ class Reply(NamedTuple):
     outcome: Outcome
     reason: Reason
     album: int | None  # shared by the parts of one album
+    event: EventKind | None = None  # what it tells of the signal; None: nothing beyond doubt
 
 
 class Hold(NamedTuple):
@@ -138,7 +140,7 @@ class Figures:
         if fact.outcome is Outcome.SIGNAL:
             self._signals[fact.flow] = fact._replace(text=_subject(fact))
         elif fact.outcome in {Outcome.UPDATE, Outcome.REJECTED}:
-            reply = Reply(fact.at, fact.author, fact.outcome, fact.reason, fact.album)
+            reply = Reply(fact.at, fact.author, fact.outcome, fact.reason, fact.album, fact.event)
             self._replies[fact.flow].append(reply)
 
     def _count(self, fact: Fact) -> None:

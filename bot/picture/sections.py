@@ -8,13 +8,14 @@ from math import ceil
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bot.models import AfterTtl, AuthorId, Outcome
-from bot.picture import charts
-from bot.picture.charts import HALF, NARROW, WIDE
+from bot.picture import charts, track_record
+from bot.picture.charts import HALF, WIDE
 from bot.picture.figures import Load, Voice, stretches
+from bot.picture.parts import Cell, Chart, Section, Table, Tile, chart, left_out
 from bot.picture.words import HOUR, counted, isolated, lasting, number, share
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from markupsafe import Markup
 
@@ -55,41 +56,6 @@ class About(NamedTuple):
     messages: str = "message"  # what one of them is called
 
 
-class Tile(NamedTuple):
-    value: str
-    label: str
-    kind: str = ""
-
-
-class Chart(NamedTuple):
-    kind: str
-    label: str  # for those who cannot see it
-    legend: Sequence[tuple[str, str]]  # what is shown as what
-    wide: Markup
-    narrow: Markup
-
-
-class Cell(NamedTuple):
-    text: str
-    kind: str = ""
-    tip: str = ""
-
-
-class Table(NamedTuple):
-    kind: str
-    head: Sequence[Cell]
-    rows: Sequence[Sequence[Cell]]
-
-
-class Section(NamedTuple):
-    kind: str
-    title: str  # the finding
-    text: str
-    charts: Sequence[Chart] = ()
-    table: Table | None = None
-    left_out: tuple[str, str] = ("", "")  # from the wide chart, from the narrow one
-
-
 def tiles(figures: Figures, answers: Answers, about: About) -> list[Tile]:
     by = figures.outcomes
     voiced = _voiced(answers)
@@ -110,6 +76,7 @@ def sections(figures: Figures, answers: Answers, about: About) -> list[Section]:
         _flows(figures, stories, about),
         _answers(figures, answers),
         _pauses(figures),
+        *track_record.sections(figures),
         _hours(figures, about),
     ]
 
@@ -144,14 +111,14 @@ def _voices(figures: Figures, answers: Answers) -> Section:
         "after the flow was released. "
         "Beside each author: the share of the replies to his signals that were not his.",
         [
-            _chart(
+            chart(
                 "voices",
                 "Replies, by the author of the signal they answer",
                 [(voice, text) for voice, text in VOICES.items() if voiced[voice]],
                 lambda size: charts.voices(rows[: size.rows], size),
             )
         ],
-        left_out=_left_out(len(rows), len(rows), "more author"),
+        left_out=left_out(len(rows), len(rows), "more author"),
     )
 
 
@@ -179,7 +146,7 @@ def _flows(figures: Figures, stories: Sequence[Story], about: About) -> Section:
         "him in case he comes back. Below, the newest one by one: how long the author was at work, "
         "the tail, and who replied when.",
         [_occupation(figures, stories), _timeline(figures, shown, about)],
-        left_out=_left_out(len(shown), len(stories), "more flow"),
+        left_out=left_out(len(shown), len(stories), "more flow"),
     )
 
 
@@ -213,7 +180,7 @@ def _occupation(figures: Figures, stories: Sequence[Story]) -> Chart:
         return charts.occupation(parts, step, size)
 
     legend = [("author", "author at work"), ("tail", f"tail of {lasting(figures.ttl)}")]
-    return _chart("occupation", "How many flows were open at a time", legend, draw)
+    return chart("occupation", "How many flows were open at a time", legend, draw)
 
 
 def _timeline(figures: Figures, stories: Sequence[Story], about: About) -> Chart:
@@ -225,7 +192,7 @@ def _timeline(figures: Figures, stories: Sequence[Story], about: About) -> Chart
         ("until", about.until_what),
     ]
     until = figures.last or 0 if about.until is None else about.until
-    return _chart(
+    return chart(
         "timeline",
         "The newest flows and the replies into them, over time",
         legend,
@@ -334,7 +301,7 @@ def _pauses(figures: Figures) -> Section:
         f"kept by {number(in_time)} of {counted(len(his), 'update')}; the longest pause was "
         f"{lasting(his[-1])}. A shorter TTL frees flows earlier, and lets more of the others in:",
         [
-            _chart(
+            chart(
                 "pauses",
                 "How long authors were silent before an update",
                 [("author", "within the TTL")] + [("late", "after it")] * (in_time < len(his)),
@@ -386,7 +353,7 @@ def _hours(figures: Figures, about: About) -> Section:
         f"The busiest hour is {hour:02}:00–{(hour + 1) % 24:02}:00 UTC",
         f"{number(loads[hour])} of {counted(total, about.messages)} came in it.",
         [
-            _chart(
+            chart(
                 "hours",
                 "Messages by the hour of the day",
                 [(kind, text) for kind, text in LOADS.items() if kind in there],
@@ -394,25 +361,6 @@ def _hours(figures: Figures, about: About) -> Section:
             )
         ],
     )
-
-
-def _chart(
-    kind: str,
-    label: str,
-    legend: Sequence[tuple[str, str]],
-    draw: Callable[[Size], Markup],
-    *,
-    size: Size = WIDE,
-) -> Chart:
-    return Chart(kind, label, legend, wide=draw(size), narrow=draw(NARROW))
-
-
-def _left_out(shown: int, of: int, noun: str) -> tuple[str, str]:
-    wide, narrow = (
-        f"and {counted(of - min(shown, size.rows), noun)}" if of > min(shown, size.rows) else ""
-        for size in (WIDE, NARROW)
-    )
-    return wide, narrow
 
 
 def _noun(count: int, noun: str) -> str:

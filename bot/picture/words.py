@@ -86,6 +86,17 @@ def day(at: float) -> str:
     return f"{date.day} {date:%b %Y}"
 
 
+def week_of(at: float) -> int:
+    """The begin of its week, a Monday in UTC, in unix seconds."""
+    monday = 4 * DAY  # 5 January 1970
+    return int((at - monday) // (7 * DAY)) * 7 * DAY + monday
+
+
+def short_day(at: float) -> str:
+    date = datetime.fromtimestamp(at, UTC)
+    return f"{date.day} {date:%b}"
+
+
 def period(first: float, last: float) -> str:
     begun, ended = day(first), day(last)
     return begun if begun == ended else f"{begun} – {ended}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from bot.errors import DatabaseUnavailable, DatabaseUnusable
 from bot.models import Fact, Outcome, Reason
+from bot.signal_fields import EventKind
 from bot.storage.schema import APPLICATION_ID, MIGRATIONS
 
 if TYPE_CHECKING:
@@ -21,16 +22,16 @@ BUSY_TIMEOUT: Final = 5.0  # seconds
 # stand in the table of updates, and are nobody's answer.
 _FACTS: Final = """
     SELECT source_message_id, at, source_user_id, 'signal', 'new_signal', id,
-           NULL, album_id, substr(text, 1, 400), pair, direction
+           NULL, album_id, substr(text, 1, 400), pair, direction, NULL
     FROM signals
     UNION ALL
     SELECT u.source_message_id, u.at, u.source_user_id, 'update', u.reason, u.signal_id,
-           NULL, u.album_id, '', NULL, NULL
+           NULL, u.album_id, '', NULL, NULL, u.event
     FROM signal_updates AS u JOIN signals AS s ON s.id = u.signal_id
     WHERE u.album_id IS NOT s.album_id OR u.album_id IS NULL
     UNION ALL
     SELECT source_message_id, at, source_user_id, outcome, reason, signal_id,
-           NULL, NULL, '', NULL, NULL
+           NULL, NULL, '', NULL, NULL, NULL
     FROM decisions
 """
 
@@ -47,11 +48,19 @@ def facts(database: Path) -> Iterator[Fact]:
             db.execute("PRAGMA query_only = ON")
             _refuse_foreign(db, database)
             for row in db.execute(_FACTS):
-                fact = Fact._make(row)
-                yield fact._replace(outcome=Outcome(fact.outcome), reason=Reason(fact.reason))
+                yield _fact(row)
     except sqlite3.Error as exc:
         unusable = "malformed" in str(exc) or "not a database" in str(exc)
         raise (DatabaseUnusable if unusable else DatabaseUnavailable)(f"{database}: {exc}") from exc
+
+
+def _fact(row: tuple[Any, ...]) -> Fact:
+    fact = Fact._make(row)
+    return fact._replace(
+        outcome=Outcome(fact.outcome),
+        reason=Reason(fact.reason),
+        event=None if fact.event is None else EventKind(fact.event),
+    )
 
 
 def _refuse_foreign(db: sqlite3.Connection, database: Path) -> None:
@@ -63,4 +72,9 @@ def _refuse_foreign(db: sqlite3.Connection, database: Path) -> None:
         raise DatabaseUnusable(
             f"{database} has schema {version} and this program knows up to {len(MIGRATIONS)}: "
             "run the newer version that wrote it"
+        )
+    if version < len(MIGRATIONS):
+        raise DatabaseUnusable(
+            f"{database} has schema {version} and this program works on {len(MIGRATIONS)}: "
+            "start the bot once, that brings it up to date"
         )

@@ -178,31 +178,6 @@ def signal(db: Connection, signal_id: SignalId) -> SignalRecord | None:
     return None if row is None else _signal(row)
 
 
-def flows(
-    db: Connection,
-    *,
-    active_since: UnixTime | None = None,
-    owner: AuthorId | None = None,
-    pair: str | None = None,
-) -> list[SignalRecord]:
-    """The flows, the most lately active first. `active_since`: no older ones, none ended by hand.
-
-    `pair` is compared without case and without what stands between its halves.
-    """
-    activity = signals.c.last_owner_activity
-    query = _signals().order_by(activity.desc().nulls_first(), signals.c.id.desc())
-    if active_since is not None:
-        fresh = and_(activity >= active_since, activity != ENDED_BY_HAND)
-        query = query.where(or_(activity.is_(None), fresh))
-    if owner is not None:
-        query = query.where(signals.c.source_user_id == owner)
-    found = map(_signal, db.execute(query))
-    if pair is None:
-        return list(found)
-    wanted = _letters(pair)
-    return [each for each in found if _letters(each.fields["pair"] or "").startswith(wanted)]
-
-
 def owner_activity(
     db: Connection, signal_id: SignalId, *, at: UnixTime, but: MessageRef
 ) -> UnixTime | None:
@@ -435,11 +410,11 @@ def _recorded(row: Row[Any]) -> Recorded:
         text=row.text,
         at=row.at,
         recorded_at=row.recorded_at,
-        event=None if row.event is None else _event(row.event, row.event_target, row.event_stop),
+        event=row.event and event_from(row.event, row.event_target, row.event_stop),
     )
 
 
-def _event(kind: str, target: int | None, stop: str | None) -> SignalEvent:
+def event_from(kind: str, target: int | None, stop: str | None) -> SignalEvent:
     return SignalEvent(EventKind(kind), target, None if stop is None else Decimal(stop))
 
 
@@ -492,7 +467,3 @@ def _post(row: Row[Any]) -> PostRecord:
         aside_at=row.aside_at,
         note=row.note,
     )
-
-
-def _letters(pair: str) -> str:
-    return "".join(filter(str.isalnum, pair)).upper()

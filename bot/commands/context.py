@@ -1,0 +1,99 @@
+"""What commands begin with: the settings, a console, options that are read as settings are."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any, TextIO
+
+import typer
+from typer.core import TyperArgument, TyperCommand
+
+from bot.errors import BotError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from rich.console import Console
+
+    from bot.config import Settings
+    from bot.operator.formats import Out
+
+
+def option(parse: str) -> Callable[[str], Any]:
+    """An option read as the setting of the same meaning is, by a function of `bot.config`."""
+
+    def parsed(text: str) -> Any:
+        from bot import config
+
+        try:
+            return getattr(config, parse)(text)
+        except ValueError as exc:
+            raise typer.BadParameter(str(exc)) from exc
+
+    return parsed
+
+
+def settings_of(overrides: Mapping[str, Any]) -> Settings:
+    from bot import logs
+    from bot.config import Settings
+
+    # An export has thousands of decisions, and the report shows them: the log is for trouble.
+    settings = Settings.load(overrides)
+    logs.configure("WARNING", secrets=settings.secrets)
+    return settings
+
+
+def console() -> Console:
+    """Standard output; what is not a terminal has 100 columns."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+
+
+class PlainCommand(TyperCommand):
+    """Its help names what is to be given, and says nothing of the program's types."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        for each in self.params:
+            if isinstance(each, TyperArgument):  # options say it by their metavar
+                vars(each)["display_type_rich"] = _nothing
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
+
+def _nothing(ctx: object) -> str:  # noqa: ARG001  # typer calls it so
+    return ""
+
+
+@contextmanager
+def standard_output() -> Iterator[Out]:
+    """For data: UTF-8 whatever the locale, with line ends as they are written."""
+    from bot.operator.formats import OnScreen
+
+    out = sys.stdout
+    assert isinstance(out, TextIOWrapper)  # noqa: S101  # nobody has put anything else there
+    out.reconfigure(encoding="utf-8", newline="")
+    try:
+        yield OnScreen(out) if out.isatty() else out
+        out.flush()
+    except BrokenPipeError:
+        raise  # the reader has seen enough, which is no error
+    except OSError as exc:
+        hush(out)
+        raise BotError(f"standard output: {exc.strerror}") from exc
+
+
+def hush(out: TextIO) -> None:
+    """Have what is not written yet go nowhere: Python would complain of it at the exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+
+
+def take_any_text(out: TextIO) -> None:
+    """Where the locale has no letter for what people wrote, an escape stands for it: no failure."""
+    if isinstance(out, TextIOWrapper):
+        out.reconfigure(errors="backslashreplace")

@@ -1,0 +1,147 @@
+"""Commands about an exported history, and pictures."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bot.commands.context import PlainCommand, console, option, settings_of
+from bot.models import AfterTtl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bot.export import Export
+    from bot.models import IncomingMessage
+    from bot.replay import Report
+
+app = typer.Typer()
+
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="result.json of Telegram Desktop's chat export.")
+]
+Chat = Annotated[
+    str | None,
+    typer.Option(metavar="CHAT", help="Which of an account's export: its id or exact name."),
+]
+
+
+@app.command(cls=PlainCommand)
+def replay(
+    file: File,
+    *,
+    chat: Chat = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Draw a picture: one HTML page. Prints the summary only."
+        ),
+    ] = None,
+    ttl_hours: Annotated[
+        Any,
+        typer.Option(
+            parser=option("parse_ttl"), metavar="HOURS", help="Instead of FLOW_TTL_HOURS."
+        ),
+    ] = None,
+    after_ttl: Annotated[
+        AfterTtl | None, typer.Option(metavar="release|owner", help="Instead of FLOW_AFTER_TTL.")
+    ] = None,
+    allowed_users: Annotated[
+        Any,
+        typer.Option(
+            parser=option("parse_posters"), metavar="IDS", help="Instead of SOURCE_ALLOWED_USERS."
+        ),
+    ] = None,
+    restart_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Reopen all tiers every so many messages: same decisions."
+        ),
+    ] = None,
+) -> None:
+    """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
+    from bot.export import Export
+    from bot.replay import JsonReport, SummaryReport, TableReport, Trial
+
+    overrides = {
+        "flow_ttl_hours": ttl_hours,
+        "flow_after_ttl": after_ttl,
+        "source_allowed_users": allowed_users,
+    }
+    settings = settings_of({name: value for name, value in overrides.items() if value is not None})
+    export = Export(file, chat=chat)
+    report: Report = (SummaryReport if html else TableReport)(console())
+    if as_json:
+        report = JsonReport(sys.stdout)
+    trial = Trial(settings, restart_every=restart_every)
+    if html is None:
+        asyncio.run(trial.run(_watched(export), report))
+    else:
+        from bot.drawing import drawn
+
+        with drawn(report, settings, export.chat, html) as drawing:
+            asyncio.run(trial.run(_watched(export), drawing))
+        typer.echo(f"wrote {html}", err=True)
+    _mention_malformed(export)
+
+
+@app.command(cls=PlainCommand)
+def report(
+    html: Annotated[Path, typer.Option(metavar="FILE", help="Where the HTML page goes.")],
+) -> None:
+    """Draw a picture of the bot's tables. Changes nothing, and may run beside the bot."""
+    from bot.drawing import draw_tables
+
+    draw_tables(settings_of({}), html, now=time.time())
+    typer.echo(f"wrote {html}", err=True)
+
+
+@app.command(name="import", cls=PlainCommand)
+def import_(file: File, *, chat: Chat = None) -> None:
+    """Write an exported chat's history into DATA_DIR. Posts nothing.
+
+    That is its signals, updates, flows and refusals. May be run again, and with a longer export: only what is new is added.
+    """
+    from bot.export import Export
+    from bot.replay import SummaryReport, import_history
+
+    settings = settings_of({})
+    export = Export(file, chat=chat)
+    report = SummaryReport(console())
+    asyncio.run(import_history(settings, export.chat, _watched(export), report, tell=typer.echo))
+    _mention_malformed(export)
+
+
+def _watched(export: Export) -> Iterator[IncomingMessage]:
+    """The export's messages, with a bar on a terminal of how much of the file has been read."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    if not sys.stderr.isatty():
+        yield from export.messages()
+        return
+    progress = Progress(
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        # What is printed meanwhile belongs on standard output, wherever that leads.
+        redirect_stdout=sys.stdout.isatty(),
+    )
+    with progress:
+        task = progress.add_task("", total=export.size)
+        for message in export.messages():
+            yield message
+            progress.update(task, completed=export.position)
+
+
+def _mention_malformed(export: Export) -> None:
+    if export.malformed:
+        typer.echo(f"passed over for want of an id or a date: {export.malformed}", err=True)

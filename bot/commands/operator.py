@@ -1,0 +1,248 @@
+"""Commands by which an operator asks the tables and orders the bot about, beside it or without it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from bot.commands.context import PlainCommand, console, option, settings_of, standard_output
+from bot.models import UnixTime
+from bot.operator.formats import Format, Out
+from bot.operator.wording import counted
+from bot.signal_json import Kind
+
+if TYPE_CHECKING:
+    from bot.operator.status import Status
+    from bot.operator.wording import Row
+
+app = typer.Typer()
+
+Message = Annotated[
+    str,
+    typer.Argument(metavar="MESSAGE", help="A link to it, chat:message, or its id in the source."),
+]
+A_SIGNAL = "By its number in `flows`, or by any message of its flow."
+# An id such as -1001234567890:15 is no option.
+LINKS = {"ignore_unknown_options": True}
+
+
+@app.command(cls=PlainCommand, context_settings=LINKS)
+def why(message: Message) -> None:
+    """Tell the story of one message.
+
+    What it was taken for, why, what was read of it, and where it was posted.
+    """
+    from bot.app import open_tables
+    from bot.operator.shown import show_rows
+    from bot.operator.why import why as story
+
+    async def ask() -> list[Row]:
+        async with open_tables(settings) as tables:
+            return await story(tables, settings, message, now=_now())
+
+    settings = settings_of({})
+    show_rows(console(), asyncio.run(ask()))
+
+
+@app.command(cls=PlainCommand)
+def status(
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+) -> None:
+    """Say how the bot is doing. Works beside the running bot and when it is down."""
+    from bot.app import open_tables
+    from bot.operator.shown import show_rows
+    from bot.operator.status import as_json as as_object
+    from bot.operator.status import as_rows
+    from bot.operator.status import status as look
+
+    async def ask() -> Status:
+        async with open_tables(settings) as tables:
+            schema = await tables.ask(tables.schema_version)
+            return await look(tables, settings, schema, now=_now())
+
+    settings = settings_of({})
+    found = asyncio.run(ask())
+    if as_json:
+        typer.echo(json.dumps(as_object(found), indent=2, ensure_ascii=False))
+    else:
+        show_rows(console(), as_rows(found))
+
+
+@app.command(cls=PlainCommand, context_settings=LINKS)
+def flows(
+    signal: Annotated[
+        str | None, typer.Argument(metavar="SIGNAL", help="Show this one's thread. " + A_SIGNAL)
+    ] = None,
+    *,
+    owner: Annotated[
+        Any,
+        typer.Option(parser=option("parse_id"), metavar="ID", help="Those of one author, by id."),
+    ] = None,
+    pair: Annotated[
+        str | None, typer.Option(metavar="PAIR", help="Those of one pair, such as BTC/USDT.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Those that are released or quiet, too.")
+    ] = False,
+) -> None:
+    """Show the live flows, or what was said in one of them.
+
+    The most lately active flow comes first; what was said is a tree, in the order of messages.
+    """
+    from bot.app import open_tables
+    from bot.operator.flows import find_signal, none_found, overview, thread
+    from bot.operator.shown import show_flows, show_thread
+
+    async def ask() -> None:
+        async with open_tables(settings) as tables:
+            if signal is not None:
+                signal_id = await find_signal(tables, settings, signal)
+                return show_thread(console(), await thread(tables, settings, signal_id, now=_now()))
+            found = await overview(
+                tables, settings, now=_now(), owner=owner, pair=pair, everything=everything
+            )
+            none = none_found(owner=owner, pair=pair, everything=everything)
+            return show_flows(console(), found, none=none)
+
+    settings = settings_of({})
+    asyncio.run(ask())
+
+
+@app.command(cls=PlainCommand, context_settings=LINKS)
+def release(signal: Annotated[str, typer.Argument(metavar="SIGNAL", help=A_SIGNAL)]) -> None:
+    """End a flow by hand: others may continue it, until its owner does. Heard within a second."""
+    from bot.app import open_tables
+    from bot.operator.flows import find_signal
+    from bot.operator.flows import release as end
+
+    async def order() -> str:
+        async with open_tables(settings, read_only=False) as tables:
+            return await end(tables, await find_signal(tables, settings, signal))
+
+    settings = settings_of({})
+    typer.echo(asyncio.run(order()))
+
+
+@app.command(cls=PlainCommand, context_settings=LINKS)
+def retry(
+    which: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="POST|MESSAGE",
+            help="One post by its number, or a message by a link or chat:message; else all.",
+        ),
+    ] = None,
+) -> None:
+    """Put refused posts back in line, and read again what failed.
+
+    A running bot does so within a second.
+    """
+    from bot.app import open_tables
+    from bot.operator.failed import retry as again
+
+    async def order() -> str:
+        async with open_tables(settings, read_only=False) as tables:
+            return await again(tables, settings, which)
+
+    settings = settings_of({})
+    typer.echo(asyncio.run(order()))
+
+
+@app.command(cls=PlainCommand)
+def pause() -> None:
+    """Have the bot post nothing until `resume`, also after a restart. Nothing is lost."""
+    _order_posting("pause")
+
+
+@app.command(cls=PlainCommand)
+def resume() -> None:
+    """End a pause: what waited is posted, in order. Heard within a second."""
+    _order_posting("resume")
+
+
+def _order_posting(what: Literal["pause", "resume"]) -> None:
+    from bot.app import open_tables
+    from bot.operator.posting import pause, resume
+
+    async def order() -> str:
+        async with open_tables(settings, read_only=False) as tables:
+            return await {"pause": pause, "resume": resume}[what](tables)
+
+    settings = settings_of({})
+    typer.echo(asyncio.run(order()))
+
+
+@app.command(cls=PlainCommand)
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy; a new file.")],
+) -> None:
+    """Copy the database to a new file, while the bot runs or not."""
+    from bot.storage.backup import back_up
+
+    back_up(settings_of({}).database, file)
+    typer.echo(f"{file}: written")
+
+
+@app.command(cls=PlainCommand)
+def export(
+    kind: Annotated[
+        Kind,
+        typer.Argument(
+            metavar="WHAT",
+            help="signals, updates, or decisions: all that was recorded, what was refused among it.",
+            show_default=False,
+        ),
+    ],
+    *,
+    form: Annotated[
+        Format,
+        typer.Option(
+            "--format", metavar="csv|jsonl", help="For a spreadsheet, or a line of JSON for each."
+        ),
+    ] = Format.CSV,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="2026-11-24, 2026-11-24T12:00 (UTC), or 7d or 12h back."),
+    ] = None,
+    source: Annotated[
+        Any,
+        typer.Option(
+            parser=option("parse_id"), metavar="ID", help="Those of one source chat, by id."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Instead of standard output.")
+    ] = None,
+) -> None:
+    """Write what the tables hold as CSV or JSON lines.
+
+    Chat by chat, and in the order of messages.
+    """
+    from bot.app import open_tables
+    from bot.atomic_file import AtomicFile
+    from bot.operator.extract import export as write
+    from bot.operator.extract import moment, wanted
+
+    async def copy(out: Out) -> int:
+        async with open_tables(settings) as tables:
+            asked = await wanted(tables, settings, kind, since=from_then, source=source)
+            return await write(tables, asked, form, out)
+
+    settings = settings_of({})
+    from_then = None if since is None else moment(since, now=_now())
+    if output is None:
+        with standard_output() as out:
+            asyncio.run(copy(out))
+        return
+    with AtomicFile(output, option="--output").writing() as file:
+        count = asyncio.run(copy(file))
+    typer.echo(f"wrote {counted(count, kind.removesuffix('s'))} to {output}", err=True)
+
+
+def _now() -> UnixTime:
+    return UnixTime(int(time.time()))
