@@ -136,6 +136,9 @@ class Target:
     async def edit(self, _target, message_id, text, _entities, _media, *, source):
         self.shown[message_id] = text
 
+    async def standing(self, _target, ids):
+        return set(ids)
+
 
 class Decisions(deque):
     """A meter for `Hearing` that keeps what was decided."""

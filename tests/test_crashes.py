@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import random
 import sqlite3
@@ -65,6 +66,8 @@ class Fused:
 
     def __getattr__(self, name):
         method = getattr(self._part, name)
+        if not inspect.iscoroutinefunction(method):
+            return method  # nothing is awaited, so the lights go out before it or behind it
 
         async def stepwise(*args, **more):
             self._fuse.step()
