@@ -79,7 +79,7 @@ async def recorded(directory, messages):
     async with open_core(settings_in(directory), in_loop=True) as core:
         for each in messages:
             album = each if isinstance(each, list) else [each]
-            await core.intake.handle_album(album)
+            await core.intake.take(album)
 
 
 def settings_in(directory, **more):
