@@ -31,39 +31,42 @@ Chat = Annotated[
 ]
 
 
+Page = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Draw a picture: one HTML page. Prints the summary only."),
+]
+TtlHours = Annotated[
+    Any,
+    typer.Option(parser=option("parse_ttl"), metavar="HOURS", help="Instead of FLOW_TTL_HOURS."),
+]
+After = Annotated[
+    AfterTtl | None, typer.Option(metavar="release|owner", help="Instead of FLOW_AFTER_TTL.")
+]
+Posters = Annotated[
+    Any,
+    typer.Option(
+        parser=option("parse_posters"), metavar="IDS", help="Instead of SOURCE_ALLOWED_USERS."
+    ),
+]
+RestartEvery = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="Reopen all tiers every so many messages: same decisions."
+    ),
+]
+
+
 @app.command(cls=PlainCommand)
 def replay(
     file: File,
     *,
     chat: Chat = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Draw a picture: one HTML page. Prints the summary only."
-        ),
-    ] = None,
-    ttl_hours: Annotated[
-        Any,
-        typer.Option(
-            parser=option("parse_ttl"), metavar="HOURS", help="Instead of FLOW_TTL_HOURS."
-        ),
-    ] = None,
-    after_ttl: Annotated[
-        AfterTtl | None, typer.Option(metavar="release|owner", help="Instead of FLOW_AFTER_TTL.")
-    ] = None,
-    allowed_users: Annotated[
-        Any,
-        typer.Option(
-            parser=option("parse_posters"), metavar="IDS", help="Instead of SOURCE_ALLOWED_USERS."
-        ),
-    ] = None,
-    restart_every: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="Reopen all tiers every so many messages: same decisions."
-        ),
-    ] = None,
+    html: Page = None,
+    ttl_hours: TtlHours = None,
+    after_ttl: After = None,
+    allowed_users: Posters = None,
+    restart_every: RestartEvery = None,
 ) -> None:
     """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
     from bot.export import Export

@@ -188,33 +188,37 @@ def backup(
     typer.echo(f"{file}: written")
 
 
+What = Annotated[
+    Kind,
+    typer.Argument(
+        metavar="WHAT",
+        help="signals, updates, or decisions: all that was recorded, what was refused among it.",
+        show_default=False,
+    ),
+]
+Form = Annotated[
+    Format,
+    typer.Option(
+        "--format", metavar="csv|jsonl", help="For a spreadsheet, or a line of JSON for each."
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(metavar="DATE", help="2026-11-24, 2026-11-24T12:00 (UTC), or 7d or 12h back."),
+]
+Source = Annotated[
+    Any,
+    typer.Option(parser=option("parse_id"), metavar="ID", help="Those of one source chat, by id."),
+]
+
+
 @app.command(cls=PlainCommand)
 def export(
-    kind: Annotated[
-        Kind,
-        typer.Argument(
-            metavar="WHAT",
-            help="signals, updates, or decisions: all that was recorded, what was refused among it.",
-            show_default=False,
-        ),
-    ],
+    kind: What,
     *,
-    form: Annotated[
-        Format,
-        typer.Option(
-            "--format", metavar="csv|jsonl", help="For a spreadsheet, or a line of JSON for each."
-        ),
-    ] = Format.CSV,
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="DATE", help="2026-11-24, 2026-11-24T12:00 (UTC), or 7d or 12h back."),
-    ] = None,
-    source: Annotated[
-        Any,
-        typer.Option(
-            parser=option("parse_id"), metavar="ID", help="Those of one source chat, by id."
-        ),
-    ] = None,
+    form: Form = Format.CSV,
+    since: Since = None,
+    source: Source = None,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Instead of standard output.")
     ] = None,
