@@ -12,34 +12,34 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
-from bot.albums import Albums
+from bot.admin.control import Orders
 from bot.config import refuse_readable
+from bot.delivery.progress import Places
+from bot.delivery.relay import Relay
+from bot.delivery.relays import Relays
+from bot.delivery.worker import Watch, Watches
 from bot.errors import DatabaseUnavailable
 from bot.handlers.edit_handler import EditHandler
 from bot.handlers.lost_parents import LostParents
 from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
-from bot.hearing import Hearing
-from bot.housekeeping import look_for_damage
-from bot.intake import Intake
 from bot.lock import locked
 from bot.models import AfterTtl, Route
-from bot.orders import Orders
-from bot.patience import Pace
-from bot.places import Places
-from bot.presence import Presence
-from bot.recording import Door, Listeners, Recorder
-from bot.relay import Relay
-from bot.relays import Relays
-from bot.render import Place
-from bot.rereading import RetriedEvents
-from bot.signals import Markers
-from bot.state.flow_disk import open_flow_cache
+from bot.monitoring.housekeeping import look_for_damage
+from bot.monitoring.supervision import Admins, Facts, ToldTable
+from bot.pipeline.albums import Albums
+from bot.pipeline.dispatch import Hearing
+from bot.pipeline.intake import Intake
+from bot.pipeline.patience import Pace
+from bot.pipeline.recording import Door, Listeners, Recorder
+from bot.pipeline.rereading import RetriedEvents
+from bot.rules.markers import Markers
+from bot.rules.render import Place
+from bot.state.flow_cache import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
-from bot.storage.database import Database
+from bot.storage.data_directory import Presence
+from bot.storage.engine import Database
 from bot.storage.store import SignalStore
-from bot.supervision import Admins, Facts, ToldTable
-from bot.worker import Watch, Watches
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -49,9 +49,9 @@ if TYPE_CHECKING:
 
     from bot.config import Settings
     from bot.ending import Ending
-    from bot.health import Health
-    from bot.metrics import Metrics
     from bot.models import ChatId, MessageRef
+    from bot.monitoring.health import Health
+    from bot.monitoring.metrics import Metrics
     from bot.telegram.catch_up import Following
     from bot.telegram.client import Telegram
 
@@ -220,9 +220,9 @@ async def open_bot(
     settings: Settings, source: ChatId, core: Core, ending: Ending
 ) -> AsyncIterator[Bot]:
     """`source` is the configured one: what became of it is in the core's `moved`."""
-    from bot.health import Health
-    from bot.metrics import Metrics
-    from bot.telegram.existing import ExistingMessages
+    from bot.monitoring.health import Health
+    from bot.monitoring.metrics import Metrics
+    from bot.telegram.existing_messages import ExistingMessages
 
     route = Route(core.now(source), core.targets, core.moved)
     telegram = telegram_of(settings, settings.data_dir, _following(settings, core, route.source))
@@ -350,7 +350,7 @@ def _relays(
 @asynccontextmanager
 async def _answering(settings: Settings, health: Health) -> AsyncIterator[None]:
     """On `HEALTH_PORT`, if that is set."""
-    from bot.health import serve
+    from bot.monitoring.health import serve
 
     if settings.health_port is None:
         yield
@@ -364,9 +364,9 @@ async def _administered(
     settings: Settings, telegram: Telegram, health: Health, facts: Facts
 ) -> AsyncIterator[Admins | None]:
     """Take orders of `ADMIN_USERS` in private chats, and tell them of trouble."""
-    from bot.alerts import Alerts
-    from bot.handlers.admin_handler import AdminHandler
-    from bot.telegram.admin import AdminChat
+    from bot.admin.alerts import Alerts
+    from bot.admin.chat_commands import AdminHandler
+    from bot.telegram.admin_chat import AdminChat
 
     if settings.admin_users and settings.session_string:
         log.warning("a user account has no commands: ADMIN_USERS give orders from a shell")

@@ -71,7 +71,7 @@ def run() -> None:
     """Run the bot until it is told to stop. This is what happens without a command, too."""
     from bot import logs
     from bot.config import Settings
-    from bot.live import run as live
+    from bot.runner import run as live
 
     settings = Settings.load({})
     logs.configure(settings.log_level, settings.log_format, secrets=settings.secrets)
@@ -122,9 +122,9 @@ def check() -> None:
     Posts nothing.
     """
     from bot import logs
-    from bot.check import Verdict
-    from bot.check import check as findings
     from bot.config import Settings
+    from bot.setup.check import Verdict
+    from bot.setup.check import check as findings
 
     async def show() -> bool:
         works = True

@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bot import logs
+from bot.delivery.relay import Relay
 from bot.errors import MediumRefused, PostRefused, RetryLater, SentBefore
 from bot.extras import Extras, LinkButton, Quote, entity_item
 from bot.models import (
@@ -32,9 +33,8 @@ from bot.models import (
     Reason,
     Tier,
 )
-from bot.relay import Relay
 from bot.signal_fields import SignalFields
-from bot.storage.database import Database
+from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests.people import ALICE, GROUP, NOON, TARGET, says
 

@@ -9,8 +9,8 @@ import diskcache
 import pytest
 from hypothesis import Phase, settings
 
-from bot.state.flow_disk import open_flow_cache
-from bot.storage.database import Database
+from bot.state.flow_cache import open_flow_cache
+from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests import forkserver
 

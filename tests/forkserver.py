@@ -34,11 +34,11 @@ ROOT = Path(__file__).parent.parent
 REDIRECTION = ROOT / "tests" / "loopback" / "redirection"
 PATHS = frozenset({str(ROOT), str(REDIRECTION)})
 MODULES = (
-    "bot.check",
+    "bot.setup.check",
     "bot.cli",
-    "bot.drawing",
-    "bot.live",
-    "bot.replay",
+    "bot.report.drawing",
+    "bot.runner",
+    "bot.history.replay",
     "bot.setup.dialogue",
     "bot.telegram.client",
 )

@@ -33,8 +33,8 @@ from rich.progress import Progress
 from bot import logs
 from bot.app import open_core
 from bot.config import Settings
+from bot.delivery.relay import Relay
 from bot.models import Decision, EditedMessage, MessageId, Outcome, Reason, Route
-from bot.relay import Relay
 from tests import wiring
 from tests.people import GROUP, TARGET, says
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
+from bot.admin.chat_commands import COMMANDS, AdminHandler
+from bot.admin.confirmations import FORGOTTEN
 from bot.app import open_tables
 from bot.errors import RetryLater, TargetUnavailable
-from bot.handlers.admin_handler import COMMANDS, AdminHandler
-from bot.handlers.confirmations import FORGOTTEN
 from bot.models import (
     ENDED_BY_HAND,
     EditedMessage,

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from bot.albums import Albums
 from bot.models import Media, Reason
+from bot.pipeline.albums import Albums
 from bot.state.flow_tracker import FlowTracker
 from tests import wiring
 from tests.people import ALICE, BOB, at, says

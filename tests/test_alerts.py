@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from bot.alerts import Alerts
+from bot.admin.alerts import Alerts
 from bot.errors import DatabaseUnavailable, LoggedOut, RetryLater, TargetUnavailable
 from bot.models import ChatId, MessageId, MessageRef, PostState, UnreadableChat
-from bot.supervision import ToldTable
+from bot.monitoring.supervision import ToldTable
 from tests.people import GROUP, NOON, TARGET
 from tests.test_relay import post
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bot.models import Content
-from bot.render import Place, render
-from bot.storage.database import Database
+from bot.rules.render import Place, render
+from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests.carried_over import PHOTO, Scene, Target, go_on, long
 from tests.people import ALICE, GROUP, TARGET, says

@@ -17,7 +17,7 @@ from pathlib import Path
 import diskcache
 import pytest
 
-from bot.state.flow_disk import FlowDisk
+from bot.state.flow_cache import FlowDisk
 from tests.exports import message, write
 from tests.people import HOUR
 

@@ -13,11 +13,11 @@ from contextlib import closing
 import pytest
 from structlog.testing import capture_logs
 
+from bot.delivery.relay import Relay
 from bot.models import ChatId, MessageId, Reached, Route
-from bot.patience import Pace
-from bot.relay import Relay
+from bot.pipeline.patience import Pace
 from bot.state.flow_tracker import FlowTracker
-from bot.storage.database import Database
+from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from bot.telegram.catch_up import CatchUp, Following
 from bot.telegram.messages import events

@@ -23,8 +23,9 @@ import pytest
 
 from bot.app import open_core
 from bot.config import Settings
-from bot.state import flow_disk
-from bot.state.flow_disk import DiskTier, open_flow_cache
+from bot.state import flow_cache
+from bot.state.disk_tier import DiskTier
+from bot.state.flow_cache import open_flow_cache
 from tests.conftest import SECRET
 from tests.lag import BOUND, lag
 from tests.people import ALICE, CAROL, GROUP, at, signal_id
@@ -251,7 +252,7 @@ def test_a_cache_with_a_file_that_is_none_of_its_own_is_set_aside(golden):
 
 
 def test_a_cache_too_large_to_be_checked_is_set_aside(golden):
-    os.truncate(golden / "cache.db", flow_disk.LARGEST_FILE + 1)
+    os.truncate(golden / "cache.db", flow_cache.LARGEST_FILE + 1)
 
     open_flow_cache(golden, SECRET).close()
 

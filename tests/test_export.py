@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.errors import ExportError, UsageError
-from bot.export import CHUNK, Export, ExportedChat
+from bot.history.export import CHUNK, Export, ExportedChat
 from bot.models import Entity, IncomingMessage, Media, MessageRef
 from tests.exports import CHAT_ID, START, account, chat, dump, generate, message, service, write
 

@@ -19,14 +19,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bot.admin.extract import export, moment, wanted
+from bot.admin.formats import Format, harmless
 from bot.app import open_core, open_tables
 from bot.config import Settings
 from bot.errors import UsageError
 from bot.models import ChatId
-from bot.operator.extract import export, moment, wanted
-from bot.operator.formats import Format, harmless
 from bot.signal_json import Kind
-from bot.storage.database import Database
+from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from bot.storage.stream import Wanted
 from tests.conftest import ROOT

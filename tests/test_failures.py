@@ -9,15 +9,15 @@ from contextlib import asynccontextmanager, closing
 import pytest
 from structlog.testing import capture_logs
 
+from bot.admin.explain import why
+from bot.admin.retry import retry
+from bot.admin.status import as_rows, status
 from bot.app import open_core
 from bot.config import Settings
 from bot.errors import RetryLater, UsageError
 from bot.models import DeletedMessages, EditedMessage, MessageRef, Route
-from bot.operator.failed import retry
-from bot.operator.status import as_rows, status
-from bot.operator.why import why
-from bot.patience import Pace
-from bot.rereading import RetriedEvents
+from bot.pipeline.patience import Pace
+from bot.pipeline.rereading import RetriedEvents
 from bot.storage import failures
 from tests import wiring
 from tests.people import ALICE, BOB, GROUP, NOON, TARGET, says

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.delivery.fallback import lighter, lightly
 from bot.errors import AccountLimited, DressRefused, MediumRefused, PostRefused
 from bot.extras import Extras, LinkButton, Quote
-from bot.fallback import lighter, lightly
 from bot.models import Entity, Media, PostState
 from tests.test_relay import FakeOutbox, FakeTelegram, post, relay_of
 

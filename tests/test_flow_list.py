@@ -12,12 +12,12 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from bot.admin import chat_views as phone
+from bot.admin.flows import none_found, overview, thread
+from bot.admin.views import show_flows, show_thread
 from bot.app import open_core, open_tables
 from bot.config import Settings
-from bot.operator import phone
-from bot.operator.flows import none_found, overview, thread
-from bot.operator.shown import show_flows, show_thread
-from bot.storage.database import Database
+from bot.storage.engine import Database
 from bot.storage.flow_list import flows
 from bot.storage.store import SignalStore
 from tests.measured import measured

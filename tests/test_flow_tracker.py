@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from bot.models import AfterTtl, Flow, MessageId, Reason, Tier
-from bot.state.flow_disk import open_flow_cache
+from bot.state.flow_cache import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
 from tests.conftest import SECRET
 from tests.people import ALICE, BOB, CAROL, GROUP, TTL, at, signal_id

@@ -12,6 +12,8 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bot.delivery.progress import Places
+from bot.delivery.relay import Relay
 from bot.errors import (
     DatabaseUnavailable,
     PostRefused,
@@ -19,8 +21,6 @@ from bot.errors import (
     SettingsError,
     TargetUnavailable,
 )
-from bot.health import Health, serve
-from bot.metrics import Metrics
 from bot.models import (
     Backlog,
     ChatId,
@@ -33,8 +33,8 @@ from bot.models import (
     Tier,
     UnreadableChat,
 )
-from bot.places import Places
-from bot.relay import Relay
+from bot.monitoring.health import Health, serve
+from bot.monitoring.metrics import Metrics
 from bot.signal_fields import SignalFields
 from bot.storage import records
 from tests.conftest import ROOT

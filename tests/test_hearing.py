@@ -20,7 +20,7 @@ from bot.models import (
     Reached,
     Route,
 )
-from bot.patience import NotRecorded, patiently
+from bot.pipeline.patience import NotRecorded, patiently
 from bot.state.flow_tracker import FlowTracker
 from tests import wiring
 from tests.people import ALICE, BOB, CAROL, GROUP, TARGET, at, says

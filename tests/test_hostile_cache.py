@@ -23,8 +23,9 @@ import pytest
 from diskcache.core import DEFAULT_SETTINGS
 
 from bot.models import Flow, MessageId, MessageRef
-from bot.state import flow_disk
-from bot.state.flow_disk import DiskTier, open_flow_cache
+from bot.state import flow_cache
+from bot.state.disk_tier import DiskTier
+from bot.state.flow_cache import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
 from tests.conftest import SECRET
 from tests.lag import BOUND, lag
@@ -351,8 +352,8 @@ async def test_no_poisoned_setting_is_obeyed(flows, outside, tmp_path, capsys):
     flows.rename(kept)
     for name, value in POISON:
         if (
-            DEFAULT_SETTINGS | flow_disk.SETTINGS | {name: value}
-            == DEFAULT_SETTINGS | flow_disk.SETTINGS
+            DEFAULT_SETTINGS | flow_cache.SETTINGS | {name: value}
+            == DEFAULT_SETTINGS | flow_cache.SETTINGS
         ):
             continue  # as it should be
         shutil.copytree(kept, flows)

@@ -15,10 +15,10 @@ import pytest
 from pyrogram import raw
 
 from bot.models import IncomingMessage, Outcome, Reason
-from bot.signals import Markers
-from bot.state.flow_disk import open_flow_cache
+from bot.rules.markers import Markers
+from bot.state.flow_cache import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
-from bot.storage.database import Database
+from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from bot.telegram.messages import events
 from tests import wiring

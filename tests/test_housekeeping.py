@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from bot.errors import DatabaseUnavailable
-from bot.housekeeping import keep_forgetting
 from bot.models import Decision, Outcome, Reason
+from bot.monitoring.housekeeping import keep_forgetting
 from tests.people import BOB, NOON, says
 
 DAY = 86_400

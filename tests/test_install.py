@@ -116,7 +116,7 @@ def test_the_health_check_asks_where_the_bot_answers(image):
     ("path", "sent"),
     [
         ("bot/cli.py", True),
-        ("bot/picture/page.html", True),
+        ("bot/report/page.html", True),
         ("pyproject.toml", True),
         ("README.md", True),
         ("bot/__pycache__/cli.cpython-313.pyc", False),

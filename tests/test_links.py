@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.admin.links import link, pointer
 from bot.errors import UsageError
 from bot.models import ChatId, MessageId, MessageRef
-from bot.operator.links import link, pointer
 
 CHAT = -1002880553977
 

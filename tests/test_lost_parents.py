@@ -10,7 +10,7 @@ import pytest
 from bot.errors import RetryLater
 from bot.handlers.lost_parents import LostParents
 from bot.models import ChatId, MessageId, MessageRef, Outcome, Reason, Tier
-from bot.patience import NotRecorded, patiently
+from bot.pipeline.patience import NotRecorded, patiently
 from bot.state.flow_tracker import FlowTracker
 from tests import wiring
 from tests.people import ALICE, BOB, CAROL, GROUP, TARGET, at, says

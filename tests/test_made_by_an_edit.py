@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from bot.app import open_core
 from bot.config import Settings
-from bot.export import Export
+from bot.history.export import Export
+from bot.history.replay import Trial
 from bot.models import IncomingMessage, MessageId, MessageRef, Outcome, Reason, Tier, UnixTime
-from bot.replay import Trial
 from tests.exports import chat, message
 from tests.people import ALICE, BOB, GROUP, HOUR, NOON, TTL
 from tests.test_operator import Story, now

@@ -2,7 +2,7 @@
 
 After any mix of messages, waiting, restarts, crashes, wiped, damaged and outdated caches and
 eviction from memory, every decision equals the rule applied to the table. The rule is written
-once more here, from its table in `bot.policy` and by other means: plain SQL and plain Python.
+once more here, from its table in `bot.rules.policy` and by other means: plain SQL and plain Python.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from hypothesis.stateful import (
     rule,
 )
 
-from bot.intake import Intake
+from bot.admin.control import Orders
 from bot.models import AfterTtl, IncomingMessage, MessageId, MessageRef
-from bot.orders import Orders
-from bot.state.flow_disk import open_flow_cache
+from bot.pipeline.intake import Intake
+from bot.state.flow_cache import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
-from bot.storage.database import Database
+from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests import wiring
 from tests.people import ALICE, BOB, CAROL, GROUP, HOUR, NOON, TARGET, TTL

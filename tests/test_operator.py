@@ -16,17 +16,17 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from bot.admin.explain import why
+from bot.admin.flows import find_signal, none_found, overview, thread
+from bot.admin.formatting import duration, size
+from bot.admin.status import as_rows, status
+from bot.admin.views import show_flows, show_rows, show_thread
 from bot.app import open_core, open_tables
 from bot.config import Settings
 from bot.lock import locked
 from bot.models import AfterTtl, Cursor, MessageId, MessageRef, Method
-from bot.operator.flows import find_signal, none_found, overview, thread
-from bot.operator.shown import show_flows, show_rows, show_thread
-from bot.operator.status import as_rows, status
-from bot.operator.why import why
-from bot.operator.wording import duration, size
 from bot.storage import records
-from bot.storage.database import Database
+from bot.storage.engine import Database
 from bot.storage.schema import MIGRATIONS
 from bot.storage.store import SignalStore
 from tests import forkserver

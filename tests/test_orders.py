@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from bot.admin.control import Orders
 from bot.errors import DatabaseUnavailable
 from bot.models import (
     ENDED_BY_HAND,
@@ -18,11 +19,10 @@ from bot.models import (
     Reason,
     Tier,
 )
-from bot.orders import Orders
 from bot.signal_fields import SignalFields
-from bot.state.flow_disk import open_flow_cache
+from bot.state.flow_cache import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
-from bot.storage.database import Database
+from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests import wiring
 from tests.people import ALICE, BOB, TARGET, at, says

@@ -24,7 +24,7 @@ from bot.models import (
 from bot.signal_fields import SignalFields
 from bot.state.flow_tracker import FlowTracker
 from bot.storage import records
-from bot.storage.database import Database
+from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests import wiring
 from tests.people import ALICE, BOB, GROUP, TARGET, says

@@ -10,8 +10,8 @@ import pytest
 
 from bot.errors import MediumRefused, PostRefused, RetryLater
 from bot.models import Content, Media, Method
-from bot.render import Place, in_words, render
-from bot.storage.database import Database
+from bot.rules.render import Place, in_words, render
+from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests.carried_over import Scene, Target, go_on
 from tests.people import ALICE, GROUP, TARGET, says

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from bot.errors import DatabaseUnavailable, DatabaseUnusable, RetryLater
-from bot.patience import GivenUp, NotRecorded, end, patiently
+from bot.pipeline.patience import GivenUp, NotRecorded, end, patiently
 
 
 class Table:

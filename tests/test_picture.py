@@ -23,15 +23,15 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from bot.config import Settings
-from bot.drawing import PageFile
 from bot.errors import BotError
-from bot.export import Export
+from bot.history.export import Export
+from bot.history.replay import Trial
 from bot.models import AfterTtl, AuthorId, Fact, MessageId, Outcome, Reason, SignalId, UnixTime
-from bot.picture.figures import Figures
-from bot.picture.page import page
-from bot.picture.sections import About
-from bot.picture.words import cut, lasting, readable, share
-from bot.replay import Trial
+from bot.report.drawing import PageFile
+from bot.report.figures import Figures
+from bot.report.page import page
+from bot.report.sections import About
+from bot.report.words import cut, lasting, readable, share
 from tests import forkserver
 from tests.exports import message, write
 from tests.pages import bars, matrix, number, read, table, tiles

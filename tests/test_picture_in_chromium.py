@@ -14,7 +14,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from bot.picture.page import page
+from bot.report.page import page
 from tests.test_picture import ABOUT, SAMPLE, STORY, command, crowd, evil_facts, figures_of
 
 pytestmark = pytest.mark.heavy

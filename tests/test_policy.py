@@ -1,4 +1,4 @@
-"""The rule, row by row as the table of `bot.policy` has it."""
+"""The rule, row by row as the table of `bot.rules.policy` has it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bot.models import (
     Tier,
     UnixTime,
 )
-from bot.policy import (
+from bot.rules.policy import (
     NOT_THE_OWNERS,
     OWNERS_UPDATE,
     RELEASED_UPDATE,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bot.errors import DataGone
-from bot.presence import Presence
-from bot.storage.database import Database
+from bot.storage.data_directory import Presence
+from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests.people import ALICE, says
 

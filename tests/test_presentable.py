@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.models import Entity
-from bot.presentable import presentable
+from bot.rules.sanitize import presentable
 
 WORD_JOINER = "\u2060"
 # Unicode's controls and marks of direction, and what Telegram takes for a name.

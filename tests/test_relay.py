@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.delivery.lane import AT_ONCE
+from bot.delivery.relay import Relay, random_id_of
 from bot.errors import (
     DatabaseUnavailable,
     LoggedOut,
@@ -20,7 +22,6 @@ from bot.errors import (
     SentBefore,
     TargetUnavailable,
 )
-from bot.lane import AT_ONCE
 from bot.models import (
     ChatId,
     Content,
@@ -32,8 +33,7 @@ from bot.models import (
     Post,
     PostState,
 )
-from bot.relay import Relay, random_id_of
-from bot.render import split
+from bot.rules.render import split
 from tests.people import GROUP, NOON, TARGET
 
 OLD = ChatId(-77)

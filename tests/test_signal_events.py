@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.rules.signal_parser.events import event_of
 from bot.signal_fields import EventKind, SignalEvent
-from bot.signal_parser.events import event_of
 
 
 def target(number=None):

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
+from bot.rules.markers import parse
 from bot.signal_fields import decimal_text
-from bot.signals import parse
 
 
 def said(**fields):

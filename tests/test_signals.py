@@ -13,8 +13,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from bot.errors import SettingsError
+from bot.rules.markers import Markers, parse
 from bot.signal_fields import Direction, Percent, SignalFields, Span
-from bot.signals import Markers, parse
 
 DEFAULTS = ["#идея", "#idea"]
 

@@ -22,7 +22,7 @@ from bot.models import (
 )
 from bot.signal_fields import SignalFields
 from bot.storage import schema
-from bot.storage.database import Database
+from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests.people import ALICE, BOB, GROUP, TARGET, at, says, signal_id
 

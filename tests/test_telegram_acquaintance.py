@@ -9,7 +9,8 @@ from pyrogram import raw
 
 from bot.errors import TargetUnavailable, UsageError
 from bot.models import CHANNELS
-from bot.telegram.acquaintance import (
+from bot.telegram.chats import resolve
+from bot.telegram.peer_names import (
     Human,
     Overheard,
     administrators,
@@ -17,7 +18,6 @@ from bot.telegram.acquaintance import (
     find,
     overheard,
 )
-from bot.telegram.chats import resolve
 from tests.accounts import connection
 from tests.boxes import NOW, container
 from tests.loopback.tl import make

@@ -8,7 +8,7 @@ from pyrogram.errors import BadRequest, ChannelPrivate, FloodWait, InternalServe
 
 from bot.errors import RetryLater, TargetUnavailable, Unparsable
 from bot.models import ChatId, MessageId, MessageRef
-from bot.telegram.existing import ExistingMessages
+from bot.telegram.existing_messages import ExistingMessages
 from bot.telegram.parsing import Unreadable
 from tests.loopback.tl import make
 

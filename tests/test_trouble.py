@@ -20,7 +20,7 @@ from bot.app import open_core
 from bot.config import Settings
 from bot.errors import DatabaseUnavailable, DatabaseUnusable, UsageError
 from bot.storage.backup import back_up
-from bot.storage.database import Database
+from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests.lag import BOUND, lag
 from tests.loopback import LoopbackTelegram

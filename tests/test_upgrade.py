@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from bot.storage import schema
-from bot.storage.database import Database
+from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 
 POST = (

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
+from bot.delivery.relay import Relay
 from bot.errors import RetryLater
 from bot.models import MessageId, PostState
-from bot.relay import Relay
 from tests.people import TARGET
 from tests.test_relay import FakeOutbox, FakeTelegram, post
 

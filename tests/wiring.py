@@ -7,10 +7,10 @@ from typing import Any
 
 from bot.app import hearing_of, intake_of
 from bot.config import Settings
-from bot.hearing import Hearing
-from bot.intake import Intake
-from bot.metrics import Metrics
-from bot.recording import Listeners
+from bot.monitoring.metrics import Metrics
+from bot.pipeline.dispatch import Hearing
+from bot.pipeline.intake import Intake
+from bot.pipeline.recording import Listeners
 
 
 def settings(**given: Any) -> Settings:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from bot.admin.formats import Out
     from bot.config import Settings
-    from bot.operator.formats import Out
 
 
 def option(parse: str) -> Callable[[str], Any]:
@@ -73,7 +73,7 @@ def _nothing(ctx: object) -> str:  # noqa: ARG001  # typer calls it so
 @contextmanager
 def standard_output() -> Iterator[Out]:
     """For data: UTF-8 whatever the locale, with line ends as they are written."""
-    from bot.operator.formats import OnScreen
+    from bot.admin.formats import OnScreen
 
     out = sys.stdout
     assert isinstance(out, TextIOWrapper)  # noqa: S101  # nobody has put anything else there

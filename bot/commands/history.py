@@ -16,9 +16,9 @@ from bot.models import AfterTtl
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bot.export import Export
+    from bot.history.export import Export
+    from bot.history.replay import Report
     from bot.models import IncomingMessage
-    from bot.replay import Report
 
 app = typer.Typer()
 
@@ -69,8 +69,8 @@ def replay(
     restart_every: RestartEvery = None,
 ) -> None:
     """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
-    from bot.export import Export
-    from bot.replay import JsonReport, SummaryReport, TableReport, Trial
+    from bot.history.export import Export
+    from bot.history.replay import JsonReport, SummaryReport, TableReport, Trial
 
     overrides = {
         "flow_ttl_hours": ttl_hours,
@@ -86,7 +86,7 @@ def replay(
     if html is None:
         asyncio.run(trial.run(_watched(export), report))
     else:
-        from bot.drawing import drawn
+        from bot.report.drawing import drawn
 
         with drawn(report, settings, export.chat, html) as drawing:
             asyncio.run(trial.run(_watched(export), drawing))
@@ -99,7 +99,7 @@ def report(
     html: Annotated[Path, typer.Option(metavar="FILE", help="Where the HTML page goes.")],
 ) -> None:
     """Draw a picture of the bot's tables. Changes nothing, and may run beside the bot."""
-    from bot.drawing import draw_tables
+    from bot.report.drawing import draw_tables
 
     draw_tables(settings_of({}), html, now=time.time())
     typer.echo(f"wrote {html}", err=True)
@@ -111,8 +111,8 @@ def import_(file: File, *, chat: Chat = None) -> None:
 
     That is its signals, updates, flows and refusals. May be run again, and with a longer export: only what is new is added.
     """
-    from bot.export import Export
-    from bot.replay import SummaryReport, import_history
+    from bot.history.export import Export
+    from bot.history.replay import SummaryReport, import_history
 
     settings = settings_of({})
     export = Export(file, chat=chat)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from bot.admin.formats import Format, Out
+from bot.admin.formatting import counted
 from bot.commands.context import PlainCommand, console, option, settings_of, standard_output
 from bot.models import UnixTime
-from bot.operator.formats import Format, Out
-from bot.operator.wording import counted
 from bot.signal_json import Kind
 
 if TYPE_CHECKING:
-    from bot.operator.status import Status
-    from bot.operator.wording import Row
+    from bot.admin.formatting import Row
+    from bot.admin.status import Status
 
 app = typer.Typer()
 
@@ -37,9 +37,9 @@ def why(message: Message) -> None:
 
     What it was taken for, why, what was read of it, and where it was posted.
     """
+    from bot.admin.explain import why as story
+    from bot.admin.views import show_rows
     from bot.app import open_tables
-    from bot.operator.shown import show_rows
-    from bot.operator.why import why as story
 
     async def ask() -> list[Row]:
         async with open_tables(settings) as tables:
@@ -54,11 +54,11 @@ def status(
     *, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
 ) -> None:
     """Say how the bot is doing. Works beside the running bot and when it is down."""
+    from bot.admin.status import as_json as as_object
+    from bot.admin.status import as_rows
+    from bot.admin.status import status as look
+    from bot.admin.views import show_rows
     from bot.app import open_tables
-    from bot.operator.shown import show_rows
-    from bot.operator.status import as_json as as_object
-    from bot.operator.status import as_rows
-    from bot.operator.status import status as look
 
     async def ask() -> Status:
         async with open_tables(settings) as tables:
@@ -94,9 +94,9 @@ def flows(
 
     The most lately active flow comes first; what was said is a tree, in the order of messages.
     """
+    from bot.admin.flows import find_signal, none_found, overview, thread
+    from bot.admin.views import show_flows, show_thread
     from bot.app import open_tables
-    from bot.operator.flows import find_signal, none_found, overview, thread
-    from bot.operator.shown import show_flows, show_thread
 
     async def ask() -> None:
         async with open_tables(settings) as tables:
@@ -116,9 +116,9 @@ def flows(
 @app.command(cls=PlainCommand, context_settings=LINKS)
 def release(signal: Annotated[str, typer.Argument(metavar="SIGNAL", help=A_SIGNAL)]) -> None:
     """End a flow by hand: others may continue it, until its owner does. Heard within a second."""
+    from bot.admin.flows import find_signal
+    from bot.admin.flows import release as end
     from bot.app import open_tables
-    from bot.operator.flows import find_signal
-    from bot.operator.flows import release as end
 
     async def order() -> str:
         async with open_tables(settings, read_only=False) as tables:
@@ -142,8 +142,8 @@ def retry(
 
     A running bot does so within a second.
     """
+    from bot.admin.retry import retry as again
     from bot.app import open_tables
-    from bot.operator.failed import retry as again
 
     async def order() -> str:
         async with open_tables(settings, read_only=False) as tables:
@@ -166,8 +166,8 @@ def resume() -> None:
 
 
 def _order_posting(what: Literal["pause", "resume"]) -> None:
+    from bot.admin.pause import pause, resume
     from bot.app import open_tables
-    from bot.operator.posting import pause, resume
 
     async def order() -> str:
         async with open_tables(settings, read_only=False) as tables:
@@ -227,10 +227,10 @@ def export(
 
     Chat by chat, and in the order of messages.
     """
+    from bot.admin.extract import export as write
+    from bot.admin.extract import moment, wanted
     from bot.app import open_tables
     from bot.atomic_file import AtomicFile
-    from bot.operator.extract import export as write
-    from bot.operator.extract import moment, wanted
 
     async def copy(out: Out) -> int:
         async with open_tables(settings) as tables:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from bot.policy import why_not_permitted
-from bot.signals import parse
+from bot.rules.markers import parse
+from bot.rules.policy import why_not_permitted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from bot.policy import ALREADY_RECORDED
-from bot.signals import parse
+from bot.rules.markers import parse
+from bot.rules.policy import ALREADY_RECORDED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

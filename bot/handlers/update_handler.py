@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bot.errors import UnknownFlow
 from bot.models import Decision, MessageRef, Outcome, Reason
-from bot.policy import ALREADY_RECORDED, UNKNOWN_PARENT
+from bot.rules.policy import ALREADY_RECORDED, UNKNOWN_PARENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

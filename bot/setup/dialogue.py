@@ -9,24 +9,24 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bot.check import Verdict, named, of_account, of_settings, of_source, of_target
 from bot.config import Settings, parse_id, set_outside
 from bot.errors import BotError, RetryLater, TelegramError, UsageError
 from bot.models import EVERYONE, AuthorId, ChatId
 from bot.setup import env_file
-from bot.telegram.acquaintance import FORMS, Human, administrators, dialogs, find
+from bot.setup.check import Verdict, named, of_account, of_settings, of_source, of_target
 from bot.telegram.chats import resolve
 from bot.telegram.client import Telegram
 from bot.telegram.credentials import Credentials
+from bot.telegram.peer_names import FORMS, Human, administrators, dialogs, find
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 
-    from bot.check import Finding
+    from bot.setup.check import Finding
     from bot.setup.terminal import Terminal
-    from bot.telegram.acquaintance import Overheard
     from bot.telegram.chats import ChatInfo
     from bot.telegram.client import Me
+    from bot.telegram.peer_names import Overheard
 
 # What is asked for.
 ASKED: Final = (

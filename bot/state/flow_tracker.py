@@ -16,14 +16,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bot.models import AfterTtl, Decision, Flow, MessageRef, Tier
-from bot.policy import RELEASED_UPDATE, UNKNOWN_PARENT, is_quiet, is_released, judge_reply
-from bot.state.flow_disk import DiskTier
+from bot.rules.policy import RELEASED_UPDATE, UNKNOWN_PARENT, is_quiet, is_released, judge_reply
+from bot.state.disk_tier import DiskTier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from bot.models import AuthorId, ChatId, MessageId, SignalId, UnixTime
-    from bot.state.flow_disk import FlowCache
+    from bot.state.flow_cache import FlowCache
 
 MAX_IN_MEMORY: Final = 10_000  # flows; the one quiet for longest leaves first
 CLEANUP_EVERY: Final = 100  # operations

@@ -10,7 +10,7 @@ from sqlalchemy import and_, bindparam, func, literal, or_, select, union_all
 
 from bot.extras import dumped, entity_item, loaded
 from bot.models import Content, Entity, Media, MessageId, MessageRef, PostState, identity_of
-from bot.storage.database import Prepared
+from bot.storage.engine import Prepared
 from bot.storage.schema import posts, signal_updates, signals
 
 if TYPE_CHECKING:

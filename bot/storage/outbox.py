@@ -25,9 +25,9 @@ from sqlalchemy import (
 )
 
 from bot.models import ChatId, MessageId, MessageRef, Method, Post, PostState
-from bot.render import Place
+from bot.rules.render import Place
 from bot.storage import messages
-from bot.storage.database import Prepared, in_transaction
+from bot.storage.engine import Prepared, in_transaction
 from bot.storage.messages import is_one_of
 from bot.storage.parts import NOT_SENT, Parts
 from bot.storage.schema import moved_chats, posts

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, func, insert, select, update
 
 from bot.models import ChatId, Content, MessageId, MessageRef, PostState
-from bot.render import in_words, render
+from bot.rules.render import in_words, render
 from bot.storage import messages
-from bot.storage.database import Prepared
+from bot.storage.engine import Prepared
 from bot.storage.messages import content_from, content_json, content_of, content_row
 from bot.storage.schema import posts
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from bot.models import IncomingMessage, Post
-    from bot.render import Place
+    from bot.rules.render import Place
 
 Row = dict[str, Any]  # of `posts`
 

@@ -186,7 +186,7 @@ moved_chats = Table(
     Column("new_chat_id", BigInteger, nullable=False),
 )
 
-# What an operator ordered from a shell, for the running bot to hear of; see `bot.orders`. Kept:
+# What an operator ordered from a shell, for the running bot to hear of; see `bot.admin.control`. Kept:
 # they are few, and say who ended a flow.
 orders = Table(
     "orders",
@@ -198,7 +198,7 @@ orders = Table(
     sqlite_autoincrement=True,  # the bot asks for what is newer than the last it heard
 )
 
-# When the operators were last told of what; see `bot.alerts`.
+# When the operators were last told of what; see `bot.admin.alerts`.
 alerts = Table(
     "alerts",
     metadata,

@@ -45,11 +45,11 @@ from bot.models import (
     RecordedAlbum,
     SignalId,
 )
-from bot.render import Place
+from bot.rules.render import Place
+from bot.rules.signal_parser.events import event_of
 from bot.signal_fields import SignalFields, decimal_text
-from bot.signal_parser.events import event_of
 from bot.storage import outbox, records
-from bot.storage.database import Prepared
+from bot.storage.engine import Prepared
 from bot.storage.messages import content_row, is_message, record, same_content
 from bot.storage.schema import (
     APPLICATION_ID,
@@ -84,7 +84,7 @@ if TYPE_CHECKING:
         UnreadableMessage,
     )
     from bot.signal_fields import SignalEvent
-    from bot.storage.database import Database
+    from bot.storage.engine import Database
 
 log = structlog.get_logger(__name__)
 

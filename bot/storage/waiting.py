@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy.dialects.sqlite import insert
 
 from bot.models import Cursor
-from bot.storage.database import Prepared, in_transaction
+from bot.storage.engine import Prepared, in_transaction
 from bot.storage.schema import cursors, decisions
 
 if TYPE_CHECKING:

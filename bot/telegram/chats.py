@@ -15,7 +15,7 @@ from bot.telegram.reading import input_channel
 from bot.telegram.rpc_errors import translated
 
 if TYPE_CHECKING:
-    from bot.telegram.acquaintance import Account
+    from bot.telegram.peer_names import Account
 
 functions: Final[Any] = raw.functions
 types: Final[Any] = raw.types

@@ -31,7 +31,6 @@ from bot.models import (
     Reached,
     UnreadableMessage,
 )
-from bot.telegram.acquaintance import overheard
 from bot.telegram.catch_up import CatchUp
 from bot.telegram.chats import full_name
 from bot.telegram.connection import SILENCE, KeyUnknown
@@ -39,6 +38,7 @@ from bot.telegram.layers import build
 from bot.telegram.login import RelayClient, close, prepare_library
 from bot.telegram.messages import events
 from bot.telegram.parsing import parsed
+from bot.telegram.peer_names import overheard
 from bot.telegram.peers import Peers
 from bot.telegram.reachability import Reachability
 from bot.telegram.reconnecting import Reconnecting
@@ -52,9 +52,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from bot.models import Event, MessageRef, UnreadableChat
-    from bot.telegram.acquaintance import Overheard
     from bot.telegram.catch_up import Following
     from bot.telegram.credentials import Credentials
+    from bot.telegram.peer_names import Overheard
 
 log = structlog.get_logger(__name__)
 

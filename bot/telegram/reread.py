@@ -17,7 +17,7 @@ import structlog
 from bot.backoff import doubled
 from bot.errors import DatabaseError, PostRefused, RetryLater, TargetUnavailable, Unparsable
 from bot.models import ChatId, MessageId, Reached, UnixTime, has_own_box, is_basic_group
-from bot.policy import live_since
+from bot.rules.policy import live_since
 from bot.telegram.reading import Poison, as_deleted, as_edited, as_new, read, unreadable
 from bot.telegram.rpc_errors import translated
 

@@ -18,10 +18,10 @@ import diskcache
 from bot.app import open_core
 from bot.config import Settings
 from bot.models import Reason, Tier
-from bot.signals import parse
-from bot.state.flow_disk import SETTINGS, open_flow_cache
+from bot.rules.markers import parse
+from bot.state.flow_cache import SETTINGS, open_flow_cache
 from bot.state.flow_tracker import FlowTracker
-from bot.storage.database import Database
+from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests.benchmarks.comparing import Ratio, compare, spread
 from tests.benchmarks.tiers import NoTable

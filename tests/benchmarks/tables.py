@@ -10,8 +10,8 @@ from pathlib import Path
 from sqlalchemy import Column, Integer, MetaData, Table, Text, insert
 
 from bot.models import Decision, Outcome, Reason, Tier
-from bot.signals import parse
-from bot.storage.database import Database
+from bot.rules.markers import parse
+from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests.benchmarks.comparing import Ratio, compare
 from tests.people import ALICE, TARGET, says

@@ -1,0 +1,289 @@
+"""What the operators are told without asking: at most once an hour for each kind and what it is about.
+
+When they were told last is in the table, so that a bot that starts again and again does not repeat
+itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+import structlog
+
+from bot.admin.formatting import duration
+from bot.admin.links import link
+from bot.errors import AccountLimited, DatabaseError, RetryLater, TargetUnavailable
+from bot.models import PostState
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from bot.models import ChatId, MessageRef, Post, UnreadableChat, UnreadableMessage
+
+log = structlog.get_logger(__name__)
+
+AT_MOST_EVERY: Final = 3_600  # seconds, for each kind and subject
+LOOK_EVERY: Final = 5.0  # seconds
+SETTLED: Final = 60.0  # seconds after the start; then what is not known to be so is not so
+LONG_WAIT: Final = timedelta(minutes=1)
+LAST_WORDS: Final = 3.0  # seconds
+REFUSED: Final = {
+    PostState.PENDING: "Telegram refused a post",
+    PostState.EDIT: "Telegram refused an edit of a post, which stays as it is",
+    PostState.DELETE: "Telegram refused to delete a post",
+}
+
+
+class Kind(StrEnum):
+    TARGET = "target"  # takes nothing from us
+    ACCOUNT = "account"  # ours may not post
+    POSTS = "posts"  # fail
+    ASIDE = "aside"  # posts that keep failing
+    FLOOD = "flood"  # waits that Telegram asks for
+    CACHE = "cache"  # is done without
+    SILENCE = "silence"  # in the source
+    LOGIN = "login"  # has ended
+    UNREADABLE = "unreadable"  # messages that the library cannot parse
+    SOURCE = "source"  # cannot be read
+    READABLE = "readable"  # again
+    EVENT = "event"  # could not be dealt with
+
+
+class Subject(NamedTuple):
+    """What is told of at most once an hour."""
+
+    kind: Kind
+    about: ChatId | None = None  # None: there is only one such thing
+
+
+class Facts(Protocol):
+    @property
+    def cache_disabled(self) -> bool: ...
+
+    @property
+    def connected_since(self) -> float | None: ...
+
+    def unreadable(self) -> Sequence[UnreadableChat]:
+        """The followed chats that cannot be read, while there is a connection."""
+
+
+class Told(Protocol):
+    """When the operators were told of what, in unix seconds. Raises `DatabaseError`."""
+
+    async def told(self) -> Mapping[tuple[str, ChatId | None], float]: ...
+
+    async def tell_of(self, kind: str, about: ChatId | None, at: float) -> None: ...
+
+
+class Alerts:
+    """A `worker.Watch` among others. `tell` reaches the operators and does not raise.
+
+    `silence`: after how long without a word in the source they are told; None: never. `clock` is
+    unix seconds, `sleep` takes seconds; `patience` is seconds for the last words.
+    """
+
+    def __init__(
+        self,
+        tell: Callable[[str], Awaitable[None]],
+        facts: Facts,
+        told: Told,
+        *,
+        silence: timedelta | None,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        patience: float = LAST_WORDS,
+    ) -> None:
+        self._patience = patience
+        self._tell = tell
+        self._facts = facts
+        self._silence = silence
+        self._clock = clock
+        self._sleep = sleep
+        self._heard_at = clock()  # something from the source, or that it is silent was told
+        self._silent_since = self._heard_at
+        self._cache_disabled = False
+        self._began_at = self._heard_at
+        self._unreadable: dict[
+            ChatId, UnreadableChat | None
+        ] = {}  # told of; None: by an earlier run
+        self._told = told
+        self._told_at: dict[Subject, float] = {}
+        self._untold: Counter[Subject] = Counter()  # since then
+        self._news: asyncio.Queue[News] = asyncio.Queue()  # one for each subject and hour
+
+    async def begin(self) -> None:
+        """Learn what was told before the last start."""
+        try:
+            found = await self._told.told()
+        except DatabaseError as exc:
+            log.warning("what the operators were told is not known", error=str(exc))
+            return
+        for (kind, about), at in found.items():
+            if kind in set(Kind):  # else of a newer version
+                # A clock that was fast keeps them in the dark for an hour at most.
+                self._told_at[Subject(Kind(kind), about)] = min(at, self._clock())
+        for kind, about in self._told_at:
+            ended = self._told_at.get(Subject(Kind.READABLE, about), 0)
+            if kind is Kind.SOURCE and about and self._told_at[Subject(kind, about)] > ended:
+                self._unreadable[about] = None
+
+    # ── what happens ──
+
+    def heard(self) -> None:
+        """Something from the source."""
+        self._heard_at = self._silent_since = self._clock()
+
+    def done(self, post: Post) -> None: ...
+
+    def delayed(self, error: Exception, wait: timedelta) -> None:
+        again = duration(wait.total_seconds())
+        if isinstance(error, AccountLimited):
+            self._raise(
+                Kind.ACCOUNT,
+                f"Telegram limits our account: {error}. Posts are kept, and tried again in {again}. "
+                "@SpamBot tells an account why and for how long.",
+            )
+        if isinstance(error, TargetUnavailable):
+            self._raise(
+                Kind.TARGET,
+                f"Target {error.chat_id} takes nothing: {error}. Posts are kept, and tried again "
+                f"in {again}.",
+                error.chat_id,
+            )
+        elif isinstance(error, RetryLater) and error.after is not None and error.after > LONG_WAIT:
+            long = duration(error.after.total_seconds())
+            self._raise(
+                Kind.FLOOD,
+                f"Telegram lets the bot do something again in {long} only: {error}. Whatever needs "
+                "that waits in order, all else goes on.",
+            )
+
+    def set_aside(self, post: Post) -> None:
+        where = f"post {post.id} of {link(post.source)}"
+        self._raise(
+            Kind.ASIDE,
+            f"Telegram fails each time at {where} and gives no reason. It is set aside, others go "
+            "before it, and it is tried again now and then.",
+        )
+
+    def failed(self, post: Post) -> None:
+        what = REFUSED.get(post.state, "Telegram refused a post")
+        where = f"post {post.id} of {link(post.source)}"
+        self._raise(Kind.POSTS, f"{what}: {where}. /retry tries again.", post.target)
+
+    def event_failed(self, ref: MessageRef, error: str) -> None:
+        """It was recorded as such, and those behind it go on."""
+        self._raise(
+            Kind.EVENT,
+            f"What happened to {link(ref)} could not be dealt with: {error}. "
+            f"/retry {link(ref)} reads it again.",
+            ref.chat_id,
+        )
+
+    def unreadable(self, message: UnreadableMessage) -> None:
+        self._raise(
+            Kind.UNREADABLE,
+            f"A message cannot be read and was passed over: {link(message.ref)} ({message.error}). "
+            "A newer version of the bot may know its kind.",
+        )
+
+    def login_lost(self, error: Exception) -> None:
+        self._raise(Kind.LOGIN, f"The bot stops: {error}")
+
+    # ── telling ──
+
+    def look(self) -> None:
+        """For what does not come by itself."""
+        disabled = self._facts.cache_disabled
+        if disabled and not self._cache_disabled:
+            self._raise(
+                Kind.CACHE, "The flow cache cannot be used. The bot goes on without it, slower."
+            )
+        self._cache_disabled = disabled
+        self._look_at_sources()
+        silent = self._clock() - self._heard_at
+        if self._silence is not None and silent >= self._silence.total_seconds():
+            long = duration(self._clock() - self._silent_since)
+            self._raise(
+                Kind.SILENCE,
+                f"Nothing was heard from the source for {long}. Is the bot still in it?",
+            )
+            self._heard_at = self._clock()  # the next comes after as long a time again
+
+    def _look_at_sources(self) -> None:
+        if self._facts.connected_since is None:  # then nothing is known of them
+            return
+        found = {each.chat: each for each in self._facts.unreadable()}
+        for chat, each in found.items():
+            if self._unreadable.get(chat) is None:
+                self._unreadable[chat] = each
+                text = f"Source {chat} cannot be read: {each.error}; {each.advice}."
+                self._raise(Kind.SOURCE, text, chat)
+        settled = self._clock() - self._began_at >= SETTLED
+        for chat, trouble in list(self._unreadable.items()):
+            if chat not in found and (trouble is not None or settled):
+                del self._unreadable[chat]
+                self._raise(Kind.READABLE, _readable_again(chat, trouble), chat)
+
+    async def run(self) -> None:
+        """Tell what there is to tell, until cancelled."""
+        looking = asyncio.ensure_future(self._look_now_and_then())
+        try:
+            while True:
+                await self._pass_on(await self._news.get())
+        finally:
+            looking.cancel()
+
+    async def last_words(self) -> None:
+        """Tell what is left, if it can still be told."""
+        try:
+            async with asyncio.timeout(self._patience):
+                while not self._news.empty():
+                    await self._pass_on(self._news.get_nowait())
+        except TimeoutError:
+            log.warning("the operators could not be told any more")
+
+    async def _look_now_and_then(self) -> None:
+        while True:
+            await self._sleep(LOOK_EVERY)
+            self.look()
+
+    async def _pass_on(self, news: News) -> None:
+        try:
+            await self._told.tell_of(news.of.kind, news.of.about, news.at)
+        except DatabaseError as exc:
+            log.warning("that the operators are told is not written down", error=str(exc))
+        await self._tell(news.text)
+
+    def _raise(self, kind: Kind, text: str, about: ChatId | None = None) -> None:
+        of, now = Subject(kind, about), self._clock()
+        told_at = self._told_at.get(of)
+        if told_at is not None and now < told_at:  # the clock was put back
+            told_at = self._told_at[of] = now
+        if told_at is not None and now - told_at < AT_MOST_EVERY:
+            self._untold[of] += 1
+            return
+        more = self._untold[of]
+        since = f" It is one of {more + 1} such since the last alert." if more else ""
+        self._told_at[of], self._untold[of] = now, 0
+        self._news.put_nowait(News(of, text + since, now))
+
+
+class News(NamedTuple):
+    of: Subject
+    text: str
+    at: float  # unix seconds
+
+
+def _readable_again(chat: ChatId, trouble: UnreadableChat | None) -> str:
+    """`trouble` None: it was told by an earlier run."""
+    if trouble is not None and trouble.lost:
+        missed = "what was said in this basic group meanwhile, Telegram does not tell"
+    else:
+        missed = "what was missed is caught up with"
+    return f"Source {chat} can be read again; {missed}."

@@ -1,0 +1,388 @@
+"""What the operators ask and order in a private chat with the bot. Nobody else gets an answer.
+
+A command is answered or, where it ends a flow or posts something, first asked back with buttons; see
+`confirmations`. Orders are written to the tables as those of a shell are, and heard by the bot in
+the same way; see `bot.admin.control`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import structlog
+
+from bot.admin import chat_views as phone
+from bot.admin import typed
+from bot.admin.confirmations import Confirmations, Order, Reaction, asking
+from bot.admin.explain import in_hand, why
+from bot.admin.flows import HELD, find_signal, overview, thread
+from bot.admin.formatting import counted, excerpt
+from bot.admin.links import names_a_message, pointer
+from bot.admin.pause import pause, resume
+from bot.admin.retry import (
+    NUMBER,
+    failure_of,
+)
+from bot.admin.status import Health, as_rows, status
+from bot.errors import BotError, TelegramError, UsageError
+from bot.models import (
+    Button,
+    ChatId,
+    EditedMessage,
+    IncomingMessage,
+    PostState,
+    PressedButton,
+    UnixTime,
+)
+from bot.rules.render import split
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from bot.admin.explain import InHand
+    from bot.config import Settings
+    from bot.models import AuthorId, Entity, Event, MessageId
+    from bot.storage.store import SignalStore
+
+log = structlog.get_logger(__name__)
+
+COMMANDS: Final = {
+    "status": "How the bot is doing",
+    "flows": "The live flows, or what was said in one",
+    "why": "What became of a message, and why",
+    "release": "End a flow by hand",
+    "retry": "Try again what failed",
+    "pause": "Post nothing until /resume",
+    "resume": "Post again, in order",
+    "help": "What there is",
+}
+HELP: Final = """\
+/status  how the bot is doing
+/flows  the live flows
+/flows all  the released ones, too
+/flows BTC/USDT  those of a pair
+/flows 3  what was said in flow 3
+/why LINK  what became of a message;
+  or forward a channel's post to me
+/release 3  end flow 3 by hand
+/retry  try again what failed
+/retry 5  … or this post
+/retry LINK  … or this message
+/pause  post nothing, lose nothing
+/resume  post again, in order
+
+A flow is named by its number, or by
+the link of any message in it."""
+UNTOLD: Final = (
+    "Telegram does not say which message of a group a forward was. Copy the message's link and "
+    "send it: /why https://t.me/c/…"
+)
+VALID_FOR: Final = 300  # seconds after which a command that was not heard is out of date
+WAITING_MAX: Final = 32
+FLOWS_SHOWN, BUTTONS_SHOWN = 20, 6
+PARTS_MAX: Final = 4  # messages for one answer
+TOAST_MAX: Final = 190  # characters; Telegram shows 200
+PAIR: Final = re.compile(r"\w*[A-Za-z]\w*(?:[/-]\w+)?")
+
+
+class Chat(Protocol):
+    """Private chats with our operators. Raises `TelegramError`."""
+
+    async def send(
+        self,
+        to: ChatId,
+        text: str,
+        entities: Sequence[Entity] = (),
+        buttons: Sequence[Sequence[Button]] = (),
+    ) -> None: ...
+
+    async def edit(
+        self, chat_id: ChatId, message_id: MessageId, text: str, entities: Sequence[Entity] = ()
+    ) -> None: ...
+
+    async def answer(self, query_id: int, text: str, *, alert: bool = False) -> None: ...
+
+    async def read(self, message_id: MessageId) -> IncomingMessage | None: ...
+
+    async def offer(self, user: AuthorId, commands: Mapping[str, str]) -> bool: ...
+
+
+class AdminHandler:
+    """`tables` is a connection of its own, so that no question of an operator holds up the intake.
+
+    `facts` is what `/healthz` would say. `clock` is unix seconds; `token` names a button.
+    """
+
+    def __init__(
+        self,
+        tables: SignalStore,
+        settings: Settings,
+        chat: Chat,
+        *,
+        facts: Callable[[], Awaitable[Mapping[str, Any]]],
+        clock: Callable[[], float] = time.time,
+        token: Callable[[], str] = lambda: secrets.token_hex(8),
+    ) -> None:
+        self._tables = tables
+        self._settings = settings
+        self._chat = chat
+        self._admins = frozenset(settings.admin_users)
+        self._facts = facts
+        self._clock = clock
+        self._waiting: asyncio.Queue[IncomingMessage | PressedButton] = asyncio.Queue(WAITING_MAX)
+        self._confirmations = Confirmations(tables, settings, clock=clock, token=token)
+        self._offered: set[AuthorId] = set()
+        self._commands: dict[str, Callable[[str, IncomingMessage], Awaitable[phone.Answer]]] = {
+            "start": self._help,
+            "help": self._help,
+            "status": self._status,
+            "flows": self._flows,
+            "why": self._why,
+            "release": self._release,
+            "retry": self._retry,
+            "pause": self._pause,
+            "resume": self._resume,
+        }
+
+    # ── hearing ──
+
+    def hear(self, event: Event) -> None:
+        """Keep what an operator says for `run`. Returns at once and never raises."""
+        match event:
+            case (
+                IncomingMessage(author=who, chat_id=where, service=False)
+                | EditedMessage(IncomingMessage(author=who, chat_id=where))
+                | PressedButton(user=who, chat_id=where)
+            ):
+                pass
+            case _:
+                return
+        # Who speaks in a private chat is the chat: what stands in a group is no order.
+        if who not in self._admins or int(where) != who:
+            return
+        if isinstance(event, EditedMessage):
+            typed.why_no_order(event.message)
+            return
+        try:
+            self._waiting.put_nowait(event)
+        except asyncio.QueueFull:
+            log.warning("too many orders at once, one is dropped", admin=who)
+
+    async def run(self) -> None:
+        """Answer, until cancelled. No failure here is the relay's."""
+        for admin in self._settings.admin_users:
+            await self._offer(admin)
+        while True:
+            event = await self._waiting.get()
+            try:
+                await self.handle(event)
+            except TelegramError as exc:
+                log.warning("an operator was not answered", error=str(exc))
+            except Exception:
+                log.exception("an operator's order failed")
+
+    async def handle(self, event: IncomingMessage | PressedButton) -> None:
+        """Answer one message or button of an operator. Raises `TelegramError`."""
+        if isinstance(event, PressedButton):
+            await self._pressed(event)
+        elif self._clock() - event.at > VALID_FOR:
+            log.warning("an old command is not obeyed", admin=event.author, at=event.at)
+        elif (why_not := typed.why_no_order(event)) is not None:
+            await self._send(event.chat_id, phone.notice(f"Not obeyed: {why_not}. Type it anew."))
+        else:
+            if event.author is not None:
+                await self._offer(event.author)
+            await self._send(event.chat_id, await self._answer_to(event))
+
+    async def tell(self, text: str) -> None:
+        """Tell every operator. Who cannot be reached is named in the log."""
+        for admin in self._settings.admin_users:
+            try:
+                await self._send(ChatId(admin), phone.data(text))
+            except TelegramError as exc:
+                log.warning("an operator was not told", admin=admin, text=text, error=str(exc))
+            except Exception:
+                # The alert is in the log, and the relay goes on.
+                log.exception("an operator was not told", admin=admin, text=text)
+
+    async def _offer(self, admin: AuthorId) -> None:
+        """Once he and the bot have met, Telegram shows him the commands."""
+        if admin in self._offered:
+            return
+        try:
+            if await self._chat.offer(admin, COMMANDS):
+                self._offered.add(admin)
+        except TelegramError as exc:
+            log.warning("commands were not registered", admin=admin, error=str(exc))
+        except Exception:
+            # What ends `run` ends the bot; he can do without a menu.
+            log.exception("commands were not registered", admin=admin)
+
+    async def _send(self, to: ChatId, answer: phone.Answer) -> None:
+        parts = split(answer.text, answer.entities)
+        cut = len(parts) > PARTS_MAX
+        for number, part in enumerate(parts[:PARTS_MAX], 1):
+            last = number == min(len(parts), PARTS_MAX)
+            await self._chat.send(to, part.text, part.entities, answer.buttons if last else ())
+        if cut:
+            await self._chat.send(to, "… and more, which a shell on its machine shows.")
+
+    # ── commands ──
+
+    async def _answer_to(self, message: IncomingMessage) -> phone.Answer:
+        try:
+            return await self._obey(message)
+        except BotError as exc:
+            return phone.data(phone.as_commands(str(exc)))
+        except Exception:
+            log.exception("a command failed")
+            return phone.notice("That failed; the bot's log says why.")
+
+    async def _obey(self, message: IncomingMessage) -> phone.Answer:
+        if message.forwarded:  # others' words are no command
+            return await self._why_forwarded(message)
+        word, _, rest = message.text.strip().partition(" ")
+        if "\n" in word:
+            word, _, more = word.partition("\n")
+            rest = f"{more} {rest}"
+        if not word.startswith("/"):
+            return await self._why_of_link(message.text)
+        name = word[1:].partition("@")[0].lower()
+        if name not in self._commands:
+            return phone.data(f"There is no {excerpt(word, 30)}. /help shows what there is.")
+        return await self._commands[name](rest.strip(), message)
+
+    async def _help(self, rest: str, message: IncomingMessage) -> phone.Answer:
+        del rest, message
+        return phone.Answer(HELP)
+
+    async def _status(self, rest: str, message: IncomingMessage) -> phone.Answer:
+        del rest, message
+        schema = await self._tables.ask(self._tables.schema_version)
+        health = Health("here", answered=True, facts=await self._facts())
+        found = await status(self._tables, self._settings, schema, now=self._now, health=health)
+        failed = found.posts[PostState.FAILED] + found.failed
+        what = "failure" if found.failed else "post"
+        buttons = ((asking(Order("retry", None), f"Retry {counted(failed, what)}"),),)
+        return phone.shown(phone.rows(as_rows(found)), buttons if failed else ())
+
+    async def _flows(self, rest: str, message: IncomingMessage) -> phone.Answer:
+        del message
+        if rest and rest.lower() != "all" and not PAIR.fullmatch(rest):
+            return await self._thread(rest)
+        everything, pair = rest.lower() == "all", rest or None
+        found = await overview(
+            self._tables,
+            self._settings,
+            now=self._now,
+            pair=None if everything else pair,
+            everything=everything,
+        )
+        if not found:
+            return phone.notice("No such flow is live. /flows all shows the others.")
+        shown, more = found[:FLOWS_SHOWN], found[FLOWS_SHOWN:]
+        lines = [*phone.flows(shown)]
+        if more:
+            lines.append(phone.Line(f"… and {counted(len(more), 'older one')}"))
+        held = [flow.signal for flow in shown if flow.standing in HELD][:BUTTONS_SHOWN]
+        buttons = [asking(Order("release", int(each)), f"Release {each}") for each in held]
+        return phone.shown(lines, phone.in_rows(buttons))
+
+    async def _thread(self, rest: str) -> phone.Answer:
+        signal_id = await find_signal(self._tables, self._settings, rest)
+        found = await thread(self._tables, self._settings, signal_id, now=self._now)
+        return phone.shown(phone.thread(found), phone.in_rows(await self._buttons_for(rest)))
+
+    async def _why(self, rest: str, message: IncomingMessage) -> phone.Answer:
+        if rest:
+            return await self._story(rest)
+        if message.reply_to is None:
+            raise UsageError("which message? /why LINK, or /why as a reply to a forwarded one")
+        answered = await self._chat.read(message.reply_to.message_id)
+        if answered is None or not answered.forwarded:
+            raise UsageError("that is no forwarded message: /why LINK names one by its link")
+        return await self._why_forwarded(answered)
+
+    async def _why_forwarded(self, message: IncomingMessage) -> phone.Answer:
+        if message.forward_of is None:
+            return phone.notice(UNTOLD)
+        chat_id, message_id = message.forward_of
+        return await self._story(f"{chat_id}:{message_id}")
+
+    async def _why_of_link(self, text: str) -> phone.Answer:
+        try:
+            asked = pointer(text)
+        except UsageError:
+            asked = None
+        if asked is None or (asked.chat_id is None and asked.name is None):
+            return phone.notice("I know commands and links to messages. /help shows what there is.")
+        return await self._story(text)
+
+    async def _story(self, which: str) -> phone.Answer:
+        story = await why(self._tables, self._settings, which, now=self._now)
+        return phone.shown(phone.rows(story), phone.in_rows(await self._buttons_for(which)))
+
+    async def _buttons_for(self, which: str) -> list[Button]:
+        found: InHand = await in_hand(self._tables, self._settings, which, now=self._now)
+        retries = [asking(Order("retry", post), f"Retry post {post}") for post in found.failed]
+        if found.failure is not None:
+            retries.insert(0, asking(Order("reread", found.failure), "Read it again"))
+        if found.held is None:
+            return retries[:BUTTONS_SHOWN]
+        ends = asking(Order("release", found.held), f"Release {found.held}")
+        return [*retries, ends][:BUTTONS_SHOWN]
+
+    async def _release(self, rest: str, message: IncomingMessage) -> phone.Answer:
+        if not rest:
+            raise UsageError("which flow? /release 3, or /release LINK of a message in it")
+        signal_id = await find_signal(self._tables, self._settings, rest)
+        return await self._confirmations.ask_back(Order("release", signal_id), message.author)
+
+    async def _retry(self, rest: str, message: IncomingMessage) -> phone.Answer:
+        if not rest or NUMBER.fullmatch(rest):
+            return await self._confirmations.ask_back(
+                Order("retry", int(rest) if rest else None), message.author
+            )
+        if not names_a_message(rest):
+            raise UsageError(f"{excerpt(rest, 30)!r} is not the number of a post, such as 5")
+        found = await failure_of(self._tables, self._settings, rest)
+        return await self._confirmations.ask_back(Order("reread", found.id), message.author)
+
+    async def _pause(self, rest: str, message: IncomingMessage) -> phone.Answer:
+        del rest
+        log.info("ordered", order="pause", admin=message.author)
+        return phone.notice(phone.as_commands(await pause(self._tables)))
+
+    async def _resume(self, rest: str, message: IncomingMessage) -> phone.Answer:
+        del rest
+        log.info("ordered", order="resume", admin=message.author)
+        return phone.notice(phone.as_commands(await resume(self._tables)))
+
+    @property
+    def _now(self) -> UnixTime:
+        return UnixTime(int(self._clock()))
+
+    # ── buttons ──
+
+    async def _pressed(self, press: PressedButton) -> None:
+        try:
+            reaction = await self._confirmations.react(press)
+        except BotError as exc:
+            reaction = Reaction(phone.as_commands(str(exc)), alert=True)
+        except Exception:
+            log.exception("a button failed")
+            reaction = Reaction("That failed; the bot's log says why.", alert=True)
+        try:
+            toast = excerpt(reaction.toast, TOAST_MAX)
+            await self._chat.answer(press.query_id, toast, alert=reaction.alert)
+        except TelegramError as exc:  # he waited for too long, and what was done is done
+            log.warning("a button was not answered", error=str(exc))
+        if reaction.becomes is not None:
+            text, entities, _ = reaction.becomes
+            await self._chat.edit(press.chat_id, press.message_id, text, entities)
+        if reaction.besides is not None:
+            await self._send(press.chat_id, reaction.besides)

@@ -1,0 +1,151 @@
+"""Orders that end a flow or post something are asked back, and given by a button.
+
+What a button will do is remembered here and nowhere else, so a button does its work once, for whom
+it was shown to, within ten minutes, and none after a restart.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections import OrderedDict
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import structlog
+
+from bot.admin import chat_views as phone
+from bot.admin.flows import release, signal_of, title
+from bot.admin.formatting import excerpt
+from bot.admin.retry import ask_to_read_again, ask_to_retry_all, read_again, retry
+from bot.errors import UsageError
+from bot.models import ENDED_BY_HAND, Button, PostState, PressedButton, SignalId
+from bot.storage import records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bot.config import Settings
+    from bot.models import AuthorId
+    from bot.storage.store import SignalStore
+
+log = structlog.get_logger(__name__)
+
+FORGOTTEN: Final = (
+    "This button is too old, or was made before the bot started anew. Give the order again."
+)
+CONFIRM_WITHIN: Final = 600  # seconds
+REMEMBERED_MAX: Final = 200
+ASKS: Final = re.compile(r"ask:(release|retry|reread):([0-9]{0,18})")
+
+
+class Reaction(NamedTuple):
+    """To a pressed button: what pops up, what its message becomes, and what is sent besides."""
+
+    toast: str = ""
+    alert: bool = False
+    becomes: phone.Answer | None = None  # None: as it is
+    besides: phone.Answer | None = None
+
+
+class Order(NamedTuple):
+    """What a button will do. `subject` is a signal, a post or a failure; None: all that failed."""
+
+    what: str  # release | retry | reread
+    subject: int | None
+
+
+class Confirmation(NamedTuple):
+    order: Order | None  # None: that was it
+    user: AuthorId
+    asked_at: float
+
+
+class Confirmations:
+    """`clock` is unix seconds; `token` names a button."""
+
+    def __init__(
+        self,
+        tables: SignalStore,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.time,
+        token: Callable[[], str] = lambda: secrets.token_hex(8),
+    ) -> None:
+        self._tables = tables
+        self._settings = settings
+        self._clock = clock
+        self._token = token
+        self._asked: OrderedDict[str, Confirmation] = OrderedDict()
+
+    async def ask_back(self, order: Order, user: AuthorId | None) -> phone.Answer:
+        """Ask back. Raises `UsageError` where there is nothing to be done."""
+        assert user is not None  # noqa: S101  # `hear` knows who it is
+        question = await self._question(order)
+        token = self._token()
+        self._remember(token, Confirmation(order, user, self._clock()))
+        yes = "Yes, release it" if order.what == "release" else "Yes, retry"
+        return phone.data(question)._replace(
+            buttons=((Button(yes, f"yes:{token}"), Button("No", f"no:{token}")),)
+        )
+
+    async def _question(self, order: Order) -> str:
+        if order.what == "release":
+            found = await self._ending(SignalId(order.subject or 0))
+            return f"Release signal {order.subject}, {found}? Others may then continue its flow."
+        if order.what == "reread":
+            return await ask_to_read_again(self._tables, order.subject or 0)
+        if order.subject is None:
+            return await ask_to_retry_all(self._tables)
+        post = await self._tables.ask(partial(records.post, post_id=order.subject))
+        if post is None or post.state is not PostState.FAILED:
+            raise UsageError(f"there is no failed post {order.subject}: /status names them")
+        return f"Put post {order.subject} back in line? {excerpt(post.error or '', 80)}"
+
+    async def _ending(self, signal_id: SignalId) -> str:
+        """The signal in words. Raises `UsageError` if its flow cannot be ended."""
+        signal = await signal_of(self._tables, signal_id)
+        if signal.last_owner_activity == ENDED_BY_HAND:
+            raise UsageError(f"the flow of signal {signal_id} was ended by hand already")
+        return f"{title(signal)} by {signal.owner}"
+
+    def _remember(self, token: str, confirmation: Confirmation) -> None:
+        self._asked[token] = confirmation
+        while len(self._asked) > REMEMBERED_MAX:
+            self._asked.popitem(last=False)
+
+    async def react(self, press: PressedButton) -> Reaction:
+        """Raises `BotError` where it cannot be done, and what was asked still holds."""
+        asks = ASKS.fullmatch(press.data)
+        if asks is not None:
+            order = Order(asks[1], int(asks[2]) if asks[2] else None)
+            return Reaction(besides=await self.ask_back(order, press.user))
+        verb, _, rest = press.data.partition(":")
+        known = self._asked.get(rest)
+        if known is None or known.user != press.user:
+            return Reaction(FORGOTTEN, alert=True)
+        if known.order is None:
+            return Reaction("That was answered already; nothing more was done.", alert=True)
+        if self._clock() - known.asked_at > CONFIRM_WITHIN:
+            return Reaction(FORGOTTEN, alert=True)
+        said = "Nothing was done." if verb != "yes" else await self._carry_out(known.order, press)
+        # Only now: where the tables did not answer, the button may be pressed again.
+        self._remember(rest, known._replace(order=None))
+        return Reaction(said, becomes=phone.data(said))
+
+    async def _carry_out(self, order: Order, press: PressedButton) -> str:
+        log.info("ordered", order=order.what, subject=order.subject, admin=press.user)
+        if order.what == "reread":
+            return await read_again(self._tables, order.subject) or "that was dealt with already"
+        if order.what == "retry":
+            which = None if order.subject is None else str(order.subject)
+            return await retry(self._tables, self._settings, which)
+        signal_id = SignalId(order.subject or 0)
+        await self._ending(signal_id)
+        return await release(self._tables, signal_id)
+
+
+def asking(order: Order, text: str) -> Button:
+    """A button that asks back, and so may be pressed at any time."""
+    return Button(text, f"ask:{order.what}:{order.subject or ''}")

@@ -1,0 +1,371 @@
+"""`python -m bot why`: the story of one source message, or what kept the bot from seeing it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bot.admin.flows import HELD, find_message, signal_of, standing, title, until
+from bot.admin.formatting import Row, counted, date, duration, excerpt
+from bot.admin.links import link, pointer
+from bot.admin.reading import details, in_words, told_rows
+from bot.models import CHANNELS, MessageRef, Outcome, PostState, Reason, UnixTime
+from bot.storage import coverage, failures, records
+from bot.storage.store import REFUSALS_KEPT
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from bot.admin.flows import Tables
+    from bot.config import Settings
+    from bot.models import ChatId, SignalId
+    from bot.storage.coverage import Told
+    from bot.storage.failures import FailureRecord
+    from bot.storage.records import Heard, PostRecord, Recorded, SignalRecord
+
+# What decided, in the operator's words; {author} is the message's, {owner} the flow's.
+BECAUSE: Final = {
+    (Outcome.SIGNAL, Reason.NEW_SIGNAL): "it carries {marker}",
+    (Outcome.UPDATE, Reason.OWNER): "{author} owns the flow",
+    (Outcome.UPDATE, Reason.RELEASED): "the flow was released, so any permitted author may",
+    (Outcome.REJECTED, Reason.NOT_THE_OWNER): "the flow is {owner}'s, and {author} is not he",
+    (Outcome.REJECTED, Reason.NOT_PERMITTED): "{author} is not in SOURCE_ALLOWED_USERS",
+    (Outcome.REJECTED, Reason.UNKNOWN_AUTHOR): "who wrote it cannot be told",
+    (Outcome.IGNORED, Reason.UNREADABLE): (
+        "it holds something that this version of the library does not know, so that not a word of "
+        "it can be read; edited into what can be read it is decided upon anew"
+    ),
+    (Outcome.IGNORED, Reason.FAILED): "the bot could not deal with it",
+    (Outcome.IGNORED, Reason.FORWARDED): "it carries a marker, but is a forward",
+    (Outcome.IGNORED, Reason.NOT_PERMITTED): (
+        "it carries a marker, but {author} is not in SOURCE_ALLOWED_USERS"
+    ),
+    (Outcome.IGNORED, Reason.UNKNOWN_AUTHOR): (
+        "it carries a marker, but who wrote it cannot be told"
+    ),
+}
+NOTHING_TOLD: Final = "nothing about its signal that is beyond doubt"
+REFUSED: Final = {
+    PostState.PENDING: "FAILED",
+    PostState.EDIT: "its edit FAILED",
+    PostState.DELETE: "its deletion FAILED",
+}
+WAITING: Final = {
+    PostState.PENDING: "waits to be posted",
+    PostState.HELD: "waits for the first part",
+    PostState.EDIT: "is posted, and waits to be edited",
+    PostState.DELETE: "is posted, and waits to be deleted",
+}
+
+
+async def why(tables: Tables, settings: Settings, text: str, *, now: UnixTime) -> list[Row]:
+    """The answer, line by line. Raises `UsageError` if it cannot be told which message is meant."""
+    ref = await find_message(tables, settings, pointer(text))
+    source = await tables.ask(partial(records.posted_from, target=ref))
+    rows = []
+    if source is not None:
+        rows.append(Row("post", f"{link(ref)} is what was posted for this message:"))
+        ref = source
+    record = await tables.ask(partial(records.recorded, ref=ref))
+    if record is None:
+        story = _unseen(tables, settings, ref, now)
+    else:
+        story = _story(tables, settings, record, now)
+    return [*rows, *[row async for row in story]]
+
+
+class InHand(NamedTuple):
+    """What an operator can do about a message."""
+
+    held: SignalId | None  # the signal whose flow is its owner's alone
+    failed: list[int]  # posts
+    failure: int | None = None  # the record that the message could not be dealt with
+
+
+async def in_hand(tables: Tables, settings: Settings, text: str, *, now: UnixTime) -> InHand:
+    ref = await find_message(tables, settings, pointer(text))
+    source = await tables.ask(partial(records.posted_from, target=ref))
+    record = await tables.ask(partial(records.recorded, ref=source or ref))
+    failure = await tables.ask(partial(failures.failure, ref=source or ref))
+    number = failure and failure.id
+    if record is None or record.signal_id is None:
+        return InHand(None, [], number)
+    signal = await signal_of(tables, record.signal_id)
+    how = standing(signal.last_owner_activity, now, settings)
+    posts = await tables.ask(partial(records.posts_of, ref=record.ref))
+    failed = [post.id for post in posts if post.state is PostState.FAILED]
+    return InHand(signal.id if how in HELD else None, failed, number)
+
+
+# ── a message that was recorded ───────────────────────────────────────────────
+
+
+async def _story(
+    tables: Tables, settings: Settings, record: Recorded, now: UnixTime
+) -> AsyncIterator[Row]:
+    signal = None if record.signal_id is None else await signal_of(tables, record.signal_id)
+    failure = await tables.ask(partial(failures.failure, ref=record.ref))
+    for row in [*_message(record), *_decision(record, signal), *_failed(failure)]:
+        yield row
+    if signal is not None:
+        async for row in _its_flow(tables, settings, record, signal, now):
+            yield row
+    posts = await tables.ask(partial(records.posts_of, ref=record.ref))
+    for row in _posted(record, posts):
+        yield row
+    refused = await tables.ask(partial(records.refused_edit, ref=record.ref))
+    if refused is not None:
+        yield Row("edited", _refused(refused, record))
+    extras = await tables.ask(partial(records.extras_of, ref=record.ref))
+    for number, lost in enumerate(extras.lost if extras else ()):
+        yield Row("" if number else "not carried", excerpt(lost, 80))
+
+
+async def _its_flow(
+    tables: Tables, settings: Settings, record: Recorded, signal: SignalRecord, now: UnixTime
+) -> AsyncIterator[Row]:
+    if record.outcome is Outcome.SIGNAL:
+        told = await tables.ask(partial(coverage.told_of, signal_id=signal.id))
+        for row in _says(signal, told):
+            yield row
+    else:
+        for row in _into(record, signal):
+            yield row
+        async for row in _by_its_thread(tables, record):
+            yield row
+        yield await _flow_then(tables, settings, record, signal)
+    yield Row("flow now", until(signal.last_owner_activity, now, settings))
+    async for row in _ended(tables, signal):
+        yield row
+
+
+def _message(record: Recorded) -> Iterator[Row]:
+    yield Row("message", link(record.ref))
+    late = record.recorded_at - record.at
+    delay = f", recorded {duration(late)} later" if late > 0 else ""
+    yield Row("", f"by {record.author or 'unknown'}, {date(record.at)}{delay}")
+    if record.text:
+        yield Row("", f"“{excerpt(record.text, 70)}”")
+
+
+def _decision(record: Recorded, signal: SignalRecord | None) -> Iterator[Row]:
+    because = BECAUSE[record.outcome, record.reason].format(
+        author=record.author,
+        owner=signal and signal.owner,
+        marker=signal and excerpt(signal.marker, 60),
+    )
+    yield Row("decided", f"{record.outcome} ({record.reason}): {because}")
+    if record.tier is not None:
+        yield Row("", f"whose flow it is was known from {record.tier}")
+
+
+def _failed(failure: FailureRecord | None) -> Iterator[Row]:
+    """Of a message that is recorded it was an edit, or the deletion."""
+    if failure is None:
+        return
+    yield Row("failed", f"{date(failure.recorded_at)}: {excerpt(failure.error, 120)}")
+    how = (
+        "it is to be read again" if failure.again else f"`retry {link(failure.ref)}` reads it again"
+    )
+    yield Row("", how)
+
+
+def _says(signal: SignalRecord, told: Sequence[Told]) -> Iterator[Row]:
+    yield Row("signal", f"{signal.id}: {details(signal)}")
+    yield from told_rows(signal, told)
+    replies = counted(signal.updates, "update")
+    yield Row("replies", f"{replies}, {signal.refused} refused: `flows {signal.id}` shows them")
+
+
+def _into(record: Recorded, signal: SignalRecord) -> Iterator[Row]:
+    if record.answers is not None:
+        yield Row("answers", link(record.answers))
+    yield Row("flow", f"signal {signal.id}, {title(signal)} by {signal.owner}")
+    yield Row("", link(signal.ref))
+    if record.outcome is Outcome.UPDATE:
+        yield Row("read in it", in_words(record.event) if record.event else NOTHING_TOLD)
+
+
+async def _by_its_thread(tables: Tables, record: Recorded) -> AsyncIterator[Row]:
+    """A reply came into the flow without its parent: that was lost."""
+    if record.answers is None or record.answers == record.ref:
+        return
+    parent = await tables.ask(partial(records.recorded, ref=record.answers))
+    if parent is None:
+        yield Row(
+            "",
+            "what it answers was deleted before the bot saw it: its thread says which flow it is",
+        )
+
+
+async def _flow_then(
+    tables: Tables, settings: Settings, record: Recorded, signal: SignalRecord
+) -> Row:
+    """How the flow stood when the message was written, from what is recorded of it."""
+    active = await tables.ask(
+        partial(records.owner_activity, signal_id=signal.id, at=record.at, but=record.ref)
+    )
+    ended = await tables.ask(
+        partial(records.ended_by_hand, signal_id=signal.id, before=record.recorded_at)
+    )
+    if ended is not None and (active is None or ended > active):
+        return Row("flow then", f"ended by hand on {date(ended)}")
+    if active is None:
+        return Row("flow then", "when its owner had last been active is not known")
+    how = standing(active, record.at, settings)
+    return Row(
+        "flow then",
+        f"{how}: its owner was last active {date(active)}, {duration(record.at - active)} before",
+    )
+
+
+async def _ended(tables: Tables, signal: SignalRecord) -> AsyncIterator[Row]:
+    ended = await tables.ask(partial(records.ended_by_hand, signal_id=signal.id))
+    if ended is not None:
+        yield Row("", f"an operator ended it on {date(ended)}")
+
+
+def _refused(edit: records.RefusedEdit, record: Recorded) -> str:
+    when = "later" if edit.at is None else f"on {date(edit.at)}"
+    return f"{when}, not relayed: {record.author} was not in SOURCE_ALLOWED_USERS any more"
+
+
+def _posted(record: Recorded, posts: list[PostRecord]) -> Iterator[Row]:
+    if record.outcome not in {Outcome.SIGNAL, Outcome.UPDATE}:
+        yield Row("posted", "no: only signals and updates are")
+    elif not posts:
+        yield Row("posted", "no: it was imported, or the bot had no target then")
+    for number, post in enumerate(posts):
+        yield Row("" if number else "posted", _post(post))
+        if post.note is not None:
+            yield Row("", f"  {excerpt(post.note, 120)}")
+        if post.error is not None:
+            yield Row("", f"  last error: {excerpt(post.error, 80)}")
+
+
+def _post(post: PostRecord) -> str:
+    """Where it stands, or why it does not."""
+    where = (
+        f"in {post.target}"
+        if post.target_message_id is None
+        else link(MessageRef(post.target, post.target_message_id))
+    )
+    part = f", part {post.part + 1}" if post.part else ""
+    name = f"{where}{part} (post {post.id})"
+    if post.state is PostState.SENT:
+        return f"{name}, {_tries(post.attempts + 1)}"
+    if post.state is PostState.DELETED:
+        return f"{name}: deleted, as was its source"
+    if post.state is PostState.FAILED:
+        failed = REFUSED[post.refused or PostState.PENDING]
+        return f"{name}: {failed}, {_tries(post.attempts + 1)}; `retry {post.id}` tries again"
+    if post.state is PostState.GONE:
+        return f"{name}: posted, and deleted there by somebody else"
+    aside = "" if post.aside_at is None else f", set aside on {date(post.aside_at)}"
+    return f"{name}: {WAITING[post.state]}{aside}, {_tries(post.attempts)} so far"
+
+
+def _tries(number: int) -> str:
+    return "1 try" if number == 1 else f"{number} tries"
+
+
+# ── a message of which nothing is known ───────────────────────────────────────
+
+
+class _Surroundings(NamedTuple):
+    before: Recorded | None
+    after: Recorded | None
+    heard: Heard | None  # None: nothing has been heard of that chat
+    sources: list[ChatId]  # the source chat, under all its ids; empty: not set
+
+
+async def _unseen(
+    tables: Tables, settings: Settings, ref: MessageRef, now: UnixTime
+) -> AsyncIterator[Row]:
+    around = await _surroundings(tables, settings, ref)
+    yield Row("message", link(ref))
+    yield Row(
+        "recorded",
+        "no: the bot has not seen it, or it was chatter, which leaves no record. For the bot to "
+        "have decided on it, all of this must hold:",
+    )
+    yield _is_source(settings, around, ref.chat_id)
+    for row in _was_there(around, ref, now):
+        yield row
+    for row in _could_see(settings):
+        yield row
+    yield Row("?", f"it carries {_marks(settings)}, or it answers a message of a flow")
+    yield Row(
+        "?",
+        "its signal was not deleted before the bot saw it: the replies below such a one are chatter",
+    )
+    yield _kept(around.after, now)
+
+
+async def _surroundings(tables: Tables, settings: Settings, ref: MessageRef) -> _Surroundings:
+    before, after = await tables.ask(partial(records.neighbours, ref=ref))
+    # All chats but supergroups and channels share the account's box.
+    private = ref.chat_id > CHANNELS
+    boxes = await tables.ask(records.heard)
+    heard = [each for each in boxes if each.box == ref.chat_id or (private and each.box > 0)]
+    sources = []
+    if settings.source_chat_id is not None:
+        now = await tables.ask(partial(records.now, chat=settings.source_chat_id))
+        sources = [now, settings.source_chat_id]
+    return _Surroundings(before, after, heard[0] if heard else None, sources)
+
+
+def _is_source(settings: Settings, around: _Surroundings, chat_id: ChatId) -> Row:
+    if not around.sources:
+        return Row("?", f"{chat_id} is the source chat: SOURCE_CHAT_ID is not set here")
+    source = around.sources[0]
+    if chat_id in around.sources:
+        return Row("yes", f"it stands in the source chat, {chat_id}")
+    if chat_id in settings.target_chat_id:
+        return Row("NO", f"it stands in a target chat; the source chat is {source}")
+    return Row("NO", f"it stands in {chat_id}; the source chat is {source}")
+
+
+def _was_there(around: _Surroundings, ref: MessageRef, now: UnixTime) -> Iterator[Row]:
+    """What is recorded says about whether the bot has come that far, and was there by then."""
+    before, after, heard, _ = around
+    newest = heard.message_id if heard is not None and ref.chat_id < CHANNELS else None
+    if newest is not None and newest >= ref.message_id:
+        yield Row("yes", f"the bot has come that far: it has dealt with all up to {newest}")
+    elif after is not None:
+        yield Row("yes", f"the bot has come that far: it recorded {_named(after)}")
+    else:
+        yield Row("?", f"the bot has come that far: it recorded nothing after {_named(before)}")
+    if after is not None or before is not None:
+        yield Row("", f"recorded last before it: {_named(before)}; next: {_named(after)}")
+    if before is None:
+        yield Row("?", "the bot was in the chat by then, and not new to it")
+    if heard is not None:
+        at = heard.recorded_at
+        yield Row("", f"it last heard of that chat {duration(now - at)} ago, {date(at)}")
+
+
+def _named(record: Recorded | None) -> str:
+    return "none" if record is None else f"{record.ref.message_id} of {date(record.at)}"
+
+
+def _could_see(settings: Settings) -> Iterator[Row]:
+    if settings.session_string is None:
+        yield Row("?", "the bot sees all of the group: `python -m bot check` says (/setprivacy)")
+        yield Row("?", "it was not written by another bot: Telegram shows bots no bots")
+    allowed = settings.permitted
+    if allowed is not None:
+        yield Row("?", f"its author is one of the {len(allowed)} in SOURCE_ALLOWED_USERS")
+
+
+def _marks(settings: Settings) -> str:
+    marks = " or ".join(settings.signal_markers)
+    patterns = len(settings.signal_patterns)
+    return f"{marks} or matches one of {patterns} patterns" if patterns else marks
+
+
+def _kept(after: Recorded | None, now: UnixTime) -> Row:
+    forgotten = f"refusals are forgotten after {duration(REFUSALS_KEPT)}"
+    if after is not None and now - after.at > REFUSALS_KEPT:
+        return Row("?", f"it was not refused: {forgotten}, and this is older")
+    return Row("?", f"it was not refused long ago: {forgotten}")

@@ -1,0 +1,27 @@
+"""`python -m bot pause` and `resume`: whether anything is posted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bot.admin.formatting import counted
+from bot.storage import records
+
+if TYPE_CHECKING:
+    from bot.storage.store import SignalStore
+
+
+async def pause(tables: SignalStore) -> str:
+    """Tells what was done."""
+    if not await tables.pause():
+        return "paused already: nothing is posted until `resume`"
+    return "paused: all is recorded, and nothing is posted until `resume`"
+
+
+async def resume(tables: SignalStore) -> str:
+    """Tells what was done."""
+    if not await tables.resume():
+        return "there is no pause"
+    counts = await tables.ask(records.count_posts)
+    waiting = sum(counts[state] for state in records.OPEN)
+    return f"resumed: {counted(waiting, 'post')} to be sent or changed"

@@ -1,0 +1,105 @@
+"""`python -m bot retry`: what failed, once more: posts that Telegram refused, and messages that the
+bot could not deal with.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from bot.admin.flows import find_message
+from bot.admin.formatting import counted, excerpt
+from bot.admin.links import link, pointer
+from bot.errors import UsageError
+from bot.models import PostState
+from bot.storage import failures, records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bot.config import Settings
+    from bot.models import MessageRef
+    from bot.storage.failures import FailureRecord
+    from bot.storage.store import SignalStore
+
+NAMED: Final = 10
+NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
+NOTHING: Final = "no post has failed"
+
+
+async def retry(tables: SignalStore, settings: Settings, which: str | None) -> str:
+    """`which`: a post by its number, or a message; None: all. Tells what was done.
+
+    Raises `UsageError` for what has not failed.
+    """
+    if which is None:
+        done = [await put_back(tables, None), await read_again(tables, None)]
+        return "; ".join(each for each in done if each not in {NOTHING, ""}) or NOTHING
+    if NUMBER.fullmatch(which):
+        return await put_back(tables, int(which))
+    found = await failure_of(tables, settings, which)
+    return await read_again(tables, found.id)
+
+
+async def put_back(tables: SignalStore, post_id: int | None) -> str:
+    """Tells what was done. Raises `UsageError` for a post that has not failed."""
+    ids = await tables.retry(post_id)
+    if ids:
+        return f"back in line: {counted(len(ids), 'post')} ({_named(map(str, ids))})"
+    if post_id is None:
+        return NOTHING
+    found = await tables.ask(partial(records.post, post_id=post_id))
+    if found is None:
+        raise UsageError(f"there is no post {post_id}: `status` and `why` name them")
+    raise UsageError(f"post {post_id} has not failed, it is {found.state}")
+
+
+async def read_again(tables: SignalStore, number: int | None) -> str:
+    """Have one that failed, or all, read again by the running bot. Empty: there is nothing."""
+    want = partial(failures.want, number=number, now=int(time.time()))
+    refs = await tables.change(want)
+    if not refs:
+        return ""
+    return f"to be read again: {counted(len(refs), 'message')} ({_named(map(link, refs))})"
+
+
+async def failure_of(tables: SignalStore, settings: Settings, text: str) -> FailureRecord:
+    """Raises `UsageError` if that message has not failed."""
+    ref = await find_message(tables, settings, pointer(text))
+    found = await tables.ask(partial(failures.failure, ref=ref))
+    if found is not None:
+        return found
+    raise UsageError(f"{link(ref)} has not failed{await _its_posts(tables, ref)}")
+
+
+async def ask_to_retry_all(tables: SignalStore) -> str:
+    """The question before it is done. Raises `UsageError` if nothing has failed."""
+    posts = (await tables.ask(records.count_posts))[PostState.FAILED]
+    messages = await tables.ask(failures.count)
+    if not posts + messages:
+        raise UsageError(NOTHING)
+    parts = [f"Put {counted(posts, 'post')} back in line?"] if posts else []
+    if messages:
+        parts.append(f"Read {counted(messages, 'message')} again?")
+    return " ".join(parts)
+
+
+async def ask_to_read_again(tables: SignalStore, number: int) -> str:
+    """The same for one message. Raises `UsageError` if it was dealt with meanwhile."""
+    found = await tables.ask(partial(failures.failure_by_id, number=number))
+    if found is None:
+        raise UsageError("that was dealt with already")
+    return f"Read {link(found.ref)} again? {excerpt(found.error, 80)}"
+
+
+async def _its_posts(tables: SignalStore, ref: MessageRef) -> str:
+    posts = await tables.ask(partial(records.posts_of, ref=ref))
+    failed = [str(post.id) for post in posts if post.state is PostState.FAILED]
+    return f", but its post has: `retry {failed[0]}`" if failed else ""
+
+
+def _named(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:NAMED]) + (", …" if len(listed) > NAMED else "")

@@ -1,0 +1,304 @@
+"""An export through the real intake: as a trial (`replay`) or into the real tables (`import`)."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from array import array
+from collections import Counter
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TextIO
+
+from rich.cells import set_cell_size
+from rich.color import ColorSystem
+from rich.style import Style
+
+from bot.admin.formatting import UNPRINTABLE, counted
+from bot.app import Core, open_core
+from bot.errors import UsageError
+from bot.models import MessageId, Outcome, UnixTime
+from bot.monitoring.housekeeping import forget_old_refusals
+from bot.rules.markers import parse
+from bot.rules.signal_parser.events import event_of
+from bot.signal_json import event_object, fields_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractAsyncContextManager
+
+    from rich.console import Console
+
+    from bot.config import Settings
+    from bot.history.export import ExportedChat
+    from bot.models import Decision, IncomingMessage, Reason
+    from bot.storage.store import Counts
+
+
+class Decided(NamedTuple):
+    message: IncomingMessage
+    decision: Decision
+    signal_message_id: MessageId | None  # the source message that opened the flow
+
+
+class Report(Protocol):
+    """Shown each decision as it falls, so that memory does not grow with the export."""
+
+    def show(self, decided: Decided) -> None: ...
+
+    def finish(self, tally: Tally) -> None:
+        """Called once, also when the export broke off: what was read still counts."""
+
+
+@dataclass(slots=True)
+class Tally:
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    reasons: dict[Outcome, Counter[Reason]] = field(
+        default_factory=lambda: {outcome: Counter() for outcome in Outcome}
+    )
+
+    def count(self, decision: Decision) -> None:
+        self.outcomes[decision.outcome] += 1
+        self.reasons[decision.outcome][decision.reason] += 1
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "messages": self.outcomes.total(),
+            "signals": self.outcomes[Outcome.SIGNAL],
+            "updates": self.outcomes[Outcome.UPDATE],
+            "rejected": self.outcomes[Outcome.REJECTED],
+            "ignored": self.outcomes[Outcome.IGNORED],
+            "duplicates": self.outcomes[Outcome.DUPLICATE],
+            "by_reason": dict(sorted(sum(self.reasons.values(), Counter[Any]()).items())),
+        }
+
+
+class _MessageClock:
+    """Tells the date of the newest message, so that a flow is as fresh as it was then."""
+
+    def __init__(self) -> None:
+        self.now = UnixTime(0)
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Trial:
+    """One replay in a directory of its own. Nothing is sent and nothing of the bot's is touched."""
+
+    def __init__(self, settings: Settings, *, restart_every: int | None = None) -> None:
+        self._settings = settings
+        self._restart_every = restart_every
+        self._clock = _MessageClock()
+        # The message of each signal by the signal's id: ids of a new table count up from 1.
+        self._signal_messages = array("q", [0])
+        self._tally = Tally()
+
+    async def run(self, messages: Iterable[IncomingMessage], report: Report) -> None:
+        with tempfile.TemporaryDirectory(prefix="replay-") as directory:
+            settings = self._settings.model_copy(
+                update={"data_dir": Path(directory), "database_url": None}
+            )
+            await self._run(settings, messages, report)
+
+    async def _run(
+        self, settings: Settings, messages: Iterable[IncomingMessage], report: Report
+    ) -> None:
+        async with AsyncExitStack() as opened:
+            core = await opened.enter_async_context(self._open(settings))
+            try:
+                for number, message in enumerate(messages):
+                    if self._restart_every and number and number % self._restart_every == 0:
+                        await opened.aclose()
+                        core = await opened.enter_async_context(self._open(settings))
+                    report.show(await self._decide(core, message))
+            finally:
+                report.finish(self._tally)
+
+    def _open(self, settings: Settings) -> AbstractAsyncContextManager[Core]:
+        return open_core(settings, clock=self._clock, in_loop=True)
+
+    async def _decide(self, core: Core, message: IncomingMessage) -> Decided:
+        self._clock.now = max(self._clock.now, message.at)
+        decision = await core.intake.handle(message)
+        self._tally.count(decision)
+        if decision.outcome is Outcome.SIGNAL:
+            self._signal_messages.append(message.id)
+        signal_id = decision.signal_id
+        signal = None if signal_id is None else MessageId(self._signal_messages[signal_id])
+        return Decided(message, decision, signal)
+
+
+async def import_history(
+    settings: Settings,
+    chat: ExportedChat,
+    messages: Iterable[IncomingMessage],
+    report: Report,
+    *,
+    tell: Callable[[str], None],
+) -> None:
+    """Write a history's signals, updates and flows into the real tables; post nothing.
+
+    Flows that have gone quiet are only in the table, live ones in the disk cache as well. `tell` is given
+    a line of what was written and where, also if the export broke off.
+    """
+    if settings.source_chat_id not in {None, chat.id}:
+        raise UsageError(
+            f"this is the history of {chat.name!r} ({chat.id}), "
+            f"but SOURCE_CHAT_ID is {settings.source_chat_id}"
+        )
+    tally = Tally()
+    async with open_core(settings, in_loop=True) as core:
+        before = await core.store.counts()
+        try:
+            for message in messages:
+                decision = await core.intake.handle(message)
+                tally.count(decision)
+                report.show(Decided(message, decision, None))
+        finally:
+            await forget_old_refusals(core.store)
+            report.finish(tally)
+            tell(_written(before, await core.store.counts(), settings.database))
+
+
+def _written(before: Counts, after: Counts, database: Path) -> str:
+    """Refusals may have been too old to be kept, and older ones may have gone meanwhile."""
+    new = [max(0, now - then) for then, now in zip(before, after, strict=True)]
+    counts = map(counted, new, ("signal", "update", "refusal"))
+    return "wrote {}, {} and {} to {}".format(*counts, database)
+
+
+class SummaryReport:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def show(self, decided: Decided) -> None:
+        """Nothing yet: only the sums are of interest."""
+
+    def finish(self, tally: Tally) -> None:
+        self._console.print(summary(tally), soft_wrap=True)
+
+
+class JsonReport:
+    """One object, written as it comes: `decisions` first, then `finish` adds the counts."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._separator = '{"decisions": [\n'
+
+    def show(self, decided: Decided) -> None:
+        message, decision, signal_message_id = decided
+        is_signal, is_update = (
+            decision.outcome is each for each in (Outcome.SIGNAL, Outcome.UPDATE)
+        )
+        row = {
+            "message_id": message.id,
+            "author": message.author,
+            "at": message.at,
+            "outcome": decision.outcome,
+            "reason": decision.reason,
+            "tier": decision.tier,
+            "signal_message_id": signal_message_id,
+            "fields": fields_object(parse(message.text)) if is_signal else None,
+            "event": event_object(event_of(message.text)) if is_update else None,
+        }
+        self._out.write(self._separator + json.dumps(row))
+        self._separator = ",\n"
+
+    def finish(self, tally: Tally) -> None:
+        opening = self._separator if not tally.outcomes else ""
+        counts = json.dumps(tally.as_json())
+        self._out.write(f"{opening}\n], {counts[1:]}\n")
+
+
+STYLES: Final = {
+    Outcome.SIGNAL: Style(bold=True, color="green"),
+    Outcome.UPDATE: Style(color="green"),
+    Outcome.REJECTED: Style(color="red"),
+    Outcome.IGNORED: Style(dim=True),
+    Outcome.DUPLICATE: Style(color="yellow"),
+}
+HEADER: Final = Style(bold=True, underline=True)
+
+
+class TableReport(SummaryReport):
+    """A line a message. Columns have fixed widths, because a line is printed before the next."""
+
+    COLUMNS: Final = {
+        "message": 8,
+        "date (UTC)": 11,
+        "author": 16,
+        "outcome": 9,
+        "reason": 16,
+        "tier": 6,
+        "flow": 8,
+    }
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        taken = sum(self.COLUMNS.values()) + len(self.COLUMNS)
+        self._text_width = max(10, console.width - taken)
+        self._colours = ColorSystem.STANDARD if console.color_system else None
+        self._started = False
+
+    def show(self, decided: Decided) -> None:
+        if not self._started:
+            self._started = True
+            self._line([*self.COLUMNS, "text"], HEADER)
+        message, decision, signal_message_id = decided
+        self._line(
+            [
+                str(message.id),
+                datetime.fromtimestamp(message.at, UTC).strftime("%m-%d %H:%M"),
+                message.author_name or str(message.author or "unknown"),
+                decision.outcome,
+                decision.reason,
+                decision.tier or "",
+                str(signal_message_id or ""),
+                message.text or f"[{_wordless(message)}]",
+            ],
+            STYLES[decision.outcome],
+        )
+
+    def finish(self, tally: Tally) -> None:
+        self._console.print(summary(tally), soft_wrap=True)
+
+    def _line(self, cells: list[str], style: Style) -> None:
+        widths = [*self.COLUMNS.values(), self._text_width]
+        fitted = (
+            set_cell_size(UNPRINTABLE.sub(" ", cell[: 4 * width]).strip(), width)
+            for cell, width in zip(cells, widths, strict=True)
+        )
+        # `Console.print` would lay out and wrap each line anew, at the cost of a whole decision.
+        line = style.render(" ".join(fitted).rstrip(), color_system=self._colours)
+        self._console.file.write(line + "\n")
+
+
+def _wordless(message: IncomingMessage) -> str:
+    """What a message is that says nothing. There are media that no export names."""
+    if message.media is not None:
+        return message.media.kind
+    return "service" if message.service else "no text"
+
+
+def summary(tally: Tally) -> str:
+    """What became of the messages, with shares: of the replies into flows, then of all."""
+    by = tally.outcomes
+    replies = by[Outcome.UPDATE] + by[Outcome.REJECTED]
+    lines = [f"{by.total():>8} messages"]
+    for outcome, whole, name in (
+        (Outcome.SIGNAL, by.total(), "messages"),
+        (Outcome.UPDATE, replies, "replies into flows"),
+        (Outcome.REJECTED, replies, "replies into flows"),
+        (Outcome.IGNORED, by.total(), "messages"),
+        (Outcome.DUPLICATE, by.total(), "messages"),
+    ):
+        if by[outcome]:
+            reasons = ", ".join(
+                f"{reason} {number}" for reason, number in tally.reasons[outcome].most_common()
+            )
+            share = f"{by[outcome] / whole:.0%} of {name}"
+            lines.append(f"{by[outcome]:>8} {outcome:<10}{share:<28}{reasons}")
+    return "\n".join(lines)

@@ -1,0 +1,186 @@
+"""`/healthz` and `/metrics`: is the bot doing its work, for those who watch over it.
+
+`HEALTH_PORT` turns it on. It answers without asking who asks, and so on the loopback address
+unless `HEALTH_HOST` says otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from bot.admin.formatting import duration
+from bot.errors import DatabaseError, SettingsError
+from bot.models import Backlog
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from aiohttp import web
+
+    from bot.delivery.progress import Places
+    from bot.models import ChatId, UnreadableChat
+    from bot.monitoring.metrics import Metrics
+
+TABLE_PATIENCE: Final = 2.0  # seconds
+FRESH: Final = {"Cache-Control": "no-store"}
+
+
+class Bot(Protocol):
+    """What is asked of the running bot."""
+
+    @property
+    def connected_since(self) -> float | None:
+        """Unix seconds; None: not connected."""
+
+    @property
+    def flows_in_memory(self) -> int: ...
+
+    @property
+    def cache_disabled(self) -> bool: ...
+
+    @property
+    def paused_at(self) -> float | None:
+        """Since when an operator has had nothing posted, unix seconds; None: no pause."""
+
+    @property
+    def gaps_recovered(self) -> int:
+        """Since the connection was made."""
+
+    def unreadable(self) -> list[UnreadableChat]:
+        """The followed chats that cannot be read."""
+
+    async def backlogs(self) -> Mapping[ChatId, Backlog]:
+        """Of every place. Asks the table. Raises `DatabaseError`."""
+
+
+class Report(NamedTuple):
+    reasons: list[str]  # why it is not well; empty: it is
+    backlogs: Mapping[ChatId, Backlog] | None  # of every place; None: the table does not answer
+
+    @property
+    def backlog(self) -> Backlog | None:
+        """Of all places together."""
+        if self.backlogs is None:
+            return None
+        each = self.backlogs.values()
+        oldest = [backlog.oldest for backlog in each if backlog.oldest is not None]
+        return Backlog(sum(backlog.pending for backlog in each), min(oldest, default=None))
+
+
+class Health:
+    """`clock`: unix seconds."""
+
+    def __init__(
+        self,
+        bot: Bot,
+        metrics: Metrics,
+        places: Places,
+        *,
+        clock: Callable[[], float] = time.time,
+        table_patience: float = TABLE_PATIENCE,
+    ) -> None:
+        self._bot = bot
+        self._metrics = metrics
+        self._places = places
+        self._clock = clock
+        self._table_patience = table_patience
+
+    async def healthz(self, _request: web.Request) -> web.Response:
+        """200 if the bot is connected, reads, its table answers and every place moves; else 503."""
+        from aiohttp import web  # noqa: PLC0415  # much to load, and `facts` does without it
+
+        facts = await self.facts()
+        status = 200 if facts["healthy"] else 503
+        return web.json_response(facts, status=status, headers=FRESH)
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        from aiohttp import web  # noqa: PLC0415  # as above
+
+        report = await self.report()
+        text = self._metrics.show(
+            connected=self._bot.connected_since is not None,
+            backlog=report.backlog,
+            flows=self._bot.flows_in_memory,
+            cache_disabled=self._bot.cache_disabled,
+            gaps_recovered=self._bot.gaps_recovered,
+            paused=self._bot.paused_at is not None,
+            unreadable=len(self._bot.unreadable()),
+        )
+        return web.Response(body=text, headers={**FRESH, "Content-Type": CONTENT_TYPE_LATEST})
+
+    async def report(self) -> Report:
+        reasons = []
+        if self._bot.connected_since is None:
+            reasons.append("not connected to Telegram")
+        reasons += [in_words(each, self._clock()) for each in self._bot.unreadable()]
+        backlogs = None
+        try:
+            async with asyncio.timeout(self._table_patience):
+                backlogs = await self._bot.backlogs()
+        except DatabaseError as exc:
+            reasons.append(f"the table does not answer: {exc}")
+        except TimeoutError:
+            reasons.append(f"the table does not answer within {self._table_patience:g} s")
+        if backlogs is not None and self._bot.paused_at is None:
+            reasons += self._places.stalled(backlogs)
+        return Report(reasons, backlogs)
+
+    async def facts(self) -> dict[str, Any]:
+        """What `/healthz` says. Dates are unix seconds; None is what is not known."""
+        report = await self.report()
+        backlog, metrics = report.backlog, self._metrics
+        return {
+            "healthy": not report.reasons,
+            "reasons": report.reasons,
+            "pid": os.getpid(),
+            "started_at": metrics.started_at,
+            "connected_since": self._bot.connected_since,
+            "last_update_at": metrics.heard_at,
+            "relay_moved_at": metrics.moved_at,
+            "paused_at": self._bot.paused_at,
+            "unreadable": [each._asdict() for each in self._bot.unreadable()],
+            "places": self._places.facts(report.backlogs or {}),
+            "pending_posts": backlog and backlog.pending,
+            "oldest_pending_at": backlog and backlog.oldest,
+            "flows_in_memory": self._bot.flows_in_memory,
+            "cache_disabled": self._bot.cache_disabled,
+            "tier_hits": {tier.value: number for tier, number in metrics.hits.items()},
+        }
+
+
+def in_words(chat: UnreadableChat, now: float) -> str:
+    since = duration(now - chat.since)
+    when = ""
+    if chat.again_at is not None and chat.again_at > now:
+        when = f" (tried again in {duration(chat.again_at - now)})"
+    return f"source {chat.chat} cannot be read for {since}: {chat.error}{when}; {chat.advice}"
+
+
+@asynccontextmanager
+async def serve(health: Health, host: str, port: int) -> AsyncIterator[int]:
+    """Answer until the context ends; gives the port, which for 0 is one that was free.
+
+    Raises `SettingsError` if the address cannot be had.
+    """
+    from aiohttp import web  # noqa: PLC0415  # as above
+
+    app = web.Application()
+    app.router.add_get("/healthz", health.healthz)
+    app.router.add_get("/metrics", health.metrics)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as exc:
+            reason = os.strerror(exc.errno) if exc.errno else str(exc)
+            raise SettingsError(f"HEALTH_PORT: cannot listen on {host}:{port}: {reason}") from exc
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()

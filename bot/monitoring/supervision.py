@@ -1,0 +1,104 @@
+"""Between the running bot and those who watch over it: health, alerts, metrics, and each place."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from bot.errors import LoggedOut, VoidLogin
+from bot.models import DeletedMessages, EditedMessage, IncomingMessage
+from bot.storage import failures, records
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from typing import Any
+
+    from bot.admin.alerts import Alerts
+    from bot.admin.chat_commands import AdminHandler
+    from bot.app import Core
+    from bot.models import Backlog, ChatId, Event, Failure, UnreadableChat
+    from bot.storage.store import SignalStore
+    from bot.telegram.client import Telegram
+
+
+class ToldTable:
+    """See `alerts.Told`."""
+
+    def __init__(self, tables: SignalStore) -> None:
+        self._tables = tables
+
+    async def told(self) -> Mapping[tuple[str, ChatId | None], float]:
+        return await self._tables.ask(failures.told)
+
+    async def tell_of(self, kind: str, about: ChatId | None, at: float) -> None:
+        await self._tables.change(partial(failures.tell_of, kind=kind, about=about, at=int(at)))
+
+
+class Facts:
+    """What `Health` asks of the running bot."""
+
+    def __init__(self, telegram: Telegram, core: Core) -> None:
+        self._telegram = telegram
+        self._core = core
+
+    @property
+    def connected_since(self) -> float | None:
+        return self._telegram.connected_since
+
+    @property
+    def gaps_recovered(self) -> int:
+        return self._telegram.gaps_recovered
+
+    @property
+    def flows_in_memory(self) -> int:
+        return self._core.flows.in_memory
+
+    @property
+    def cache_disabled(self) -> bool:
+        return self._core.flows.without_disk
+
+    @property
+    def paused_at(self) -> float | None:
+        return self._core.orders.paused_at
+
+    def unreadable(self) -> list[UnreadableChat]:
+        """Nothing is known of them without a connection."""
+        return [] if self.connected_since is None else self._telegram.unreadable()
+
+    async def backlogs(self) -> Mapping[ChatId, Backlog]:
+        return await self._core.store.ask(partial(records.backlogs, targets=self._core.targets))
+
+
+class Admins(NamedTuple):
+    """What there is for those who may give orders."""
+
+    orders: AdminHandler
+    alerts: Alerts
+
+    def hear(self, event: Event, source: ChatId) -> None:
+        self.orders.hear(event)
+        match event:
+            case IncomingMessage(chat_id=chat) | DeletedMessages(chat_id=chat):
+                pass
+            case EditedMessage(message):
+                chat = message.chat_id
+            case _:
+                return
+        if chat == source:
+            self.alerts.heard()
+
+    def failed(self, failure: Failure) -> None:
+        self.alerts.event_failed(failure.ref, failure.error)
+
+    @property
+    def tasks(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+        return self.orders.run, self.alerts.run
+
+    async def say_why(self, ended: Iterable[asyncio.Task[None]], *, renewing: bool) -> None:
+        """Tell of a login that was lost, as far as it still lets us, and is not made anew."""
+        for task in ended:
+            lost = None if task.cancelled() else task.exception()
+            if isinstance(lost, LoggedOut) and not (renewing and isinstance(lost, VoidLogin)):
+                self.alerts.login_lost(lost)
+                await self.alerts.last_words()

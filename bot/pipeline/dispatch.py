@@ -1,0 +1,114 @@
+"""Which events are ours, and who deals with them: they come one at a time and in order.
+
+Only when an event is recorded may a cursor pass it. Albums are held together on the way, and
+cursors with them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from bot.models import (
+    DeletedMessages,
+    EditedMessage,
+    IncomingMessage,
+    MigratedChat,
+    Reached,
+    UnreadableMessage,
+    is_basic_group,
+)
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from bot.models import AuthorId, ChatId, Event, Route
+    from bot.pipeline.albums import Albums
+    from bot.pipeline.recording import Recorder
+
+log = structlog.get_logger(__name__)
+
+
+class ChatTable(Protocol):
+    async def move_chat(self, old: ChatId, new: ChatId) -> None: ...
+
+
+class Meter(Protocol):
+    """Told that something was heard."""
+
+    def heard(self) -> None: ...
+
+
+class Hearing:
+    """`ours` are the authors of what comes back to us and is no news. `begin_anew` is called when a
+    chat of ours has become another one. Once `stopping` is set nothing more is heard: it comes
+    again at the next start.
+    """
+
+    def __init__(
+        self,
+        table: ChatTable,
+        recorder: Recorder,
+        albums: Albums,
+        *,
+        route: Route,
+        begin_anew: Callable[[], None],
+        stopping: asyncio.Event,
+        meter: Meter,
+    ) -> None:
+        self._table = table
+        self._recorder = recorder
+        self._albums = albums
+        self._source = route.source
+        self._targets = frozenset(route.targets)
+        before = (old for old, new in route.moved.items() if new == route.source)
+        self._basic_groups = [chat for chat in (route.source, *before) if is_basic_group(chat)]
+        # A person who is a target may be an author as well.
+        self.ours: set[AuthorId | ChatId] = {target for target in self._targets if target < 0}
+        self._begin_anew = begin_anew
+        self._stopping = stopping
+        self._meter = meter
+
+    async def hear(self, event: Event) -> None:
+        """Deal with one event; when this returns, the tables hold what there was to hold."""
+        if self._stopping.is_set():
+            self._recorder.freeze()
+            return
+        if isinstance(event, Reached):
+            await self._albums.reached(event.cursor)
+            return
+        self._meter.heard()
+        match event:
+            case IncomingMessage() if self._is_heard(event):
+                await self._albums.hear(event)
+            case EditedMessage(message) if self._is_heard(message):
+                await self._albums.finish_before({message.id})
+                await self._recorder.edited(message)
+            case DeletedMessages(chat_id, ids) if chat_id in {None, self._source}:
+                await self._albums.finish_before(set(ids))
+                # Of basic groups the ids alone are told, and no chat; no other chat shares them.
+                for chat in self._basic_groups if chat_id is None else [chat_id]:
+                    await self._recorder.deleted(chat, ids)
+            case UnreadableMessage():
+                await self._recorder.pass_over(event)
+            case MigratedChat(old, new) if old in {self._source, *self._targets}:
+                await self._albums.finish()
+                await self._recorder.record(lambda: self.move(old, new))
+            case _:
+                pass
+
+    async def move(self, old: ChatId, new: ChatId) -> None:
+        """A chat of ours has become another one."""
+        await self._table.move_chat(old, new)
+        log.warning("a group has become a supergroup", old=old, new=new)
+        self._begin_anew()
+
+    def close(self) -> None:
+        """Let go of what is held: no cursor has passed it, so it comes again."""
+        self._albums.forget()
+
+    def _is_heard(self, message: IncomingMessage) -> bool:
+        """What a target's link to the source brings back is no news."""
+        return message.chat_id == self._source and message.author not in self.ours

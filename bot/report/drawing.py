@@ -1,0 +1,117 @@
+"""Pictures: what they are drawn of, and where the page goes."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from bot.atomic_file import AtomicFile
+from bot.errors import ExportError
+from bot.models import Fact, Outcome, UnixTime
+from bot.report.figures import Figures
+from bot.report.page import page
+from bot.report.sections import About
+from bot.rules.markers import parse
+from bot.rules.signal_parser.events import event_of
+from bot.storage.history import facts
+from bot.storage.store import REFUSALS_KEPT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bot.config import Settings
+    from bot.history.export import ExportedChat
+    from bot.history.replay import Decided, Report, Tally
+
+
+@contextmanager
+def drawn(report: Report, settings: Settings, chat: ExportedChat, html: Path) -> Iterator[Report]:
+    """The report, and at the end a page besides. Also of an export that breaks off."""
+    file = PageFile(html)
+    figures = Figures(settings.flow_ttl_hours)
+    about = About(
+        title=chat.name or str(chat.id),
+        origin="An exported chat, and what the bot would have done with it.",
+        after_ttl=settings.flow_after_ttl,
+        until=None,
+        until_what="end of the export",
+    )
+    try:
+        yield Both(report, Counted(figures))
+    except ExportError:
+        broken = "An exported chat that is damaged: this is what comes before the damage."
+        file.write(page(figures, about._replace(origin=broken)))
+        raise
+    file.write(page(figures, about))
+
+
+def draw_tables(settings: Settings, html: Path, *, now: float) -> None:
+    """Of as long as refusals are kept: a share of updates and forgotten refusals would be none."""
+    file = PageFile(html)
+    figures = Figures(settings.flow_ttl_hours, since=UnixTime(int(now) - REFUSALS_KEPT))
+    for fact in facts(settings.database):
+        figures.add(fact)
+    about = About(
+        title=f"The last {REFUSALS_KEPT // 86_400} days",
+        origin="From the tables of the bot. They hold signals, updates and what was kept back; "
+        "they do not hold chatter, nor the names of people.",
+        after_ttl=settings.flow_after_ttl,
+        until=int(now),
+        messages="recorded message",
+    )
+    file.write(page(figures, about))
+
+
+class Counted:
+    """The figures of a picture, growing with every decision."""
+
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def show(self, decided: Decided) -> None:
+        message, decision, _ = decided
+        fact = Fact(
+            message_id=message.id,
+            at=message.at,
+            author=message.author,
+            outcome=decision.outcome,
+            reason=decision.reason,
+            flow=decision.signal_id,
+            author_name=message.author_name,
+            album=message.album_id,
+        )
+        if decision.outcome is Outcome.SIGNAL:
+            says = parse(message.text)
+            fact = fact._replace(text=message.text, pair=says.pair, direction=says.direction)
+        elif decision.outcome is Outcome.UPDATE:
+            told = event_of(message.text)
+            fact = fact._replace(event=told and told.kind)
+        self._figures.add(fact)
+
+    def finish(self, tally: Tally) -> None:
+        """Nothing: the figures are complete as they are."""
+
+
+class Both:
+    def __init__(self, *reports: Report) -> None:
+        self._reports = reports
+
+    def show(self, decided: Decided) -> None:
+        for report in self._reports:
+            report.show(decided)
+
+    def finish(self, tally: Tally) -> None:
+        for report in self._reports:
+            report.finish(tally)
+
+
+class PageFile:
+    """Where the page goes. Raises `UsageError` at once if nothing can be written there."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = AtomicFile(path, option="--html")
+
+    def write(self, html: str) -> None:
+        with self._file.writing() as out:
+            out.write(html)

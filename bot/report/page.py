@@ -1,0 +1,46 @@
+"""One HTML page that needs nothing else: no script, no font, no request. Its own policy forbids them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from bot.report.sections import rule, sections, tiles
+from bot.report.words import period, readable
+
+if TYPE_CHECKING:
+    from bot.report.figures import Figures
+    from bot.report.sections import About
+
+
+def page(figures: Figures, about: About) -> str:
+    environment = Environment(
+        loader=PackageLoader(__package__, ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+    answers = figures.answers()
+    return environment.get_template("page.html").render(
+        title=readable(about.title),
+        period=_period(figures),
+        origin=about.origin,
+        rule=rule(figures, about),
+        tiles=tiles(figures, answers, about),
+        sections=sections(figures, answers, about),
+        style=Markup(style),  # noqa: S704  # our own file
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+    )
+
+
+def _period(figures: Figures) -> str:
+    if figures.first is None or figures.last is None:
+        return "no messages"
+    return period(figures.first, figures.last)

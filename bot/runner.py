@@ -1,0 +1,176 @@
+"""The live bot: from Telegram through the intake into the tables, and from there to the targets."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import TYPE_CHECKING, Final, Literal
+
+import structlog
+
+from bot.app import open_bot, open_core
+from bot.backoff import doubled
+from bot.config import require
+from bot.ending import Ending, Renewals, in_time
+from bot.errors import RetryLater, VoidLogin
+from bot.models import AuthorId
+from bot.monitoring.housekeeping import forget_old_refusals, keep_forgetting
+from bot.pipeline.patience import end, unless
+from bot.telegram.chats import moved_to
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bot.app import Bot
+    from bot.config import Settings
+    from bot.models import Event
+    from bot.telegram.client import Me
+
+log = structlog.get_logger(__name__)
+
+POSTS_IN_HAND: Final = 5.0  # seconds, when it stops
+LOGIN_RETRY, LOGIN_RETRY_AT_MOST = 1.0, 30.0  # seconds, doubled with each failure
+
+
+async def run(settings: Settings) -> None:
+    """Relay until SIGTERM or SIGINT. Raises `BotError` where it cannot go on."""
+    source = require(settings)
+    renewals = Renewals(allowed=settings.bot_token is not None)
+    again = True
+    with in_time() as told_to_stop:
+        while again:
+            ending = Ending(told_to_stop)
+            async with open_core(settings, targets=settings.target_chat_id) as core:
+                # At the start it also tells that a table cannot be written.
+                await forget_old_refusals(core.store)
+                forgetting = asyncio.create_task(keep_forgetting(core.store))
+                try:
+                    async with open_bot(settings, source, core, ending) as bot:
+                        again = await Runner(settings, bot, ending, renewals).run()
+                finally:
+                    await end([forgetting])
+
+
+class Runner:
+    """One life of a bot: log in, run, stop."""
+
+    def __init__(self, settings: Settings, bot: Bot, ending: Ending, renewals: Renewals) -> None:
+        self._settings = settings
+        self._bot = bot
+        self._ending = ending
+        self._renewals = renewals
+
+    async def run(self) -> bool:
+        """Until told to stop; True: all is to begin anew, in chats that moved or a new login."""
+        try:
+            return await self._run()
+        except VoidLogin as exc:
+            if self._ending.signalled or not self._renewals.take():
+                raise
+            log.warning("the login has become void, beginning anew", error=str(exc))
+            return True
+
+    async def _run(self) -> bool:
+        self._ending.watch_signals()
+        posting: list[asyncio.Task[None]] = []
+        hearing: list[asyncio.Task[None]] = []
+        stopping = asyncio.create_task(self._ending.stopping.wait())
+        try:
+            if await self._logged_in(stopping):
+                # The libraries stay. To look through them for garbage again and again would stop
+                # the loop for 50 ms each time.
+                gc.collect()
+                gc.freeze()
+                posting = self._bot.relays.start()
+                hearing = [
+                    asyncio.create_task(self._bot.telegram.listen(self._hear)),
+                    *(asyncio.create_task(each()) for each in self._bot.beside),
+                ]
+                await asyncio.wait(
+                    {*posting, *hearing, stopping}, return_when=asyncio.FIRST_COMPLETED
+                )
+        finally:
+            self._ending.stopping.set()
+            await end([stopping])
+            await self._say_why([task for task in (*posting, *hearing) if task.done()])
+            await self._shut_down(posting, hearing)
+        for task in (*posting, *hearing):
+            if not task.cancelled():
+                task.result()  # what ended one of them ends the bot
+        return self._ending.again
+
+    async def _hear(self, event: Event) -> None:
+        if self._bot.admins is not None:
+            self._bot.admins.hear(event, self._bot.route.source)
+        await self._bot.hearing.hear(event)
+
+    async def _logged_in(self, stopping: asyncio.Task[Literal[True]]) -> bool:
+        """Whether it came to that: a login may take a minute, and an order to stop may not."""
+        login = asyncio.create_task(self._log_in())
+        await asyncio.wait({login, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not login.done():
+            await end([login])
+            return False
+        return login.result()
+
+    async def _log_in(self) -> bool:
+        """False: told to stop before it came to that, or not where we thought to be."""
+        failures = 0
+        while not self._ending.stopping.is_set():
+            try:
+                me = await self._bot.telegram.start()
+                await self._look_where_chats_are()
+            except RetryLater as exc:
+                asked = exc.after.total_seconds() if exc.after else 0.0
+                wait = max(doubled(LOGIN_RETRY, LOGIN_RETRY_AT_MOST, failures), asked)
+                failures += 1
+                log.warning("not connected yet", error=str(exc), retry_in=wait)
+                await self._bot.telegram.stop()
+                await unless(self._ending.stopping, wait)
+            else:
+                if me.is_bot:
+                    self._bot.hearing.ours.add(AuthorId(me.id))
+                if not self._ending.again:
+                    await self._say_started(me)
+                return not self._ending.again
+        return False
+
+    async def _look_where_chats_are(self) -> None:
+        """A group may have moved so long ago that nobody tells any more."""
+        for chat in {self._bot.route.source, *self._bot.route.targets}:
+            new = await moved_to(self._bot.telegram, chat)
+            if new is not None:
+                await self._bot.hearing.move(chat, new)
+
+    async def _say_started(self, me: Me) -> None:
+        core, route = self._bot.core, self._bot.route
+        counts = await core.store.counts()
+        log.info(
+            "started",
+            account=me.name,
+            username=me.username,
+            source=route.source,
+            targets=route.targets,
+            tiers=["memory", *(["disk"] if core.flows.disk_works else []), "table"],
+            ttl_hours=self._settings.flow_ttl_hours.total_seconds() / 3600,
+            after_ttl=self._settings.flow_after_ttl,
+            paused=core.orders.paused_at is not None,
+            **counts._asdict(),
+        )
+
+    async def _say_why(self, ended: Iterable[asyncio.Task[None]]) -> None:
+        if self._bot.admins is not None:
+            await self._bot.admins.say_why(ended, renewing=self._renewals.left)
+
+    async def _shut_down(
+        self, posting: Iterable[asyncio.Task[None]], hearing: Iterable[asyncio.Task[None]]
+    ) -> None:
+        """Stop hearing, then finish the posts in hand. What is pending stays pending."""
+        self._bot.relays.stop()
+        await end(hearing)
+        if running := {task for task in posting if not task.done()}:
+            await asyncio.wait(running, timeout=POSTS_IN_HAND)
+        await end(posting)
+        await self._bot.telegram.stop()
+        self._bot.hearing.close()
+        log.info("stopped")

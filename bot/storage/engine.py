@@ -1,0 +1,237 @@
+"""One connection to a SQLite file. What is asked of it is done whole, and not in the event loop.
+
+SQLAlchemy's asynchronous drivers hop to a thread and back for every step of every statement, eleven
+times for a recorded message. Here a unit of work, such as a whole transaction, is handed over once:
+a third of the time, and it cannot be cancelled in its midst.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from sqlalchemy import create_engine
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.pool import NullPool
+
+from bot.errors import DatabaseUnavailable, DatabaseUnusable
+from bot.storage.data_directory import Presence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from sqlalchemy import ClauseElement, Connection
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT: Final = 5.0  # seconds a statement waits for another process's lock
+WAL_TRIES, WAL_RETRY = 5, 0.1  # seconds
+SMALL: Final = 8 * 2**20  # bytes; a database of this size is looked through in 20 ms or so
+HINTS: Final = {
+    "locked": "another program holds it: close that one",
+    "readonly": "the bot's user must be allowed to write it and its directory",
+    "is full": "make room on its disk",
+    "I/O error": "its disk is full or failing",
+    "malformed": "it is damaged: put a backup in its place",
+}
+UNUSABLE: Final = ("malformed", "not a database", "no such")
+
+
+class Database:
+    """May be opened again after it was closed. Raises `DatabaseError`, and `IntegrityError`s as they are.
+
+    Work is done one after the other, in the order in which it was asked for. `in_loop`: in the
+    event loop itself, for work that nothing else waits beside. `read_only` works in the loop, and
+    beside a bot that writes.
+    """
+
+    def __init__(self, path: Path, *, in_loop: bool = False, read_only: bool = False) -> None:
+        self.path = path
+        self._in_loop = in_loop or read_only
+        self._read_only = read_only
+        self._engine = create_engine(
+            "sqlite://", creator=partial(_connect, path, read_only=read_only), poolclass=NullPool
+        )
+        self._thread: ThreadPoolExecutor | None = None
+        self._connection: Connection | None = None
+        self._presence = Presence([])
+
+    async def open(self) -> None:
+        if not self._in_loop:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="tables")
+        self._presence = Presence([])  # whatever was there when it was open before
+        await self._do(self._open)
+        if not self._read_only:
+            await self._prepare()
+            self._presence = Presence([self.path])
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Once it was asked for it is done, whatever becomes of whoever asked."""
+        return await self._do(partial(self._run, work))
+
+    async def glance(self) -> None:
+        """Look for damage, unless that would take long. Raises `DatabaseUnusable`.
+
+        Large databases take seconds to look through, and a bot that starts again must not wait for
+        that: see `look_through`. In the loop nothing waits, so there all are looked at.
+        """
+        if self._in_loop:
+            self._look()
+        elif self.path.stat().st_size <= SMALL:
+            await asyncio.to_thread(self._look)
+
+    async def look_through(self) -> None:
+        """Look for damage everywhere, beside whatever else is done. Raises `DatabaseUnusable`."""
+        found: Future[None] = Future()
+        found.set_running_or_notify_cancel()
+
+        def look() -> None:
+            try:
+                self._look()
+            except Exception as exc:  # noqa: BLE001  # it is raised where it is waited for
+                found.set_exception(exc)
+            else:
+                found.set_result(None)
+
+        # Before 3.41 SQLite cannot be interrupted in this, and the bot's end must not wait.
+        threading.Thread(target=look, name="look-through", daemon=True).start()
+        await asyncio.wrap_future(found)
+
+    def _look(self) -> None:
+        with self._errors(), closing(_connect(self.path, read_only=True)) as db:
+            (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            problem = " ".join(verdict.split())
+            raise DatabaseUnusable(f"{self.path} is damaged: put a backup in its place ({problem})")
+
+    async def close(self) -> None:
+        """Behind whatever was asked before."""
+        await self._do(self._close)
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)
+            self._thread = None
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        if self._thread is None:
+            return work()
+        asked = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await asyncio.shield(asked)
+
+    def _run(self, work: Callable[[Connection], T]) -> T:
+        if self._connection is None:
+            raise DatabaseUnavailable(f"{self.path}: not open")
+        self._presence.check()  # what is written to a file without a name is written to nowhere
+        with self._errors():
+            return work(self._connection)
+
+    def _open(self) -> None:
+        with self._errors():
+            self._connection = self._engine.connect()
+
+    async def _prepare(self) -> None:
+        """Two that turn a new file to WAL at once are refused at once, whatever their time-out."""
+        for _ in range(WAL_TRIES - 1):
+            try:
+                return await self.run(_prepare)
+            except DatabaseUnavailable as exc:
+                if "locked" not in str(exc):
+                    raise
+            await asyncio.sleep(WAL_RETRY)
+        return await self.run(_prepare)
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Raise ours for SQLite's, in SQLite's words but without the statement and its parameters."""
+        try:
+            yield
+        except (IntegrityError, sqlite3.IntegrityError):
+            raise
+        except (DBAPIError, sqlite3.Error) as exc:
+            said = str(exc.orig if isinstance(exc, DBAPIError) else exc)
+            unusable = any(sign in said for sign in UNUSABLE)
+            kind = DatabaseUnusable if unusable else DatabaseUnavailable
+            raise kind(f"{self.path}: {said}{_hint(said)}") from exc
+
+
+def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    """Python's own handling of transactions is off (`isolation_level` None).
+
+    It would begin late and deferred, so that two writers could both read first and then fail.
+    """
+    mode = "ro" if read_only else "rwc"
+    return sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_TIMEOUT,
+        isolation_level=None,
+        check_same_thread=False,  # `Database` sees to it that one thread at a time uses it
+    )
+
+
+def _prepare(db: Connection) -> None:
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        db.exec_driver_sql(f"PRAGMA {pragma}")
+
+
+def in_transaction(db: Connection, work: Callable[[Connection], T]) -> T:
+    """All of it or nothing."""
+    # IMMEDIATE takes the write lock now: one who begins by reading may not get it later.
+    _driver(db).execute("BEGIN IMMEDIATE")
+    try:
+        result = work(db)
+        _driver(db).commit()
+    except BaseException:  # nothing half-done may stay open
+        _driver(db).rollback()
+        raise
+    return result
+
+
+class Prepared:
+    """A statement for every message: compiled once, and run by the driver itself.
+
+    SQLAlchemy spends more time on making and running a statement than SQLite does. A recorded
+    update is held to twice the time of a bare insert, and a replay to four times that of reading
+    the file.
+    """
+
+    def __init__(self, statement: ClauseElement) -> None:
+        compiled = statement.compile(dialect=sqlite.dialect(paramstyle="named"))
+        self._sql = str(compiled)
+        # What the statement itself says. All else comes with the row.
+        named = compiled.bind_names.items()  # type: ignore[attr-defined]  # it is one of SQL
+        self._said = {name: bind.value for bind, name in named if not bind.required}
+
+    def run(self, db: Connection, row: Mapping[str, object]) -> sqlite3.Cursor:
+        return _driver(db).execute(self._sql, {**self._said, **row})
+
+    def rows(self, db: Connection, row: Mapping[str, object]) -> list[dict[str, Any]]:
+        """What a SELECT finds, by the names of its columns."""
+        found = self.run(db, row)
+        names = [name for name, *_ in found.description]
+        return [dict(zip(names, each, strict=True)) for each in found]
+
+    def run_many(self, db: Connection, rows: Iterable[Mapping[str, object]]) -> None:
+        _driver(db).executemany(self._sql, [{**self._said, **row} for row in rows])
+
+
+def _driver(db: Connection) -> sqlite3.Connection:
+    connection: sqlite3.Connection | None = db.connection.driver_connection
+    assert connection is not None  # noqa: S101  # it was never given back
+    return connection
+
+
+def _hint(said: str) -> str:
+    """What the operator can do about it, where SQLite's own words leave that open."""
+    return next((f" ({hint})" for sign, hint in HINTS.items() if sign in said), "")
