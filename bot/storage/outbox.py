@@ -61,7 +61,7 @@ IN_ORDER: Final = (func.coalesce(posts.c.first_id, posts.c.id), posts.c.part)
 
 
 class Run(Protocol):
-    async def __call__(self, work: Callable[[Connection], T]) -> T: ...
+    async def __call__(self, work: Callable[[Connection], T], /) -> T: ...
 
 
 class Outbox:

@@ -3,87 +3,62 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 import time
 from dataclasses import replace
-from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
 from sqlalchemy import (
-    BigInteger,
-    and_,
-    bindparam,
-    exists,
     func,
-    insert,
-    literal,
-    literal_column,
-    null,
-    or_,
     select,
-    text,
-    union_all,
-    update,
 )
 from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
 
 from bot.errors import DatabaseError, DatabaseUnavailable, DatabaseUnusable, UnknownFlow
 from bot.models import (
-    ENDED_BY_HAND,
-    Content,
-    Cursor,
     Decision,
     Flow,
     MessageId,
     MessageRef,
-    Order,
-    OrderKind,
     Outcome,
     Reason,
     RecordedAlbum,
     SignalId,
+    UnixTime,
 )
 from bot.rules.render import Place
 from bot.rules.signal_parser.events import event_of
-from bot.signal_fields import SignalFields, decimal_text
-from bot.storage import outbox, records
-from bot.storage.engine import Prepared
-from bot.storage.messages import content_row, is_message, record, same_content
+from bot.storage import outbox, statements
+from bot.storage.control import Control
+from bot.storage.cursors import Cursors
+from bot.storage.messages import content_row, is_message, same_content
+from bot.storage.migration import Migration
 from bot.storage.schema import (
-    APPLICATION_ID,
     MIGRATIONS,
-    cursors,
     decisions,
     meta,
-    moved_chats,
-    orders,
     refused_edits,
     signal_updates,
     signals,
 )
-from bot.storage.waiting import Waiting, put_cursors
+from bot.storage.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from sqlalchemy import (
-        ColumnElement,
-        CompoundSelect,
         Connection,
-        Select,
-        Table,
     )
 
     from bot.models import (
         AuthorId,
         ChatId,
         IncomingMessage,
-        UnixTime,
         UnreadableMessage,
     )
-    from bot.signal_fields import SignalEvent
+    from bot.signal_fields import SignalFields
     from bot.storage.engine import Database
 
 log = structlog.get_logger(__name__)
@@ -97,7 +72,6 @@ UNREADABLE: Final = Decision(Outcome.IGNORED, Reason.UNREADABLE)
 ALREADY_RECORDED: Final = Decision(Outcome.DUPLICATE, Reason.ALREADY_RECORDED)
 # What was accepted before, and was edited since into what cannot be read.
 NO_LONGER_READABLE: Final = Decision(Outcome.DUPLICATE, Reason.UNREADABLE)
-RECORDS: Final = (signals, signal_updates, decisions)  # a message is in one of them at most
 
 
 class Counts(NamedTuple):
@@ -125,13 +99,23 @@ class SignalStore:
     ) -> None:
         self._database = database
         self._clock = clock
-        self._migrations = migrations
-        self._insert = {table: _insert_once(table) for table in RECORDS}
-        self._move_activity = _move_activity()
-        self._signal_at = _signal_at()
-        self._flow = _flow()
+        self._migration = Migration(database.path, migrations)
+        self._insert = {table: statements.insert_once(table) for table in statements.RECORDS}
+        self._move_activity = statements.move_activity()
+        self._signal_at = statements.signal_at()
+        self._flow = statements.flow()
         self._outbox = outbox.Outbox(self._write, self._read, clock=clock, place=place)
         self._parts = self._outbox.parts
+        self._control = Control(self._write, self._read, clock=clock)
+        self._waiting = Waiting(self._insert[decisions], clock)
+        self._cursors = Cursors(self._write, self._read, self.ask, self._waiting, clock=clock)
+        self._writing: asyncio.Task[None] | None = None  # of those refusals
+        self._newest: dict[ChatId, MessageId] = {}  # all beyond it is not recorded yet
+        self._in_trouble = False
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """What parts of their own do: each is asked for here by whoever knows the tables as one."""
         # What the relays ask, and the intake of deletions.
         self.take_posts = self._outbox.take_posts
         self.take_aside = self._outbox.take_aside
@@ -148,17 +132,31 @@ class SignalStore:
         self.post_lightened = self._outbox.post_lightened
         self.set_aside = self._outbox.set_aside
         self.delete = self._outbox.delete
-        self._waiting = Waiting(self._insert[decisions], clock)
-        self._writing: asyncio.Task[None] | None = None  # of those refusals
-        self._newest: dict[ChatId, MessageId] = {}  # all beyond it is not recorded yet
-        self._in_trouble = False
+        self.schema_version = self._migration.version
+        # What operators order.
+        self.release = self._control.release
+        self.retry = self._control.retry
+        self.pause = self._control.pause
+        self.resume = self._control.resume
+        self.paused_at = self._control.paused_at
+        self.orders_after = self._control.orders_after
+        self.last_order = self._control.last_order
+        self.ended_flows = self._control.ended_flows
+        # What the reader of Telegram's updates asks.
+        self.cursor = self._cursors.cursor
+        self.reached = self._cursors.reached
+        self.move_cursors = self._cursors.move_cursors
+        self.recorded = self._cursors.recorded
+        self.last_activity = self._cursors.last_activity
+        self.move_chat = self._cursors.move_chat
+        self.moved_chats = self._cursors.moved_chats
 
     async def open(self) -> None:
         """Connect, and bring the database to the newest schema, one step at a time."""
         await self._database.open()
-        version = await self._write(self.schema_version)
+        version = await self._write(self._migration.version)
         await self._database.glance()
-        for number in range(version + 1, len(self._migrations) + 1):
+        for number in range(version + 1, self._migration.newest + 1):
             await self._write(partial(self._migrate_to, number=number))
 
     async def open_existing(self) -> None:
@@ -170,12 +168,16 @@ class SignalStore:
         if not name.exists():
             raise DatabaseUnavailable(f"{name}: no database there, the bot has not run here yet")
         await self._database.open()
-        version = await self._read(self.schema_version)
-        if version < len(self._migrations):
+        version = await self._read(self._migration.version)
+        if version < self._migration.newest:
             raise DatabaseUnusable(
-                f"{name} has schema {version} and this program works on {len(self._migrations)}: "
+                f"{name} has schema {version} and this program works on {self._migration.newest}: "
                 "start the bot once, that brings it up to date"
             )
+
+    def _migrate_to(self, db: Connection, *, number: int) -> None:
+        if self._migration.take(db, number) and number == len(MIGRATIONS):
+            self._parts.carry_over(db)  # the tables are now as the code knows them
 
     async def look_through(self) -> None:
         """Look for damage everywhere, however long that takes. Raises `DatabaseUnusable`."""
@@ -227,8 +229,8 @@ class SignalStore:
         """
         self._pass((message, *parts))
         row = {
-            **self._message_row(message),
-            **_fields_row(fields),
+            **statements.message_row(message, self._now()),
+            **statements.fields_row(fields),
             "source_user_id": author,
             "last_owner_activity": message.begun_at,
             "begun_at": message.begun_at if message.begun_at > message.at else None,
@@ -296,7 +298,7 @@ class SignalStore:
             message
             for message in messages
             if self._insert[signal_updates]
-            .run(db, self._update_row(message, decision, author))
+            .run(db, statements.update_row(message, decision, author, self._now()))
             .rowcount
         ]
         self._parts.add(db, new, targets)
@@ -309,7 +311,7 @@ class SignalStore:
             "source_message_id": message.id,
             "source_user_id": message.author,
             "signal_id": decision.signal_id,
-            "reply_to_message_id": _answered_here(message),
+            "reply_to_message_id": statements.answered_here(message),
             "outcome": decision.outcome,
             "reason": decision.reason,
             "tier": decision.tier,
@@ -366,7 +368,7 @@ class SignalStore:
     async def _newest_in(self, chat_id: ChatId) -> MessageId:
         newest = self._newest.get(chat_id)
         if newest is None:
-            found = await self._read(lambda db: db.scalar(_newest(chat_id)))
+            found = await self._read(lambda db: db.scalar(statements.newest(chat_id)))
             newest = self._newest.setdefault(chat_id, MessageId(found))
         return newest
 
@@ -417,7 +419,7 @@ class SignalStore:
     async def album(self, chat_id: ChatId, album_id: int) -> RecordedAlbum | None:
         """What is recorded of this album; None: nothing."""
         album = {"source_chat_id": chat_id, "album_id": album_id}
-        found = await self._read(lambda db: db.execute(_first_of_album(), album).first())
+        found = await self._read(lambda db: db.execute(statements.first_of_album(), album).first())
         if found is None:
             return None
         signal_id, message_id, author, reason = found
@@ -433,13 +435,17 @@ class SignalStore:
         return await self._write(partial(self._edit, message=message, fields=fields))
 
     def _edit(self, db: Connection, *, message: IncomingMessage, fields: SignalFields) -> bool:
-        found = _recorded_by(db, message)
+        found = statements.recorded_by(db, message)
         if found is None:
             return False
         (table, row), content = found, content_row(message.content)
         if not same_content(row, content):
-            read = _fields_row(fields) if table is signals else _event_row(event_of(message.text))
-            _rewrite(table).run(db, {**content, **read, "record": row["id"]})
+            read = (
+                statements.fields_row(fields)
+                if table is signals
+                else statements.event_row(event_of(message.text))
+            )
+            statements.rewrite(table).run(db, {**content, **read, "record": row["id"]})
             self._parts.edit(db, message.ref, message.content)
         return True
 
@@ -455,133 +461,13 @@ class SignalStore:
         query = query.on_conflict_do_update(index_elements=list(key), set_=latest)
 
         def write(db: Connection) -> bool:
-            found = _recorded_by(db, message)
+            found = statements.recorded_by(db, message)
             if found is None or same_content(found[1], content_row(message.content)):
                 return False
             db.execute(query, row)
             return True
 
         return await self._write(write)
-
-    # ── what an operator orders ───────────────────────────────────────────────
-
-    async def release(self, signal_id: SignalId) -> None:
-        """End a flow: from now on others may continue it, until its owner does."""
-        ended = (
-            update(signals)
-            .where(signals.c.id == signal_id)
-            .values(last_owner_activity=ENDED_BY_HAND)
-        )
-
-        def write(db: Connection) -> None:
-            db.execute(ended)
-            self._add_order(db, OrderKind.RELEASE, signal_id)
-
-        await self._write(write)
-
-    async def retry(self, post_id: int | None = None) -> list[int]:
-        """Put failed posts back in line, or the one; tells which. See `outbox.put_back`."""
-
-        def write(db: Connection) -> list[int]:
-            ids = outbox.put_back(db, post_id)
-            for each in ids:
-                self._add_order(db, OrderKind.RETRY, each)
-            return ids
-
-        return await self._write(write)
-
-    async def pause(self) -> bool:
-        """Have nothing posted until `resume`, over restarts, too; False: it was so already."""
-        return await self._write(partial(self._set_paused, paused=True))
-
-    async def resume(self) -> bool:
-        """Have posted what waits; False: there was no pause."""
-        return await self._write(partial(self._set_paused, paused=False))
-
-    async def paused_at(self) -> UnixTime | None:
-        return await self._read(records.paused_at)
-
-    def _set_paused(self, db: Connection, *, paused: bool) -> bool:
-        if (records.paused_at(db) is not None) is paused:
-            return False
-        self._add_order(db, OrderKind.PAUSE if paused else OrderKind.RESUME, 0)
-        return True
-
-    async def orders_after(self, last: int) -> list[Order]:
-        query = select(orders).where(orders.c.id > last).order_by(orders.c.id)
-        rows = await self._read(lambda db: db.execute(query).all())
-        return [Order(*row) for row in rows]
-
-    async def last_order(self) -> int:
-        query = select(func.coalesce(func.max(orders.c.id), 0))
-        return int(await self._read(lambda db: db.execute(query).scalar_one()))
-
-    async def ended_flows(self) -> list[SignalId]:
-        """The flows that an operator has ended and their owners have not taken back."""
-        # By way of the orders, which are few.
-        of_order = and_(orders.c.kind == OrderKind.RELEASE, orders.c.subject == signals.c.id)
-        query = select(signals.c.id).distinct().join(orders, of_order)
-        query = query.where(signals.c.last_owner_activity == ENDED_BY_HAND)
-        return await self._read(lambda db: list(map(SignalId, db.scalars(query))))
-
-    def _add_order(self, db: Connection, kind: OrderKind, subject: int) -> None:
-        row = {"kind": kind, "subject": subject, "at": int(self._clock())}
-        db.execute(insert(orders), row)
-
-    # ── how far Telegram's updates are dealt with (see `CursorTable`) ─────────
-
-    async def cursor(self, box: ChatId) -> Cursor | None:
-        columns = (cursors.c[name] for name in Cursor._fields[1:])
-        query = select(*columns).where(cursors.c.box == str(box))
-        found = await self.ask(lambda db: db.execute(query).first())
-        return None if found is None else Cursor(box, *found)
-
-    def reached(self, cursor: Cursor) -> None:
-        """All before it is recorded, or waits: the cursor is written soon, and not before that."""
-        self._waiting.reach(cursor)
-
-    async def move_cursors(self, reached: Iterable[Cursor]) -> None:
-        await self._write(partial(put_cursors, reached=list(reached), now=int(self._clock())))
-
-    async def recorded(
-        self,
-        chat_id: ChatId,
-        *,
-        active_since: UnixTime | None = None,
-        before: MessageId | None = None,
-        limit: int,
-    ) -> list[MessageId]:
-        """The newest signals and updates of a chat, in source order: those before that one, and of
-        flows whose owner was active since then.
-        """
-        query = _recorded(chat_id, active_since, before, limit)
-        return sorted(await self._read(lambda db: list(db.scalars(query))))
-
-    async def last_activity(self, chat_id: ChatId) -> UnixTime | None:
-        """When the owner of any flow of the chat was last active; None: never."""
-        activity = func.max(signals.c.last_owner_activity)
-        query = select(activity).where(signals.c.source_chat_id == chat_id)
-        return await self._read(lambda db: db.scalar(query))
-
-    # ── chats that moved ──────────────────────────────────────────────────────
-
-    async def move_chat(self, old: ChatId, new: ChatId) -> None:
-        """A basic group became a supergroup; see `outbox.move`.
-
-        Recorded messages stay under the old id: the new group counts its own from 1.
-        """
-
-        def write(db: Connection) -> None:
-            moved = on_conflict_insert(moved_chats).on_conflict_do_nothing()
-            db.execute(moved, {"old_chat_id": old, "new_chat_id": new})
-            outbox.move(db, old, new)
-
-        await self._write(write)
-
-    async def moved_chats(self) -> dict[ChatId, ChatId]:
-        """Old id to new id."""
-        query = select(moved_chats.c.old_chat_id, moved_chats.c.new_chat_id)
-        return dict(await self._read(lambda db: [tuple(row) for row in db.execute(query)]))
 
     # ── the rest ──────────────────────────────────────────────────────────────
 
@@ -594,61 +480,14 @@ class SignalStore:
         return key
 
     async def counts(self) -> Counts:
-        query = select(*(select(func.count()).select_from(t).scalar_subquery() for t in RECORDS))
+        query = select(
+            *(select(func.count()).select_from(t).scalar_subquery() for t in statements.RECORDS)
+        )
         await self.flush()
         return Counts(*await self._read(lambda db: db.execute(query).one()))
 
-    def _message_row(self, message: IncomingMessage) -> dict[str, Any]:
-        return {
-            "source_chat_id": message.chat_id,
-            "source_message_id": message.id,
-            "at": message.at,
-            **content_row(message.content),
-            "album_id": message.album_id,
-            "recorded_at": int(self._clock()),
-        }
-
-    def _update_row(
-        self, message: IncomingMessage, decision: Decision, author: AuthorId
-    ) -> dict[str, Any]:
-        parent = message.reply_to
-        elsewhere = parent is not None and parent.chat_id != message.chat_id
-        return {
-            **self._message_row(message),
-            "source_user_id": author,
-            "signal_id": decision.signal_id,
-            "reply_to_message_id": parent and parent.message_id,
-            "reply_to_chat_id": parent.chat_id if parent and elsewhere else None,
-            "reason": decision.reason,
-            "tier": decision.tier,
-            **_event_row(event_of(message.text)),
-        }
-
-    def schema_version(self, db: Connection) -> int:
-        """How many steps this database has taken. Raises `DatabaseUnusable` if it is not for us."""
-        name = self._database.path
-        application = db.scalar(text("PRAGMA application_id"))
-        version = int(db.scalar(text("PRAGMA user_version")) or 0)
-        if application != APPLICATION_ID:
-            tables = db.scalar(text("SELECT count(*) FROM sqlite_master"))
-            if application or version or tables:
-                raise DatabaseUnusable(f"{name} is another program's database")
-        if version > len(self._migrations):
-            raise DatabaseUnusable(
-                f"{name} has schema {version} and this program knows up to {len(self._migrations)}: "
-                "run the newer version that wrote it"
-            )
-        return version
-
-    def _migrate_to(self, db: Connection, *, number: int) -> None:
-        if self.schema_version(db) >= number:
-            return  # another process took the step while this one waited for the lock
-        for statement in self._migrations[number - 1]:
-            db.execute(text(statement))
-        if number == len(MIGRATIONS):  # the tables are now as the code knows them
-            self._parts.carry_over(db)
-        db.execute(text(f"PRAGMA application_id = {APPLICATION_ID}"))
-        db.execute(text(f"PRAGMA user_version = {number}"))
+    def _now(self) -> UnixTime:
+        return UnixTime(int(self._clock()))
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         """In one transaction, with what waits."""
@@ -662,153 +501,3 @@ class SignalStore:
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
         return await self._database.run(work)
-
-
-# What runs for every message, each compiled once: a bot that begins anew opens another store.
-
-
-@cache
-def _insert_once(table: Table) -> Prepared:
-    """An INSERT of named columns that does nothing if the message stands in any of `RECORDS`.
-
-    What failed is no record: the message may be tried again, and what becomes of it takes its place.
-    """
-    late = {"id", "error", "again"}  # of what failed; see `failures`
-    columns = [column for column in table.c if column.name not in late]
-    has_failed = decisions.c.reason == literal_column(f"'{Reason.FAILED}'")
-    recorded = or_(
-        *(
-            exists().where(is_message(record), *([~has_failed] if record is decisions else []))
-            for record in RECORDS
-        )
-    )
-    values = select(*(bindparam(column.name, type_=column.type) for column in columns))
-    query = on_conflict_insert(table).from_select(columns, values.where(~recorded))
-    if table is decisions:
-        changes = {column.name: query.excluded[column.name] for column in columns}
-        query = query.on_conflict_do_update(
-            index_elements=[decisions.c.source_chat_id, decisions.c.source_message_id],
-            set_={**changes, "error": null(), "again": null()},
-        )
-    return Prepared(query)
-
-
-@cache
-def _flow() -> Prepared:
-    columns = (signals.c.source_user_id, signals.c.last_owner_activity)
-    return Prepared(select(*columns).where(signals.c.id == bindparam("signal_id")))
-
-
-@cache
-def _signal_at() -> Prepared:
-    of_signal = select(signals.c.id).where(is_message(signals))
-    of_update = select(signal_updates.c.signal_id).where(is_message(signal_updates))
-    return Prepared(union_all(of_signal, of_update))
-
-
-def _newest(chat_id: ChatId) -> Select[Any]:
-    """The newest message of that chat that is recorded; 0: none is."""
-    newest = [
-        select(func.max(table.c.source_message_id))
-        .where(table.c.source_chat_id == chat_id)
-        .scalar_subquery()
-        for table in RECORDS
-    ]
-    # SQLite's max of several is NULL if one of them is.
-    return select(func.max(*(func.coalesce(each, 0) for each in newest)))
-
-
-def _recorded(
-    chat_id: ChatId, active_since: UnixTime | None, before: MessageId | None, limit: int
-) -> Select[Any]:
-    flows = select(signals.c.id)
-    if active_since is not None:
-        activity = signals.c.last_owner_activity
-        flows = flows.where(or_(activity.is_(None), activity >= active_since))
-
-    def newest(table: Table, flow: ColumnElement[Any]) -> Select[Any]:
-        number = table.c.source_message_id
-        query = select(number).where(table.c.source_chat_id == chat_id)
-        if active_since is not None:
-            query = query.where(flow.in_(flows))
-        if before is not None:
-            query = query.where(number < before)
-        of_table = query.order_by(number.desc()).limit(limit).subquery()
-        return select(of_table)
-
-    both = union_all(
-        newest(signals, signals.c.id), newest(signal_updates, signal_updates.c.signal_id)
-    )
-    ids = both.subquery()
-    return select(ids).order_by(ids.c.source_message_id.desc()).limit(limit)
-
-
-def _first_of_album() -> CompoundSelect[Any]:
-    def parts(table: Table, signal: ColumnElement[Any], reason: ColumnElement[Any]) -> Select[Any]:
-        wanted = (signal, table.c.source_message_id, table.c.source_user_id, reason)
-        return select(*wanted).where(
-            table.c.source_chat_id == bindparam("source_chat_id"),
-            table.c.album_id == bindparam("album_id"),
-        )
-
-    lead = parts(signals, signals.c.id, literal(Reason.OWNER))
-    others = parts(signal_updates, signal_updates.c.signal_id, signal_updates.c.reason)
-    return union_all(lead, others).limit(1)
-
-
-@cache
-def _move_activity() -> Prepared:
-    """Never backwards: replies may be recorded late, in an import for one."""
-    activity = bindparam("activity", type_=BigInteger)
-    latest = func.max(func.coalesce(signals.c.last_owner_activity, activity), activity)
-    is_flow = and_(
-        signals.c.id == bindparam("flow"), signals.c.source_user_id == bindparam("owner")
-    )
-    return Prepared(update(signals).where(is_flow).values(last_owner_activity=latest))
-
-
-def _answered_here(message: IncomingMessage) -> MessageId | None:
-    """What it answers; None: nothing, or a message of another chat."""
-    answered = message.reply_to
-    if answered is None or answered.chat_id != message.chat_id:
-        return None
-    return answered.message_id
-
-
-def _fields_row(fields: SignalFields) -> dict[str, str | None]:
-    return {
-        "pair": fields.pair,
-        "direction": fields.direction,
-        "timeframe": fields.timeframe,
-        "entry_low": decimal_text(fields.entry and fields.entry.low),
-        "entry_high": decimal_text(fields.entry and fields.entry.high),
-        "take_profits": json.dumps(list(map(decimal_text, fields.take_profits))),
-        "stop": decimal_text(fields.stop),
-        "risk": decimal_text(fields.risk),
-        "leverage": decimal_text(fields.leverage),
-    }
-
-
-def _event_row(event: SignalEvent | None) -> dict[str, str | int | None]:
-    return {
-        "event": event and event.kind,
-        "event_target": event and event.target,
-        "event_stop": decimal_text(event and event.stop),
-    }
-
-
-def _recorded_by(
-    db: Connection, message: IncomingMessage
-) -> tuple[Table, Mapping[str, Any]] | None:
-    """Where the message is recorded as one of this author's; None: nowhere."""
-    found = record(db, message.ref)
-    return found if found and found[1]["source_user_id"] == message.author else None
-
-
-@cache
-def _rewrite(table: Table) -> Prepared:
-    """What an edit can change of a record."""
-    read = _fields_row(SignalFields()) if table is signals else _event_row(None)
-    names = (*content_row(Content("")), *read)
-    changes = {name: bindparam(name, type_=table.c[name].type) for name in names}
-    return Prepared(update(table).where(table.c.id == bindparam("record")).values(changes))

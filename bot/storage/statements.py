@@ -1,0 +1,216 @@
+"""What a message becomes in the tables, and the statements for it, each compiled once.
+
+A bot that begins anew opens another store, and they stay.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
+
+from bot.models import Content, MessageId, Reason
+from bot.rules.signal_parser.events import event_of
+from bot.signal_fields import SignalFields, decimal_text
+from bot.storage.engine import Prepared
+from bot.storage.messages import content_row, is_message, record
+from bot.storage.schema import decisions, signal_updates, signals
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, Table
+
+    from bot.models import AuthorId, ChatId, Decision, IncomingMessage, UnixTime
+    from bot.signal_fields import SignalEvent
+
+RECORDS: Final = (signals, signal_updates, decisions)  # a message is in one of them at most
+
+
+def message_row(message: IncomingMessage, now: UnixTime) -> dict[str, Any]:
+    return {
+        "source_chat_id": message.chat_id,
+        "source_message_id": message.id,
+        "at": message.at,
+        **content_row(message.content),
+        "album_id": message.album_id,
+        "recorded_at": now,
+    }
+
+
+def update_row(
+    message: IncomingMessage, decision: Decision, author: AuthorId, now: UnixTime
+) -> dict[str, Any]:
+    parent = message.reply_to
+    elsewhere = parent is not None and parent.chat_id != message.chat_id
+    return {
+        **message_row(message, now),
+        "source_user_id": author,
+        "signal_id": decision.signal_id,
+        "reply_to_message_id": parent and parent.message_id,
+        "reply_to_chat_id": parent.chat_id if parent and elsewhere else None,
+        "reason": decision.reason,
+        "tier": decision.tier,
+        **event_row(event_of(message.text)),
+    }
+
+
+@cache
+def insert_once(table: Table) -> Prepared:
+    """An INSERT of named columns that does nothing if the message stands in any of `RECORDS`.
+
+    What failed is no record: the message may be tried again, and what becomes of it takes its place.
+    """
+    late = {"id", "error", "again"}  # of what failed; see `failures`
+    columns = [column for column in table.c if column.name not in late]
+    has_failed = decisions.c.reason == literal_column(f"'{Reason.FAILED}'")
+    recorded = or_(
+        *(
+            exists().where(is_message(record), *([~has_failed] if record is decisions else []))
+            for record in RECORDS
+        )
+    )
+    values = select(*(bindparam(column.name, type_=column.type) for column in columns))
+    query = on_conflict_insert(table).from_select(columns, values.where(~recorded))
+    if table is decisions:
+        changes = {column.name: query.excluded[column.name] for column in columns}
+        query = query.on_conflict_do_update(
+            index_elements=[decisions.c.source_chat_id, decisions.c.source_message_id],
+            set_={**changes, "error": null(), "again": null()},
+        )
+    return Prepared(query)
+
+
+@cache
+def flow() -> Prepared:
+    columns = (signals.c.source_user_id, signals.c.last_owner_activity)
+    return Prepared(select(*columns).where(signals.c.id == bindparam("signal_id")))
+
+
+@cache
+def signal_at() -> Prepared:
+    of_signal = select(signals.c.id).where(is_message(signals))
+    of_update = select(signal_updates.c.signal_id).where(is_message(signal_updates))
+    return Prepared(union_all(of_signal, of_update))
+
+
+def newest(chat_id: ChatId) -> Select[Any]:
+    """The newest message of that chat that is recorded; 0: none is."""
+    newest = [
+        select(func.max(table.c.source_message_id))
+        .where(table.c.source_chat_id == chat_id)
+        .scalar_subquery()
+        for table in RECORDS
+    ]
+    # SQLite's max of several is NULL if one of them is.
+    return select(func.max(*(func.coalesce(each, 0) for each in newest)))
+
+
+def recorded(
+    chat_id: ChatId, active_since: UnixTime | None, before: MessageId | None, limit: int
+) -> Select[Any]:
+    flows = select(signals.c.id)
+    if active_since is not None:
+        activity = signals.c.last_owner_activity
+        flows = flows.where(or_(activity.is_(None), activity >= active_since))
+
+    def newest(table: Table, flow: ColumnElement[Any]) -> Select[Any]:
+        number = table.c.source_message_id
+        query = select(number).where(table.c.source_chat_id == chat_id)
+        if active_since is not None:
+            query = query.where(flow.in_(flows))
+        if before is not None:
+            query = query.where(number < before)
+        of_table = query.order_by(number.desc()).limit(limit).subquery()
+        return select(of_table)
+
+    both = union_all(
+        newest(signals, signals.c.id), newest(signal_updates, signal_updates.c.signal_id)
+    )
+    ids = both.subquery()
+    return select(ids).order_by(ids.c.source_message_id.desc()).limit(limit)
+
+
+def first_of_album() -> CompoundSelect[Any]:
+    def parts(table: Table, signal: ColumnElement[Any], reason: ColumnElement[Any]) -> Select[Any]:
+        wanted = (signal, table.c.source_message_id, table.c.source_user_id, reason)
+        return select(*wanted).where(
+            table.c.source_chat_id == bindparam("source_chat_id"),
+            table.c.album_id == bindparam("album_id"),
+        )
+
+    lead = parts(signals, signals.c.id, literal(Reason.OWNER))
+    others = parts(signal_updates, signal_updates.c.signal_id, signal_updates.c.reason)
+    return union_all(lead, others).limit(1)
+
+
+@cache
+def move_activity() -> Prepared:
+    """Never backwards: replies may be recorded late, in an import for one."""
+    activity = bindparam("activity", type_=BigInteger)
+    latest = func.max(func.coalesce(signals.c.last_owner_activity, activity), activity)
+    is_flow = and_(
+        signals.c.id == bindparam("flow"), signals.c.source_user_id == bindparam("owner")
+    )
+    return Prepared(update(signals).where(is_flow).values(last_owner_activity=latest))
+
+
+def answered_here(message: IncomingMessage) -> MessageId | None:
+    """What it answers; None: nothing, or a message of another chat."""
+    answered = message.reply_to
+    if answered is None or answered.chat_id != message.chat_id:
+        return None
+    return answered.message_id
+
+
+def fields_row(fields: SignalFields) -> dict[str, str | None]:
+    return {
+        "pair": fields.pair,
+        "direction": fields.direction,
+        "timeframe": fields.timeframe,
+        "entry_low": decimal_text(fields.entry and fields.entry.low),
+        "entry_high": decimal_text(fields.entry and fields.entry.high),
+        "take_profits": json.dumps(list(map(decimal_text, fields.take_profits))),
+        "stop": decimal_text(fields.stop),
+        "risk": decimal_text(fields.risk),
+        "leverage": decimal_text(fields.leverage),
+    }
+
+
+def event_row(event: SignalEvent | None) -> dict[str, str | int | None]:
+    return {
+        "event": event and event.kind,
+        "event_target": event and event.target,
+        "event_stop": decimal_text(event and event.stop),
+    }
+
+
+def recorded_by(db: Connection, message: IncomingMessage) -> tuple[Table, Mapping[str, Any]] | None:
+    """Where the message is recorded as one of this author's; None: nowhere."""
+    found = record(db, message.ref)
+    return found if found and found[1]["source_user_id"] == message.author else None
+
+
+@cache
+def rewrite(table: Table) -> Prepared:
+    """What an edit can change of a record."""
+    read = fields_row(SignalFields()) if table is signals else event_row(None)
+    names = (*content_row(Content("")), *read)
+    changes = {name: bindparam(name, type_=table.c[name].type) for name in names}
+    return Prepared(update(table).where(table.c.id == bindparam("record")).values(changes))
