@@ -48,16 +48,9 @@ from bot.storage.waiting import Waiting
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-    from sqlalchemy import (
-        Connection,
-    )
+    from sqlalchemy import Connection
 
-    from bot.models import (
-        AuthorId,
-        ChatId,
-        IncomingMessage,
-        UnreadableMessage,
-    )
+    from bot.models import AuthorId, ChatId, IncomingMessage, UnreadableMessage
     from bot.signal_fields import SignalFields
     from bot.storage.engine import Database
 
