@@ -13,7 +13,7 @@ from bot.errors import DatabaseUnavailable, LoggedOut, RetryLater, TargetUnavail
 from bot.models import ChatId, MessageId, MessageRef, PostState, UnreadableChat
 from bot.monitoring.supervision import ToldTable
 from tests.people import GROUP, NOON, TARGET
-from tests.test_relay import post
+from tests.posts import post
 
 HOUR = 3600
 OTHER = ChatId(TARGET - 1)

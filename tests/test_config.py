@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bot.config import Settings, parse_id
 from bot.errors import SettingsError
 from bot.models import EVERYONE, AfterTtl
-from tests.test_signals import EMOJI, TWO_WORDS, UNDERSCORE
+from tests.texts import EMOJI, TWO_WORDS, UNDERSCORE
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from bot.state.flow_cache import open_flow_cache
 from tests.conftest import SECRET
 from tests.lag import BOUND, lag
 from tests.people import ALICE, CAROL, GROUP, at, signal_id
-from tests.test_hostile_cache import (
+from tests.spoiled_caches import (
     BODY,
     BUSY,
     NOW,

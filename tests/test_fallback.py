@@ -12,7 +12,7 @@ from bot.delivery.fallback import lighter, lightly
 from bot.errors import AccountLimited, DressRefused, MediumRefused, PostRefused
 from bot.extras import Extras, LinkButton, Quote
 from bot.models import Entity, Media, PostState
-from tests.test_relay import FakeOutbox, FakeTelegram, post, relay_of
+from tests.posts import FakeOutbox, FakeTelegram, post, relay_of
 
 PHOTO = Media("photo", "photo:1:2:00")
 BOLD = (Entity("bold", 0, 2),)

@@ -39,7 +39,7 @@ from bot.signal_fields import SignalFields
 from bot.storage import records
 from tests.conftest import ROOT
 from tests.people import ALICE, GROUP, NOON, TARGET, says
-from tests.test_relay import FakeOutbox, FakeTelegram, post
+from tests.posts import FakeOutbox, FakeTelegram, post
 
 OTHER = ChatId(TARGET - 1)
 

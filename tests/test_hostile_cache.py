@@ -22,57 +22,44 @@ from typing import ClassVar
 import pytest
 from diskcache.core import DEFAULT_SETTINGS
 
-from bot.models import Flow, MessageId, MessageRef
 from bot.state import flow_cache
 from bot.state.disk_tier import DiskTier
 from bot.state.flow_cache import open_flow_cache
-from bot.state.flow_tracker import FlowTracker
 from tests.conftest import SECRET
 from tests.lag import BOUND, lag
-from tests.people import ALICE, BOB, CAROL, GROUP, at, signal_id
+from tests.people import CAROL, GROUP
+from tests.spoiled_caches import (
+    BODY,
+    BUSY,
+    ENDLESS,
+    LATER,
+    NOW,
+    OTHER,
+    QUIET,
+    TRUTH,
+    UNKNOWN,
+    Table,
+    answers,
+    change,
+    ruins,
+    tell,
+    track,
+)
 
-QUIET, BUSY, UNKNOWN = signal_id(1), signal_id(2), signal_id(3)
-ROOT, REPLY, OTHER = (MessageId(number) for number in (10, 11, 12))
-NOW = at(80)
-LATER = 4_000_000_000.0
+
+@pytest.fixture
+def flows(tmp_path, outside):
+    """A cache in which the truth was written, closed again."""
+    cache = open_flow_cache(tmp_path / "flows", SECRET)
+    tier = DiskTier(cache, clock=lambda: NOW)
+    tell(tier)
+    tier.close()
+    cache.close()
+    open_flow_cache(tmp_path / "flows", SECRET).close()
+    return tmp_path / "flows"
+
 
 # ── what is true ──────────────────────────────────────────────────────────────
-
-
-class Table:
-    """The truth: Alice's flow went quiet 80 hours ago, Bob's is an hour old."""
-
-    flows: ClassVar = {QUIET: Flow(ALICE, at(0)), BUSY: Flow(BOB, at(79))}
-    threads: ClassVar = {(GROUP, ROOT): QUIET, (GROUP, REPLY): QUIET, (GROUP, OTHER): BUSY}
-
-    async def flow(self, number):
-        return self.flows.get(number)
-
-    async def signal_at(self, chat_id, message_id):
-        return self.threads.get((chat_id, message_id))
-
-
-async def answers(tracker):
-    """Every question a reply can put: where does it belong, and may its author go on?"""
-    said = []
-    for message_id in (ROOT, REPLY, OTHER, MessageId(13)):
-        for author in (ALICE, BOB, CAROL, None):
-            decision = await tracker.decide_at(GROUP, message_id, author, at=NOW)
-            said.append((author, decision and decision._replace(tier=None)))
-    for number in (QUIET, BUSY, UNKNOWN):
-        said.append(await tracker.get_flow_owner(number, at=NOW))
-        said.append(await tracker.is_allowed(number, CAROL, at=NOW))
-    return said
-
-
-TRUTH = asyncio.run(answers(FlowTracker(Table(), None)))
-
-
-def tell(tier):
-    for number, flow in Table.flows.items():
-        tier.put_flow(number, *flow, until=LATER)
-    for ref, number in Table.threads.items():
-        tier.put_thread(MessageRef(*ref), number, until=LATER)
 
 
 # ── what must not happen ──────────────────────────────────────────────────────
@@ -150,22 +137,6 @@ def surroundings(directory):
         and not path.is_symlink()
         and not path.relative_to(directory).parts[0].startswith(("flows", "golden"))
     }
-
-
-@pytest.fixture
-def flows(tmp_path, outside):
-    """A cache in which the truth was written, closed again."""
-    cache = open_flow_cache(tmp_path / "flows", SECRET)
-    tier = DiskTier(cache, clock=lambda: NOW)
-    tell(tier)
-    tier.close()
-    cache.close()
-    open_flow_cache(tmp_path / "flows", SECRET).close()
-    return tmp_path / "flows"
-
-
-def track(cache):
-    return FlowTracker(Table(), cache, clock=lambda: NOW)
 
 
 # ── rows ──────────────────────────────────────────────────────────────────────
@@ -302,16 +273,6 @@ def test_the_matrix_is_as_large_as_it_says():
 # ── settings and schemas ──────────────────────────────────────────────────────
 
 
-def change(database, *statements):
-    with closing(sqlite3.connect(database, isolation_level=None)) as db:
-        for statement, *parameters in statements:
-            db.execute(statement, parameters)
-
-
-def ruins(directory):
-    return list(directory.glob("flows.bad-*"))
-
-
 async def opened_in_a_thread(flows):
     """Open as the bot does, and see what is answered, and that the loop did not stand still."""
     async with lag() as measured:
@@ -381,8 +342,6 @@ async def test_a_setting_poisoned_while_the_cache_runs_is_not_run_as_a_pragma(fl
     cache.close()
 
 
-ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT sum(x) FROM n"
-BODY = f"AFTER INSERT ON Cache BEGIN {ENDLESS}; END"
 SCHEMAS = {
     "a trigger": [(f"CREATE TRIGGER evil {BODY}",)],
     "a trigger of a good name": [(f"CREATE TRIGGER Settings_evil {BODY}",)],

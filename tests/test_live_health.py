@@ -14,7 +14,7 @@ import pytest
 from pyrogram import raw
 
 from tests.loopback import FloodWait, Hold, Role
-from tests.test_live_admin import Telephone, relay, words
+from tests.telephone import Telephone, relay, words
 
 pytestmark = pytest.mark.heavy
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.test_live_admin import Telephone
+from tests.telephone import Telephone
 
 pytestmark = pytest.mark.heavy
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import resource
 import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
 from contextlib import closing
@@ -26,42 +23,30 @@ from bot.config import Settings
 from bot.errors import BotError
 from bot.history.export import Export
 from bot.history.replay import Trial
-from bot.models import AfterTtl, AuthorId, Fact, MessageId, Outcome, Reason, SignalId, UnixTime
+from bot.models import Outcome, Reason, UnixTime
 from bot.report.drawing import PageFile
-from bot.report.figures import Figures
 from bot.report.page import page
-from bot.report.sections import About
 from bot.report.words import cut, lasting, readable, share
-from tests import forkserver
 from tests.exports import message, write
 from tests.pages import bars, matrix, number, read, table, tiles
-from tests.people import ALICE, BOB, CAROL, HOUR, NOON
-
-ROOT = Path(__file__).parent.parent
-SAMPLE = ROOT / "data" / "sample_export.json"
-TTL = timedelta(hours=72)
-ABOUT = About("Signals", "A test.", AfterTtl.RELEASE, None)
-
-
-def command(directory, *args, preexec_fn=None, **env):
-    """Run a command there, with nothing set but what the test sets."""
-    keep = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}}
-    coverage = {name: value for name, value in os.environ.items() if name.startswith("COV")}
-    environment = {**keep, **coverage, "PYTHONPATH": str(ROOT), **env}
-    if preexec_fn is None:
-        return forkserver.run(
-            ["-m", "bot", *map(str, args)], cwd=directory, env=environment, timeout=60
-        )
-    return subprocess.run(
-        [sys.executable, "-m", "bot", *map(str, args)],
-        cwd=directory,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        preexec_fn=preexec_fn,
-    )
+from tests.people import ALICE, BOB, HOUR, NOON
+from tests.pictures import (
+    ABOUT,
+    EVIL,
+    SAMPLE,
+    STORY,
+    command,
+    crowd,
+    drawn,
+    evil_facts,
+    fact,
+    figures_of,
+    names,
+    refused,
+    replayed,
+    signal,
+    update,
+)
 
 
 @pytest.fixture
@@ -69,23 +54,9 @@ def run(tmp_path):
     return partial(command, tmp_path)
 
 
-def replayed(directory, *args, file=SAMPLE, **env):
-    """Replay an export, and give the page and the object that `--json` prints."""
-    done = command(directory, "replay", file, "--json", "--html", "page.html", *args, **env)
-    assert (done.returncode, done.stderr) == (0, "wrote page.html\n")
-    html = (directory / "page.html").read_text(encoding="utf-8")
-    return read(html), json.loads(done.stdout)
-
-
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
     return replayed(tmp_path_factory.mktemp("sample"))
-
-
-def names(file=SAMPLE):
-    """By message id, as the export has them."""
-    messages = json.loads(file.read_text(encoding="utf-8"))["messages"]
-    return {each["id"]: each.get("from") or each.get("actor") for each in messages}
 
 
 def replies(report):
@@ -122,10 +93,10 @@ def test_the_shares_are_told_for_every_author(sample, size):
     drawn, report = sample
 
     by_voice = [Counter(), Counter(), Counter()]
-    for row, signal in replies(report):
+    for row, its in replies(report):
         relayed = row["outcome"] == "update"
-        voice = 0 if row["author"] == signal["author"] else 1 if relayed else 2
-        by_voice[voice][names()[signal["message_id"]]] += 1
+        voice = 0 if row["author"] == its["author"] else 1 if relayed else 2
+        by_voice[voice][names()[its["message_id"]]] += 1
     assert [bars(drawn, "voices", series, size) for series in range(3)] == by_voice
     assert sum(map(Counter.total, by_voice)) == 34
 
@@ -263,54 +234,6 @@ def test_a_flow_that_stays_its_owners_for_good_is_called_that(tmp_path):
 
 
 # ── facts, one by one ─────────────────────────────────────────────────────────
-
-
-def fact(number, author, outcome, reason, *, hours=0.0, flow=1, **more):
-    return Fact(
-        message_id=MessageId(number),
-        at=UnixTime(NOON + round(hours * HOUR)),
-        author=author,
-        outcome=Outcome(outcome),
-        reason=Reason(reason),
-        flow=None if flow is None else SignalId(flow),
-        **more,
-    )
-
-
-def signal(number=1, author=ALICE, *, flow=1, **more):
-    return fact(number, author, "signal", "new_signal", flow=flow, **more)
-
-
-def update(number, **more):
-    return fact(number, ALICE, "update", "owner", **more)
-
-
-def refused(number, author=BOB, **more):
-    return fact(number, author, "rejected", "not_the_owner", **more)
-
-
-def figures_of(facts, *, since=None, ttl=TTL):
-    figures = Figures(ttl, since=since)
-    for each in facts:
-        figures.add(each)
-    return figures
-
-
-def drawn(*facts, about=ABOUT, **more):
-    return read(page(figures_of(facts, **more), about))
-
-
-STORY = (
-    signal(1, pair="BTC/USDT", author_name="Alice"),
-    refused(2, hours=1.5),
-    update(3, hours=2),
-    signal(4, CAROL, flow=2, hours=3),
-    refused(5, ALICE, flow=2, hours=4),
-    update(6, hours=80),
-    fact(7, BOB, "update", "released", hours=200),
-    fact(8, None, "rejected", "unknown_author", hours=201),
-    fact(9, BOB, "ignored", "not_a_signal", flow=None, hours=202),
-)
 
 
 @given(st.permutations(STORY))
@@ -468,19 +391,6 @@ def test_any_ttl_can_be_drawn(ttl):
     assert len(drawn(*STORY, ttl=ttl).all("svg")) == 12
 
 
-def crowd(messages, people=5000):
-    """Signals of 40 authors, and the replies of thousands into them."""
-    for each in range(messages):
-        hours = each / 60
-        flow = each - each % 20 + 1
-        if each % 20 == 0:
-            yield signal(each, AuthorId(1 + each // 20 % 40), flow=flow, hours=hours)
-        elif each % 3:
-            yield refused(each, AuthorId(100 + each % people), flow=flow, hours=hours)
-        else:
-            yield fact(each, None, "ignored", "not_a_signal", flow=None, hours=hours)
-
-
 def test_100_000_messages_are_a_small_page_with_what_is_left_out_counted():
     figures = figures_of(crowd(100_000))
     began = time.perf_counter()
@@ -504,32 +414,6 @@ def test_100_000_messages_are_a_small_page_with_what_is_left_out_counted():
 
 
 # ── hostile people ────────────────────────────────────────────────────────────
-
-EVIL = (
-    "<script>alert(1)</script>",
-    "</title></svg></style><img src=https://evil.example/x.png onerror=alert(1)>",
-    "\u202egnp.exe\u2066 ",
-    "W" * 500,
-    "Z" + "\u0301" * 200 + "algo",
-    "测试" * 40,
-    "👨‍👩‍👧‍👦" * 20,
-    "\"'><b onclick=alert(1)>&amp;&lt;",
-    "شركة التداول العربية",
-    "\x00\x1b[31m\x07red",
-    "{{ 7 * 7 }}{% raw %}",
-    "one\ntwo\u2028three",
-    "\ud83d",
-    "javascript:alert(1)",
-)
-
-
-def evil_facts():
-    """Every name opens a flow, every name answers into it, and the signals say the same."""
-    for flow, text in enumerate(EVIL, start=1):
-        opened = {"flow": flow, "hours": flow}
-        yield signal(flow, AuthorId(flow), text=text, author_name=text, **opened)
-        for other, name in enumerate(EVIL, start=1):
-            yield refused(100 * flow + other, AuthorId(other), author_name=name, **opened)
 
 
 def test_what_people_write_stays_text():

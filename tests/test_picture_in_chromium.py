@@ -15,7 +15,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 from bot.report.page import page
-from tests.test_picture import ABOUT, SAMPLE, STORY, command, crowd, evil_facts, figures_of
+from tests.pictures import ABOUT, SAMPLE, STORY, command, crowd, evil_facts, figures_of
 
 pytestmark = pytest.mark.heavy
 

@@ -22,8 +22,8 @@ from bot.config import Settings
 from bot.errors import SettingsError
 from bot.telegram.credentials import Credentials
 from tests.loopback import FloodWait, LoopbackTelegram, RpcError
+from tests.rows import sql
 from tests.stage import SEND, Stage
-from tests.test_store import sql
 
 pytestmark = pytest.mark.heavy
 

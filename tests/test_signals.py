@@ -15,13 +15,10 @@ from hypothesis import strategies as st
 from bot.errors import SettingsError
 from bot.rules.markers import Markers, parse
 from bot.signal_fields import Direction, Percent, SignalFields, Span
+from tests.texts import EMOJI, TWO_WORDS, UNDERSCORE
 
 DEFAULTS = ["#идея", "#idea"]
 
-# As .env.example shows them; real groups open their signals in these ways.
-EMOJI = r"(?im)^[#$]?[0-9]*[A-Z][A-Z0-9]*(?:/[A-Z]+)?\s+(?:🟢\s*(?:LONG|ЛОНГ)|🔴\s*(?:SHORT|ШОРТ))(?:[^\p{L}\p{N}_]|$)"
-UNDERSCORE = r"(?im)^\s*[#$]?[0-9]*[A-Z][A-Z0-9]*_(?:LONG|SHORT|ЛОНГ|ШОРТ)\s*$"
-TWO_WORDS = r"(?m)^\s*[#$]?[0-9]*[A-Z][A-Z0-9]*(?:/[A-Z]+)?[\t\p{Zs}]+(?i:LONG|SHORT|ЛОНГ|ШОРТ)\s*$"
 PATTERNS = [EMOJI, UNDERSCORE, TWO_WORDS]
 
 

@@ -25,6 +25,7 @@ from bot.storage import schema
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests.people import ALICE, BOB, GROUP, TARGET, at, says, signal_id
+from tests.rows import add_signal, sql
 
 
 @pytest.fixture
@@ -45,18 +46,6 @@ async def opened(database, request):
     yield open_store
     for opened in stores:
         await opened.close()
-
-
-def sql(database, *statements):
-    with closing(sqlite3.connect(database)) as db, db:
-        return [db.execute(statement).fetchall() for statement in statements]
-
-
-async def add_signal(store, message=None, **options):
-    message = message or says(ALICE, "#idea")
-    return await store.add_signal(
-        message, author=ALICE, marker="#idea", fields=SignalFields(), **options
-    )
 
 
 async def test_what_is_written_is_there_after_a_restart(opened):

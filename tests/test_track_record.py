@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bot.signal_fields import EventKind
 from tests.pages import bars, number, table
 from tests.people import ALICE, BOB, CAROL, NOON
-from tests.test_picture import SAMPLE, drawn, fact, names, refused, replayed, signal, update
+from tests.pictures import SAMPLE, drawn, fact, names, refused, replayed, signal, update
 
 DAYS = 24
 REACHED, STOPPED = EventKind.TARGET_REACHED, EventKind.STOPPED

@@ -25,8 +25,8 @@ from bot.storage.store import SignalStore
 from tests.lag import BOUND, lag
 from tests.loopback import LoopbackTelegram
 from tests.people import ALICE, TARGET, says
+from tests.rows import add_signal
 from tests.stage import Stage
-from tests.test_store import add_signal
 
 pytestmark = pytest.mark.heavy
 

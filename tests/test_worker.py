@@ -12,7 +12,7 @@ from bot.delivery.relay import Relay
 from bot.errors import RetryLater
 from bot.models import MessageId, PostState
 from tests.people import TARGET
-from tests.test_relay import FakeOutbox, FakeTelegram, post
+from tests.posts import FakeOutbox, FakeTelegram, post
 
 FAILS = RetryLater("500 INTERNAL")
 
