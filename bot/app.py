@@ -28,7 +28,7 @@ from bot.models import AfterTtl, Route
 from bot.monitoring.housekeeping import look_for_damage
 from bot.monitoring.supervision import Admins, Facts, ToldTable
 from bot.pipeline.albums import Albums
-from bot.pipeline.dispatch import Hearing
+from bot.pipeline.dispatch import Dispatcher
 from bot.pipeline.intake import Intake
 from bot.pipeline.patience import Pace
 from bot.pipeline.recording import Door, Listeners, Recorder
@@ -209,7 +209,7 @@ class Bot:
     core: Core
     route: Route
     telegram: Telegram
-    hearing: Hearing
+    dispatcher: Dispatcher
     relays: Relays
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]]
     admins: Admins | None  # None: nobody may give orders
@@ -244,7 +244,7 @@ async def open_bot(
         if admins is not None:
             failed, unreadable = admins.failed, admins.alerts.unreadable
             listeners = replace(listeners, failed=failed, unreadable=unreadable)
-        hearing = hearing_of(
+        dispatcher = dispatcher_of(
             core.store,
             core.intake,
             route,
@@ -257,7 +257,7 @@ async def open_bot(
         beside = _beside(core, relays, rereading, metrics)
         if admins is not None:
             beside += admins.tasks
-        yield Bot(core, route, telegram, hearing, relays, beside, admins)
+        yield Bot(core, route, telegram, dispatcher, relays, beside, admins)
 
 
 def _beside(
@@ -290,7 +290,7 @@ def telegram_of(
     return Telegram(credentials, following=following)
 
 
-def hearing_of(
+def dispatcher_of(
     table: SignalStore,
     door: Door,
     route: Route,
@@ -301,7 +301,7 @@ def hearing_of(
     more_to_come: Callable[[], bool] = lambda: False,
     known: set[MessageRef] | None = None,
     pace: Pace | None = None,
-) -> Hearing:
+) -> Dispatcher:
     """`more_to_come`: further events are known to follow. `known`: failures that are recorded."""
     pace = pace or Pace()
     recorder = Recorder(
@@ -314,7 +314,7 @@ def hearing_of(
         pace=pace,
     )
     albums = Albums(recorder.take, recorder.move, more_to_come=more_to_come, sleep=pace.sleep)
-    return Hearing(
+    return Dispatcher(
         table,
         recorder,
         albums,

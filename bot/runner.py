@@ -102,7 +102,7 @@ class Runner:
     async def _hear(self, event: Event) -> None:
         if self._bot.admins is not None:
             self._bot.admins.hear(event, self._bot.route.source)
-        await self._bot.hearing.hear(event)
+        await self._bot.dispatcher.hear(event)
 
     async def _logged_in(self, stopping: asyncio.Task[Literal[True]]) -> bool:
         """Whether it came to that: a login may take a minute, and an order to stop may not."""
@@ -129,7 +129,7 @@ class Runner:
                 await unless(self._ending.stopping, wait)
             else:
                 if me.is_bot:
-                    self._bot.hearing.ours.add(AuthorId(me.id))
+                    self._bot.dispatcher.ours.add(AuthorId(me.id))
                 if not self._ending.again:
                     await self._say_started(me)
                 return not self._ending.again
@@ -140,7 +140,7 @@ class Runner:
         for chat in {self._bot.route.source, *self._bot.route.targets}:
             new = await moved_to(self._bot.telegram, chat)
             if new is not None:
-                await self._bot.hearing.move(chat, new)
+                await self._bot.dispatcher.move(chat, new)
 
     async def _say_started(self, me: Me) -> None:
         core, route = self._bot.core, self._bot.route
@@ -172,5 +172,5 @@ class Runner:
             await asyncio.wait(running, timeout=POSTS_IN_HAND)
         await end(posting)
         await self._bot.telegram.stop()
-        self._bot.hearing.close()
+        self._bot.dispatcher.close()
         log.info("stopped")

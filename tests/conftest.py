@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,11 @@ async def store(tmp_path: Path) -> AsyncIterator[SignalStore]:
     await store.open()
     yield store
     await store.close()
+
+
+@pytest.fixture
+def now():
+    return int(time.time())
 
 
 @pytest.fixture

@@ -141,7 +141,7 @@ class Target:
 
 
 class Decisions(deque):
-    """A meter for `Hearing` that keeps what was decided."""
+    """A meter for `Dispatcher` that keeps what was decided."""
 
     def heard(self):
         pass

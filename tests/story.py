@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import sqlite3
-import time
 from contextlib import asynccontextmanager, closing
 
-import pytest
 from rich.console import Console
 
 from bot.admin.explain import why
@@ -20,11 +18,6 @@ from bot.models import Cursor, MessageId
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests.people import ALICE, BOB, CAROL, GROUP, NOON, TARGET, says
-
-
-@pytest.fixture
-def now():
-    return int(time.time())
 
 
 class Story:

@@ -26,7 +26,7 @@ from bot.models import (
 )
 from bot.storage import records
 from tests.people import ALICE, BOB, CAROL, GROUP, NOON, TARGET
-from tests.story import Story, now
+from tests.story import Story
 
 __all__ = ["now"]  # a fixture
 

@@ -9,7 +9,7 @@ import pytest
 from bot.app import open_core
 from bot.models import EVERYONE, Outcome, PostState, Reason, UnixTime
 from tests.people import ALICE, BOB, CAROL, GROUP, TARGET, says
-from tests.story import Story, now
+from tests.story import Story
 
 __all__ = ["now"]  # a fixture
 

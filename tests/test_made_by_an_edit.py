@@ -18,7 +18,7 @@ from bot.history.replay import Trial
 from bot.models import IncomingMessage, MessageId, MessageRef, Outcome, Reason, Tier, UnixTime
 from tests.exports import chat, message
 from tests.people import ALICE, BOB, GROUP, HOUR, NOON, TTL
-from tests.story import Story, now
+from tests.story import Story
 
 __all__ = ["now"]  # a fixture
 

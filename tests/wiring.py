@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from bot.app import hearing_of, intake_of
+from bot.app import dispatcher_of, intake_of
 from bot.config import Settings
 from bot.monitoring.metrics import Metrics
-from bot.pipeline.dispatch import Hearing
+from bot.pipeline.dispatch import Dispatcher
 from bot.pipeline.intake import Intake
 from bot.pipeline.recording import Listeners
 
@@ -23,13 +23,13 @@ def intake(table: Any, flows: Any, *, targets: Any = (), **given: Any) -> Intake
     return intake_of(settings(**given), table, flows, targets=targets, **parts)
 
 
-def hearing(table: Any, door: Any, route: Any, **given: Any) -> Hearing:
+def hearing(table: Any, door: Any, route: Any, **given: Any) -> Dispatcher:
     """Events go no further than the tables, unless `wake` or `begin_anew` are given."""
     names = ("wake", "begin_anew", "failed", "unreadable")
     told = {name: given.pop(name) for name in names if name in given}
     listeners = Listeners(**{"wake": _nothing, "begin_anew": _nothing, **told})
     usual: dict[str, Any] = {"stopping": asyncio.Event(), "meter": Metrics()}
-    return hearing_of(table, door, route, listeners=listeners, **{**usual, **given})
+    return dispatcher_of(table, door, route, listeners=listeners, **{**usual, **given})
 
 
 def _nothing() -> None:

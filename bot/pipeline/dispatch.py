@@ -41,7 +41,7 @@ class Meter(Protocol):
     def heard(self) -> None: ...
 
 
-class Hearing:
+class Dispatcher:
     """`ours` are the authors of what comes back to us and is no news. `begin_anew` is called when a
     chat of ours has become another one. Once `stopping` is set nothing more is heard: it comes
     again at the next start.
