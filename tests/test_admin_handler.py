@@ -28,8 +28,6 @@ from bot.storage import records
 from tests.people import ALICE, BOB, CAROL, GROUP, NOON, TARGET
 from tests.story import Story
 
-__all__ = ["now"]  # a fixture
-
 DAVE = 1004
 COLUMNS = 40
 PATIENCE = 20  # seconds

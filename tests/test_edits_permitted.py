@@ -11,8 +11,6 @@ from bot.models import EVERYONE, Outcome, PostState, Reason, UnixTime
 from tests.people import ALICE, BOB, CAROL, GROUP, TARGET, says
 from tests.story import Story
 
-__all__ = ["now"]  # a fixture
-
 
 class Group:
     """A bot that is started anew with other people permitted, on the same tables."""

@@ -20,8 +20,6 @@ from tests.exports import chat, message
 from tests.people import ALICE, BOB, GROUP, HOUR, NOON, TTL
 from tests.story import Story
 
-__all__ = ["now"]  # a fixture
-
 EDITED_AFTER = st.one_of(
     st.sampled_from([0, 1, HOUR, TTL - 1, TTL, TTL + 1, 80 * HOUR, 400 * HOUR]),
     st.integers(0, 1000 * HOUR),
