@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bot.signal_fields import SignalEvent, SignalFields
 
 
-class Kind(StrEnum):
+class RowKind(StrEnum):
     """What there are objects of."""
 
     SIGNALS = "signals"

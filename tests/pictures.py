@@ -12,7 +12,7 @@ from pathlib import Path
 from bot.models import AfterTtl, AuthorId, Fact, MessageId, Outcome, Reason, SignalId, UnixTime
 from bot.report.figures import Figures
 from bot.report.page import page
-from bot.report.sections import About
+from bot.report.sections import PageHead
 from tests import forkserver
 from tests.pages import read
 from tests.people import ALICE, BOB, CAROL, HOUR, NOON
@@ -23,7 +23,7 @@ SAMPLE = ROOT / "data" / "sample_export.json"
 
 TTL = timedelta(hours=72)
 
-ABOUT = About("Signals", "A test.", AfterTtl.RELEASE, None)
+ABOUT = PageHead("Signals", "A test.", AfterTtl.RELEASE, None)
 
 
 def command(directory, *args, preexec_fn=None, **env):

@@ -25,7 +25,7 @@ from bot.app import open_core, open_tables
 from bot.config import Settings
 from bot.errors import UsageError
 from bot.models import ChatId
-from bot.signal_json import Kind
+from bot.signal_json import RowKind
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from bot.storage.stream import Wanted
@@ -72,7 +72,9 @@ async def told(directory, *messages):
     """Record messages and albums, and give what is exported of each kind in each format."""
     await recorded(directory, messages)
     async with open_tables(settings_in(directory)) as tables:
-        return {(kind, form): await printed(tables, kind, form) for kind in Kind for form in Format}
+        return {
+            (kind, form): await printed(tables, kind, form) for kind in RowKind for form in Format
+        }
 
 
 async def recorded(directory, messages):
@@ -176,8 +178,8 @@ async def test_the_other_pictures_of_a_signal_are_no_updates_of_it(tmp_path):
 
     found = await told(tmp_path, album, update)
 
-    assert [row["message_id"] for row in lines(found[Kind.UPDATES, Format.JSONL])] == [3]
-    (signal,) = lines(found[Kind.SIGNALS, Format.JSONL])
+    assert [row["message_id"] for row in lines(found[RowKind.UPDATES, Format.JSONL])] == [3]
+    (signal,) = lines(found[RowKind.SIGNALS, Format.JSONL])
     assert signal["album"] == "4611686018427387904"
 
 
@@ -248,13 +250,13 @@ def test_csv_says_what_json_lines_say_and_runs_no_formula_whatever_separates_its
     replies = [says(ALICE, text, number=2 + n, to=signal) for n, text in enumerate(texts)]
     with tempfile.TemporaryDirectory() as directory:
         found = asyncio.run(told(directory, signal, *replies))
-    for kind in Kind:
+    for kind in RowKind:
         objects, sheet = lines(found[kind, Format.JSONL]), found[kind, Format.CSV]
         assert [as_columns(row) for row in objects] == [
             {name: written(cell) for name, cell in row.items()} for row in table(sheet)
         ]
         assert not [cell for separator in ",;\t" for cell in formulas(sheet, separator)]
-    updates = lines(found[Kind.UPDATES, Format.JSONL])
+    updates = lines(found[RowKind.UPDATES, Format.JSONL])
     assert [row["text"] for row in updates] == [storable(text) for text in texts]
 
 
@@ -301,7 +303,7 @@ def test_a_guard_takes_linear_time():
 async def test_a_json_line_is_a_line_for_every_reader(tmp_path):
     """Python's own `splitlines` and JavaScript split at more than a line feed."""
     said = "#idea a\u2028b\x85c\x0bd\re\n\x9b2J \u202egnp"
-    found = (await told(tmp_path, says(ALICE, said)))[Kind.SIGNALS, Format.JSONL]
+    found = (await told(tmp_path, says(ALICE, said)))[RowKind.SIGNALS, Format.JSONL]
 
     assert lines(found)[0]["text"] == said
     assert len(found.splitlines()) == 1
@@ -311,7 +313,7 @@ async def test_a_json_line_is_a_line_for_every_reader(tmp_path):
 # ── which rows ────────────────────────────────────────────────────────────────
 
 
-async def asked(directory, kind=Kind.SIGNALS, **more):
+async def asked(directory, kind=RowKind.SIGNALS, **more):
     out = io.StringIO()
     async with open_tables(settings_in(directory)) as tables:
         asked = await wanted(
@@ -508,7 +510,7 @@ async def test_decisions_of_several_tables_are_one_row_of_messages(tmp_path):
     expected = sorted(
         [*(10_001 + 2 * number for number in range(1, 1_201)), *(at for at, _ in updates)]
     )
-    assert await asked(tmp_path, Kind.DECISIONS) == [(GROUP, number) for number in expected]
+    assert await asked(tmp_path, RowKind.DECISIONS) == [(GROUP, number) for number in expected]
 
 
 @pytest.mark.heavy
@@ -517,7 +519,7 @@ async def test_a_hundred_thousand_signals_take_no_more_memory_than_a_thousand(tm
     for directory, count in ((few, 1_000), (many, SIGNALS)):
         directory.mkdir()
         await filled(directory, count)
-    for kind in (Kind.SIGNALS, Kind.DECISIONS):
+    for kind in (RowKind.SIGNALS, RowKind.DECISIONS):
         small = measured(few, "export", kind, "--format", "jsonl")
         large = measured(many, "export", kind, "--format", "jsonl")
         assert len(large.lines) == SIGNALS
@@ -555,7 +557,7 @@ async def test_a_reader_that_takes_its_time_holds_nothing_of_a_running_bot_back(
     ):
         await core.intake.handle(says(BOB, "#idea late", number=1201))
         written = await export(
-            tables, await wanted(tables, settings_in(tmp_path), Kind.SIGNALS), Format.JSONL, out
+            tables, await wanted(tables, settings_in(tmp_path), RowKind.SIGNALS), Format.JSONL, out
         )
 
     assert (out.held, written) == (0, 1201)

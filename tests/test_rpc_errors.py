@@ -21,7 +21,7 @@ from bot.errors import (
 )
 from bot.models import ChatId
 from bot.telegram.login import prepare_library
-from bot.telegram.rpc_errors import NAMES, About, about, sorted_as, translated
+from bot.telegram.rpc_errors import NAMES, Subject, about, sorted_as, translated
 
 TARGET = ChatId(-1001)
 LISTED = [(code, name) for code, names in exceptions.items() for name in names if name != "_"]
@@ -165,4 +165,4 @@ def test_the_rest_each_has_its_own_answer():
     assert type(refused(400, "NOBODY_HAS_THOUGHT_OF_THIS", medium=True)) is MediumRefused
     assert type(refused(400, "NOBODY_HAS_THOUGHT_OF_THIS")) is PostRefused
     assert type(refused(400, "NOBODY_HAS_THOUGHT_OF_THIS", medium=True)) is MediumRefused
-    assert about(400, "PERSISTENT_TIMESTAMP_INVALID") is About.CURSOR
+    assert about(400, "PERSISTENT_TIMESTAMP_INVALID") is Subject.CURSOR

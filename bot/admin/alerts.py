@@ -39,7 +39,7 @@ REFUSED: Final = {
 }
 
 
-class Kind(StrEnum):
+class AlertKind(StrEnum):
     TARGET = "target"  # takes nothing from us
     ACCOUNT = "account"  # ours may not post
     POSTS = "posts"  # fail
@@ -57,7 +57,7 @@ class Kind(StrEnum):
 class Subject(NamedTuple):
     """What is told of at most once an hour."""
 
-    kind: Kind
+    kind: AlertKind
     about: ChatId | None = None  # None: there is only one such thing
 
 
@@ -124,12 +124,12 @@ class Alerts:
             log.warning("what the operators were told is not known", error=str(exc))
             return
         for (kind, about), at in found.items():
-            if kind in set(Kind):  # else of a newer version
+            if kind in set(AlertKind):  # else of a newer version
                 # A clock that was fast keeps them in the dark for an hour at most.
-                self._told_at[Subject(Kind(kind), about)] = min(at, self._clock())
+                self._told_at[Subject(AlertKind(kind), about)] = min(at, self._clock())
         for kind, about in self._told_at:
-            ended = self._told_at.get(Subject(Kind.READABLE, about), 0)
-            if kind is Kind.SOURCE and about and self._told_at[Subject(kind, about)] > ended:
+            ended = self._told_at.get(Subject(AlertKind.READABLE, about), 0)
+            if kind is AlertKind.SOURCE and about and self._told_at[Subject(kind, about)] > ended:
                 self._unreadable[about] = None
 
     # ── what happens ──
@@ -144,13 +144,13 @@ class Alerts:
         again = duration(wait.total_seconds())
         if isinstance(error, AccountLimited):
             self._raise(
-                Kind.ACCOUNT,
+                AlertKind.ACCOUNT,
                 f"Telegram limits our account: {error}. Posts are kept, and tried again in {again}. "
                 "@SpamBot tells an account why and for how long.",
             )
         if isinstance(error, TargetUnavailable):
             self._raise(
-                Kind.TARGET,
+                AlertKind.TARGET,
                 f"Target {error.chat_id} takes nothing: {error}. Posts are kept, and tried again "
                 f"in {again}.",
                 error.chat_id,
@@ -158,7 +158,7 @@ class Alerts:
         elif isinstance(error, RetryLater) and error.after is not None and error.after > LONG_WAIT:
             long = duration(error.after.total_seconds())
             self._raise(
-                Kind.FLOOD,
+                AlertKind.FLOOD,
                 f"Telegram lets the bot do something again in {long} only: {error}. Whatever needs "
                 "that waits in order, all else goes on.",
             )
@@ -166,7 +166,7 @@ class Alerts:
     def set_aside(self, post: Post) -> None:
         where = f"post {post.id} of {link(post.source)}"
         self._raise(
-            Kind.ASIDE,
+            AlertKind.ASIDE,
             f"Telegram fails each time at {where} and gives no reason. It is set aside, others go "
             "before it, and it is tried again now and then.",
         )
@@ -174,12 +174,12 @@ class Alerts:
     def failed(self, post: Post) -> None:
         what = REFUSED.get(post.state, "Telegram refused a post")
         where = f"post {post.id} of {link(post.source)}"
-        self._raise(Kind.POSTS, f"{what}: {where}. /retry tries again.", post.target)
+        self._raise(AlertKind.POSTS, f"{what}: {where}. /retry tries again.", post.target)
 
     def event_failed(self, ref: MessageRef, error: str) -> None:
         """It was recorded as such, and those behind it go on."""
         self._raise(
-            Kind.EVENT,
+            AlertKind.EVENT,
             f"What happened to {link(ref)} could not be dealt with: {error}. "
             f"/retry {link(ref)} reads it again.",
             ref.chat_id,
@@ -187,13 +187,13 @@ class Alerts:
 
     def unreadable(self, message: UnreadableMessage) -> None:
         self._raise(
-            Kind.UNREADABLE,
+            AlertKind.UNREADABLE,
             f"A message cannot be read and was passed over: {link(message.ref)} ({message.error}). "
             "A newer version of the bot may know its kind.",
         )
 
     def login_lost(self, error: Exception) -> None:
-        self._raise(Kind.LOGIN, f"The bot stops: {error}")
+        self._raise(AlertKind.LOGIN, f"The bot stops: {error}")
 
     # ── telling ──
 
@@ -202,7 +202,8 @@ class Alerts:
         disabled = self._facts.cache_disabled
         if disabled and not self._cache_disabled:
             self._raise(
-                Kind.CACHE, "The flow cache cannot be used. The bot goes on without it, slower."
+                AlertKind.CACHE,
+                "The flow cache cannot be used. The bot goes on without it, slower.",
             )
         self._cache_disabled = disabled
         self._look_at_sources()
@@ -210,7 +211,7 @@ class Alerts:
         if self._silence is not None and silent >= self._silence.total_seconds():
             long = duration(self._clock() - self._silent_since)
             self._raise(
-                Kind.SILENCE,
+                AlertKind.SILENCE,
                 f"Nothing was heard from the source for {long}. Is the bot still in it?",
             )
             self._heard_at = self._clock()  # the next comes after as long a time again
@@ -223,12 +224,12 @@ class Alerts:
             if self._unreadable.get(chat) is None:
                 self._unreadable[chat] = each
                 text = f"Source {chat} cannot be read: {each.error}; {each.advice}."
-                self._raise(Kind.SOURCE, text, chat)
+                self._raise(AlertKind.SOURCE, text, chat)
         settled = self._clock() - self._began_at >= SETTLED
         for chat, trouble in list(self._unreadable.items()):
             if chat not in found and (trouble is not None or settled):
                 del self._unreadable[chat]
-                self._raise(Kind.READABLE, _readable_again(chat, trouble), chat)
+                self._raise(AlertKind.READABLE, _readable_again(chat, trouble), chat)
 
     async def run(self) -> None:
         """Tell what there is to tell, until cancelled."""
@@ -260,7 +261,7 @@ class Alerts:
             log.warning("that the operators are told is not written down", error=str(exc))
         await self._tell(news.text)
 
-    def _raise(self, kind: Kind, text: str, about: ChatId | None = None) -> None:
+    def _raise(self, kind: AlertKind, text: str, about: ChatId | None = None) -> None:
         of, now = Subject(kind, about), self._clock()
         told_at = self._told_at.get(of)
         if told_at is not None and now < told_at:  # the clock was put back

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
-from bot.admin import chat_views as phone
-from bot.admin import typed
-from bot.admin.confirmations import Confirmations, Order, Reaction, asking
+from bot.admin import chat_views, typed
+from bot.admin.confirmations import AskedOrder, Confirmations, Reaction, asking
 from bot.admin.explain import in_hand, why
 from bot.admin.flows import HELD, find_signal, overview, thread
 from bot.admin.formatting import counted, excerpt
@@ -27,7 +26,7 @@ from bot.admin.retry import (
     NUMBER,
     failure_of,
 )
-from bot.admin.status import Health, as_rows, status
+from bot.admin.status import ToldHealth, as_rows, status
 from bot.errors import BotError, TelegramError, UsageError
 from bot.models import (
     Button,
@@ -136,7 +135,9 @@ class AdminHandler:
         self._waiting: asyncio.Queue[IncomingMessage | PressedButton] = asyncio.Queue(WAITING_MAX)
         self._confirmations = Confirmations(tables, settings, clock=clock, token=token)
         self._offered: set[AuthorId] = set()
-        self._commands: dict[str, Callable[[str, IncomingMessage], Awaitable[phone.Answer]]] = {
+        self._commands: dict[
+            str, Callable[[str, IncomingMessage], Awaitable[chat_views.Answer]]
+        ] = {
             "start": self._help,
             "help": self._help,
             "status": self._status,
@@ -192,7 +193,9 @@ class AdminHandler:
         elif self._clock() - event.at > VALID_FOR:
             log.warning("an old command is not obeyed", admin=event.author, at=event.at)
         elif (why_not := typed.why_no_order(event)) is not None:
-            await self._send(event.chat_id, phone.notice(f"Not obeyed: {why_not}. Type it anew."))
+            await self._send(
+                event.chat_id, chat_views.notice(f"Not obeyed: {why_not}. Type it anew.")
+            )
         else:
             if event.author is not None:
                 await self._offer(event.author)
@@ -202,7 +205,7 @@ class AdminHandler:
         """Tell every operator. Who cannot be reached is named in the log."""
         for admin in self._settings.admin_users:
             try:
-                await self._send(ChatId(admin), phone.data(text))
+                await self._send(ChatId(admin), chat_views.data(text))
             except TelegramError as exc:
                 log.warning("an operator was not told", admin=admin, text=text, error=str(exc))
             except Exception:
@@ -222,7 +225,7 @@ class AdminHandler:
             # What ends `run` ends the bot; he can do without a menu.
             log.exception("commands were not registered", admin=admin)
 
-    async def _send(self, to: ChatId, answer: phone.Answer) -> None:
+    async def _send(self, to: ChatId, answer: chat_views.Answer) -> None:
         parts = split(answer.text, answer.entities)
         cut = len(parts) > PARTS_MAX
         for number, part in enumerate(parts[:PARTS_MAX], 1):
@@ -233,16 +236,16 @@ class AdminHandler:
 
     # ── commands ──
 
-    async def _answer_to(self, message: IncomingMessage) -> phone.Answer:
+    async def _answer_to(self, message: IncomingMessage) -> chat_views.Answer:
         try:
             return await self._obey(message)
         except BotError as exc:
-            return phone.data(phone.as_commands(str(exc)))
+            return chat_views.data(chat_views.as_commands(str(exc)))
         except Exception:
             log.exception("a command failed")
-            return phone.notice("That failed; the bot's log says why.")
+            return chat_views.notice("That failed; the bot's log says why.")
 
-    async def _obey(self, message: IncomingMessage) -> phone.Answer:
+    async def _obey(self, message: IncomingMessage) -> chat_views.Answer:
         if message.forwarded:  # others' words are no command
             return await self._why_forwarded(message)
         word, _, rest = message.text.strip().partition(" ")
@@ -253,24 +256,24 @@ class AdminHandler:
             return await self._why_of_link(message.text)
         name = word[1:].partition("@")[0].lower()
         if name not in self._commands:
-            return phone.data(f"There is no {excerpt(word, 30)}. /help shows what there is.")
+            return chat_views.data(f"There is no {excerpt(word, 30)}. /help shows what there is.")
         return await self._commands[name](rest.strip(), message)
 
-    async def _help(self, rest: str, message: IncomingMessage) -> phone.Answer:
+    async def _help(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         del rest, message
-        return phone.Answer(HELP)
+        return chat_views.Answer(HELP)
 
-    async def _status(self, rest: str, message: IncomingMessage) -> phone.Answer:
+    async def _status(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         del rest, message
         schema = await self._tables.ask(self._tables.schema_version)
-        health = Health("here", answered=True, facts=await self._facts())
+        health = ToldHealth("here", answered=True, facts=await self._facts())
         found = await status(self._tables, self._settings, schema, now=self._now, health=health)
         failed = found.posts[PostState.FAILED] + found.failed
         what = "failure" if found.failed else "post"
-        buttons = ((asking(Order("retry", None), f"Retry {counted(failed, what)}"),),)
-        return phone.shown(phone.rows(as_rows(found)), buttons if failed else ())
+        buttons = ((asking(AskedOrder("retry", None), f"Retry {counted(failed, what)}"),),)
+        return chat_views.shown(chat_views.rows(as_rows(found)), buttons if failed else ())
 
-    async def _flows(self, rest: str, message: IncomingMessage) -> phone.Answer:
+    async def _flows(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         del message
         if rest and rest.lower() != "all" and not PAIR.fullmatch(rest):
             return await self._thread(rest)
@@ -283,21 +286,23 @@ class AdminHandler:
             everything=everything,
         )
         if not found:
-            return phone.notice("No such flow is live. /flows all shows the others.")
+            return chat_views.notice("No such flow is live. /flows all shows the others.")
         shown, more = found[:FLOWS_SHOWN], found[FLOWS_SHOWN:]
-        lines = [*phone.flows(shown)]
+        lines = [*chat_views.flows(shown)]
         if more:
-            lines.append(phone.Line(f"… and {counted(len(more), 'older one')}"))
+            lines.append(chat_views.ChatLine(f"… and {counted(len(more), 'older one')}"))
         held = [flow.signal for flow in shown if flow.standing in HELD][:BUTTONS_SHOWN]
-        buttons = [asking(Order("release", int(each)), f"Release {each}") for each in held]
-        return phone.shown(lines, phone.in_rows(buttons))
+        buttons = [asking(AskedOrder("release", int(each)), f"Release {each}") for each in held]
+        return chat_views.shown(lines, chat_views.in_rows(buttons))
 
-    async def _thread(self, rest: str) -> phone.Answer:
+    async def _thread(self, rest: str) -> chat_views.Answer:
         signal_id = await find_signal(self._tables, self._settings, rest)
         found = await thread(self._tables, self._settings, signal_id, now=self._now)
-        return phone.shown(phone.thread(found), phone.in_rows(await self._buttons_for(rest)))
+        return chat_views.shown(
+            chat_views.thread(found), chat_views.in_rows(await self._buttons_for(rest))
+        )
 
-    async def _why(self, rest: str, message: IncomingMessage) -> phone.Answer:
+    async def _why(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         if rest:
             return await self._story(rest)
         if message.reply_to is None:
@@ -307,60 +312,64 @@ class AdminHandler:
             raise UsageError("that is no forwarded message: /why LINK names one by its link")
         return await self._why_forwarded(answered)
 
-    async def _why_forwarded(self, message: IncomingMessage) -> phone.Answer:
+    async def _why_forwarded(self, message: IncomingMessage) -> chat_views.Answer:
         if message.forward_of is None:
-            return phone.notice(UNTOLD)
+            return chat_views.notice(UNTOLD)
         chat_id, message_id = message.forward_of
         return await self._story(f"{chat_id}:{message_id}")
 
-    async def _why_of_link(self, text: str) -> phone.Answer:
+    async def _why_of_link(self, text: str) -> chat_views.Answer:
         try:
             asked = pointer(text)
         except UsageError:
             asked = None
         if asked is None or (asked.chat_id is None and asked.name is None):
-            return phone.notice("I know commands and links to messages. /help shows what there is.")
+            return chat_views.notice(
+                "I know commands and links to messages. /help shows what there is."
+            )
         return await self._story(text)
 
-    async def _story(self, which: str) -> phone.Answer:
+    async def _story(self, which: str) -> chat_views.Answer:
         story = await why(self._tables, self._settings, which, now=self._now)
-        return phone.shown(phone.rows(story), phone.in_rows(await self._buttons_for(which)))
+        return chat_views.shown(
+            chat_views.rows(story), chat_views.in_rows(await self._buttons_for(which))
+        )
 
     async def _buttons_for(self, which: str) -> list[Button]:
         found: InHand = await in_hand(self._tables, self._settings, which, now=self._now)
-        retries = [asking(Order("retry", post), f"Retry post {post}") for post in found.failed]
+        retries = [asking(AskedOrder("retry", post), f"Retry post {post}") for post in found.failed]
         if found.failure is not None:
-            retries.insert(0, asking(Order("reread", found.failure), "Read it again"))
+            retries.insert(0, asking(AskedOrder("reread", found.failure), "Read it again"))
         if found.held is None:
             return retries[:BUTTONS_SHOWN]
-        ends = asking(Order("release", found.held), f"Release {found.held}")
+        ends = asking(AskedOrder("release", found.held), f"Release {found.held}")
         return [*retries, ends][:BUTTONS_SHOWN]
 
-    async def _release(self, rest: str, message: IncomingMessage) -> phone.Answer:
+    async def _release(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         if not rest:
             raise UsageError("which flow? /release 3, or /release LINK of a message in it")
         signal_id = await find_signal(self._tables, self._settings, rest)
-        return await self._confirmations.ask_back(Order("release", signal_id), message.author)
+        return await self._confirmations.ask_back(AskedOrder("release", signal_id), message.author)
 
-    async def _retry(self, rest: str, message: IncomingMessage) -> phone.Answer:
+    async def _retry(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         if not rest or NUMBER.fullmatch(rest):
             return await self._confirmations.ask_back(
-                Order("retry", int(rest) if rest else None), message.author
+                AskedOrder("retry", int(rest) if rest else None), message.author
             )
         if not names_a_message(rest):
             raise UsageError(f"{excerpt(rest, 30)!r} is not the number of a post, such as 5")
         found = await failure_of(self._tables, self._settings, rest)
-        return await self._confirmations.ask_back(Order("reread", found.id), message.author)
+        return await self._confirmations.ask_back(AskedOrder("reread", found.id), message.author)
 
-    async def _pause(self, rest: str, message: IncomingMessage) -> phone.Answer:
+    async def _pause(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         del rest
         log.info("ordered", order="pause", admin=message.author)
-        return phone.notice(phone.as_commands(await pause(self._tables)))
+        return chat_views.notice(chat_views.as_commands(await pause(self._tables)))
 
-    async def _resume(self, rest: str, message: IncomingMessage) -> phone.Answer:
+    async def _resume(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         del rest
         log.info("ordered", order="resume", admin=message.author)
-        return phone.notice(phone.as_commands(await resume(self._tables)))
+        return chat_views.notice(chat_views.as_commands(await resume(self._tables)))
 
     @property
     def _now(self) -> UnixTime:
@@ -372,7 +381,7 @@ class AdminHandler:
         try:
             reaction = await self._confirmations.react(press)
         except BotError as exc:
-            reaction = Reaction(phone.as_commands(str(exc)), alert=True)
+            reaction = Reaction(chat_views.as_commands(str(exc)), alert=True)
         except Exception:
             log.exception("a button failed")
             reaction = Reaction("That failed; the bot's log says why.", alert=True)

@@ -30,7 +30,7 @@ COMMAND: Final = re.compile(r"`(?:python -m bot )?(flows|retry|resume|release)\b
 LINK: Final = re.compile(r"https://t\.me/c/\d+/\d+")
 
 
-class Line(NamedTuple):
+class ChatLine(NamedTuple):
     text: str
     live: bool = False  # a link of ours; all else is data
 
@@ -46,7 +46,7 @@ class Answer(NamedTuple):
     buttons: tuple[tuple[Button, ...], ...] = ()
 
 
-def shown(lines: Iterable[Line], buttons: tuple[tuple[Button, ...], ...] = ()) -> Answer:
+def shown(lines: Iterable[ChatLine], buttons: tuple[tuple[Button, ...], ...] = ()) -> Answer:
     return Answer(*page(lines), buttons)
 
 
@@ -60,7 +60,7 @@ def data(text: str) -> Answer:
     return shown(wrapped("", text))
 
 
-def page(lines: Iterable[Line]) -> Page:
+def page(lines: Iterable[ChatLine]) -> Page:
     """The lines as one text, with all that is data marked as such."""
     text, entities = "", []
     start: int | None = None  # of the data that has not ended yet, in UTF-16 code units
@@ -84,7 +84,7 @@ def as_commands(text: str) -> str:
     return COMMAND.sub(r"/\1\2", text)
 
 
-def rows(found: Iterable[Row]) -> Iterator[Line]:
+def rows(found: Iterable[Row]) -> Iterator[ChatLine]:
     for label, text in found:
         name = f"{label}: " if label else INDENT
         linked = LINK.match(text)
@@ -92,14 +92,14 @@ def rows(found: Iterable[Row]) -> Iterator[Line]:
             yield from wrapped(name, as_commands(text))
             continue
         if label:
-            yield Line(f"{label}:")
-        yield Line(linked[0], live=True)
+            yield ChatLine(f"{label}:")
+        yield ChatLine(linked[0], live=True)
         rest = text[linked.end() :].strip(" ,:")
         if rest:
             yield from wrapped(INDENT, as_commands(rest))
 
 
-def flows(found: Sequence[Overview]) -> Iterator[Line]:
+def flows(found: Sequence[Overview]) -> Iterator[ChatLine]:
     for flow in found:
         what = " ".join(filter(None, (flow.pair, flow.direction)))
         yield from wrapped(f"{flow.signal}  ", f"{what} by {flow.owner}")
@@ -110,9 +110,9 @@ def flows(found: Sequence[Overview]) -> Iterator[Line]:
         yield from wrapped(INDENT, f"{counted(flow.updates, 'update')}, {refused}")
 
 
-def thread(found: Thread) -> Iterator[Line]:
+def thread(found: Thread) -> Iterator[ChatLine]:
     yield from rows(found.about)
-    yield Line("")
+    yield ChatLine("")
     waiting = [(found.root, 0)]
     while waiting:  # without recursion: a thread may be deeper than Python's stack
         reply, depth = waiting.pop()
@@ -120,7 +120,7 @@ def thread(found: Thread) -> Iterator[Line]:
         waiting += ((answer, depth + 1) for answer in reply.answers[::-1])
 
 
-def wrapped(first: str, text: str) -> Iterator[Line]:
+def wrapped(first: str, text: str) -> Iterator[ChatLine]:
     """Lines of 40 columns at most, `first` in front; further ones are indented, if that is not ""."""
     indent = first[: len(first) - len(first.lstrip())] + (INDENT if first else "")
     line, empty = first, True
@@ -128,10 +128,10 @@ def wrapped(first: str, text: str) -> Iterator[Line]:
         for piece in chop_cells(word, COLUMNS - len(indent)):
             gap = "" if empty else " "
             if cell_len(line + gap + piece) > COLUMNS and line.strip():
-                yield Line(line.rstrip())
+                yield ChatLine(line.rstrip())
                 line, gap = indent, ""
             line, empty = line + gap + piece, False
-    yield Line(line.rstrip())
+    yield ChatLine(line.rstrip())
 
 
 def _units(text: str) -> int:

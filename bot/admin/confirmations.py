@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from bot.admin import chat_views as phone
+from bot.admin import chat_views
 from bot.admin.flows import release, signal_of, title
 from bot.admin.formatting import excerpt
 from bot.admin.retry import ask_to_read_again, ask_to_retry_all, read_again, retry
@@ -45,11 +45,11 @@ class Reaction(NamedTuple):
 
     toast: str = ""
     alert: bool = False
-    becomes: phone.Answer | None = None  # None: as it is
-    besides: phone.Answer | None = None
+    becomes: chat_views.Answer | None = None  # None: as it is
+    besides: chat_views.Answer | None = None
 
 
-class Order(NamedTuple):
+class AskedOrder(NamedTuple):
     """What a button will do. `subject` is a signal, a post or a failure; None: all that failed."""
 
     what: str  # release | retry | reread
@@ -57,7 +57,7 @@ class Order(NamedTuple):
 
 
 class Confirmation(NamedTuple):
-    order: Order | None  # None: that was it
+    order: AskedOrder | None  # None: that was it
     user: AuthorId
     asked_at: float
 
@@ -79,18 +79,18 @@ class Confirmations:
         self._token = token
         self._asked: OrderedDict[str, Confirmation] = OrderedDict()
 
-    async def ask_back(self, order: Order, user: AuthorId | None) -> phone.Answer:
+    async def ask_back(self, order: AskedOrder, user: AuthorId | None) -> chat_views.Answer:
         """Ask back. Raises `UsageError` where there is nothing to be done."""
         assert user is not None  # noqa: S101  # `hear` knows who it is
         question = await self._question(order)
         token = self._token()
         self._remember(token, Confirmation(order, user, self._clock()))
         yes = "Yes, release it" if order.what == "release" else "Yes, retry"
-        return phone.data(question)._replace(
+        return chat_views.data(question)._replace(
             buttons=((Button(yes, f"yes:{token}"), Button("No", f"no:{token}")),)
         )
 
-    async def _question(self, order: Order) -> str:
+    async def _question(self, order: AskedOrder) -> str:
         if order.what == "release":
             found = await self._ending(SignalId(order.subject or 0))
             return f"Release signal {order.subject}, {found}? Others may then continue its flow."
@@ -119,7 +119,7 @@ class Confirmations:
         """Raises `BotError` where it cannot be done, and what was asked still holds."""
         asks = ASKS.fullmatch(press.data)
         if asks is not None:
-            order = Order(asks[1], int(asks[2]) if asks[2] else None)
+            order = AskedOrder(asks[1], int(asks[2]) if asks[2] else None)
             return Reaction(besides=await self.ask_back(order, press.user))
         verb, _, rest = press.data.partition(":")
         known = self._asked.get(rest)
@@ -132,9 +132,9 @@ class Confirmations:
         said = "Nothing was done." if verb != "yes" else await self._carry_out(known.order, press)
         # Only now: where the tables did not answer, the button may be pressed again.
         self._remember(rest, known._replace(order=None))
-        return Reaction(said, becomes=phone.data(said))
+        return Reaction(said, becomes=chat_views.data(said))
 
-    async def _carry_out(self, order: Order, press: PressedButton) -> str:
+    async def _carry_out(self, order: AskedOrder, press: PressedButton) -> str:
         log.info("ordered", order=order.what, subject=order.subject, admin=press.user)
         if order.what == "reread":
             return await read_again(self._tables, order.subject) or "that was dealt with already"
@@ -146,6 +146,6 @@ class Confirmations:
         return await release(self._tables, signal_id)
 
 
-def asking(order: Order, text: str) -> Button:
+def asking(order: AskedOrder, text: str) -> Button:
     """A button that asks back, and so may be pressed at any time."""
     return Button(text, f"ask:{order.what}:{order.subject or ''}")

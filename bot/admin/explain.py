@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bot.admin.flows import Tables
     from bot.config import Settings
     from bot.models import ChatId, SignalId
-    from bot.storage.coverage import Told
+    from bot.storage.coverage import ToldSince
     from bot.storage.failures import FailureRecord
     from bot.storage.records import Heard, PostRecord, Recorded, SignalRecord
 
@@ -170,7 +170,7 @@ def _failed(failure: FailureRecord | None) -> Iterator[Row]:
     yield Row("", how)
 
 
-def _says(signal: SignalRecord, told: Sequence[Told]) -> Iterator[Row]:
+def _says(signal: SignalRecord, told: Sequence[ToldSince]) -> Iterator[Row]:
     yield Row("signal", f"{signal.id}: {details(signal)}")
     yield from told_rows(signal, told)
     replies = counted(signal.updates, "update")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bot.admin.formats import Csv, Format, JsonLines
 from bot.errors import UsageError
 from bot.models import MessageRef, Outcome, UnixTime
-from bot.signal_json import Kind, recorded_event, recorded_fields
+from bot.signal_json import RowKind, recorded_event, recorded_fields
 from bot.storage import stream
 from bot.storage.stream import Wanted
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from bot.models import ChatId
 
 # The names of an object, in their order.
-NAMES: Final[Mapping[Kind, Sequence[str]]] = {
-    Kind.SIGNALS: (
+NAMES: Final[Mapping[RowKind, Sequence[str]]] = {
+    RowKind.SIGNALS: (
         *("signal_id", "chat_id", "message_id", "author", "at", "utc"),
         *("fields", "marker", "album", "media", "text"),
     ),
-    Kind.UPDATES: (
+    RowKind.UPDATES: (
         *("signal_id", "signal_message_id", "chat_id", "message_id", "author", "at", "utc"),
         *("reply_to", "reason", "event", "album", "media", "text"),
     ),
-    Kind.DECISIONS: (
+    RowKind.DECISIONS: (
         *("chat_id", "message_id", "author", "at", "utc", "outcome", "reason", "tier"),
         *("signal_id", "signal_message_id", "reply_to", "fields", "event"),
     ),
@@ -70,7 +70,7 @@ def moment(text: str, *, now: float) -> UnixTime:
 async def wanted(
     tables: Tables,
     settings: Settings,
-    kind: Kind,
+    kind: RowKind,
     *,
     since: UnixTime | None = None,
     source: ChatId | None = None,
@@ -99,7 +99,7 @@ async def export(tables: Tables, asked: Wanted, form: Format, out: Out) -> int:
     return count
 
 
-def _writer(kind: Kind, form: Format, out: Out) -> Writer:
+def _writer(kind: RowKind, form: Format, out: Out) -> Writer:
     if form is Format.JSONL:
         return JsonLines(out)
     return Csv(
@@ -115,7 +115,7 @@ async def _rows(tables: Tables, asked: Wanted) -> AsyncIterator[Mapping[str, Any
         after = MessageRef(rows[-1]["chat_id"], rows[-1]["message_id"])
 
 
-def _object(kind: Kind, row: Mapping[str, Any]) -> dict[str, Any]:
+def _object(kind: RowKind, row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: SHAPES[name](row) if name in SHAPES else row.get(name) for name in NAMES[kind]}
 
 

@@ -159,17 +159,17 @@ def _overview(signal: FlowRecord, settings: Settings, now: UnixTime) -> Overview
 # ── one flow ──────────────────────────────────────────────────────────────────
 
 
-class Reply(NamedTuple):
+class ThreadReply(NamedTuple):
     """A message of a thread, and what answered it."""
 
     text: str
     refused: bool
-    answers: list[Reply]
+    answers: list[ThreadReply]
 
 
 class Thread(NamedTuple):
     about: list[Row]
-    root: Reply
+    root: ThreadReply
 
 
 async def thread(
@@ -179,10 +179,10 @@ async def thread(
     signal = await signal_of(tables, signal_id)
     replies = await tables.ask(partial(records.replies, signal_id=signal_id))
     ended = await tables.ask(partial(records.ended_by_hand, signal_id=signal_id))
-    root = Reply(f"{date(signal.at)}  {excerpt(signal.text, 60)}", refused=False, answers=[])
+    root = ThreadReply(f"{date(signal.at)}  {excerpt(signal.text, 60)}", refused=False, answers=[])
     by_message = {signal.ref: root}
     for reply in replies:
-        node = Reply(_reply_line(reply), reply.outcome is not Outcome.UPDATE, [])
+        node = ThreadReply(_reply_line(reply), reply.outcome is not Outcome.UPDATE, [])
         # What is answered may be older than the table, or unknown of a reply refused long ago.
         by_message.get(reply.answers or signal.ref, root).answers.append(node)
         by_message[reply.ref] = node

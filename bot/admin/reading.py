@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from bot.signal_fields import SignalEvent
-    from bot.storage.coverage import Coverage, Told
+    from bot.storage.coverage import Coverage, ToldSince
     from bot.storage.records import PostRecord, SignalRecord
 
 SHOWN: Final = 5  # of what was told; the newest
@@ -56,7 +56,7 @@ def in_words(event: SignalEvent) -> str:
     return event.kind.replace("_", " ")
 
 
-def told_rows(signal: SignalRecord, told: Sequence[Told]) -> Iterator[Row]:
+def told_rows(signal: SignalRecord, told: Sequence[ToldSince]) -> Iterator[Row]:
     """What became of it by its author's own words, the newest last."""
     if not told and signal.updates:
         yield Row("told", "nothing of it that is beyond doubt")

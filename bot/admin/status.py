@@ -46,7 +46,7 @@ LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nothing
 LIBRARIES: Final = (("pyrogram", "kurigram"), ("tgcrypto", "TgCrypto-pyrofork"), ("diskcache",))
 
 
-class Health(NamedTuple):
+class ToldHealth(NamedTuple):
     """What `/healthz` answers. `facts` is its JSON object, empty where there is no answer."""
 
     where: str  # as "127.0.0.1:8080"; empty: HEALTH_PORT is not set
@@ -65,7 +65,7 @@ class Status:
     now: UnixTime
     paused_at: UnixTime | None  # since when nothing is posted; None: no pause
     holder: Holder | None  # who holds the lock on DATA_DIR; None: no bot runs there
-    health: Health
+    health: ToldHealth
     heard: list[Heard]
     flows: FlowCounts
     after_ttl: AfterTtl
@@ -91,7 +91,7 @@ async def status(
     schema: int,
     *,
     now: UnixTime,
-    health: Health | None = None,
+    health: ToldHealth | None = None,
 ) -> Status:
     """`health`: what the running bot knows of itself; None: it is asked."""
     oldest = UnixTime(now - int(settings.flow_ttl_hours.total_seconds()))
@@ -134,9 +134,9 @@ def _size_of(database: Path) -> int:
     return sum(file.stat().st_size for file in files if file.exists())
 
 
-def ask_health(settings: Settings) -> Health:
+def ask_health(settings: Settings) -> ToldHealth:
     if settings.health_port is None:
-        return Health("", answered=False, facts={})
+        return ToldHealth("", answered=False, facts={})
     host = LOOPBACK.get(settings.health_host, settings.health_host)
     where = f"{host}:{settings.health_port}"
     connection = http.client.HTTPConnection(host, settings.health_port, timeout=PATIENCE)
@@ -147,8 +147,8 @@ def ask_health(settings: Settings) -> Health:
     except (OSError, http.client.HTTPException, ValueError):
         facts = None
     if not isinstance(facts, dict):  # something else answers there, or nothing
-        return Health(where, answered=False, facts={})
-    return Health(where, answered=True, facts=facts)
+        return ToldHealth(where, answered=False, facts={})
+    return ToldHealth(where, answered=True, facts=facts)
 
 
 def cache_size(file: Path) -> CacheSize | None:

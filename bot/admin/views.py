@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-    from bot.admin.flows import Overview, Reply, Thread
+    from bot.admin.flows import Overview, Thread, ThreadReply
     from bot.admin.formatting import Row
 
 GAP: Final = "  "
@@ -120,7 +120,7 @@ def show_thread(console: Console, thread: Thread) -> None:
             first = rest
 
 
-def _branches(root: Reply, deepest: int) -> Iterator[tuple[tuple[str, str], Reply]]:
+def _branches(root: ThreadReply, deepest: int) -> Iterator[tuple[tuple[str, str], ThreadReply]]:
     """Every reply with what is drawn before its first line and before the others, from top to bottom.
 
     Without recursion: a thread may be deeper than Python's stack.

@@ -14,7 +14,7 @@ from bot.admin.formats import Format, Out
 from bot.admin.formatting import counted
 from bot.commands.context import PlainCommand, console, option, settings_of, standard_output
 from bot.models import UnixTime
-from bot.signal_json import Kind
+from bot.signal_json import RowKind
 
 if TYPE_CHECKING:
     from bot.admin.formatting import Row
@@ -189,7 +189,7 @@ def backup(
 
 
 What = Annotated[
-    Kind,
+    RowKind,
     typer.Argument(
         metavar="WHAT",
         help="signals, updates, or decisions: all that was recorded, what was refused among it.",

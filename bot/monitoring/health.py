@@ -59,7 +59,7 @@ class Bot(Protocol):
         """Of every place. Asks the table. Raises `DatabaseError`."""
 
 
-class Report(NamedTuple):
+class HealthReport(NamedTuple):
     reasons: list[str]  # why it is not well; empty: it is
     backlogs: Mapping[ChatId, Backlog] | None  # of every place; None: the table does not answer
 
@@ -114,7 +114,7 @@ class Health:
         )
         return web.Response(body=text, headers={**FRESH, "Content-Type": CONTENT_TYPE_LATEST})
 
-    async def report(self) -> Report:
+    async def report(self) -> HealthReport:
         reasons = []
         if self._bot.connected_since is None:
             reasons.append("not connected to Telegram")
@@ -129,7 +129,7 @@ class Health:
             reasons.append(f"the table does not answer within {self._table_patience:g} s")
         if backlogs is not None and self._bot.paused_at is None:
             reasons += self._places.stalled(backlogs)
-        return Report(reasons, backlogs)
+        return HealthReport(reasons, backlogs)
 
     async def facts(self) -> dict[str, Any]:
         """What `/healthz` says. Dates are unix seconds; None is what is not known."""

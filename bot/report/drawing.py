@@ -10,7 +10,7 @@ from bot.errors import ExportError
 from bot.models import Fact, Outcome, UnixTime
 from bot.report.figures import Figures
 from bot.report.page import page
-from bot.report.sections import About
+from bot.report.sections import PageHead
 from bot.rules.markers import parse
 from bot.rules.signal_parser.events import event_of
 from bot.storage.history import facts
@@ -30,7 +30,7 @@ def drawn(report: Report, settings: Settings, chat: ExportedChat, html: Path) ->
     """The report, and at the end a page besides. Also of an export that breaks off."""
     file = PageFile(html)
     figures = Figures(settings.flow_ttl_hours)
-    about = About(
+    about = PageHead(
         title=chat.name or str(chat.id),
         origin="An exported chat, and what the bot would have done with it.",
         after_ttl=settings.flow_after_ttl,
@@ -52,7 +52,7 @@ def draw_tables(settings: Settings, html: Path, *, now: float) -> None:
     figures = Figures(settings.flow_ttl_hours, since=UnixTime(int(now) - REFUSALS_KEPT))
     for fact in facts(settings.database):
         figures.add(fact)
-    about = About(
+    about = PageHead(
         title=f"The last {REFUSALS_KEPT // 86_400} days",
         origin="From the tables of the bot. They hold signals, updates and what was kept back; "
         "they do not hold chatter, nor the names of people.",

@@ -49,7 +49,7 @@ LOADS = {
 SUBJECT_TO_TTL = {Reason.NOT_THE_OWNER, Reason.RELEASED}
 
 
-class Reply(NamedTuple):
+class CountedReply(NamedTuple):
     at: UnixTime
     author: AuthorId | None  # None: cannot be told
     outcome: Outcome
@@ -85,11 +85,11 @@ class Story:
     at: UnixTime
     about: str
     album: int | None
-    replies: list[Reply]
+    replies: list[CountedReply]
 
-    def words(self) -> list[Reply]:
+    def words(self) -> list[CountedReply]:
         """The author's, the signal among them. By date: messages may be recorded late."""
-        signal = Reply(self.at, self.owner, Outcome.SIGNAL, Reason.NEW_SIGNAL, self.album)
+        signal = CountedReply(self.at, self.owner, Outcome.SIGNAL, Reason.NEW_SIGNAL, self.album)
         updates = (reply for reply in self.replies if reply.reason is Reason.OWNER)
         return sorted([signal, *updates], key=lambda word: word.at)
 
@@ -102,7 +102,7 @@ class Story:
                 holds.append(Hold(word.at, word.at, UnixTime(word.at + ttl)))
         return holds
 
-    def voice(self, reply: Reply) -> Voice:
+    def voice(self, reply: CountedReply) -> Voice:
         if reply.author == self.owner:
             return Voice.AUTHOR
         return Voice.RELEASED if reply.outcome is Outcome.UPDATE else Voice.REFUSED
@@ -120,7 +120,7 @@ class Figures:
     hours: list[Counter[Load]] = field(default_factory=lambda: [Counter() for _ in range(24)])
     names: dict[AuthorId, str] = field(default_factory=dict)
     _signals: dict[SignalId, Fact] = field(default_factory=dict)
-    _replies: dict[SignalId, list[Reply]] = field(default_factory=lambda: defaultdict(list))
+    _replies: dict[SignalId, list[CountedReply]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def ttl(self) -> int:
@@ -140,7 +140,9 @@ class Figures:
         if fact.outcome is Outcome.SIGNAL:
             self._signals[fact.flow] = fact._replace(text=_subject(fact))
         elif fact.outcome in {Outcome.UPDATE, Outcome.REJECTED}:
-            reply = Reply(fact.at, fact.author, fact.outcome, fact.reason, fact.album, fact.event)
+            reply = CountedReply(
+                fact.at, fact.author, fact.outcome, fact.reason, fact.album, fact.event
+            )
             self._replies[fact.flow].append(reply)
 
     def _count(self, fact: Fact) -> None:

@@ -15,10 +15,10 @@ from bot.report.words import period, readable
 
 if TYPE_CHECKING:
     from bot.report.figures import Figures
-    from bot.report.sections import About
+    from bot.report.sections import PageHead
 
 
-def page(figures: Figures, about: About) -> str:
+def page(figures: Figures, about: PageHead) -> str:
     environment = Environment(
         loader=PackageLoader(__package__, ""),
         autoescape=True,

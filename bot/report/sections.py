@@ -45,7 +45,7 @@ LOADS: Final = {
 }
 
 
-class About(NamedTuple):
+class PageHead(NamedTuple):
     """What the figures are of."""
 
     title: str
@@ -56,7 +56,7 @@ class About(NamedTuple):
     messages: str = "message"  # what one of them is called
 
 
-def tiles(figures: Figures, answers: Answers, about: About) -> list[Tile]:
+def tiles(figures: Figures, answers: Answers, about: PageHead) -> list[Tile]:
     by = figures.outcomes
     voiced = _voiced(answers)
     others = voiced.total() - voiced[Voice.AUTHOR]
@@ -69,7 +69,7 @@ def tiles(figures: Figures, answers: Answers, about: About) -> list[Tile]:
     ]
 
 
-def sections(figures: Figures, answers: Answers, about: About) -> list[Section]:
+def sections(figures: Figures, answers: Answers, about: PageHead) -> list[Section]:
     stories = [story for story in figures.stories() if _holds(figures, [story])]
     return [
         _voices(figures, answers),
@@ -81,7 +81,7 @@ def sections(figures: Figures, answers: Answers, about: About) -> list[Section]:
     ]
 
 
-def rule(figures: Figures, about: About) -> str:
+def rule(figures: Figures, about: PageHead) -> str:
     ttl = lasting(figures.ttl)
     if about.after_ttl is AfterTtl.OWNER:
         return f"A flow stays its author's for good. Tails of {ttl} show when it would be released."
@@ -129,7 +129,7 @@ def _voiced(answers: Answers) -> Counter[Voice]:
 # ── flows over time ───────────────────────────────────────────────────────────
 
 
-def _flows(figures: Figures, stories: Sequence[Story], about: About) -> Section:
+def _flows(figures: Figures, stories: Sequence[Story], about: PageHead) -> Section:
     if not stories:
         return Section(
             "flows", "No flow was open", "No message was taken for a signal, which opens one."
@@ -183,7 +183,7 @@ def _occupation(figures: Figures, stories: Sequence[Story]) -> Chart:
     return chart("occupation", "How many flows were open at a time", legend, draw)
 
 
-def _timeline(figures: Figures, stories: Sequence[Story], about: About) -> Chart:
+def _timeline(figures: Figures, stories: Sequence[Story], about: PageHead) -> Chart:
     there = {story.voice(reply) for story in stories[-WIDE.rows :] for reply in story.replies}
     legend = [
         ("span", "author at work"),
@@ -341,7 +341,7 @@ def _ttls(now: int, pauses: Sequence[Pause]) -> Table:
 # ── hours ─────────────────────────────────────────────────────────────────────
 
 
-def _hours(figures: Figures, about: About) -> Section:
+def _hours(figures: Figures, about: PageHead) -> Section:
     total = figures.outcomes.total()
     if not total:
         return Section("hours", "Nothing was said", "There is no message.")

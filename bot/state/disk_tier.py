@@ -24,10 +24,10 @@ from bot.state.flow_cache import (
     PAYLOAD,
     READ_TIMEOUT,
     WRITE_PATIENCE,
+    CacheRow,
     FlowCache,
     Key,
     NotOurs,
-    Row,
     is_damage,
 )
 
@@ -82,8 +82,8 @@ class DiskTier:
         self._retry_after = retry_after
         self._reopen_after = reopen_after
         self._lock = threading.Lock()  # held while the two dicts change places
-        self._unwritten: dict[Key, Row | None] = {}  # None: to be deleted
-        self._in_hand: dict[Key, Row | None] = {}
+        self._unwritten: dict[Key, CacheRow | None] = {}  # None: to be deleted
+        self._in_hand: dict[Key, CacheRow | None] = {}
         self._read_from: FlowCache | None = None  # whose connection the reader holds
         self._read_again_at = 0.0  # by the monotonic clock
         self._wake = threading.Event()
@@ -147,9 +147,9 @@ class DiskTier:
             payload = PAYLOAD.pack(*fields)
         except struct.error:
             return  # an id beyond 64 bits; the table answers for it
-        self._hand_over(key, Row(payload, time.time() + seconds_left))
+        self._hand_over(key, CacheRow(payload, time.time() + seconds_left))
 
-    def _hand_over(self, key: Key, row: Row | None) -> None:
+    def _hand_over(self, key: Key, row: CacheRow | None) -> None:
         with self._lock:
             self._unwritten[key] = row
         if not self._wake.is_set():
@@ -279,7 +279,7 @@ class DiskTier:
         return True
 
     @staticmethod
-    def _write(cache: FlowCache, batch: dict[Key, Row | None]) -> None:
+    def _write(cache: FlowCache, batch: dict[Key, CacheRow | None]) -> None:
         if not batch:
             return
         if not Path(cache.directory, DBNAME).exists():

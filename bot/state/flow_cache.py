@@ -129,7 +129,7 @@ class FlowDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache is untyped
         return bytes(keyed.digest())
 
 
-class Row(NamedTuple):
+class CacheRow(NamedTuple):
     payload: bytes
     until: float  # unix seconds by this machine's clock, as diskcache counts
 
@@ -172,7 +172,7 @@ class FlowCache(diskcache.Cache):  # type: ignore[misc]  # diskcache is untyped
         """Give this thread's statements so long from now on, until it is called again."""
         self._local.give_up_at = time.monotonic() + seconds
 
-    def set_many(self, rows: Iterable[tuple[Key, Row]], *, now: float) -> None:
+    def set_many(self, rows: Iterable[tuple[Key, CacheRow]], *, now: float) -> None:
         """What `set` does, for many rows and in a tenth of the time: it would look for the row that
         is replaced, and for the file of that, one by one. `now`: unix seconds. Within `transact`.
         """

@@ -30,7 +30,7 @@ class Coverage(NamedTuple):
     events: int
 
 
-class Told(NamedTuple):
+class ToldSince(NamedTuple):
     """What an author told of their signal."""
 
     at: UnixTime
@@ -60,13 +60,13 @@ def newest_signal(db: Connection) -> SignalId | None:
     return None if found is None else SignalId(found)
 
 
-def told_of(db: Connection, signal_id: SignalId) -> list[Told]:
+def told_of(db: Connection, signal_id: SignalId) -> list[ToldSince]:
     """What its author said has become of it, as far as that was beyond doubt; in their order."""
     its = signal_updates.c
     query = select(its.at, its.event, its.event_target, its.event_stop).where(
         its.signal_id == signal_id, its.reason == Reason.OWNER, its.event.is_not(None)
     )
     return [
-        Told(at, records.event_from(*event))
+        ToldSince(at, records.event_from(*event))
         for at, *event in db.execute(query.order_by(its.at, its.source_message_id))
     ]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from sqlalchemy import and_, exists, literal, or_, select, tuple_
 
 from bot.models import ChatId, MessageRef, Outcome, Reason
-from bot.signal_json import Kind
+from bot.signal_json import RowKind
 from bot.storage.schema import decisions, moved_chats, signal_updates, signals
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ TABLES: Final = (signals, signal_updates, decisions)
 class Wanted(NamedTuple):
     """Which rows. `sources`: of these chats; None: of all."""
 
-    kind: Kind
+    kind: RowKind
     since: UnixTime | None = None  # by the message's own date, and that one too; None: all
     sources: Collection[ChatId] | None = None
 
@@ -132,8 +132,8 @@ _REFUSED: Final = select(
     decisions.c.reply_to_message_id.label("reply_to"),
     *(decisions.c[name] for name in ("outcome", "reason", "tier")),
 ).outerjoin(signals, signals.c.id == decisions.c.signal_id)
-_ROWS: Final[Mapping[Kind, list[tuple[Table, Select[Any]]]]] = {
-    Kind.SIGNALS: [(signals, _SIGNALS)],
-    Kind.UPDATES: [(signal_updates, _UPDATES.where(~_ITS_OWN_ALBUM))],
-    Kind.DECISIONS: [(signals, _SIGNALS), (signal_updates, _UPDATES), (decisions, _REFUSED)],
+_ROWS: Final[Mapping[RowKind, list[tuple[Table, Select[Any]]]]] = {
+    RowKind.SIGNALS: [(signals, _SIGNALS)],
+    RowKind.UPDATES: [(signal_updates, _UPDATES.where(~_ITS_OWN_ALBUM))],
+    RowKind.DECISIONS: [(signals, _SIGNALS), (signal_updates, _UPDATES), (decisions, _REFUSED)],
 }

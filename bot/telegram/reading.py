@@ -32,7 +32,7 @@ class Poison(NamedTuple):
     answer: Unreadable
 
 
-class Messages(NamedTuple):
+class ReadMessages(NamedTuple):
     """Raw messages, the oldest first, and who and what they name."""
 
     messages: list[Any]
@@ -50,19 +50,19 @@ class Messages(NamedTuple):
         return sorted([*self.messages, *self.unreadable], key=lambda message: message.id)
 
 
-async def read(connection: Connection, peer: Any, ids: Sequence[int]) -> Messages:
+async def read(connection: Connection, peer: Any, ids: Sequence[int]) -> ReadMessages:
     """Those that there are. Raises `Unparsable` where it is not the messages that are in the way."""
     try:
         answer = await connection.call(reading(peer, ids))
     except Unparsable as exc:
         return await _around(connection, peer, ids, exc)
     there = [each for each in answer.messages if not isinstance(each, types.MessageEmpty)]
-    return Messages(sorted(there, key=lambda message: message.id), *people_of(answer))
+    return ReadMessages(sorted(there, key=lambda message: message.id), *people_of(answer))
 
 
 async def _around(
     connection: Connection, peer: Any, ids: Sequence[int], exc: Unparsable
-) -> Messages:
+) -> ReadMessages:
     """Without the one that is in the way, or in halves where it is not known which one that is."""
     answer: Unreadable = exc.answer
     if "Messages" not in str(answer.kind) or "messages" in answer.known:
@@ -70,12 +70,12 @@ async def _around(
     one = ids[0] if len(ids) == 1 else answer.message_id
     if one is not None and one in ids:
         others = [each for each in ids if each != one]
-        rest = await read(connection, peer, others) if others else Messages([], {}, {})
+        rest = await read(connection, peer, others) if others else ReadMessages([], {}, {})
         return rest._replace(unreadable=[Poison(one, answer), *rest.unreadable])
     middle = len(ids) // 2
     first = await read(connection, peer, ids[:middle])
     last = await read(connection, peer, ids[middle:])
-    return Messages(
+    return ReadMessages(
         [*first.messages, *last.messages],
         {**first.users, **last.users},
         {**first.chats, **last.chats},

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from bot.telegram.boxes import Box, Queue
-    from bot.telegram.reading import Messages
+    from bot.telegram.reading import ReadMessages
 
 log = structlog.get_logger(__name__)
 
@@ -187,7 +187,7 @@ class Rereading:
                 break
             await self._room()
 
-    def _feed_new(self, box: Box, found: Messages, since: int = 0) -> None:
+    def _feed_new(self, box: Box, found: ReadMessages, since: int = 0) -> None:
         """In the order in which they were said."""
         for message in found.in_order():
             if isinstance(message, Poison):
@@ -307,7 +307,7 @@ class Rereading:
             if gone and chat not in self._hidden:
                 self._queue.feed(as_deleted(chat, gone), {}, {})
 
-    async def _as_it_is_now(self, chat: ChatId, ids: Sequence[int], box: Box) -> Messages:
+    async def _as_it_is_now(self, chat: ChatId, ids: Sequence[int], box: Box) -> ReadMessages:
         """Once more where an edit was fed meanwhile: it may be newer than what was read."""
         while True:
             changes = box.changes
@@ -315,7 +315,7 @@ class Rereading:
             if box.changes == changes:
                 return found
 
-    async def _read(self, chat: ChatId, ids: Sequence[int]) -> Messages:
+    async def _read(self, chat: ChatId, ids: Sequence[int]) -> ReadMessages:
         """Messages of a channel, or of the account, whose chats share one row of ids."""
         with translated(chat):
             peer = await self._connection.peer(chat) if has_own_box(chat) else None

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from bot.models import ChatId
 
 
-class About(Enum):
+class Subject(Enum):
     LOGIN = auto()  # it is void: stop
     ACCOUNT = auto()  # it may do less than others for a while: wait, tell the operator
     WAIT = auto()  # too much in too short a time: wait as long as Telegram says
@@ -58,24 +58,24 @@ FORBIDDEN, UNAUTHORIZED, FLOOD, INTERNAL = 403, 401, 420, 500
 SEE_OTHER: Final = 303  # another data centre answers; to find it is the library's task
 
 NAMES: Final = {
-    About.LOGIN: """
+    Subject.LOGIN: """
         ACCESS_TOKEN_EXPIRED ACCESS_TOKEN_INVALID API_ID_INVALID API_ID_PUBLISHED_FLOOD
         AUTH_KEY_DUPLICATED CONNECTION_API_ID_INVALID
     """,
-    About.ACCOUNT: """
+    Subject.ACCOUNT: """
         FROZEN_METHOD_INVALID FROZEN_PARTICIPANT_MISSING PEER_FLOOD USER_RESTRICTED
         RECAPTCHA_CHECK_X INTEGRITY_CHECK_CLASSIC_X APNS_VERIFY_CHECK_X
     """,
-    About.WAIT: """
+    Subject.WAIT: """
         2FA_CONFIRM_WAIT_X EDIT_MESSAGE_TEMP_RESTRICTED FLOOD_PREMIUM_WAIT_X
         FLOOD_TEST_PHONE_WAIT_X FLOOD_WAIT_X SLOWMODE_WAIT_X TAKEOUT_INIT_DELAY_X
     """,
-    About.PASSING: """
+    Subject.PASSING: """
         CONNECTION_NOT_INITED MSG_WAIT_FAILED MSG_WAIT_TIMEOUT HISTORY_GET_FAILED INPUT_FETCH_ERROR
         INPUT_FETCH_ERROR_X INPUT_FETCH_FAIL TIMEOUT
     """,
-    About.SENT_BEFORE: "RANDOM_ID_DUPLICATE",
-    About.PLACE: """
+    Subject.SENT_BEFORE: "RANDOM_ID_DUPLICATE",
+    Subject.PLACE: """
         ACCESS_DENIED ALLOW_PAYMENT_REQUIRED ALLOW_PAYMENT_REQUIRED_X BALANCE_TOO_LOW
         BOOSTS_REQUIRED BOT_ACCESS_FORBIDDEN
         BOT_GROUPS_BLOCKED BOT_ONESIDE_NOT_AVAIL BROADCAST_FORBIDDEN BUSINESS_CONNECTION_INVALID
@@ -92,16 +92,16 @@ NAMES: Final = {
         USER_NOT_MUTUAL_CONTACT USER_NOT_PARTICIPANT USER_PERMISSION_DENIED
         USER_PRIVACY_RESTRICTED USER_RIGHTS_MISSING YOUR_PRIVACY_RESTRICTED YOU_BLOCKED_USER
     """,
-    About.PEER: """
+    Subject.PEER: """
         CHANNEL_ID_INVALID CHANNEL_INVALID CHAT_ID_EMPTY CHAT_ID_INVALID CHAT_INVALID
         FROM_PEER_INVALID MEGAGROUP_ID_INVALID NEED_CHAT_INVALID NEED_MEMBER_INVALID
         PARENT_PEER_INVALID PEER_ID_INVALID TO_ID_INVALID USER_ID_INVALID USER_INVALID
     """,
-    About.PARENT: """
+    Subject.PARENT: """
         MESSAGE_ID_INVALID MSG_ID_INVALID REPLY_MESSAGE_ID_INVALID REPLY_TO_INVALID
         REPLY_TO_USER_INVALID TOPIC_DELETED TOPIC_ID_INVALID
     """,
-    About.MEDIUM: """
+    Subject.MEDIUM: """
         ATTACH_MEDIA_EMPTY ATTACH_MEDIA_TYPE_INVALID AUDIO_CONTENT_URL_EMPTY AUDIO_TITLE_EMPTY
         ANSWER_X_MEDIA_TYPE_INVALID BOT_GAMES_DISABLED BOT_INVOICE_INVALID BOT_PAYMENTS_DISABLED
         BOT_POLLS_DISABLED BROADCAST_PUBLIC_VOTERS_FORBIDDEN CHAT_FORWARDS_RESTRICTED
@@ -117,15 +117,15 @@ NAMES: Final = {
         TTL_MEDIA_INVALID UPLOAD_NO_VOLUME VENUE_ID_INVALID VOICE_MESSAGES_FORBIDDEN
         WEBDOCUMENT_INVALID
     """,
-    About.FILE: "FILEREF_UPGRADE_NEEDED",
-    About.DRESS: """
+    Subject.FILE: "FILEREF_UPGRADE_NEEDED",
+    Subject.DRESS: """
         CHAT_SEND_WEBPAGE_FORBIDDEN EFFECT_CHAT_INVALID EFFECT_ID_INVALID QUOTE_TEXT_INVALID
     """,
-    About.CURSOR: """
+    Subject.CURSOR: """
         DATE_EMPTY PERSISTENT_TIMESTAMP_EMPTY PERSISTENT_TIMESTAMP_INVALID
         PERSISTENT_TIMESTAMP_OUTDATED RANGES_INVALID
     """,
-    About.MESSAGE: """
+    Subject.MESSAGE: """
         BOT_METHOD_INVALID CDN_METHOD_INVALID DATA_TOO_LONG FILE_TITLE_EMPTY FORUM_ENABLED
         INLINE_BOT_REQUIRED INPUT_CONSTRUCTOR_INVALID INPUT_LAYER_INVALID INPUT_METHOD_INVALID
         INPUT_REQUEST_TOO_LONG INPUT_TEXT_EMPTY INPUT_TEXT_TOO_LONG MAX_DATE_INVALID MAX_ID_INVALID
@@ -138,22 +138,22 @@ NAMES: Final = {
         TYPE_CONSTRUCTOR_INVALID UNKNOWN_ERROR UNSUPPORTED USER_BOT USER_BOT_INVALID
         USER_BOT_REQUIRED
     """,
-    About.ELSEWHERE: ELSEWHERE,
+    Subject.ELSEWHERE: ELSEWHERE,
 }
 TABLE: Final = {name: about for about, names in NAMES.items() for name in names.split()}
 
 # Kinds of names, for those that Telegram has not thought of yet. The table goes before.
 KINDS: Final = (
-    (re.compile(r"FILE_REFERENCE\w*|FILEREF\w*"), About.FILE),
-    (re.compile(r"PERSISTENT_TIMESTAMP\w*"), About.CURSOR),
-    (re.compile(r"FROZEN_\w+"), About.ACCOUNT),
-    (re.compile(r"(FLOOD|SLOWMODE)\w*_WAIT\w*"), About.WAIT),
-    (re.compile(r"\w*_MIGRATE_X"), About.PASSING),
-    (re.compile(r"CHAT_SEND_\w+_FORBIDDEN"), About.MEDIUM),
-    (re.compile(r"(BUTTON|REPLY_MARKUP|ENTITY|ENTITIES|QUOTE|EFFECT)_\w+"), About.DRESS),
-    (re.compile(r"(WEBPAGE|WC_CONVERT|LINK_PREVIEW)_\w+"), About.DRESS),
-    (re.compile(r"(MEDIA|PHOTO|VIDEO|GIF|AUDIO|VOICE|FILE|DOCUMENT)_\w+"), About.MEDIUM),
-    (re.compile(r"(POLL|QUIZ|EXTENDED_MEDIA|WEBDOCUMENT|STICKER|TODO|GAME)_\w+"), About.MEDIUM),
+    (re.compile(r"FILE_REFERENCE\w*|FILEREF\w*"), Subject.FILE),
+    (re.compile(r"PERSISTENT_TIMESTAMP\w*"), Subject.CURSOR),
+    (re.compile(r"FROZEN_\w+"), Subject.ACCOUNT),
+    (re.compile(r"(FLOOD|SLOWMODE)\w*_WAIT\w*"), Subject.WAIT),
+    (re.compile(r"\w*_MIGRATE_X"), Subject.PASSING),
+    (re.compile(r"CHAT_SEND_\w+_FORBIDDEN"), Subject.MEDIUM),
+    (re.compile(r"(BUTTON|REPLY_MARKUP|ENTITY|ENTITIES|QUOTE|EFFECT)_\w+"), Subject.DRESS),
+    (re.compile(r"(WEBPAGE|WC_CONVERT|LINK_PREVIEW)_\w+"), Subject.DRESS),
+    (re.compile(r"(MEDIA|PHOTO|VIDEO|GIF|AUDIO|VOICE|FILE|DOCUMENT)_\w+"), Subject.MEDIUM),
+    (re.compile(r"(POLL|QUIZ|EXTENDED_MEDIA|WEBDOCUMENT|STICKER|TODO|GAME)_\w+"), Subject.MEDIUM),
 )
 # What of a message's dress an error is about.
 DRESS: Final = (
@@ -164,7 +164,7 @@ DRESS: Final = (
 )
 
 
-def sorted_as(code: int, name: str) -> About | None:
+def sorted_as(code: int, name: str) -> Subject | None:
     """None: nobody has thought of this name, and its code has to do.
 
     5xx passes, whatever it is called: Telegram failed, and not the request.
@@ -172,25 +172,25 @@ def sorted_as(code: int, name: str) -> About | None:
     known = re.sub(r"_\d+", "_X", name)
     found = TABLE.get(known) or TABLE.get(name)
     if code == UNAUTHORIZED:
-        return About.LOGIN
-    if code >= INTERNAL and found not in {About.SENT_BEFORE, About.CURSOR}:
-        return About.MEDIUM if name == "SEND_MEDIA_INVALID" else About.PASSING
+        return Subject.LOGIN
+    if code >= INTERNAL and found not in {Subject.SENT_BEFORE, Subject.CURSOR}:
+        return Subject.MEDIUM if name == "SEND_MEDIA_INVALID" else Subject.PASSING
     if found is None:
         found = next((about for kind, about in KINDS if kind.fullmatch(known)), None)
     if found is None and code == SEE_OTHER:
-        return About.PASSING
+        return Subject.PASSING
     return found
 
 
-def about(code: int, name: str) -> About:
+def about(code: int, name: str) -> Subject:
     """Of unknown names the code decides; 406 is 400 with a notice to the account's other devices.
 
     https://core.telegram.org/api/errors#406-not-acceptable
     """
     found = sorted_as(code, name)
-    if found is not None and found is not About.ELSEWHERE:
+    if found is not None and found is not Subject.ELSEWHERE:
         return found
-    return {FORBIDDEN: About.PLACE, FLOOD: About.WAIT}.get(code, About.MESSAGE)
+    return {FORBIDDEN: Subject.PLACE, FLOOD: Subject.WAIT}.get(code, Subject.MESSAGE)
 
 
 class Asked(NamedTuple):
@@ -226,7 +226,7 @@ def said(exc: RPCError) -> tuple[int, str]:
     return int(exc.CODE or 0), re.sub(r"_X(?=_|$)", f"_{value}", name)
 
 
-def is_about(exc: RPCError, *wanted: About) -> bool:
+def is_about(exc: RPCError, *wanted: Subject) -> bool:
     return about(*said(exc)) in wanted
 
 
@@ -237,35 +237,39 @@ def refusal(exc: RPCError, chat_id: ChatId | None) -> TelegramError:
 def _refusal(exc: RPCError, asked: Asked) -> TelegramError:
     code, name = said(exc)
     text, what = f"Telegram refused: {code} {name}", about(code, name)
-    whole: dict[About, type[TelegramError]] = {
-        About.LOGIN: LoggedOut,
-        About.ACCOUNT: AccountLimited,
-        About.SENT_BEFORE: SentBefore,
+    whole: dict[Subject, type[TelegramError]] = {
+        Subject.LOGIN: LoggedOut,
+        Subject.ACCOUNT: AccountLimited,
+        Subject.SENT_BEFORE: SentBefore,
     }
     if what in whole:
         return whole[what](text)
-    if what in {About.WAIT, About.PASSING}:
-        seconds = re.search(r"_(\d+)$", name) if what is About.WAIT else None
+    if what in {Subject.WAIT, Subject.PASSING}:
+        seconds = re.search(r"_(\d+)$", name) if what is Subject.WAIT else None
         return RetryLater(text, after=timedelta(seconds=int(seconds[1])) if seconds else None)
-    if what in {About.PLACE, About.PEER} and asked.chat_id is not None:
+    if what in {Subject.PLACE, Subject.PEER} and asked.chat_id is not None:
         return TargetUnavailable(text, asked.chat_id)
-    if what is About.PARENT and asked.reply:
+    if what is Subject.PARENT and asked.reply:
         return ParentGone(text)
     unknown = sorted_as(code, name) is None
     return _without_a_part(what, name, asked, text, unknown=unknown)
 
 
 def _without_a_part(
-    what: About, name: str, asked: Asked, text: str, *, unknown: bool
+    what: Subject, name: str, asked: Asked, text: str, *, unknown: bool
 ) -> PostRefused:
     """What can be left out for the rest to be taken; if that is nothing, all is refused.
 
     An `unknown` name may be about the words as well; said alone, they show whether it was.
     """
-    dress = asked.dress and what is About.DRESS
-    if asked.medium and (what in {About.MEDIUM, About.FILE, About.DRESS} or unknown) and not dress:
+    dress = asked.dress and what is Subject.DRESS
+    if (
+        asked.medium
+        and (what in {Subject.MEDIUM, Subject.FILE, Subject.DRESS} or unknown)
+        and not dress
+    ):
         return MediumRefused(text)
-    if asked.dress and (what in {About.MEDIUM, About.DRESS} or unknown):
+    if asked.dress and (what in {Subject.MEDIUM, Subject.DRESS} or unknown):
         part = next((part for kind, part in DRESS if kind.match(name)), None)
         return DressRefused(text, part=part)
     return PostRefused(text)

@@ -27,7 +27,7 @@ from bot.telegram.extras import answering, as_fields, is_dressed, preview_to_inp
 from bot.telegram.layers import build
 from bot.telegram.messages import media, media_to_input
 from bot.telegram.reading import input_channel, read
-from bot.telegram.rpc_errors import About, is_about, said, translated
+from bot.telegram.rpc_errors import Subject, is_about, said, translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -237,7 +237,7 @@ class Sender:
         try:
             return await self._connection.call(query)
         except RPCError as exc:
-            if not is_about(exc, About.PEER) or not await self._connection.meet_again(target):
+            if not is_about(exc, Subject.PEER) or not await self._connection.meet_again(target):
                 raise
         peer = await self._connection.peer(target)
         if hasattr(query, "channel"):
@@ -270,7 +270,7 @@ class Sender:
         except RPCError as exc:
             if said(exc)[1] == "BROADCAST_PUBLIC_VOTERS_FORBIDDEN":
                 inputs = [_input(medium, anonymous=True) for medium, _source in media]
-            elif is_about(exc, About.FILE):
+            elif is_about(exc, Subject.FILE):
                 inputs = [_input(await self._fresh(*one)) for one in media]
             else:
                 raise

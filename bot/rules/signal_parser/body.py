@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bot.rules.signal_parser.numbers import near
-from bot.rules.signal_parser.tokens import Kind, Token
+from bot.rules.signal_parser.tokens import Token, TokenKind
 from bot.rules.signal_parser.words import GAPS, ORDINALS, SIDES, Field
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class BodyReader:
         tokens, at, end = self._tokens, label.end, label.body_end
         while at < end and tokens[at].word in ORDINALS:
             at += 1
-        if at < end and tokens[at].kind is Kind.INDEX:
+        if at < end and tokens[at].kind is TokenKind.INDEX:
             return at + 1
         if at < end and tokens[at].text in {"#", "№"}:
             at += 1
@@ -74,7 +74,7 @@ class BodyReader:
             return at + 2 if dashed else at
         if at + 2 < end and tokens[at].text == "(" and tokens[at + 1].small is not None:
             return at + 3 if tokens[at + 2].text == ")" else at
-        if at >= end or tokens[at].small is None or tokens[at].kind is not Kind.PRICE:
+        if at >= end or tokens[at].small is None or tokens[at].kind is not TokenKind.PRICE:
             return at
         if tokens[at].glued:
             return at + 1
@@ -105,19 +105,19 @@ class BodyReader:
     def _next_price(self, at: int, end: int) -> Token | None:
         """The number that a reader takes for the label's: in this line, or the next that has any."""
         for token in self._tokens[at : min(end, at + _WITHIN_REACH)]:
-            if token.kind in {Kind.PRICE, Kind.BROKEN}:
+            if token.kind in {TokenKind.PRICE, TokenKind.BROKEN}:
                 return token
-            if token.kind is Kind.WORD and token.word not in GAPS:
+            if token.kind is TokenKind.WORD and token.word not in GAPS:
                 return None
-            if token.kind in {Kind.PERCENT, Kind.DISTANCE}:
+            if token.kind in {TokenKind.PERCENT, TokenKind.DISTANCE}:
                 return None
         return None
 
     def _ends_line(self, at: int, end: int) -> bool:
         for token in self._tokens[at : min(end, at + _WITHIN_REACH)]:
-            if token.kind is Kind.BREAK:
+            if token.kind is TokenKind.BREAK:
                 return True
-            if token.kind is not Kind.MARK or token.text in {
+            if token.kind is not TokenKind.MARK or token.text in {
                 "✅",
                 "✔",
                 "☑",
@@ -144,7 +144,7 @@ class BodyReader:
             at = self._line_end(at, label.body_end)
         elif not self._is_line_end(at, label.body_end):
             token = self._tokens[at]
-            body.ends_in_word = token.kind is Kind.WORD
+            body.ends_in_word = token.kind is TokenKind.WORD
             return
         if body.doubtful or (body.prices and label.field in {Field.SIDE_ENTRY, Field.STOP}):
             return
@@ -184,26 +184,26 @@ class BodyReader:
     def _skip_breaks(self, at: int, end: int) -> tuple[int, bool]:
         """The start of the next line that is not empty, and whether there were empty ones."""
         breaks = 0
-        while at < end and self._tokens[at].kind is Kind.BREAK:
+        while at < end and self._tokens[at].kind is TokenKind.BREAK:
             breaks += 1
             at += 1
         return at, breaks > 1
 
     def _numbered(self, at: int, end: int, nth: int) -> bool:
         """The line opens with "1)", "2.", "3 -" or a keycap."""
-        while at < end and self._tokens[at].kind is Kind.MARK:
+        while at < end and self._tokens[at].kind is TokenKind.MARK:
             at += 1
         if at >= end:
             return False
-        return self._tokens[at].kind is Kind.INDEX or self._is_index(at, end, nth)
+        return self._tokens[at].kind is TokenKind.INDEX or self._is_index(at, end, nth)
 
     def _line_end(self, at: int, end: int) -> int:
-        while at < end and self._tokens[at].kind is not Kind.BREAK:
+        while at < end and self._tokens[at].kind is not TokenKind.BREAK:
             at += 1
         return at
 
     def _is_line_end(self, at: int, end: int) -> bool:
-        return at >= end or self._tokens[at].kind is Kind.BREAK
+        return at >= end or self._tokens[at].kind is TokenKind.BREAK
 
     def _heads(self, at: int, end: int) -> bool:
         """The line ends here, or is a heading: "Targets for today:"."""
@@ -217,11 +217,11 @@ class BodyReader:
         first = at
         while not self._is_line_end(at, label.body_end) and not body.doubtful:
             token = self._tokens[at]
-            if token.text in _BRACKETS and token.kind is Kind.MARK:
+            if token.text in _BRACKETS and token.kind is TokenKind.MARK:
                 at = self._bracket(at, label, body)
-            elif token.kind is Kind.MARK:
+            elif token.kind is TokenKind.MARK:
                 at += self._sign(at, label.body_end, body)
-            elif token.kind is Kind.PRICE:
+            elif token.kind is TokenKind.PRICE:
                 behind = self._price(at, label, body, nth if self._opens(first, at) else 0)
                 if behind == at:
                     return at
@@ -230,12 +230,12 @@ class BodyReader:
                 self._note(token, body)
                 at += 1
             else:
-                body.doubtful = token.kind is Kind.BROKEN or token.kind is Kind.TIMES
+                body.doubtful = token.kind is TokenKind.BROKEN or token.kind is TokenKind.TIMES
                 return at
         return at
 
     def _opens(self, first: int, at: int) -> bool:
-        return all(token.kind is Kind.MARK for token in self._tokens[max(first, at - 8) : at])
+        return all(token.kind is TokenKind.MARK for token in self._tokens[max(first, at - 8) : at])
 
     def _bracket(self, at: int, label: Label, body: Body) -> int:
         """Behind it if it is a remark: what stands in brackets behind a price, or holds words."""
@@ -243,10 +243,10 @@ class BodyReader:
         words = False
         for end in range(at + 1, min(label.body_end, at + _WITHIN_REACH)):
             token = self._tokens[end]
-            if token.kind is Kind.BREAK:
+            if token.kind is TokenKind.BREAK:
                 return at + 1
             words = words or (
-                token.kind is Kind.WORD and end not in self._in_pair and token.word not in GAPS
+                token.kind is TokenKind.WORD and end not in self._in_pair and token.word not in GAPS
             )
             if token.text == closing:
                 after = self._tokens[end + 1].text if end + 1 < label.body_end else ""
@@ -257,7 +257,7 @@ class BodyReader:
         """How many tokens a mark takes: "+70" is a distance, and "-5" behind a colon below zero."""
         mark = self._tokens[at]
         following = self._tokens[at + 1] if at + 1 < end else None
-        if following is None or following.kind is not Kind.PRICE or following.start > mark.end:
+        if following is None or following.kind is not TokenKind.PRICE or following.start > mark.end:
             return 1
         if mark.text == "+":
             return 2
@@ -268,14 +268,19 @@ class BodyReader:
 
     def _is_passed_over(self, at: int, label: Label) -> bool:
         token = self._tokens[at]
-        if token.kind is Kind.WORD:
+        if token.kind is TokenKind.WORD:
             return token.word in GAPS or token.word in SIDES or at in self._in_pair
-        if token.kind in {Kind.TIMES, Kind.SPAN}:
+        if token.kind in {TokenKind.TIMES, TokenKind.SPAN}:
             return label.field is Field.SIDE_ENTRY
-        return token.kind in {Kind.PERCENT, Kind.DISTANCE, Kind.INDEX, Kind.CLOCK}
+        return token.kind in {
+            TokenKind.PERCENT,
+            TokenKind.DISTANCE,
+            TokenKind.INDEX,
+            TokenKind.CLOCK,
+        }
 
     def _note(self, token: Token, body: Body) -> None:
-        if token.kind is Kind.PERCENT:
+        if token.kind is TokenKind.PERCENT:
             body.percents += self._numerals.values(token)
 
     def _price(self, at: int, label: Label, body: Body, nth: int) -> int:
@@ -299,7 +304,7 @@ class BodyReader:
     def _is_index(self, at: int, end: int, nth: int) -> bool:
         """The 1 of "1) 65000", "1. 65000", "1: 65000", and of "1 - 65000" if that is the `nth` line."""
         tokens = self._tokens
-        if tokens[at].kind is not Kind.PRICE or tokens[at].small is None or at + 1 >= end:
+        if tokens[at].kind is not TokenKind.PRICE or tokens[at].small is None or at + 1 >= end:
             return False
         mark = tokens[at + 1]
         at_once = mark.start == tokens[at].end
@@ -308,7 +313,9 @@ class BodyReader:
             return not opened
         if mark.text not in {".", ":", "-"} or at + 2 >= end:
             return False
-        follows = tokens[at + 2].kind in {Kind.PRICE, Kind.BROKEN} or tokens[at + 2].text == "$"
+        follows = (
+            tokens[at + 2].kind in {TokenKind.PRICE, TokenKind.BROKEN} or tokens[at + 2].text == "$"
+        )
         if mark.text == "-":
             return follows and tokens[at].small == nth and mark.start > tokens[at].end
         return follows and at_once

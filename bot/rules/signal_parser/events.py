@@ -13,7 +13,7 @@ from bot.rules.signal_parser.labels import Label, find_labels
 from bot.rules.signal_parser.numbers import Numerals
 from bot.rules.signal_parser.pair import mentions, name_tokens
 from bot.rules.signal_parser.text import TURNING, clean
-from bot.rules.signal_parser.tokens import Kind, Token, tokenize
+from bot.rules.signal_parser.tokens import Token, TokenKind, tokenize
 from bot.rules.signal_parser.words import GAPS, ORDINALS, SIDES, Field, words_of
 from bot.signal_fields import EventKind, SignalEvent
 
@@ -101,7 +101,7 @@ class _Update:
         sentence: list[int] = []
         for at, token in enumerate(self.tokens):
             sentence.append(at)
-            if token.kind is Kind.BREAK or token.text in _ENDS:
+            if token.kind is TokenKind.BREAK or token.text in _ENDS:
                 yield sentence
                 sentence = []
         yield sentence
@@ -114,7 +114,7 @@ class _Update:
         clause: list[int] = []
         for at in sentence:
             token = self.tokens[at]
-            if (token.kind is Kind.MARK and token.text in _PARTS) or token.word in _JOINING:
+            if (token.kind is TokenKind.MARK and token.text in _PARTS) or token.word in _JOINING:
                 yield self._clause(clause)
                 clause = []
             else:
@@ -128,14 +128,14 @@ class _Update:
             if label is not None and label.field in _TOLD:
                 said.labels.add(label.field)
                 said.targets += self._number_of(label) if at == label.start else []
-            if token.kind is Kind.WORD:
+            if token.kind is TokenKind.WORD:
                 said.words.add(token.word)
                 said.foreign = said.foreign or not self._is_known(token, at)
-            elif token.kind is Kind.PRICE and not token.glued and at not in self._labels:
+            elif token.kind is TokenKind.PRICE and not token.glued and at not in self._labels:
                 said.prices += self._numerals.values(token)
-            elif token.kind is Kind.PERCENT and self.tokens[at - 1].text not in {"+", "-"}:
+            elif token.kind is TokenKind.PERCENT and self.tokens[at - 1].text not in {"+", "-"}:
                 said.percent = next(iter(self._numerals.values(token)), None)
-            said.timed = said.timed or token.kind is Kind.SPAN
+            said.timed = said.timed or token.kind is TokenKind.SPAN
             said.ticked = said.ticked or token.text in _TICKED
         return said
 
@@ -144,7 +144,7 @@ class _Update:
             return []
         inside = self.tokens[label.start : label.end]
         behind = self.tokens[label.end : label.end + 2]
-        if behind and behind[0].kind is Kind.MARK and behind[0].text in "-#№":
+        if behind and behind[0].kind is TokenKind.MARK and behind[0].text in "-#№":
             behind = behind[1:]
         numbers = (token.small or ORDINALS.get(token.word) for token in [*inside, *behind[:1]])
         return list(filter(None, numbers))[:1]

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from bot.rules.signal_parser.pair import is_known, line_around, lines
-from bot.rules.signal_parser.tokens import Kind, Token
+from bot.rules.signal_parser.tokens import Token, TokenKind
 from bot.rules.signal_parser.words import MOODS, SIDES, Field, words_of
 
 if TYPE_CHECKING:
@@ -110,7 +110,10 @@ def timeframe(
     for label in labels:
         if label.field is Field.TIMEFRAME:
             start = label.end
-            while start < label.body_end and tokens[start].kind in {Kind.MARK, Kind.BREAK}:
+            while start < label.body_end and tokens[start].kind in {
+                TokenKind.MARK,
+                TokenKind.BREAK,
+            }:
                 start += 1
             found = _spans(tokens, start, line_around(tokens, start)[1], label=True)
             if found is not None:
@@ -128,19 +131,21 @@ def timeframe(
 
 
 def _is_plain(tokens: Sequence[Token], start: int, end: int) -> bool:
-    return all(token.kind is not Kind.WORD or is_known(token.word) for token in tokens[start:end])
+    return all(
+        token.kind is not TokenKind.WORD or is_known(token.word) for token in tokens[start:end]
+    )
 
 
 def _spans(tokens: Sequence[Token], start: int, end: int, *, label: bool) -> str | None:
     """`label`: a letter alone, such as D, counts."""
     for at in range(start, end):
         token = tokens[at]
-        if token.kind is Kind.SPAN and _is_timeframe(tokens, at):
+        if token.kind is TokenKind.SPAN and _is_timeframe(tokens, at):
             return f"{token.unit}{token.digits}" if token.broker else f"{token.digits}{token.unit}"
         if (
             label
             and token.word in _WORDS_OF_TIME
-            and tokens[start - 1].kind is not Kind.BREAK
+            and tokens[start - 1].kind is not TokenKind.BREAK
             and start
         ):
             return _WORDS_OF_TIME[token.word]
@@ -166,8 +171,8 @@ def _is_timeframe(tokens: Sequence[Token], at: int) -> bool:
         and before.end == token.start
         and before.text in {"-", "/", ".", ",", "'"}
     ):
-        return before.text == "/" and at > 1 and tokens[at - 2].kind is Kind.SPAN
-    if before is not None and before.kind is Kind.WORD and before.word in _DEADLINES:
+        return before.text == "/" and at > 1 and tokens[at - 2].kind is TokenKind.SPAN
+    if before is not None and before.kind is TokenKind.WORD and before.word in _DEADLINES:
         return False
     return _text(tokens, at + 1) != "$" or tokens[at + 1].start > token.end
 
@@ -197,20 +202,20 @@ def leverage(
     values = [
         value
         for start, end in lines(tokens)
-        if any(token.kind is Kind.TIMES for token in tokens[start:end])
+        if any(token.kind is TokenKind.TIMES for token in tokens[start:end])
         and all(
             _fits_leverage(tokens[at], is_head=at in heads or _text(tokens, at - 1) == "#")
             for at in range(start, end)
         )
         for token in tokens[start:end]
-        if token.kind is Kind.TIMES
+        if token.kind is TokenKind.TIMES
         for value in numerals.values(token)
     ]
     return _highest(values)
 
 
 def _fits_leverage(token: Token, *, is_head: bool) -> bool:
-    return token.kind is not Kind.WORD or is_head or is_known(token.word)
+    return token.kind is not TokenKind.WORD or is_head or is_known(token.word)
 
 
 def _times(
@@ -220,19 +225,19 @@ def _times(
     values: list[Decimal] = []
     for at in range(label.end, label.body_end):
         token = tokens[at]
-        if token.kind is Kind.TIMES or (token.kind is Kind.PRICE and bare):
+        if token.kind is TokenKind.TIMES or (token.kind is TokenKind.PRICE and bare):
             if _text(tokens, at + 1) == ":":
                 return None
             values += numerals.values(token)
-        elif (values and token.kind is Kind.BREAK) or _ends_leverage(token):
+        elif (values and token.kind is TokenKind.BREAK) or _ends_leverage(token):
             break
     return _highest(values)
 
 
 def _ends_leverage(token: Token) -> bool:
-    if token.kind is Kind.WORD:
+    if token.kind is TokenKind.WORD:
         return token.word not in _LEVERAGE_GAPS
-    return token.kind not in {Kind.MARK, Kind.BREAK, Kind.INDEX}
+    return token.kind not in {TokenKind.MARK, TokenKind.BREAK, TokenKind.INDEX}
 
 
 def _highest(values: Sequence[Decimal]) -> Decimal | None:
@@ -254,10 +259,10 @@ def risk(tokens: Sequence[Token], labels: Sequence[Label], numerals: Numerals) -
 def _first_percent(tokens: Sequence[Token], label: Label, numerals: Numerals) -> Decimal | None:
     for at in range(label.end, label.body_end):
         token = tokens[at]
-        if token.kind is Kind.PERCENT:
+        if token.kind is TokenKind.PERCENT:
             return next(iter(numerals.values(token)), None)
-        passed = token.kind is Kind.MARK or token.word in _RISK_GAPS
-        if not passed and not (token.kind is Kind.BREAK and _text(tokens, at - 1) == ":"):
+        passed = token.kind is TokenKind.MARK or token.word in _RISK_GAPS
+        if not passed and not (token.kind is TokenKind.BREAK and _text(tokens, at - 1) == ":"):
             return None
     return None
 
@@ -265,6 +270,6 @@ def _first_percent(tokens: Sequence[Token], label: Label, numerals: Numerals) ->
 def _percent_before(tokens: Sequence[Token], numerals: Numerals) -> Decimal | None:
     """The per cent of "2% риска", "1% risk"."""
     for before, token in pairwise(tokens):
-        if before.kind is Kind.PERCENT and token.word in {"risk", "риск", "риска"}:
+        if before.kind is TokenKind.PERCENT and token.word in {"risk", "риск", "риска"}:
             return next(iter(numerals.values(before)), None)
     return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from bot.rules.signal_parser.tokens import NUMBERS, Kind, Token
+from bot.rules.signal_parser.tokens import NUMBERS, Token, TokenKind
 from bot.rules.signal_parser.words import LABELS, LONGEST, ORDINALS, PLURAL, Field
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ def find_labels(tokens: Sequence[Token], sides: Collection[int]) -> list[Label]:
 
 
 def _label_at(tokens: Sequence[Token], at: int, sides: Collection[int]) -> Label | None:
-    if tokens[at].kind is not Kind.WORD:
+    if tokens[at].kind is not TokenKind.WORD:
         return None
     words: list[str] = []
     found: Label | None = None
     end = at
-    while end < len(tokens) and len(words) < LONGEST and tokens[end].kind is Kind.WORD:
+    while end < len(tokens) and len(words) < LONGEST and tokens[end].kind is TokenKind.WORD:
         words.append(tokens[end].word)
         phrase = tuple(words)
         end += 1
@@ -79,24 +79,24 @@ def _is_part_of(label: Label, tokens: Sequence[Token], at: int) -> bool:
     if label.field not in _PRICED or at - label.end > 10:  # noqa: PLR2004
         return False
     between = tokens[label.end : at]
-    return not any(token.kind in NUMBERS or token.kind is Kind.BREAK for token in between)
+    return not any(token.kind in NUMBERS or token.kind is TokenKind.BREAK for token in between)
 
 
 def _with_ordinal(tokens: Sequence[Token], at: int, labels: Sequence[Label]) -> int:
     """The start of "1st target", "2) TP", "🎯 1 цель", of which the number is the label's."""
     floor = max(labels[-1].end if labels else 0, at - 6)
     start = at - 1
-    while start >= floor and tokens[start].kind is Kind.MARK and tokens[start].text in ").:-":
+    while start >= floor and tokens[start].kind is TokenKind.MARK and tokens[start].text in ").:-":
         start -= 1
     if start < floor:
         return at
     token = tokens[start]
-    if token.kind is Kind.INDEX or token.word in ORDINALS:
+    if token.kind is TokenKind.INDEX or token.word in ORDINALS:
         return start
     if token.small is None:
         return at
-    while start >= floor and tokens[start].kind is not Kind.BREAK:
-        if tokens[start] is not token and tokens[start].kind is not Kind.MARK:
+    while start >= floor and tokens[start].kind is not TokenKind.BREAK:
+        if tokens[start] is not token and tokens[start].kind is not TokenKind.MARK:
             return at
         start -= 1
-    return start + 1 if start < 0 or tokens[start].kind is Kind.BREAK else at
+    return start + 1 if start < 0 or tokens[start].kind is TokenKind.BREAK else at

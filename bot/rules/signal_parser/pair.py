@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bot.rules.signal_parser.tokens import Kind, Token
+from bot.rules.signal_parser.tokens import Token, TokenKind
 from bot.rules.signal_parser.words import GAPS, LABELS, MOODS, ORDINALS, SIDES, Field, words_of
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def mentions(tokens: Sequence[Token]) -> list[Mention]:
 
 def _at(tokens: Sequence[Token], at: int) -> Mention | None:
     token = tokens[at]
-    if token.kind is not Kind.WORD or not token.text.isascii() or _in_an_address(tokens, at):
+    if token.kind is not TokenKind.WORD or not token.text.isascii() or _in_an_address(tokens, at):
         return None
     for read in (_two_words, _one_word):
         if mention := read(tokens, at):
@@ -101,9 +101,9 @@ def _at(tokens: Sequence[Token], at: int) -> Mention | None:
 def _in_an_address(tokens: Sequence[Token], at: int) -> bool:
     """A word of "t.me/BTCUSDT", "a/b/c" or "5-BTCUSDT" is no pair."""
     last = tokens[at - 1] if at else tokens[at]
-    if last.end != tokens[at].start or last.kind is Kind.BREAK:
+    if last.end != tokens[at].start or last.kind is TokenKind.BREAK:
         return False
-    return last.text in {"/", ".", "-"} or last.kind is not Kind.MARK
+    return last.text in {"/", ".", "-"} or last.kind is not TokenKind.MARK
 
 
 def _two_words(tokens: Sequence[Token], at: int) -> Mention | None:
@@ -111,7 +111,7 @@ def _two_words(tokens: Sequence[Token], at: int) -> Mention | None:
     base = tokens[at].word
     between = [token for token in tokens[at + 1 : at + 2] if token.text in {"/", "-", "_"}]
     end = at + 1 + len(between)
-    if end >= len(tokens) or tokens[end].kind is not Kind.WORD:
+    if end >= len(tokens) or tokens[end].kind is not TokenKind.WORD:
         return None
     quote = tokens[end].word
     apart = tokens[end].start - tokens[end - 1].end
@@ -187,7 +187,7 @@ def named(tokens: Sequence[Token]) -> Mention | None:
     """Gold and silver by their names, where the line is about a trade."""
     for line_start, line_end in lines(tokens):
         line = tokens[line_start:line_end]
-        words = [token.word for token in line if token.kind is Kind.WORD]
+        words = [token.word for token in line if token.kind is TokenKind.WORD]
         trade = any(word in SIDES for word in words) or all(map(is_known, words))
         for at, token in enumerate(line, line_start):
             if trade and token.word in _NAMES:
@@ -218,7 +218,7 @@ def labelled(tokens: Sequence[Token], labels: Sequence[Label]) -> Mention | None
     for label in labels:
         if label.field is Field.PAIR:
             at = label.end
-            while at < len(tokens) and tokens[at].kind is Kind.MARK:
+            while at < len(tokens) and tokens[at].kind is TokenKind.MARK:
                 at += 1
             if at < len(tokens) and at > label.end and _is_ticker(tokens[at]):
                 return Mention(tokens[at].word.upper(), at, at + 1)
@@ -255,9 +255,9 @@ def _before(tokens: Sequence[Token], side: int) -> Mention | None:
 
 
 def _may_stand_between(token: Token) -> bool:
-    if token.kind is Kind.WORD:
+    if token.kind is TokenKind.WORD:
         return token.word in {"limit", "market", "лимит"}
-    return token.kind in {Kind.MARK, Kind.SPAN, Kind.BREAK}
+    return token.kind in {TokenKind.MARK, TokenKind.SPAN, TokenKind.BREAK}
 
 
 def _tagged(tokens: Sequence[Token], side: int) -> Mention | None:
@@ -278,7 +278,7 @@ def _behind(tokens: Sequence[Token], side: int) -> Mention | None:
 
 def _is_ticker(token: Token) -> bool:
     return (
-        token.kind is Kind.WORD
+        token.kind is TokenKind.WORD
         and _TICKER.fullmatch(token.text) is not None
         and token.word not in _NO_TICKER
         and (token.word,) not in LABELS
@@ -292,7 +292,7 @@ def _is_ticker(token: Token) -> bool:
 def lines(tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
     start = 0
     for at, token in enumerate(tokens):
-        if token.kind is Kind.BREAK:
+        if token.kind is TokenKind.BREAK:
             yield start, at
             start = at + 1
     yield start, len(tokens)
@@ -301,8 +301,8 @@ def lines(tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
 def line_around(tokens: Sequence[Token], at: int) -> tuple[int, int]:
     """Of at most forty tokens to each side, so that a text without line ends takes linear time."""
     start = end = at
-    while start > 0 and at - start < 40 and tokens[start - 1].kind is not Kind.BREAK:  # noqa: PLR2004
+    while start > 0 and at - start < 40 and tokens[start - 1].kind is not TokenKind.BREAK:  # noqa: PLR2004
         start -= 1
-    while end < len(tokens) and end - at < 40 and tokens[end].kind is not Kind.BREAK:  # noqa: PLR2004
+    while end < len(tokens) and end - at < 40 and tokens[end].kind is not TokenKind.BREAK:  # noqa: PLR2004
         end += 1
     return start, end

@@ -11,7 +11,7 @@ from typing import Final
 from bot.rules.signal_parser.words import GLUED, ONE_TARGET, words_of
 
 
-class Kind(Enum):
+class TokenKind(Enum):
     BREAK = auto()  # the end of a line
     WORD = auto()
     MARK = auto()  # any other single character
@@ -28,13 +28,20 @@ class Kind(Enum):
 _OF_A_LIST: Final = frozenset(map(str, range(1, 21)))
 _OF_METATRADER: Final = frozenset({"1", "2", "3", "4", "5", "6", "8", "10", "12", "15", "20", "30"})
 NUMBERS: Final = frozenset(
-    {Kind.PRICE, Kind.PERCENT, Kind.DISTANCE, Kind.TIMES, Kind.SPAN, Kind.BROKEN}
+    {
+        TokenKind.PRICE,
+        TokenKind.PERCENT,
+        TokenKind.DISTANCE,
+        TokenKind.TIMES,
+        TokenKind.SPAN,
+        TokenKind.BROKEN,
+    }
 )
 
 
 @dataclass(slots=True)
 class Token:
-    kind: Kind
+    kind: TokenKind
     text: str  # as it stands
     start: int
     end: int  # of the token, its unit included
@@ -50,7 +57,11 @@ class Token:
     @property
     def small(self) -> int | None:
         """As a number of a list: 1 to 20."""
-        if self.kind in {Kind.PRICE, Kind.INDEX} and not self.thousand and not self.dollar:
+        if (
+            self.kind in {TokenKind.PRICE, TokenKind.INDEX}
+            and not self.thousand
+            and not self.dollar
+        ):
             return int(self.digits) if self.digits in _OF_A_LIST else None
         return None
 
@@ -102,7 +113,12 @@ _ORDINALS: Final = frozenset({"st", "nd", "rd", "th", "й", "я", "ый", "ая"
 _BROKER: Final = {"m": "M", "h": "H", "d": "D", "w": "W", "н": "H", "м": "M"}
 
 
-_PLAIN: Final = {"line": Kind.BREAK, "clock": Kind.CLOCK, "by": Kind.CLOCK, "mark": Kind.MARK}
+_PLAIN: Final = {
+    "line": TokenKind.BREAK,
+    "clock": TokenKind.CLOCK,
+    "by": TokenKind.CLOCK,
+    "mark": TokenKind.MARK,
+}
 
 
 def tokenize(text: str) -> list[Token]:
@@ -134,14 +150,14 @@ def _read(found: re.Match[str], text: str, before: list[Token]) -> Token | None:
     if name in {"keycaps", "nth", "circled"}:
         return _counted(name, raw, start, end)
     if name in {"dotted", "foreign"}:  # foreign: digits of other scripts, which are not read
-        return Token(Kind.WORD, raw, start, end, word=raw.casefold().replace(".", ""))
+        return Token(TokenKind.WORD, raw, start, end, word=raw.casefold().replace(".", ""))
     return None
 
 
 def _counted(name: str, raw: str, start: int, end: int) -> Token:
     """Which one of a list. One keycap is that, too; several are the digits of a price."""
     digits = str(_circled(raw)) if name == "circled" else "".join(_KEYCAP_DIGITS.findall(raw))
-    kind = Kind.PRICE if name == "keycaps" and len(digits) > 1 else Kind.INDEX
+    kind = TokenKind.PRICE if name == "keycaps" and len(digits) > 1 else TokenKind.INDEX
     return Token(kind, raw, start, end, digits=digits)
 
 
@@ -156,14 +172,21 @@ def _word(found: re.Match[str], text: str) -> Token:
     folded = found["word"].casefold()
     tail = _TICKER_TAIL.match(text, end)
     if tail is None or folded in GLUED:
-        return Token(Kind.WORD, found["word"], start, end, word=folded)
+        return Token(TokenKind.WORD, found["word"], start, end, word=folded)
     whole = text[start : tail.end()]
     if folded in _BROKER and tail[0].isdigit() and tail[0] in _OF_METATRADER:
         unit = _BROKER[folded]
         return Token(
-            Kind.SPAN, whole, start, tail.end(), whole.casefold(), tail[0], unit=unit, broker=True
+            TokenKind.SPAN,
+            whole,
+            start,
+            tail.end(),
+            whole.casefold(),
+            tail[0],
+            unit=unit,
+            broker=True,
         )
-    return Token(Kind.WORD, whole, start, tail.end(), word=whole.casefold())
+    return Token(TokenKind.WORD, whole, start, tail.end(), word=whole.casefold())
 
 
 def _number(found: re.Match[str], text: str, before: list[Token]) -> Token:
@@ -172,21 +195,21 @@ def _number(found: re.Match[str], text: str, before: list[Token]) -> Token:
     if last is not None and last.text in {"#", "№"} and last.end == start:
         own = _DIGITS.match(text, start)
         if own is not None and not text[own.end() : own.end() + 1].isalpha():
-            return Token(Kind.INDEX, own[0], start, own.end(), digits=own[0])
-    glued = last is not None and last.kind is Kind.WORD and last.end == start
+            return Token(TokenKind.INDEX, own[0], start, own.end(), digits=own[0])
+    glued = last is not None and last.kind is TokenKind.WORD and last.end == start
     if glued and (own := _DIGITS.match(text, start)) and _is_ordinal(text, own):
-        return Token(Kind.PRICE, own[0], start, own.end(), digits=own[0], glued=True)
+        return Token(TokenKind.PRICE, own[0], start, own.end(), digits=own[0], glued=True)
     if _is_dashed(start, before) and (own := _DIGITS.match(text, start)) and _is_ordinal(text, own):
-        return Token(Kind.PRICE, own[0], start, own.end(), digits=own[0])
+        return Token(TokenKind.PRICE, own[0], start, own.end(), digits=own[0])
     suffix = (found["suffix"] or "").casefold()
     digits = text[start : found.start("suffix") if suffix else end]
-    token = Token(Kind.PRICE, found[0], start, end, digits=digits, glued=glued)
+    token = Token(TokenKind.PRICE, found[0], start, end, digits=digits, glued=glued)
     if last is not None and last.word in ONE_TARGET and _AMBIGUOUS.match(digits):
-        token.kind = Kind.BROKEN
+        token.kind = TokenKind.BROKEN
     elif suffix:
         _give_unit(token, suffix, at_once=True)
     elif start and text[start - 1].isalnum() and not glued:
-        token.kind = Kind.BROKEN
+        token.kind = TokenKind.BROKEN
     return token
 
 
@@ -209,18 +232,18 @@ def _give_unit(token: Token, unit: str, *, at_once: bool) -> bool:
     """`at_once`: without a space in between. False: that is no unit."""
     if unit in _THOUSANDS:
         token.thousand = True
-    elif unit in _TIMES and token.kind is Kind.PRICE:
-        token.kind = Kind.TIMES
+    elif unit in _TIMES and token.kind is TokenKind.PRICE:
+        token.kind = TokenKind.TIMES
     elif unit in _DISTANCES and (at_once or unit not in {"r", "rr", "p"}):
-        token.kind = Kind.DISTANCE
+        token.kind = TokenKind.DISTANCE
     elif unit in _SPANS and (at_once or len(unit) > 1):
-        token.kind, token.unit = Kind.SPAN, _SPANS[unit]
+        token.kind, token.unit = TokenKind.SPAN, _SPANS[unit]
     elif unit in _CURRENCIES:
         token.currency = True
     elif unit in _ORDINALS and at_once:
-        token.kind = Kind.INDEX
+        token.kind = TokenKind.INDEX
     elif at_once:
-        token.kind = Kind.WORD if token.digits.isdigit() else Kind.BROKEN
+        token.kind = TokenKind.WORD if token.digits.isdigit() else TokenKind.BROKEN
         token.word = token.text.casefold()
     else:
         return False
@@ -242,12 +265,12 @@ def _with_units(tokens: list[Token]) -> list[Token]:
 
 def _takes_prefix(token: Token, last: Token) -> bool:
     """The "$" of "$65", the "x" of "x10"."""
-    if token.kind is not Kind.PRICE:
+    if token.kind is not TokenKind.PRICE:
         return False
     if last.text == "$":
         token.dollar = True
     elif last.word in _TIMES and last.end == token.start:
-        token.kind, token.glued = Kind.TIMES, False
+        token.kind, token.glued = TokenKind.TIMES, False
     else:
         return False
     token.start = last.start
@@ -256,13 +279,13 @@ def _takes_prefix(token: Token, last: Token) -> bool:
 
 def _takes_unit(last: Token, token: Token) -> bool:
     """The "%" of "2 %", the "pips" of "50 pips"."""
-    if last.kind is not Kind.PRICE:
+    if last.kind is not TokenKind.PRICE:
         return False
     if token.text == "%":
-        last.kind = Kind.PERCENT
+        last.kind = TokenKind.PERCENT
     elif token.text == "$" and token.start == last.end:
         last.dollar = True
-    elif token.kind is not Kind.WORD or not _give_unit(last, token.word, at_once=False):
+    elif token.kind is not TokenKind.WORD or not _give_unit(last, token.word, at_once=False):
         return False
     last.end = token.end
     return True
