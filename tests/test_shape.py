@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from itertools import chain
 from pathlib import Path
 from statistics import median
@@ -55,3 +56,16 @@ def test_no_constructor_takes_more_than_eight_things():
     }
 
     assert {where: number for where, number in wide.items() if number > 8} == {}
+
+
+def test_no_two_classes_have_one_name():
+    """But for protocols: what one room asks of another may be called as the other calls itself."""
+    seen = Counter(
+        each.name
+        for path in MODULES
+        for each in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(each, ast.ClassDef)
+        and "Protocol" not in {ast.unparse(base) for base in each.bases}
+    )
+
+    assert [name for name, times in seen.items() if times > 1] == []
