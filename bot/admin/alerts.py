@@ -54,7 +54,7 @@ class AlertKind(StrEnum):
     EVENT = "event"  # could not be dealt with
 
 
-class Subject(NamedTuple):
+class AlertSubject(NamedTuple):
     """What is told of at most once an hour."""
 
     kind: AlertKind
@@ -112,8 +112,8 @@ class Alerts:
             ChatId, UnreadableChat | None
         ] = {}  # told of; None: by an earlier run
         self._told = told
-        self._told_at: dict[Subject, float] = {}
-        self._untold: Counter[Subject] = Counter()  # since then
+        self._told_at: dict[AlertSubject, float] = {}
+        self._untold: Counter[AlertSubject] = Counter()  # since then
         self._news: asyncio.Queue[News] = asyncio.Queue()  # one for each subject and hour
 
     async def begin(self) -> None:
@@ -126,10 +126,14 @@ class Alerts:
         for (kind, about), at in found.items():
             if kind in set(AlertKind):  # else of a newer version
                 # A clock that was fast keeps them in the dark for an hour at most.
-                self._told_at[Subject(AlertKind(kind), about)] = min(at, self._clock())
+                self._told_at[AlertSubject(AlertKind(kind), about)] = min(at, self._clock())
         for kind, about in self._told_at:
-            ended = self._told_at.get(Subject(AlertKind.READABLE, about), 0)
-            if kind is AlertKind.SOURCE and about and self._told_at[Subject(kind, about)] > ended:
+            ended = self._told_at.get(AlertSubject(AlertKind.READABLE, about), 0)
+            if (
+                kind is AlertKind.SOURCE
+                and about
+                and self._told_at[AlertSubject(kind, about)] > ended
+            ):
                 self._unreadable[about] = None
 
     # ── what happens ──
@@ -262,7 +266,7 @@ class Alerts:
         await self._tell(news.text)
 
     def _raise(self, kind: AlertKind, text: str, about: ChatId | None = None) -> None:
-        of, now = Subject(kind, about), self._clock()
+        of, now = AlertSubject(kind, about), self._clock()
         told_at = self._told_at.get(of)
         if told_at is not None and now < told_at:  # the clock was put back
             told_at = self._told_at[of] = now
@@ -276,7 +280,7 @@ class Alerts:
 
 
 class News(NamedTuple):
-    of: Subject
+    of: AlertSubject
     text: str
     at: float  # unix seconds
 
