@@ -56,8 +56,8 @@ def main() -> None:
         sys.exit(sabotage.main(arguments[1:]))
     # More than there are cores: tests that start the program wait more than they compute.
     processes = os.environ.get("TEST_PROCESSES", str(2 * (os.cpu_count() or 1)))
-    # Whoever has nothing left takes what waits elsewhere: the slow tests stand beside each other.
-    pytest = ("pytest", "-q", "-rs", "-n", processes, "--dist", "worksteal")
+    # A few at a time: the slow tests stand beside each other, and one worker would be left with them.
+    pytest = ("pytest", "-q", "-rs", "-n", processes, "--maxschedchunk", "4")
     with tempfile.TemporaryDirectory(dir=memory(), prefix="tests-") as directory:
         os.environ["TMPDIR"] = directory
         if arguments and (marked := ALONE.get(arguments[0])) is not None:
