@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -165,8 +165,9 @@ def _keep_private(settings: Settings) -> None:
             # SQLite would ask the umask; the files beside it take over this one's mode.
             os.close(os.open(settings.database, os.O_CREAT | os.O_CLOEXEC, 0o600))
         for path in settings.database.parent.glob(f"{settings.database.name}*"):
-            if path.is_file() and path.stat().st_mode & 0o077:
-                path.chmod(0o600)
+            with suppress(FileNotFoundError):  # SQLite takes its own away, with whoever read last
+                if path.stat().st_mode & 0o077 and path.is_file():
+                    path.chmod(0o600)
     except OSError as exc:
         raise DatabaseUnavailable(f"{exc.filename}: {exc.strerror}") from exc
     for session in settings.sessions:

@@ -609,6 +609,34 @@ async def test_a_post_knows_all_that_it_may_answer_the_nearest_first(record, sto
     assert (post.reply_to, await store.ancestors(post)) == (700, [700])
 
 
+async def test_where_one_of_an_album_was_deleted_another_of_it_is_answered(store, send_all):
+    """The signal's own is the first of them; no other album, and no single message, stands in."""
+    signal, *parts = (says(ALICE, text, album_id=7) for text in ("#idea", "chart 1", "chart 2"))
+    other = says(ALICE, "#idea", album_id=8)
+    for root, rest in ((signal, parts), (other, ())):
+        flow = await store.add_signal(
+            root,
+            author=ALICE,
+            marker="#idea",
+            fields=SignalFields(),
+            targets=[TARGET],
+            parts=rest,
+        )
+        if root is signal:
+            decision = Decision(Outcome.UPDATE, Reason.OWNER, Tier.MEMORY, flow)
+    await send_all()  # 700 to 702, and 703
+    reply = says(ALICE, "TP1", to=signal)
+    await store.add_update(reply, decision, author=ALICE, targets=[TARGET])
+
+    await store.messages_gone(TARGET, [700])
+    (post,) = await store.take_posts(TARGET)
+    assert (post.reply_to, await store.ancestors(post)) == (701, [701, 702])
+
+    await store.messages_gone(TARGET, [701, 702])
+    (post,) = await store.take_posts(TARGET)
+    assert (post.reply_to, await store.ancestors(post)) == (None, [])
+
+
 async def test_a_quote_stays_only_where_the_message_that_it_is_from_is_answered(
     record, store, send_all
 ):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from bot.models import Post
 
+ALBUM_SPAN: Final = 20  # of message ids; an album has ten parts, and others may speak meanwhile
 GENERATIONS: Final = 1_000  # of a thread that are looked through for one that stands
 
 
@@ -121,6 +122,7 @@ def _record_in(table: Table) -> Prepared:
 def ancestors(db: Connection, post: Post) -> list[MessageId]:
     """Which standing posts it may answer, the nearest first: what its message answers, what that
     answers, and so on; at last the signal. Later parts of a long text answer its first one.
+    Where one of an album does not stand, its others do as well.
     """
     where = {"part": post.part, "target": post.target}
     found = _ancestors().run(db, {**key_of(post.source), **where})
@@ -155,11 +157,22 @@ def _ancestors() -> Prepared:
         root.join(thread, and_(signals.c.id == thread.c.signal, thread.c.steps == 1)),
     ).subquery("line")
     chat, message, steps = line.c
+    own = posts.alias("own")
+    is_own = and_(
+        own.c.source_chat_id == chat,
+        own.c.source_message_id == message,
+        own.c.target_chat_id == bindparam("target"),
+        own.c.part == 0,
+    )
+    number = posts.c.source_message_id
     is_post = and_(
-        posts.c.source_chat_id == chat,
-        posts.c.source_message_id == message,
-        posts.c.target_chat_id == bindparam("target"),
+        posts.c.source_chat_id == own.c.source_chat_id,
+        number.between(own.c.source_message_id - ALBUM_SPAN, own.c.source_message_id + ALBUM_SPAN),
+        posts.c.target_chat_id == own.c.target_chat_id,
         posts.c.part == 0,
+        or_(posts.c.id == own.c.id, posts.c.album_id == own.c.album_id),
         stands(posts),
     )
-    return Prepared(select(posts.c.target_message_id, steps).join(line, is_post).order_by(steps))
+    nearest = (steps, posts.c.id != own.c.id, number)
+    found = select(posts.c.target_message_id, steps).select_from(line).join(own, is_own)
+    return Prepared(found.join(posts, is_post).order_by(*nearest))
