@@ -27,7 +27,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -108,17 +108,19 @@ def run(
     cwd: str | Path,
     timeout: float,
     umask: int = -1,
+    preexec_fn: Callable[[], None] | None = None,
     stdout: int | io.IOBase = subprocess.PIPE,
     stderr: int | io.IOBase = subprocess.PIPE,
 ) -> subprocess.CompletedProcess[str]:
     """`subprocess.run` of this interpreter, in as far as the tests need it."""
-    if not forkable(arguments, env):
+    if preexec_fn is not None or not forkable(arguments, env):
         return subprocess.run(
             [sys.executable, *arguments],
             env=env,
             cwd=cwd,
             timeout=timeout,
             umask=umask,
+            preexec_fn=preexec_fn,
             stdout=stdout,
             stderr=stderr,
             text=True,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,19 +28,11 @@ def command(directory, *args, preexec_fn=None, **env):
     """Run a command there, with nothing set but what the test sets."""
     keep = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}}
     coverage = {name: value for name, value in os.environ.items() if name.startswith("COV")}
-    environment = {**keep, **coverage, "PYTHONPATH": str(ROOT), **env}
-    if preexec_fn is None:
-        return forkserver.run(
-            ["-m", "bot", *map(str, args)], cwd=directory, env=environment, timeout=60
-        )
-    return subprocess.run(
-        [sys.executable, "-m", "bot", *map(str, args)],
+    return forkserver.run(
+        ["-m", "bot", *map(str, args)],
         cwd=directory,
-        env=environment,
-        capture_output=True,
-        text=True,
+        env={**keep, **coverage, "PYTHONPATH": str(ROOT), **env},
         timeout=60,
-        check=False,
         preexec_fn=preexec_fn,
     )
 

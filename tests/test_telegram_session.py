@@ -17,7 +17,6 @@ from tests.loopback import Drop, RpcError
 
 HOUR, DAY = 3600, 86_400
 ASK = raw.functions.updates.GetState
-INTRODUCTION = raw.functions.help.GetConfig
 LOGIN = raw.functions.auth.ImportBotAuthorization
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from decimal import Decimal
 
-_OF_ENTRY: Final = 2  # both ends of an entry, the stop: not that many times away
+_OF_ENTRY: Final = 3  # a stop, or the first target: not that many times away
 _OF_TARGET: Final = 50  # a target in another order of size is a misread one
 
 
@@ -26,10 +26,10 @@ def without_doubt(fields: SignalFields, named: Collection[Direction]) -> SignalF
 def _sizes(fields: SignalFields, _: Collection[Direction]) -> SignalFields:
     """Entry, stop and targets are prices of one thing, so they are of one order of size."""
     entry, stop = fields.entry, fields.stop
-    if entry is not None and stop is not None and not near(entry.low, stop, 3):
+    if entry is not None and stop is not None and not near(entry.low, stop, _OF_ENTRY):
         targets = prices_of(fields)
-        fits_entry = bool(targets) and near(entry.low, targets[0], 3)
-        fits_stop = bool(targets) and near(stop, targets[0], 3)
+        fits_entry = bool(targets) and near(entry.low, targets[0], _OF_ENTRY)
+        fits_stop = bool(targets) and near(stop, targets[0], _OF_ENTRY)
         fields = replace(
             fields, entry=entry if fits_entry else None, stop=stop if fits_stop else None
         )
