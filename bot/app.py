@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 
@@ -18,7 +20,7 @@ from bot.delivery.progress import Places
 from bot.delivery.relay import Relay
 from bot.delivery.relays import Relays
 from bot.delivery.worker import Watch, Watches
-from bot.errors import DatabaseUnavailable
+from bot.errors import BotError, DatabaseUnavailable, SettingsError
 from bot.handlers.edit_handler import EditHandler
 from bot.handlers.lost_parents import LostParents
 from bot.handlers.signal_handler import SignalHandler
@@ -43,7 +45,6 @@ from bot.storage.store import SignalStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from pydantic import SecretStr
 
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
     from bot.telegram.client import Telegram
 
 log = structlog.get_logger(__name__)
+
+PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})  # no setting's fault
 
 
 class Core(NamedTuple):
@@ -169,9 +172,25 @@ def _keep_private(settings: Settings) -> None:
                 if path.stat().st_mode & 0o077 and path.is_file():
                     path.chmod(0o600)
     except OSError as exc:
-        raise DatabaseUnavailable(f"{exc.filename}: {exc.strerror}") from exc
+        raise _not_to_be_had(settings, exc) from exc
     for session in settings.sessions:
         refuse_readable(session)
+
+
+def _not_to_be_had(settings: Settings, exc: OSError) -> BotError:
+    """What `_keep_private` failed at, by the setting that names it."""
+    where = Path(exc.filename)
+    elsewhere = settings.database_url is not None and settings.data_dir not in {
+        where,
+        *where.parents,
+    }
+    name = "DATABASE_URL" if elsewhere else "DATA_DIR"
+    text = f"{name}: {where} cannot be made or written: {exc.strerror}"
+    if exc.errno in PASSING:
+        return DatabaseUnavailable(f"{text}: make room there")
+    text += ": name a directory that the bot may write to"
+    chosen = name.lower() in settings.model_fields_set
+    return SettingsError(text) if chosen else DatabaseUnavailable(text)
 
 
 def intake_of(

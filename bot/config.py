@@ -16,15 +16,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from bot import env_text
 from bot.errors import SettingsError
 from bot.models import EVERYONE, AfterTtl, AuthorId, ChatId, Everyone
+from bot.setting_values import (
+    api_hash_is_wrong,
+    one_of,
+    parse_api_id,
+    parse_bool,
+    parse_port,
+    session_is_wrong,
+    shown,
+    token_is_wrong,
+)
 from bot.spelling import meant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -38,7 +49,9 @@ _MAX_ID: Final = 2**63 - 1
 _MAX_TTL_HOURS: Final = 24 * 3650
 EMPTY_SAYS_SOMETHING: Final = {"source_allowed_users", "signal_markers", "alert_silence_hours"}
 POSTERS: Final = "list the ids of those who may post, or write `everyone`"
-LONGEST_SHOWN: Final = 20  # characters; an id has as many at most, and no secret as few
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
+FORMATS: Final = ("auto", "console", "json")
 # What a live bot needs, and where it comes from.
 NEEDED: Final = {
     "API_ID": "from https://my.telegram.org",
@@ -59,7 +72,7 @@ def parse_id(text: str) -> int:
     text = text.strip()
     if not _ID.fullmatch(text) or abs(int(text)) > _MAX_ID:
         raise ValueError(
-            f"{_shown(text)} is not a Telegram id (a whole number such as -1001234567890)"
+            f"{shown(text)} is not a Telegram id (a whole number such as -1001234567890)"
         )
     return int(text)
 
@@ -79,7 +92,7 @@ def parse_ttl(text: str) -> timedelta:
     except InvalidOperation:
         hours = Decimal(0)
     if not (hours.is_finite() and 0 < hours <= _MAX_TTL_HOURS):
-        raise ValueError(f"{_shown(text)} is not a number of hours above 0 (72 is three days)")
+        raise ValueError(f"{shown(text)} is not a number of hours above 0 (72 is three days)")
     return timedelta(hours=float(hours))
 
 
@@ -95,6 +108,11 @@ def parse_posters(text: str) -> tuple[int, ...] | Everyone:
     return EVERYONE
 
 
+def parse_after_ttl(text: str) -> AfterTtl:
+    """In any case. Raises `ValueError`."""
+    return AfterTtl(one_of(AfterTtl)(text))
+
+
 def _people(text: str) -> tuple[int, ...]:
     ids = parse_ids(text)
     chats = [each for each in ids if each < 0]
@@ -105,11 +123,6 @@ def _people(text: str) -> tuple[int, ...]:
 
 def _silence(text: str) -> timedelta | None:
     return None if text.strip() in {"", "0"} else parse_ttl(text)
-
-
-def _shown(text: str) -> str:
-    """A wrong value, unless it is as long as a token that was put on the wrong line."""
-    return repr(text) if len(text) <= LONGEST_SHOWN else f"a text of {len(text)} characters"
 
 
 def _patterns(text: str) -> tuple[str, ...]:
@@ -152,10 +165,10 @@ class Settings(BaseSettings):
     """The settings of README's table, by the same names in lower case."""
 
     model_config = SettingsConfigDict(
-        env_file_encoding="utf-8", extra="ignore", frozen=True, hide_input_in_errors=True
+        env_file_encoding=env_text.ENCODING, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    api_id: Annotated[Annotated[int, Field(gt=0)] | None, _from(parse_id)] = None
+    api_id: Annotated[int | None, _from(parse_api_id)] = None
     api_hash: SecretStr | None = None
     bot_token: SecretStr | None = None
     session_string: SecretStr | None = None
@@ -172,16 +185,16 @@ class Settings(BaseSettings):
     signal_markers: Annotated[tuple[str, ...], NoDecode, _from(_markers)] = DEFAULT_MARKERS
     signal_patterns: Annotated[tuple[str, ...], NoDecode, _from(_patterns)] = ()
     flow_ttl_hours: Annotated[timedelta, _from(parse_ttl)] = DEFAULT_TTL
-    flow_after_ttl: AfterTtl = AfterTtl.RELEASE
-    relay_edits: bool = True
-    relay_deletes: bool = True
-    relay_mentions: bool = False
+    flow_after_ttl: Annotated[AfterTtl, _from(parse_after_ttl)] = AfterTtl.RELEASE
+    relay_edits: Annotated[bool, _from(parse_bool)] = True
+    relay_deletes: Annotated[bool, _from(parse_bool)] = True
+    relay_mentions: Annotated[bool, _from(parse_bool)] = False
 
     data_dir: Path = Path("data")
     database_url: Annotated[Path | None, _from(_database)] = None
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["auto", "console", "json"] = "auto"
-    health_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    log_level: Annotated[Level, _from(one_of(LEVELS))] = "INFO"
+    log_format: Annotated[Literal["auto", "console", "json"], _from(one_of(FORMATS))] = "auto"
+    health_port: Annotated[int | None, _from(parse_port)] = None
     health_host: Annotated[str, _from(_address)] = "127.0.0.1"
 
     @model_validator(mode="before")
@@ -201,11 +214,16 @@ class Settings(BaseSettings):
         Raises `SettingsError` with a line per wrong value. The values of secrets are not in it.
         """
         refuse_readable(env_file)
-        _refuse_misspelt(env_file, known=set(cls.model_fields))
+        known = set(cls.model_fields)
+        _refuse_not_understood(env_file, known=known)
+        wrong = list(_misspelt(env_file, known=known))
         try:
-            return cls(_env_file=env_file, **overrides)
+            loaded = cls(_env_file=env_file, **overrides)
         except ValidationError as exc:
-            raise SettingsError("\n".join(map(_line, exc.errors(include_url=False)))) from None
+            wrong += map(_line, exc.errors(include_url=False))
+        if wrong:
+            raise SettingsError("\n".join(wrong))
+        return loaded
 
     @property
     def permitted(self) -> frozenset[AuthorId] | None:
@@ -255,25 +273,27 @@ def _line(error: ErrorDetails) -> str:
     return f"{name}: {message[0].lower()}{message[1:]}"
 
 
-def _refuse_misspelt(env_file: Path, *, known: set[str]) -> None:
-    """Raise `SettingsError` for a name that sets nothing and was meant to.
+def _refuse_not_understood(env_file: Path, *, known: set[str]) -> None:
+    """Raise `SettingsError` for a file that is no text, or lines of it that the library passes over."""
+    wrong = env_text.not_understood(env_text.read(env_file), known)
+    lines = [f"line {line} of {env_file} {what}" for line, what in wrong]
+    if lines:
+        raise SettingsError("\n".join(lines))
+
+
+def _misspelt(env_file: Path, *, known: set[str]) -> Iterator[str]:
+    """Names that set nothing and were meant to, each with what it was to be.
 
     A misspelt SOURCE_ALLOWED_USERS would silently leave in force what another line says.
     """
-    try:
-        names = dotenv_values(env_file, interpolate=False).keys()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SettingsError(f"{env_file}: cannot be read: {exc}") from exc
-    for name in names:
+    for name in dotenv_values(env_file, interpolate=False, encoding=env_text.ENCODING):
         setting = meant(name, known)
         if setting is not None:
-            raise SettingsError(
-                f"{name} in {env_file} is not a setting: did you mean {setting.upper()}?"
-            )
+            yield f"{name} in {env_file} is not a setting: did you mean {setting.upper()}?"
     for name in os.environ:
         setting = meant(name, known, shared=True)
         if setting is not None:
-            raise SettingsError(
+            yield (
                 f"{name} in the environment is not a setting: did you mean {setting.upper()}? "
                 "If it is another program's, start the bot without it"
             )
@@ -302,8 +322,23 @@ def require(settings: Settings) -> ChatId:
                 ]
             )
         )
+    _refuse_malformed(settings)
     if settings.bot_token and settings.session_string:
         raise SettingsError("BOT_TOKEN and SESSION_STRING are both set: keep one of them")
     if settings.source_chat_id in settings.target_chat_id:
         raise SettingsError(f"TARGET_CHAT_ID: {settings.source_chat_id} is SOURCE_CHAT_ID, too")
     return settings.source_chat_id
+
+
+def _refuse_malformed(settings: Settings) -> None:
+    """Raise `SettingsError` for what Telegram would refuse, or the library could not read."""
+    checks = {
+        "API_HASH": (settings.api_hash, api_hash_is_wrong),
+        "BOT_TOKEN": (settings.bot_token, token_is_wrong),
+        "SESSION_STRING": (settings.session_string, session_is_wrong),
+    }
+    given = ((name, value, look) for name, (value, look) in checks.items() if value)
+    wrong = ((name, look(value.get_secret_value())) for name, value, look in given)
+    lines = [f"{name}: {what}" for name, what in wrong if what]
+    if lines:
+        raise SettingsError("\n".join(lines))

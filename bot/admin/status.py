@@ -16,6 +16,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from bot import __version__
 from bot.admin.formatting import Row, ago, counted, date, duration, excerpt, size
 from bot.admin.links import link
 from bot.admin.reading import coverage_rows, details, where
@@ -162,7 +163,7 @@ def cache_size(file: Path) -> CacheSize | None:
 
 
 def _versions() -> Iterator[tuple[str, str]]:
-    yield "telegram-signal-relay", _version("telegram-signal-relay") or "from source"
+    yield "telegram-signal-relay", _version("telegram-signal-relay") or f"{__version__} from source"
     yield "Python", platform.python_version()
     yield "SQLite", sqlite3.sqlite_version
     for names in LIBRARIES:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bot.commands.context import PlainCommand, console, option, settings_of
-from bot.models import AfterTtl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +39,12 @@ TtlHours = Annotated[
     typer.Option(parser=option("parse_ttl"), metavar="HOURS", help="Instead of FLOW_TTL_HOURS."),
 ]
 After = Annotated[
-    AfterTtl | None, typer.Option(metavar="release|owner", help="Instead of FLOW_AFTER_TTL.")
+    Any,
+    typer.Option(
+        parser=option("parse_after_ttl"),
+        metavar="release|owner",
+        help="Instead of FLOW_AFTER_TTL.",
+    ),
 ]
 Posters = Annotated[
     Any,
@@ -49,9 +53,11 @@ Posters = Annotated[
     ),
 ]
 RestartEvery = Annotated[
-    int | None,
+    Any,
     typer.Option(
-        min=1, metavar="N", help="Reopen all tiers every so many messages: same decisions."
+        parser=option("parse_count", "bot.setting_values"),
+        metavar="N",
+        help="Reopen all tiers every so many messages: same decisions.",
     ),
 ]
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 # Letters and ligatures that casefolding takes for other letters, which nobody types by accident.
 LOOK_ALIKES = re.compile("[\u017f\u1e9b\u212a\ufb00-\ufb06]")
+# What RE2 leaves out, since it would need more than one look at a text.
+AROUND = re.compile(r"\(\?(?:[=!]|<[=!])")
+AGAIN = re.compile(r"\\[1-9]|\\[gk]|\(\?P=")
 
 __all__ = ["Markers", "parse"]
 
@@ -62,11 +65,22 @@ def _compiled(patterns: Sequence[str]) -> list[tuple[Any, str]]:
         try:
             regex = re2.compile(pattern, options)
         except (re2.error, UnicodeEncodeError) as exc:
-            raise SettingsError(f"SIGNAL_PATTERNS: {pattern!r} is refused: {_reason(exc)}") from exc
+            raise SettingsError(
+                f"SIGNAL_PATTERNS: {pattern!r} is refused: {_reason(exc)}{_hint(pattern)}"
+            ) from exc
         if any(found and found.end() == found.start() for found in map(regex.search, ("", "a"))):
             raise SettingsError(f"SIGNAL_PATTERNS: {pattern!r} would match every message")
         compiled.append((regex, pattern))
     return compiled
+
+
+def _hint(pattern: str) -> str:
+    """For what other kinds of patterns have and RE2 has not."""
+    if AROUND.search(pattern):
+        return "; RE2 cannot look ahead or behind: write the pattern without that"
+    if AGAIN.search(pattern):
+        return "; RE2 cannot refer back to a group: write the pattern without that"
+    return "; https://github.com/google/re2/wiki/Syntax says what may stand there"
 
 
 def _reason(exc: Exception) -> str:

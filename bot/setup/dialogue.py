@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import tempfile
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from bot.config import Settings, parse_id, set_outside
 from bot.errors import BotError, RetryLater, TelegramError, UsageError
 from bot.models import EVERYONE, AuthorId, ChatId
+from bot.setting_values import API_ID, api_hash_is_wrong, session_is_wrong, token_is_wrong
 from bot.setup import env_file
 from bot.setup.check import Verdict, named, of_account, of_settings, of_source, of_target
 from bot.telegram.chats import resolve
@@ -34,10 +34,6 @@ ASKED: Final = (
     "SOURCE_CHAT_ID", "TARGET_CHAT_ID", "SOURCE_ALLOWED_USERS", "ADMIN_USERS",
 )  # fmt: skip
 SECRET: Final = frozenset({"API_HASH", "BOT_TOKEN", "SESSION_STRING"})
-API_ID: Final = re.compile(r"[1-9][0-9]{0,9}")
-HASH: Final = re.compile(r"[0-9a-f]{32}")
-TOKEN: Final = re.compile(r"[0-9]+:[A-Za-z0-9_-]+")
-SESSION: Final = re.compile(r"[A-Za-z0-9_-]{300,400}=*")
 NONE, AGAIN = "none", "?"
 REMINDER: Final = 20.0  # seconds
 HEARS_NOTHING: Final = (
@@ -200,7 +196,7 @@ class Dialogue:
         )
         name = "SESSION_STRING" if self._old.get("SESSION_STRING") else "BOT_TOKEN"
         login = await self._answer("Token", name, _login)
-        is_token = TOKEN.fullmatch(login) is not None
+        is_token = token_is_wrong(login) is None
         answers["BOT_TOKEN"] = login if is_token else None
         answers["SESSION_STRING"] = None if is_token else login
 
@@ -229,11 +225,11 @@ class Dialogue:
                     await where.look(await dialogs(telegram))
         async with self._announced(where, me):
             self._terminal.say("\nWhere are the signals?")
-            self._how(me, where)
+            self._how(me, where, but=())
             source = await self._ask_for_chat(where, "SOURCE_CHAT_ID", of_source, ())
             answers["SOURCE_CHAT_ID"] = str(source.id)
             self._terminal.say("\nWhere are they to be posted?")
-            self._how(me, where)
+            self._how(me, where, but=[source.id])
             answers["TARGET_CHAT_ID"] = await self._ask_for_targets(where, source)
         await self._ask_for_everybody(telegram, source, answers)
 
@@ -265,7 +261,8 @@ class Dialogue:
             means=None,
         )
 
-    def _how(self, me: Me, where: Chats) -> None:
+    def _how(self, me: Me, where: Chats, *, but: Sequence[ChatId]) -> None:
+        """`but`: chats that are no answer. The others keep their numbers."""
         if me.is_bot:
             self._terminal.say(
                 "Add the bot there, or post something there now: the chat will appear here.\n"
@@ -274,7 +271,8 @@ class Dialogue:
         else:
             self._terminal.say(f"Type its number, or {FORMS}.")
         for number, chat in enumerate(where.known, 1):
-            self._terminal.say(f"  {number:>2}  {named(chat)}")
+            if chat.id not in but:
+                self._terminal.say(f"  {number:>2}  {named(chat)}")
 
     @asynccontextmanager
     async def _announced(self, where: Chats, me: Me) -> AsyncIterator[None]:
@@ -370,6 +368,8 @@ class Dialogue:
                 return means
             if typed in {"", AGAIN}:
                 people = self._list(listed())
+                if not typed:
+                    self._wrong(f"nobody is named: type numbers, ids, or `{word}`")
                 continue
             try:
                 ids = [await _person(telegram, part.strip(), people) for part in typed.split(",")]
@@ -487,12 +487,12 @@ def _api_id(text: str) -> str:
 
 
 def _api_hash(text: str) -> str:
-    if not HASH.fullmatch(text):
-        raise ValueError("an API hash has 32 digits and letters from a to f")
+    if wrong := api_hash_is_wrong(text):
+        raise ValueError(wrong)
     return text
 
 
 def _login(text: str) -> str:
-    if not (TOKEN.fullmatch(text) or SESSION.fullmatch(text)):
+    if token_is_wrong(text) and session_is_wrong(text):
         raise ValueError("a token looks like 123456789:AbC…, a session string has over 300 letters")
     return text
