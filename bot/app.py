@@ -51,10 +51,12 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.ending import Ending
     from bot.models import ChatId, MessageRef
+    from bot.monitoring.access import Access
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
     from bot.telegram.catch_up import Following
     from bot.telegram.client import Telegram
+    from bot.telegram.network import Network
 
 log = structlog.get_logger(__name__)
 
@@ -233,6 +235,7 @@ class Bot:
     relays: Relays
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]]
     admins: Admins | None  # None: nobody may give orders
+    access: Access
 
 
 @asynccontextmanager
@@ -240,6 +243,7 @@ async def open_bot(
     settings: Settings, source: ChatId, core: Core, ending: Ending
 ) -> AsyncIterator[Bot]:
     """`source` is the configured one: what became of it is in the core's `moved`."""
+    from bot.monitoring.access import Access
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
     from bot.telegram.existing_messages import ExistingMessages
@@ -247,7 +251,9 @@ async def open_bot(
     route = Route(core.now(source), core.targets, core.moved)
     telegram = telegram_of(settings, settings.data_dir, _following(settings, core, route.source))
     core.parents.ask(ExistingMessages(telegram))
-    facts, metrics, places = Facts(telegram, core), Metrics(), Places(core.targets)
+    access = Access(telegram, settings.access_file)
+    facts, metrics = Facts(telegram, core, access), Metrics()
+    places = Places(core.targets)
     health = Health(facts, metrics, places)
     async with (
         _answering(settings, health),
@@ -274,10 +280,10 @@ async def open_bot(
             more_to_come=lambda: telegram.more_to_come,
             known=known,
         )
-        beside = _beside(core, relays, rereading, metrics)
+        beside = [*_beside(core, relays, rereading, metrics), access.run]
         if admins is not None:
             beside += admins.tasks
-        yield Bot(core, route, telegram, dispatcher, relays, beside, admins)
+        yield Bot(core, route, telegram, dispatcher, relays, beside, admins, access)
 
 
 def _beside(
@@ -306,8 +312,17 @@ def telegram_of(
         directory,
         bot_token=_secret(settings.bot_token),
         session_string=_secret(settings.session_string),
+        network=network_of(settings),
     )
     return Telegram(credentials, following=following)
+
+
+def network_of(settings: Settings) -> Network:
+    from bot.telegram.network import Network
+
+    return Network(
+        settings.way, settings.ipv6, settings.device_name or None, settings.app_version or None
+    )
 
 
 def dispatcher_of(

@@ -16,12 +16,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import BeforeValidator, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    WrapValidator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from bot import env_text
+from bot import chat_names, env_text
+from bot.chat_names import ChatName
 from bot.errors import SettingsError
 from bot.models import EVERYONE, AfterTtl, AuthorId, ChatId, Everyone
+from bot.proxy import Proxy, parse_proxy
 from bot.setting_values import (
     api_hash_is_wrong,
     one_of,
@@ -47,6 +56,7 @@ DEFAULT_TTL: Final = timedelta(hours=72)
 _ID: Final = re.compile(r"-?[1-9][0-9]{0,18}")
 _MAX_ID: Final = 2**63 - 1
 _MAX_TTL_HOURS: Final = 24 * 3650
+HOLD_CHATS: Final = ("source_chat_id", "target_chat_id", "source_allowed_users", "admin_users")
 EMPTY_SAYS_SOMETHING: Final = {"source_allowed_users", "signal_markers", "alert_silence_hours"}
 POSTERS: Final = "list the ids of those who may post, or write `everyone`"
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -77,6 +87,19 @@ def parse_id(text: str) -> int:
     return int(text)
 
 
+def parse_chat(text: str) -> int | ChatName:
+    """An id, as it is or in a link, or a name. Raises `ValueError`."""
+    return chat_names.read(text) if re.search("[@/]", text) else parse_id(text)
+
+
+def parse_chats(text: str) -> tuple[int | ChatName, ...]:
+    """Comma-separated, each once. Raises `ValueError`, also if there is none."""
+    chats = tuple(dict.fromkeys(parse_chat(part) for part in text.split(",") if part.strip()))
+    if not chats:
+        raise ValueError("is set but empty: name at least one id, or leave the setting out")
+    return chats
+
+
 def parse_ids(text: str) -> tuple[int, ...]:
     """Comma-separated ids in their order, each once. Raises `ValueError`, also if there is none."""
     ids = tuple(dict.fromkeys(parse_id(part) for part in text.split(",") if part.strip()))
@@ -96,13 +119,13 @@ def parse_ttl(text: str) -> timedelta:
     return timedelta(hours=float(hours))
 
 
-def parse_posters(text: str) -> tuple[int, ...] | Everyone:
-    """Ids, or the one word for all of them. Raises `ValueError`, also if there is neither."""
+def parse_posters(text: str) -> tuple[int | ChatName, ...] | Everyone:
+    """Ids and names, or the one word for all of them. Raises `ValueError`, also if there is neither."""
     words = {part.strip().casefold() for part in text.split(",")} - {""}
     if not words:
         raise ValueError(f"is set but empty: {POSTERS}")
     if EVERYONE.value not in words:
-        return parse_ids(text)
+        return parse_chats(text)
     if len(words) > 1:
         raise ValueError(f"says `{EVERYONE.value}` and names people, too: {POSTERS}")
     return EVERYONE
@@ -113,9 +136,9 @@ def parse_after_ttl(text: str) -> AfterTtl:
     return AfterTtl(one_of(AfterTtl)(text))
 
 
-def _people(text: str) -> tuple[int, ...]:
-    ids = parse_ids(text)
-    chats = [each for each in ids if each < 0]
+def _people(text: str) -> tuple[int | ChatName, ...]:
+    ids = parse_chats(text)
+    chats = [each for each in ids if isinstance(each, int) and each < 0]
     if chats:
         raise ValueError(f"{chats[0]} is a chat: only users can give orders")
     return ids
@@ -156,13 +179,27 @@ def _database(url: str) -> Path:
     return Path(found["path"]).expanduser()
 
 
+def _checked_proxy(text: str) -> SecretStr:
+    parse_proxy(text)
+    return SecretStr(text)
+
+
 def _from(parse: Callable[[str], object]) -> BeforeValidator:
     """Parse text, and let through what code passes as the value itself."""
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
+def _chats(parse: Callable[[str], object]) -> WrapValidator:
+    """The same for ids. A `ChatName` stands among them until `Settings.load` has its id."""
+    return WrapValidator(
+        lambda value, check: parse(value) if isinstance(value, str) else check(value)
+    )
+
+
 class Settings(BaseSettings):
     """The settings of README's table, by the same names in lower case."""
+
+    _with_unknown: dict[str, Any] = PrivateAttr(default_factory=dict)  # settings, as they are said
 
     model_config = SettingsConfigDict(
         env_file_encoding=env_text.ENCODING, extra="ignore", frozen=True, hide_input_in_errors=True
@@ -173,13 +210,13 @@ class Settings(BaseSettings):
     bot_token: SecretStr | None = None
     session_string: SecretStr | None = None
 
-    source_chat_id: Annotated[ChatId | None, _from(parse_id)] = None
-    target_chat_id: Annotated[tuple[ChatId, ...], NoDecode, _from(parse_ids)] = ()
+    source_chat_id: Annotated[ChatId | None, _chats(parse_chat)] = None
+    target_chat_id: Annotated[tuple[ChatId, ...], NoDecode, _chats(parse_chats)] = ()
     # None: nobody has said it. A live bot needs it; trials and imports then take everyone.
     source_allowed_users: Annotated[
-        tuple[AuthorId, ...] | Everyone | None, NoDecode, _from(parse_posters)
+        tuple[AuthorId, ...] | Everyone | None, NoDecode, _chats(parse_posters)
     ] = None
-    admin_users: Annotated[tuple[AuthorId, ...], NoDecode, _from(_people)] = ()
+    admin_users: Annotated[tuple[AuthorId, ...], NoDecode, _chats(_people)] = ()
     alert_silence_hours: Annotated[timedelta | None, _from(_silence)] = timedelta(hours=24)
 
     signal_markers: Annotated[tuple[str, ...], NoDecode, _from(_markers)] = DEFAULT_MARKERS
@@ -189,6 +226,11 @@ class Settings(BaseSettings):
     relay_edits: Annotated[bool, _from(parse_bool)] = True
     relay_deletes: Annotated[bool, _from(parse_bool)] = True
     relay_mentions: Annotated[bool, _from(parse_bool)] = False
+
+    proxy: Annotated[SecretStr | None, _from(_checked_proxy)] = None
+    ipv6: Annotated[bool, _from(parse_bool)] = False
+    device_name: str | None = None
+    app_version: str | None = None
 
     data_dir: Path = Path("data")
     database_url: Annotated[Path | None, _from(_database)] = None
@@ -223,11 +265,32 @@ class Settings(BaseSettings):
             wrong += map(_line, exc.errors(include_url=False))
         if wrong:
             raise SettingsError("\n".join(wrong))
-        return loaded
+        return loaded.with_names(chat_names.kept(loaded.data_dir))
+
+    def with_names(self, ids: Mapping[ChatName, int]) -> Self:
+        """Names as the ids that they have; those without one are left out, and kept in mind."""
+        given = {**{name: getattr(self, name) for name in HOLD_CHATS}, **self._with_unknown}
+        known = {name: _with_ids(value, ids) for name, value in given.items()}
+        settings = self.model_copy(update={name: left for name, (left, _) in known.items()})
+        settings._with_unknown = {name: given[name] for name, (_, rest) in known.items() if rest}  # noqa: SLF001  # of its own kind
+        return settings
+
+    @property
+    def unknown_names(self) -> dict[ChatName, str]:
+        """Names whose ids are not known yet, each with its setting."""
+        held = ((name, value) for name, value in self._with_unknown.items())
+        return {each: name.upper() for name, value in held for each in _with_ids(value, {})[1]}
 
     @property
     def permitted(self) -> frozenset[AuthorId] | None:
-        """Who may post; None: everyone whose identity can be told."""
+        """Who may post; None: everyone whose identity can be told. Raises `SettingsError` where that
+        is not known yet.
+        """
+        if "source_allowed_users" in self._with_unknown:
+            raise SettingsError(
+                "SOURCE_ALLOWED_USERS has names whose ids are not known yet: start the bot, "
+                "or `check`, once, or write the ids"
+            )
         said = self.source_allowed_users
         return frozenset(said) if isinstance(said, tuple) else None
 
@@ -235,7 +298,15 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown to anybody, for those who see to that."""
         given = (self.api_hash, self.bot_token, self.session_string)
-        return tuple(secret.get_secret_value() for secret in given if secret is not None)
+        told = [secret.get_secret_value() for secret in given if secret is not None]
+        way = self.way
+        told += [] if way is None else filter(None, (way.password, way.secret))
+        return tuple(told)
+
+    @property
+    def way(self) -> Proxy | None:
+        """The proxy; None: there is none between us and Telegram."""
+        return None if self.proxy is None else parse_proxy(self.proxy.get_secret_value())
 
     @property
     def database(self) -> Path:
@@ -247,8 +318,25 @@ class Settings(BaseSettings):
         return tuple(self.data_dir.glob("*.session*"))
 
     @property
+    def access_file(self) -> Path:
+        """What stands in the way in the chats; see `monitoring.access`."""
+        return self.data_dir / "access.json"
+
+    @property
     def flow_cache(self) -> Path:
         return self.data_dir / "flows"
+
+
+def _with_ids(value: Any, ids: Mapping[ChatName, int]) -> tuple[Any, list[ChatName]]:
+    """The value with ids for names, and the names that have none."""
+    many = isinstance(value, tuple)
+    each = [
+        ids.get(one, one) if isinstance(one, ChatName) else one
+        for one in (value if many else [value])
+    ]
+    unknown = [one for one in each if isinstance(one, ChatName)]
+    left = tuple(dict.fromkeys(one for one in each if not isinstance(one, ChatName)))
+    return (left if many else next(iter(left), None)), unknown
 
 
 def set_outside(names: Iterable[str]) -> list[str]:
@@ -299,8 +387,8 @@ def _misspelt(env_file: Path, *, known: set[str]) -> Iterator[str]:
             )
 
 
-def require(settings: Settings) -> ChatId:
-    """The source chat; raises `SettingsError` with all that is missing and where it comes from."""
+def require(settings: Settings) -> None:
+    """For a live bot. Raises `SettingsError` with all that is missing and where it comes from."""
     given = {
         "API_ID": settings.api_id,
         "API_HASH": settings.api_hash,
@@ -309,10 +397,11 @@ def require(settings: Settings) -> ChatId:
         "TARGET_CHAT_ID": settings.target_chat_id,
         "SOURCE_ALLOWED_USERS": settings.source_allowed_users,
     }
-    missing = [name for name, value in given.items() if not value]
+    named = set(settings.unknown_names.values())
+    missing = [name for name, value in given.items() if not value and name not in named]
     if missing == ["SOURCE_ALLOWED_USERS"]:  # what worked with an earlier version
         raise SettingsError(WHO_MAY_POST)
-    if missing or settings.source_chat_id is None:
+    if missing:
         raise SettingsError(
             "\n".join(
                 [
@@ -327,7 +416,6 @@ def require(settings: Settings) -> ChatId:
         raise SettingsError("BOT_TOKEN and SESSION_STRING are both set: keep one of them")
     if settings.source_chat_id in settings.target_chat_id:
         raise SettingsError(f"TARGET_CHAT_ID: {settings.source_chat_id} is SOURCE_CHAT_ID, too")
-    return settings.source_chat_id
 
 
 def _refuse_malformed(settings: Settings) -> None:

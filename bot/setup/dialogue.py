@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bot.app import network_of
 from bot.config import Settings, parse_id, set_outside
 from bot.errors import BotError, RetryLater, TelegramError, UsageError
 from bot.models import EVERYONE, AuthorId, ChatId
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from bot.setup.terminal import Terminal
     from bot.telegram.chats import ChatInfo
     from bot.telegram.client import Me
+    from bot.telegram.network import Network
     from bot.telegram.peer_names import Overheard
 
 # What is asked for.
@@ -60,7 +62,7 @@ async def setup(
     settings = Settings.load(_loaded({}))
     text = env_file.read(path)
     old = env_file.values(text)
-    dialogue = Dialogue(terminal, path, old, hide=hide, sleep=sleep)
+    dialogue = Dialogue(terminal, path, old, hide=hide, sleep=sleep, network=network_of(settings))
     answers = await dialogue.hold()
     changes = {name: value for name, value in answers.items() if value != old.get(name)}
     if not changes:
@@ -107,7 +109,9 @@ class Dialogue:
         *,
         hide: Callable[[Iterable[str]], None],
         sleep: Callable[[float], Awaitable[None]],
+        network: Network,
     ) -> None:
+        self._network = network
         self._terminal = terminal
         self._path = path
         self._old = old
@@ -180,6 +184,7 @@ class Dialogue:
             directory,
             bot_token=answers["BOT_TOKEN"],
             session_string=answers["SESSION_STRING"],
+            network=self._network,
         )
         return Telegram(credentials, on_overheard=self._chats.overhear)
 

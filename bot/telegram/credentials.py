@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from bot.errors import LoggedOut, VoidLogin, WrongCredentials
+from bot.telegram.network import Network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +27,7 @@ class Credentials:
     directory: Path
     bot_token: str | None = field(default=None, repr=False)
     session_string: str | None = field(default=None, repr=False)
+    network: Network = field(default=Network(), repr=False)
 
     def __post_init__(self) -> None:
         if (self.bot_token is None) == (self.session_string is None):
@@ -49,6 +51,7 @@ class Credentials:
             "bot_token": self.bot_token,
             "session_string": self.session_string,
             "workdir": str(self.directory),
+            **self.network.for_client(),
         }
 
     def check(self, account: int) -> None:
