@@ -12,7 +12,8 @@ from bot.app import network_of
 from bot.config import Settings, parse_id, set_outside
 from bot.errors import BotError, RetryLater, TelegramError, UsageError
 from bot.models import EVERYONE, AuthorId, ChatId
-from bot.setting_values import API_ID, api_hash_is_wrong, session_is_wrong, token_is_wrong
+from bot.setting_values import token_is_wrong
+from bot.setup import answers as typed_as
 from bot.setup import env_file
 from bot.setup.check import Verdict, named, of_account, of_settings, of_source, of_target
 from bot.telegram.chats import resolve
@@ -192,15 +193,15 @@ class Dialogue:
         self._terminal.say(
             "\nThe application, from https://my.telegram.org (API development tools)"
         )
-        answers["API_ID"] = await self._answer("API id", "API_ID", _api_id)
-        answers["API_HASH"] = await self._answer("API hash", "API_HASH", _api_hash)
+        answers["API_ID"] = await self._answer("API id", "API_ID", typed_as.api_id)
+        answers["API_HASH"] = await self._answer("API hash", "API_HASH", typed_as.api_hash)
 
     async def _ask_for_login(self, answers: Answers) -> None:
         self._terminal.say(
             "\nThe bot's token, from @BotFather; or a session string, to run as a user account"
         )
         name = "SESSION_STRING" if self._old.get("SESSION_STRING") else "BOT_TOKEN"
-        login = await self._answer("Token", name, _login)
+        login = await self._answer("Token", name, typed_as.login)
         is_token = token_is_wrong(login) is None
         answers["BOT_TOKEN"] = login if is_token else None
         answers["SESSION_STRING"] = None if is_token else login
@@ -483,21 +484,3 @@ async def _person(telegram: Telegram, text: str, people: Sequence[Human]) -> int
     if text.isdecimal() and 0 < int(text) <= len(people):
         return people[int(text) - 1].id
     return await find(telegram, text)
-
-
-def _api_id(text: str) -> str:
-    if not API_ID.fullmatch(text):
-        raise ValueError("an API id is a number such as 1234567")
-    return text
-
-
-def _api_hash(text: str) -> str:
-    if wrong := api_hash_is_wrong(text):
-        raise ValueError(wrong)
-    return text
-
-
-def _login(text: str) -> str:
-    if token_is_wrong(text) and session_is_wrong(text):
-        raise ValueError("a token looks like 123456789:AbC…, a session string has over 300 letters")
-    return text
