@@ -2,7 +2,8 @@
 
 Arguments go to pytest, behind one of these: `--heavy` runs the rest, the attacks and the long live
 tests; `--no-checks` the tests that are named, for a second library or Python; `--quick` those that
-start no program and take no time; `--sabotage` breaks the program on purpose, see `sabotage.py`.
+start no program and take no time; `--sabotage` breaks the program on purpose, see `sabotage.py`;
+`--mutants` asks how much of that would be noticed, see `mutants.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests import sabotage
+from tests import mutants, sabotage
 
 ROOT = Path(__file__).parent.parent
 PYTHON = sys.executable
@@ -31,6 +32,7 @@ COVERAGE = (
     ("report", "--fail-under=95", "--skip-covered"),
     ("report", "--fail-under=100", "--include=bot/state/*,bot/rules/policy.py"),
 )
+TOOLS = {"--sabotage": sabotage.main, "--mutants": mutants.main}
 # Runs of the tests alone, and which.
 ALONE = {
     "--heavy": ("-m", "heavy"),
@@ -52,8 +54,9 @@ def run(*command: object) -> None:
 
 def main() -> None:
     arguments = sys.argv[1:]
-    if arguments[:1] == ["--sabotage"]:
-        sys.exit(sabotage.main(arguments[1:]))
+    if arguments and (tool := TOOLS.get(arguments[0])):
+        tempfile.tempdir = memory()
+        sys.exit(tool(arguments[1:]))
     # More than there are cores: tests that start the program wait more than they compute.
     processes = os.environ.get("TEST_PROCESSES", str(2 * (os.cpu_count() or 1)))
     # A few at a time: the slow tests stand beside each other, and one worker would be left with them.

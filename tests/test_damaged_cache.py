@@ -252,7 +252,7 @@ def test_a_cache_with_a_file_that_is_none_of_its_own_is_set_aside(golden):
 
 
 def test_a_cache_too_large_to_be_checked_is_set_aside(golden):
-    os.truncate(golden / "cache.db", flow_cache.LARGEST_FILE + 1)
+    os.truncate(golden / "cache.db", 2**31 + 1)
 
     open_flow_cache(golden, SECRET).close()
 

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.delivery.lane import AT_ONCE
 from bot.delivery.relay import random_id_of
 from bot.errors import (
     DatabaseUnavailable,
@@ -99,7 +98,7 @@ async def test_a_post_that_is_not_to_be_found_yet_is_tried_again():
     outbox, telegram = FakeOutbox(post()), FakeTelegram(SentBefore("RANDOM_ID_DUPLICATE"))
     telegram.found = set()
 
-    assert await relay_of(outbox, telegram).post_next() > AT_ONCE
+    assert await relay_of(outbox, telegram).post_next() > timedelta(0)
     assert outbox.states() == [PostState.PENDING]
 
 
@@ -181,7 +180,7 @@ async def test_posts_go_out_in_line_and_then_it_is_quiet():
     telegram = FakeTelegram()
     relay = relay_of(FakeOutbox(post(1, "one"), post(2, "two", reply_to=MessageId(5))), telegram)
 
-    assert await rounds(relay, 3) == [AT_ONCE, AT_ONCE, None]
+    assert await rounds(relay, 3) == [timedelta(0), timedelta(0), None]
     assert telegram.asked == [("text", "one", None), ("text", "two", 5)]
 
 
