@@ -106,7 +106,7 @@ class _Finder:
             self._starts[node.end_lineno - 1] + node.end_col_offset,
         )
 
-    def _add(self, node: ast.AST, new: ast.AST | str) -> None:
+    def _change(self, node: ast.AST, new: ast.AST | str) -> None:
         begin, end = self._span(node)
         text = new if isinstance(new, str) else f"({ast.unparse(new)})"
         old = self._source[begin:end].decode()
@@ -132,31 +132,31 @@ class _Finder:
         for number, operator in enumerate(node.ops):
             for swapped in SWAPS[type(operator)]:
                 ops = [*node.ops[:number], swapped(), *node.ops[number + 1 :]]
-                self._add(node, ast.Compare(node.left, ops, node.comparators))
+                self._change(node, ast.Compare(node.left, ops, node.comparators))
 
     def _boolop(self, node: ast.BoolOp) -> None:
         other = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-        self._add(node, ast.BoolOp(other, node.values))
+        self._change(node, ast.BoolOp(other, node.values))
         for number in range(len(node.values)):
             left = [*node.values[:number], *node.values[number + 1 :]]
-            self._add(node, left[0] if len(left) == 1 else ast.BoolOp(node.op, left))
+            self._change(node, left[0] if len(left) == 1 else ast.BoolOp(node.op, left))
 
     def _unaryop(self, node: ast.UnaryOp) -> None:
         if isinstance(node.op, ast.Not | ast.USub):
-            self._add(node, node.operand)
+            self._change(node, node.operand)
 
     def _binop(self, node: ast.BinOp) -> None:
         if other := ARITHMETIC.get(type(node.op)):
-            self._add(node, ast.BinOp(node.left, other(), node.right))
+            self._change(node, ast.BinOp(node.left, other(), node.right))
 
     def _constant(self, node: ast.Constant) -> None:
         value = node.value
         if isinstance(value, bool):
-            self._add(node, str(not value))
+            self._change(node, str(not value))
         elif isinstance(value, int | float):
             large = abs(value) > SMALL
             for new in (value * 2, value // 2) if large else (value + 1, value - 1):
-                self._add(node, f"({new})")
+                self._change(node, f"({new})")
 
     def _ifexp(self, node: ast.IfExp) -> None:
         self._negate(node.test)
@@ -169,13 +169,13 @@ class _Finder:
         for number in range(len(node.args)):
             left = [*node.args[:number], *node.args[number + 1 :]]
             if left:
-                self._add(node, ast.Call(called, left, node.keywords))
+                self._change(node, ast.Call(called, left, node.keywords))
             elif name == "where":
-                self._add(node, called.value)
+                self._change(node, called.value)
 
     def _comprehension(self, node: ast.comprehension) -> None:
         for test in node.ifs:
-            self._add(test, "True")
+            self._change(test, "True")
 
     # ── statements ──
 
@@ -188,30 +188,30 @@ class _Finder:
 
     def _match_case(self, node: ast.match_case) -> None:
         if node.guard is not None:
-            self._add(node.guard, "True")
+            self._change(node.guard, "True")
 
     def _return(self, node: ast.Return) -> None:
         nothing = node.value is None or (
             isinstance(node.value, ast.Constant) and node.value.value is None
         )
         if not nothing:
-            self._add(node, "return None")
+            self._change(node, "return None")
 
     def _expr(self, node: ast.Expr) -> None:
         if not isinstance(node.value, ast.Constant):
-            self._add(node, "pass")
+            self._change(node, "pass")
 
     def _raise(self, node: ast.Raise) -> None:
-        self._add(node, "pass")
+        self._change(node, "pass")
 
     def _delete(self, node: ast.Delete) -> None:
-        self._add(node, "pass")
+        self._change(node, "pass")
 
     def _break(self, node: ast.Break) -> None:
-        self._add(node, "continue")
+        self._change(node, "continue")
 
     def _continue(self, node: ast.Continue) -> None:
-        self._add(node, "break")
+        self._change(node, "break")
 
     def _assign(self, node: ast.Assign) -> None:
         """A name that is never given a value is noticed by anything."""
@@ -219,14 +219,14 @@ class _Finder:
         if not made and any(
             isinstance(each, ast.Attribute | ast.Subscript) for each in node.targets
         ):
-            self._add(node, "pass")
+            self._change(node, "pass")
 
     def _augassign(self, node: ast.AugAssign) -> None:
-        self._add(node, "pass")
+        self._change(node, "pass")
 
     def _negate(self, test: ast.expr) -> None:
         if not isinstance(test, ast.Compare | ast.UnaryOp):  # which are turned round by themselves
-            self._add(test, ast.UnaryOp(ast.Not(), test))
+            self._change(test, ast.UnaryOp(ast.Not(), test))
 
 
 def _untouched(node: ast.AST) -> bool:

@@ -23,7 +23,6 @@ import pytest
 
 from bot.app import open_core
 from bot.config import Settings
-from bot.state import flow_cache
 from bot.state.disk_tier import DiskTier
 from bot.state.flow_cache import open_flow_cache
 from tests.conftest import SECRET

@@ -12,7 +12,6 @@ import diskcache
 import pytest
 
 from bot.models import Flow, MessageId, MessageRef
-from bot.state import flow_cache
 from bot.state.disk_tier import DiskTier
 from bot.state.flow_cache import FlowDisk, open_flow_cache
 from tests.conftest import SECRET
