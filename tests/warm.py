@@ -8,6 +8,7 @@ a file of its own, for as a module of `tests` it would bring ours along.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import shutil
@@ -91,6 +92,7 @@ def serve(temporary: Path) -> None:
     with open(os.devnull, "w", encoding="utf-8") as nothing:  # noqa: PTH123 - no path of ours
         os.dup2(nothing.fileno(), 1)
     warm_up(temporary)
+    gc.freeze()  # what is here is never garbage, and looking for it would copy each page
     print(STARTED, file=answers, flush=True)
     for line in sys.stdin:
         print(json.dumps(answered(json.loads(line), temporary)), file=answers, flush=True)
