@@ -30,7 +30,7 @@ from tests.warm import WarmPytest
 
 TABLE = Path(__file__).parent / "mutants.toml"
 SAMPLE = 20
-PATIENCE = 60.0  # seconds
+PATIENCE = 120.0  # seconds for the tests as they are; with a mutant, five times what they took
 SMALL = 100  # a larger number is doubled and halved: nobody counts on its last digit
 SWAPS = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -300,17 +300,19 @@ def sampled(mutants: Sequence[Mutant], number: int, seed: int) -> list[Mutant]:
     return sorted(chosen, key=lambda mutant: mutant.span)
 
 
-def survives(mutant: Mutant, tree: Path, pytest: WarmPytest, tests: Sequence[str]) -> bool:
+def survives(
+    mutant: Mutant, tree: Path, pytest: WarmPytest, tests: Sequence[str], patience: float
+) -> bool:
     """A test that fails, or hangs, or cannot be imported any more notices it."""
     file = tree / mutant.file
     text = mutant.applied(file.read_bytes()).decode()
     with changed(file, text):
-        return pytest.run(tree, tests, patience=PATIENCE).code == 0
+        return pytest.run(tree, tests, patience=patience).code == 0
 
 
 def hunted(module: Module, mutants: Sequence[Mutant], tree: Path, pytest: WarmPytest) -> Counter:
     """How many were killed, survived, and are equivalent. Raises `SystemExit` where the tests fail as it is."""
-    whole = pytest.run(tree, module.tests, patience=PATIENCE * 2)
+    whole = pytest.run(tree, module.tests, patience=PATIENCE)
     if whole.code != 0:
         sys.exit(f"{module.file}: its tests fail without any mutant\n{whole.output}")
     count = Counter()
@@ -318,7 +320,7 @@ def hunted(module: Module, mutants: Sequence[Mutant], tree: Path, pytest: WarmPy
         if mutant.name in module.equivalent:
             count["equivalent"] += 1
             continue
-        alive = survives(mutant, tree, pytest, module.tests)
+        alive = survives(mutant, tree, pytest, module.tests, 10 + 5 * whole.seconds)
         count["survived" if alive else "killed"] += 1
         if alive:
             print(f"{mutant.file}:{mutant.line} survives: {mutant.name}", flush=True)

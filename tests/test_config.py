@@ -38,6 +38,13 @@ def test_nothing_needs_to_be_set(load, tmp_path):
     assert settings.flow_after_ttl is AfterTtl.RELEASE
     assert settings.signal_markers == ("#идея", "#idea")
     assert settings.source_allowed_users is None
+    assert (settings.relay_edits, settings.relay_deletes, settings.relay_mentions) == (
+        True,
+        True,
+        False,
+    )
+    assert (settings.log_level, settings.log_format, settings.health_port) == ("INFO", "auto", None)
+    assert (settings.admin_users, settings.signal_patterns, settings.target_chat_id) == ((), (), ())
     assert settings.database == Path("data/signals.db")
     assert settings.flow_cache == Path("data/flows")
 

@@ -327,7 +327,7 @@ async def test_a_relay_that_sleeps_is_woken_by_a_new_post():
 
 
 async def test_a_pause_holds_posts_back_and_its_end_lets_them_go_in_order():
-    """Edits and deletions of what is posted wait as well; a stop is not waited for."""
+    """A stop is not waited for."""
     outbox = FakeOutbox(post(1, "first"), post(2, "second"))
     telegram = FakeTelegram()
     relay = relay_of(outbox, telegram)
@@ -344,6 +344,27 @@ async def test_a_pause_holds_posts_back_and_its_end_lets_them_go_in_order():
     assert telegram.asked == [("text", "first", None), ("text", "second", None)]
 
     relay.pause()
+    relay.stop()
+    await asyncio.wait_for(running, timeout=5)
+
+
+@pytest.mark.parametrize("state", [PostState.EDIT, PostState.DELETE])
+async def test_a_pause_holds_edits_and_deletions_back_as_well(state):
+    outbox = FakeOutbox(post(1, "text", state=state, target_message_id=MessageId(101)))
+    telegram = FakeTelegram()
+    relay = relay_of(outbox, telegram)
+    relay.pause()
+    running = asyncio.create_task(relay.run())
+    for _ in range(10):
+        relay.wake()
+        await asyncio.sleep(0)
+    assert telegram.asked == []
+
+    relay.resume()
+    while state in outbox.states():
+        await asyncio.sleep(0)
+    assert len(telegram.asked) == 1
+
     relay.stop()
     await asyncio.wait_for(running, timeout=5)
 
