@@ -42,6 +42,7 @@ T = TypeVar("T")
 Row = dict[str, Any]
 PlaceOf = Callable[[ChatId], Place]
 
+ALBUM: Final = 100  # posts; Telegram's albums have ten
 WAITING: Final = (PostState.PENDING, PostState.EDIT, PostState.DELETE)
 # What is needed next; see `Post.method`, which says the same of one post.
 NEEDS: Final = {
@@ -366,7 +367,7 @@ def _with_its_album(db: Connection, row: Row, but: Collection[int]) -> list[Row]
         "source_chat_id": row["source_chat_id"],
         "album": row["album_id"],
         "in_line": row["aside_at"] is None,
-        "limit": -1,
+        "limit": ALBUM,
     }
     return [each for each in _album().rows(db, which) if each["id"] not in but]
 
