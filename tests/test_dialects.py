@@ -23,6 +23,7 @@ from bot.models import (
 from bot.signal_fields import SignalFields
 from bot.signal_json import RowKind
 from bot.storage import (
+    about,
     coverage,
     cursors,
     failures,
@@ -56,7 +57,7 @@ def test_the_tables_can_be_made(table):
 
 def prepared():
     """Those that are compiled once, by name."""
-    for module in (messages, outbox, parts, statements, waiting):
+    for module in (about, messages, outbox, parts, statements, waiting):
         for name, make in inspect.getmembers(module, inspect.isroutine):
             made = getattr(make, "__wrapped__", make)
             if made.__module__ != module.__name__ or not hasattr(make, "cache_info"):

@@ -26,7 +26,7 @@ from sqlalchemy import (
 # Names a SQLite file as ours ("SGRL"). https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID: Final = 0x5347524C
 
-NEWEST: Final = 10  # revision; its id has four digits
+NEWEST: Final = 11  # revision; its id has four digits
 
 metadata = MetaData()
 
@@ -58,6 +58,7 @@ signals = Table(
     Column("begun_at", BigInteger),  # the edit that may have made it a signal; NULL: `at`
     Column("extras", Text),  # JSON, see `bot.extras`; NULL: it is shown as any other
     Column("leverage", Text),
+    Column("author_name", Text),  # as people see them; NULL: not told, or by an old version
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("signals_of_album", "source_chat_id", "album_id"),
     sqlite_autoincrement=True,  # a signal's id is never used again: caches are keyed by it
@@ -83,6 +84,7 @@ signal_updates = Table(
     Column("recorded_at", BigInteger, nullable=False),
     Column("reply_to_chat_id", BigInteger),  # NULL: this chat; else the one it was before moving
     Column("extras", Text),  # as of a signal
+    Column("author_name", Text),  # as of a signal
     # What it says has become of the signal, see `models.SignalEvent`. NULL: nothing beyond doubt, or
     # recorded by an old version.
     Column("event", Text),
@@ -118,6 +120,9 @@ posts = Table(
     Column("sent_as", Text),  # JSON
     Column("sent_after", BigInteger),
     Column("sent_to", BigInteger),
+    # Why the rules of its place keep it from being shown there; NULL: they do not.
+    Column("hidden", Text),
+    Column("returns", Integer),  # see `models.Post`; NULL: 0
     Column("note", Text),  # what it was posted without, and why; NULL: without nothing
     Column("bare", Integer),  # 1: Telegram refused its medium, so it is a post of words alone
     # What it says, finished; see `storage.parts`. NULL: sent by an old version, which kept no texts.
