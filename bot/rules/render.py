@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from bot.extras import PLAIN
 from bot.models import Content
 from bot.rules.alt_text import with_alt_text
+from bot.rules.presentation import AS_IT_IS, About, NotShown, Presentation, present
 from bot.rules.sanitize import directed, inert, presentable
 
 if TYPE_CHECKING:
@@ -32,10 +33,18 @@ class Place(NamedTuple):
 
     chat: ChatId
     mentions: bool = False  # whom a message mentions is mentioned there, too
+    presentation: Presentation = AS_IT_IS
+    source: str = ""  # the name of what the messages come from, for `{source}`
 
 
-def render(said: Content, place: Place) -> list[Content]:
-    """The posts to make there of a message, each finished: one, unless its text is too long for one.
+def render(said: Content, place: Place, about: About = About()) -> list[Content]:  # noqa: B008  # immutable
+    """The posts to make there of a message, each finished; none where it is not shown there."""
+    shown = present(said, place.presentation, about, source=place.source)
+    return [] if isinstance(shown, NotShown) else cut(shown, place)
+
+
+def cut(said: Content, place: Place) -> list[Content]:
+    """The posts of what is shown there: one, unless its text is too long for one.
 
     The first has the medium, and what belongs to a message once.
     """

@@ -242,7 +242,15 @@ class Outbox:
         attempts = case((done, 0), else_=posts.c.attempts)
         query = update(posts).where(of_messages, posts.c.state.not_in(ended))
         query = query.values(state=state, attempts=attempts, refused=None, aside_at=None)
-        return (await self._write(lambda db: db.execute(query))).rowcount
+        # What was not shown is not to be shown by a later edit.
+        for_good = update(posts).where(of_messages, posts.c.hidden.is_not(None)).values(hidden=None)
+
+        def write(db: Connection) -> int:
+            deleted = db.execute(query).rowcount
+            db.execute(for_good)
+            return deleted
+
+        return await self._write(write)
 
 
 def move(db: Connection, old: ChatId, new: ChatId) -> None:
@@ -440,10 +448,12 @@ def _let_go() -> Prepared:
 
 @cache
 def _deleted() -> Prepared:
-    again = {"target_message_id": None, **NOT_SENT}
+    again: Row = {"target_message_id": None, **NOT_SENT}
+    again["returns"] = func.coalesce(posts.c.returns, 0) + 1
     changes = {name: case((GOING, posts.c[name]), else_=value) for name, value in again.items()}
     first = posts.alias()
-    follows = exists().where(first.c.id == posts.c.first_id, first.c.state == PostState.SENT)
+    there = exists().where(first.c.id == posts.c.first_id, first.c.state == PostState.SENT)
+    follows = or_(posts.c.part == 0, there)
     state = case((GOING, PostState.DELETED), (follows, PostState.PENDING), else_=PostState.HELD)
     return Prepared(update(posts).where(_is_post()).values(state=state, aside_at=None, **changes))
 
@@ -481,6 +491,7 @@ def _post(db: Connection, row: Row) -> Post:
         sent_to=row["sent_to"],
         extras=said.extras,
         note=row["note"],
+        returns=row["returns"] or 0,
     )
     if post.reply_to is not None or row["answers_message_id"] is None:
         return post

@@ -55,6 +55,9 @@ signals = Table(
     Column("begun_at", BigInteger),  # the edit that may have made it a signal; NULL: `at`
     Column("extras", Text),  # JSON, see `bot.extras`; NULL: it is shown as any other
     Column("leverage", Text),
+    Column(
+        "author_name", Text
+    ),  # as people see them; NULL: not told, or recorded by an old version
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("signals_of_album", "source_chat_id", "album_id"),
     sqlite_autoincrement=True,  # a signal's id is never used again: caches are keyed by it
@@ -80,6 +83,7 @@ signal_updates = Table(
     Column("recorded_at", BigInteger, nullable=False),
     Column("reply_to_chat_id", BigInteger),  # NULL: this chat; else the one it was before moving
     Column("extras", Text),  # as of a signal
+    Column("author_name", Text),  # as of a signal
     # What it says has become of the signal, see `models.SignalEvent`. NULL: nothing beyond doubt, or
     # recorded by an old version.
     Column("event", Text),
@@ -115,6 +119,9 @@ posts = Table(
     Column("sent_as", Text),  # JSON
     Column("sent_after", BigInteger),
     Column("sent_to", BigInteger),
+    # Why the rules of its place keep it from being shown there; NULL: they do not.
+    Column("hidden", Text),
+    Column("returns", Integer),  # see `models.Post`; NULL: 0
     Column("note", Text),  # what it was posted without, and why; NULL: without nothing
     Column("bare", Integer),  # 1: Telegram refused its medium, so it is a post of words alone
     # What it says, finished; see `storage.parts`. NULL: sent by an old version, which kept no texts.
@@ -434,6 +441,13 @@ _FINISHED_POSTS: Final = (
     """,
 )
 
+_PRESENTATION: Final = (
+    "ALTER TABLE signals ADD COLUMN author_name TEXT",
+    "ALTER TABLE signal_updates ADD COLUMN author_name TEXT",
+    "ALTER TABLE posts ADD COLUMN hidden TEXT",
+    "ALTER TABLE posts ADD COLUMN returns INTEGER",
+)
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _FIRST,
     _CATCHING_UP,
@@ -445,4 +459,5 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _EVENTS,
     _OUTDATED,
     _FINISHED_POSTS,
+    _PRESENTATION,
 )

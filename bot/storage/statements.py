@@ -29,7 +29,7 @@ from bot.models import Content, MessageId, Reason
 from bot.rules.signal_parser.events import event_of
 from bot.signal_fields import SignalFields, decimal_text
 from bot.storage.engine import Prepared
-from bot.storage.messages import content_row, is_message, record
+from bot.storage.messages import content_row, is_message, record, storable
 from bot.storage.schema import decisions, signal_updates, signals
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def message_row(message: IncomingMessage, now: UnixTime) -> dict[str, Any]:
         "at": message.at,
         **content_row(message.content),
         "album_id": message.album_id,
+        "author_name": message.author_name and storable(message.author_name),
         "recorded_at": now,
     }
 
