@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import select
 
 from bot.models import Media, Reason
 from bot.pipeline.albums import Albums
 from bot.state.flow_tracker import FlowTracker
+from bot.storage.schema import signal_updates
 from tests import wiring
-from tests.people import ALICE, BOB, at, says
+from tests.people import ALICE, BOB, TARGET, at, says
 
 PHOTO = Media("photo", "photo:1:2:3")
+ROWS = select(signal_updates).order_by(signal_updates.c.id)
 
 
 @pytest.fixture
@@ -71,6 +74,24 @@ async def test_the_pictures_of_a_reply_speak_for_themselves(intake):
 
     assert reasons(by_alice) == [Reason.OWNER] * 2
     assert reasons(by_bob) == [Reason.NOT_THE_OWNER] * 2
+
+
+async def test_of_an_albums_reply_the_first_part_leads_and_all_are_rows_in_their_order(
+    store, cache
+):
+    """Whatever its others answer: as Telegram sends it, only the first may say what that is."""
+    flows = FlowTracker(store, cache, clock=lambda: at(0))
+    intake = wiring.intake(store, flows, targets=[TARGET])
+    signal = says(ALICE, "#idea")
+    await intake.handle(signal)
+    reply = [part(text="TP1", to=signal), part(), part()]
+
+    decisions = await intake.take(reply)
+
+    assert reasons(decisions) == [Reason.OWNER] * 3
+    rows = await store.ask(lambda db: [*db.execute(ROWS)])
+    assert [row.source_message_id for row in rows] == [each.id for each in reply]
+    await flows.close()
 
 
 async def test_the_same_album_a_second_time_changes_nothing(intake, store):
