@@ -7,8 +7,6 @@ from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, NewType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bot.extras import Extras
     from bot.signal_fields import EventKind
 
@@ -42,14 +40,6 @@ def has_own_box(chat: ChatId) -> bool:
 def is_basic_group(chat: ChatId) -> bool:
     """Neither a user nor a channel nor a supergroup."""
     return CHANNELS < chat < 0
-
-
-class Route(NamedTuple):
-    """Which chat is read and where it is posted, by the ids that they have now."""
-
-    source: ChatId
-    targets: tuple[ChatId, ...]
-    moved: Mapping[ChatId, ChatId]  # basic groups that became supergroups, old id to new
 
 
 class Outcome(StrEnum):
@@ -222,6 +212,7 @@ class IncomingMessage:
     edited_at: UnixTime | None = None  # when its author last edited it; None: never
     indirect: Indirect | None = None  # None: typed and sent at once, as far as can be told
     extras: Extras | None = None  # None: it is shown as any other
+    topic: int = 0  # of a forum; 0: General, or no forum
 
     @property
     def ref(self) -> MessageRef:

@@ -16,6 +16,7 @@ from bot.errors import RetryLater, VoidLogin
 from bot.models import AuthorId
 from bot.monitoring.housekeeping import forget_old_refusals, keep_forgetting
 from bot.pipeline.patience import end, unless
+from bot.routes import main_route
 from bot.telegram.chats import moved_to
 
 if TYPE_CHECKING:
@@ -34,18 +35,19 @@ LOGIN_RETRY, LOGIN_RETRY_AT_MOST = 1.0, 30.0  # seconds, doubled with each failu
 
 async def run(settings: Settings) -> None:
     """Relay until SIGTERM or SIGINT. Raises `BotError` where it cannot go on."""
-    source = require(settings)
+    require(settings)
+    routes = main_route(settings)
     renewals = Renewals(allowed=settings.bot_token is not None)
     again = True
     with in_time() as told_to_stop:
         while again:
             ending = Ending(told_to_stop)
-            async with open_core(settings, targets=settings.target_chat_id) as core:
+            async with open_core(settings, routes) as core:
                 # At the start it also tells that a table cannot be written.
                 await forget_old_refusals(core.store)
                 forgetting = asyncio.create_task(keep_forgetting(core.store))
                 try:
-                    async with open_bot(settings, source, core, ending) as bot:
+                    async with open_bot(settings, core, ending) as bot:
                         again = await Runner(settings, bot, ending, renewals).run()
                 finally:
                     await end([forgetting])
@@ -101,7 +103,7 @@ class Runner:
 
     async def _hear(self, event: Event) -> None:
         if self._bot.admins is not None:
-            self._bot.admins.hear(event, self._bot.route.source)
+            self._bot.admins.hear(event, self._bot.core.routes.chats)
         await self._bot.dispatcher.hear(event)
 
     async def _logged_in(self, stopping: asyncio.Task[Literal[True]]) -> bool:
@@ -137,20 +139,21 @@ class Runner:
 
     async def _look_where_chats_are(self) -> None:
         """A group may have moved so long ago that nobody tells any more."""
-        for chat in {self._bot.route.source, *self._bot.route.targets}:
+        routes = self._bot.core.routes
+        for chat in {*routes.chats, *routes.targets}:
             new = await moved_to(self._bot.telegram, chat)
             if new is not None:
                 await self._bot.dispatcher.move(chat, new)
 
     async def _say_started(self, me: Me) -> None:
-        core, route = self._bot.core, self._bot.route
+        core, routes = self._bot.core, self._bot.core.routes
         counts = await core.store.counts()
         log.info(
             "started",
             account=me.name,
             username=me.username,
-            source=route.source,
-            targets=route.targets,
+            source=routes.sources[0].chat,
+            targets=routes.targets,
             tiers=["memory", *(["disk"] if core.flows.disk_works else []), "table"],
             ttl_hours=self._settings.flow_ttl_hours.total_seconds() / 3600,
             after_ttl=self._settings.flow_after_ttl,

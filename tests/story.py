@@ -17,6 +17,7 @@ from bot.config import Settings
 from bot.models import Cursor, MessageId
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
+from tests import wiring
 from tests.people import ALICE, BOB, CAROL, GROUP, NOON, TARGET, says
 
 
@@ -33,7 +34,8 @@ class Story:
 
     @asynccontextmanager
     async def bot(self):
-        async with open_core(self.settings(), targets=[TARGET], in_loop=True) as core:
+        settings = self.settings()
+        async with open_core(settings, wiring.routes(settings, TARGET), in_loop=True) as core:
             yield core
 
     def says(self, author, text, *, ago, **more):

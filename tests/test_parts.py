@@ -10,7 +10,8 @@ import pytest
 
 from bot.errors import MediumRefused, PostRefused, RetryLater
 from bot.models import Content, Media, Method
-from bot.rules.render import Place, in_words, render
+from bot.routes import Place
+from bot.rules.render import in_words, render
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests.carried_over import Scene, Target, go_on

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from bot.handlers.lost_parents import LostParents
     from bot.models import AuthorId, ChatId, IncomingMessage, RecordedAlbum
+    from bot.routes import Place
     from bot.state.flow_tracker import FlowTracker
 
 
@@ -24,7 +25,7 @@ class UpdateTable(Protocol):
         decision: Decision,
         *,
         author: AuthorId,
-        targets: Iterable[ChatId],
+        places: Iterable[Place],
         parts: Sequence[IncomingMessage],
     ) -> bool: ...
 
@@ -32,7 +33,7 @@ class UpdateTable(Protocol):
 
 
 class UpdateHandler:
-    """`targets`: where updates are posted.
+    """`places`: where updates are posted.
 
     `moved`: basic groups that became supergroups, old id to new id. `parents` None: no parent is lost.
     """
@@ -42,13 +43,13 @@ class UpdateHandler:
         table: UpdateTable,
         flows: FlowTracker,
         *,
-        targets: Iterable[ChatId] = (),
+        places: Iterable[Place] = (),
         moved: Mapping[ChatId, ChatId] | None = None,
         parents: LostParents | None = None,
     ) -> None:
         self._table = table
         self._flows = flows
-        self._targets = tuple(targets)
+        self._places = tuple(places)
         self._moved = moved or {}
         self._parents = parents
 
@@ -102,7 +103,7 @@ class UpdateHandler:
         assert signal_id is not None  # noqa: S101  # `decide` names the flow it accepts into
         try:
             recorded = await self._table.add_update(
-                message, decision, author=author, targets=self._targets, parts=parts
+                message, decision, author=author, places=self._places, parts=parts
             )
         except UnknownFlow:
             # The caches come from another table, such as one before a restored backup.

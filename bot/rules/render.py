@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bot.extras import Extras
-    from bot.models import ChatId, Entity
+    from bot.models import Entity
+    from bot.routes import Place
 
 TEXT_LIMIT: Final = 4096
 CAPTION_LIMIT: Final = 1024
@@ -25,13 +26,6 @@ CAPTION_LIMIT: Final = 1024
 HIGH_SURROGATES: Final = range(0xD8, 0xDC)
 # What Telegram finds in a text by itself. A piece of it is no such thing any more.
 FOUND: Final = frozenset({"url", "email", "mention", "hashtag", "cashtag", "bot_command"})
-
-
-class Place(NamedTuple):
-    """Where posts go, and how they look there."""
-
-    chat: ChatId
-    mentions: bool = False  # whom a message mentions is mentioned there, too
 
 
 def render(said: Content, place: Place) -> list[Content]:

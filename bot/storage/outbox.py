@@ -25,7 +25,6 @@ from sqlalchemy import (
 )
 
 from bot.models import ChatId, MessageId, MessageRef, Method, Post, PostState
-from bot.rules.render import Place
 from bot.storage import messages
 from bot.storage.engine import Prepared, in_transaction
 from bot.storage.messages import is_one_of
@@ -37,10 +36,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
+    from bot.routes import Place
+
 T = TypeVar("T")
 
 Row = dict[str, Any]
-PlaceOf = Callable[[ChatId], Place]
+# By its row, its chat and its topic.
+PlaceOf = Callable[[int, ChatId, int], "Place"]
 
 WAITING: Final = (PostState.PENDING, PostState.EDIT, PostState.DELETE)
 # What is needed next; see `Post.method`, which says the same of one post.

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from bot.models import IncomingMessage, Post
-    from bot.rules.render import Place
+    from bot.routes import Place
+    from bot.storage.outbox import PlaceOf
 
 Row = dict[str, Any]  # of `posts`
 
@@ -43,20 +44,20 @@ class Parts:
     All of it is done within the caller's transaction.
     """
 
-    def __init__(self, place: Callable[[ChatId], Place], *, clock: Callable[[], float]) -> None:
+    def __init__(self, place: PlaceOf, *, clock: Callable[[], float]) -> None:
         self._place = place
         self._clock = clock
 
     def add(
-        self, db: Connection, recorded: Iterable[IncomingMessage], targets: Iterable[ChatId]
+        self, db: Connection, recorded: Iterable[IncomingMessage], places: Iterable[Place]
     ) -> None:
         """The posts of messages that were not recorded before."""
-        targets, now = tuple(targets), int(self._clock())
+        places, now = tuple(places), int(self._clock())
         for message in recorded:
             said = _storable(message.content)
-            for target in targets:
-                lead, *rest = render(said, self._place(target))
-                first = _new_row(message.ref, target, lead, now)
+            for place in places:
+                lead, *rest = render(said, place)
+                first = _new_row(message.ref, place.chat, lead, now)
                 first |= {"album_id": message.album_id}
                 if message.reply_to is not None:
                     first |= _answering(message.reply_to)
@@ -103,7 +104,7 @@ class Parts:
 
     def _render(self, first: Row, said: Content) -> list[Content]:
         said = in_words(said) if first["bare"] else said
-        return render(said, self._place(first["target_chat_id"]))
+        return render(said, self._place(0, first["target_chat_id"], 0))
 
     def _fit(
         self,

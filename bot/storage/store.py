@@ -28,7 +28,7 @@ from bot.models import (
     SignalId,
     UnixTime,
 )
-from bot.rules.render import Place
+from bot.routes import Place
 from bot.rules.signal_parser.events import event_of
 from bot.storage import outbox, statements
 from bot.storage.control import Control
@@ -67,6 +67,10 @@ ALREADY_RECORDED: Final = Decision(Outcome.DUPLICATE, Reason.ALREADY_RECORDED)
 NO_LONGER_READABLE: Final = Decision(Outcome.DUPLICATE, Reason.UNREADABLE)
 
 
+def _plain(_number: int, chat: ChatId, topic: int) -> Place:
+    return Place(chat, topic)
+
+
 class Counts(NamedTuple):
     signals: int
     updates: int
@@ -87,7 +91,7 @@ class SignalStore:
         database: Database,
         *,
         clock: Callable[[], float] = time.time,
-        place: Callable[[ChatId], Place] = Place,
+        place: outbox.PlaceOf = _plain,
         migrations: Sequence[Sequence[str]] = MIGRATIONS,
     ) -> None:
         self._database = database
@@ -213,7 +217,7 @@ class SignalStore:
         author: AuthorId,
         marker: str,
         fields: SignalFields,
-        targets: Iterable[ChatId] = (),
+        places: Iterable[Place] = (),
         parts: Sequence[IncomingMessage] = (),
     ) -> SignalId | None:
         """Record a signal, its flow and its pending posts; None: recorded before.
@@ -235,10 +239,10 @@ class SignalStore:
             if inserted.rowcount == 0:
                 return None
             signal_id = SignalId(inserted.lastrowid or 0)
-            self._parts.add(db, [replace(message, reply_to=None)], targets)
+            self._parts.add(db, [replace(message, reply_to=None)], places)
             answering = [replace(part, reply_to=message.ref) for part in parts]
             decision = Decision(Outcome.UPDATE, Reason.OWNER, None, signal_id)
-            self._add_updates(db, answering, decision, author, targets)
+            self._add_updates(db, answering, decision, author, places)
             return signal_id
 
         return await self._write(write)
@@ -249,7 +253,7 @@ class SignalStore:
         decision: Decision,
         *,
         author: AuthorId,
-        targets: Iterable[ChatId] = (),
+        places: Iterable[Place] = (),
         parts: Sequence[IncomingMessage] = (),
     ) -> bool:
         """Record an accepted reply and its pending posts; False: recorded before.
@@ -261,7 +265,7 @@ class SignalStore:
         self._pass((message, *parts))
 
         def write(db: Connection) -> bool:
-            if not self._add_updates(db, [message], decision, author, targets):
+            if not self._add_updates(db, [message], decision, author, places):
                 return False
             if decision.reason is Reason.OWNER:
                 moved = self._move_activity.run(
@@ -270,7 +274,7 @@ class SignalStore:
                 )
                 if moved.rowcount == 0:
                     raise UnknownFlow(f"signal {decision.signal_id} is not {author}'s in the table")
-            self._add_updates(db, parts, decision, author, targets)
+            self._add_updates(db, parts, decision, author, places)
             return True
 
         try:
@@ -284,7 +288,7 @@ class SignalStore:
         messages: Iterable[IncomingMessage],
         decision: Decision,
         author: AuthorId,
-        targets: Iterable[ChatId],
+        places: Iterable[Place],
     ) -> bool:
         """Those that are not recorded yet; tells whether there was one."""
         new = [
@@ -294,7 +298,7 @@ class SignalStore:
             .run(db, statements.update_row(message, decision, author, self._now()))
             .rowcount
         ]
-        self._parts.add(db, new, targets)
+        self._parts.add(db, new, places)
         return bool(new)
 
     async def add_decision(self, message: IncomingMessage, decision: Decision) -> bool:

@@ -14,7 +14,7 @@ that may be stored once all before it has been dealt with.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
@@ -45,7 +45,7 @@ from bot.telegram.reread import RecordTable, Rereading
 from bot.telegram.rpc_errors import said, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from datetime import timedelta
 
     from bot.telegram.boxes import Queue
@@ -103,7 +103,8 @@ class Following:
     chats: Sequence[ChatId]
     from_the_start: Sequence[ChatId] = ()
     every: float = EVERY  # seconds
-    ttl: float | None = None  # seconds, after which a flow is released; None: never
+    # Seconds after which the flows of a chat are released; None, and of a chat not named: never.
+    ttls: Mapping[ChatId, float | None] = field(default_factory=dict)
 
 
 class CatchUp:
@@ -136,7 +137,7 @@ class CatchUp:
             table,
             queue,
             chats=self._chats,
-            ttl=following.ttl,
+            ttls=following.ttls,
             room=self._room,
             sleep=sleep,
         )
