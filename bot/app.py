@@ -98,6 +98,8 @@ async def open_core(
         try:
             await store.open()
             routes = routes.where_chats_are(await store.moved_chats())
+            if routes.places:  # else it is a trial or an import, and those of the bot stay
+                routes = await store.list_places(routes)
             async with _flows(settings, store, routes, clock) as flows:
                 parents = LostParents(store)
                 intake = _doors(routes, store, flows, parents)
@@ -196,12 +198,16 @@ def intake_of(
         table,
         Markers(source.markers, source.patterns),
         SignalHandler(table, flows, places=places),
-        UpdateHandler(table, flows, places=places, moved=moved, parents=parents),
+        UpdateHandler(
+            table, flows, places=places, moved=moved, parents=parents, topic=source.topic
+        ),
         EditHandler(
             table,
             permitted=permitted,
             relay_edits=source.relay_edits and bool(places),
             relay_deletes=source.relay_deletes,
+            # A deletion does not tell its topic: each source of the chat sees to its own.
+            places=None if source.topic is None else [place.id for place in places],
         ),
         permitted=permitted,
     )

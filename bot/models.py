@@ -29,6 +29,7 @@ EVERYONE: Final = Everyone.EVERYONE
 ENDED_BY_HAND: Final = UnixTime(0)
 
 
+GENERAL: Final = 1  # the topic that every forum has; what is in no other is in it
 CHANNELS: Final = ChatId(-(10**12))  # a channel's id is this minus its own, as Bot API counts
 
 
@@ -40,6 +41,16 @@ def has_own_box(chat: ChatId) -> bool:
 def is_basic_group(chat: ChatId) -> bool:
     """Neither a user nor a channel nor a supergroup."""
     return CHANNELS < chat < 0
+
+
+class Address(NamedTuple):
+    """A chat, or one topic of a forum."""
+
+    chat: ChatId
+    topic: int = 0  # 0: none named
+
+    def __str__(self) -> str:
+        return f"{self.chat}#{self.topic}" if self.topic else str(self.chat)
 
 
 class Outcome(StrEnum):
@@ -379,6 +390,8 @@ class Post:
     sent_as: Content | None = None  # of a doubt: what was sent then; None: what it says now
     sent_after: MessageId | None = None  # the newest of ours in the target before it was sent
     sent_to: ChatId | None = None  # of a doubt: the basic group that the target was; None: none
+    topic: int = 0  # of the target, a forum; 0: none, or General
+    place: int = 0  # see `routes.Place.id`
 
     @property
     def method(self) -> Method:

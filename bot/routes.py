@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from bot.config import DEFAULT_MARKERS, DEFAULT_TTL
-from bot.models import AfterTtl, ChatId, is_basic_group
+from bot.models import GENERAL, Address, AfterTtl, ChatId, is_basic_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from bot.models import AuthorId
 
 MAIN: Final = "main"
-GENERAL: Final = 1  # the topic that every forum has; what is in no other is in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +39,7 @@ class Place:
     @property
     def label(self) -> str:
         """What it is called, with or without a name of its own."""
-        return self.name or address(self.chat, self.topic)
-
-
-def address(chat: ChatId, topic: int | None) -> str:
-    """As it is written in `.env` and `routes.toml`."""
-    return f"{chat}#{topic}" if topic else str(chat)
+        return self.name or str(Address(self.chat, self.topic))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +63,7 @@ class Source:
 
     @property
     def where(self) -> str:
-        return MAIN if self.chat is None else address(self.chat, self.topic)
+        return MAIN if self.chat is None else str(Address(self.chat, self.topic or 0))
 
 
 @dataclass(frozen=True)
@@ -151,6 +145,20 @@ class Routes:
         )
         return replace(self, sources=sources, moved=moved)
 
+    def with_rows(self, rows: Mapping[tuple[str, ChatId, int], int]) -> Routes:
+        """Each place with its row, by the name of its source, its chat and its topic."""
+        sources = tuple(
+            replace(
+                source,
+                places=tuple(
+                    replace(place, id=rows[source.name, place.chat, place.topic])
+                    for place in source.places
+                ),
+            )
+            for source in self.sources
+        )
+        return replace(self, sources=sources)
+
     def without_places(self) -> Routes:
         """Nothing is relayed, as in a trial or an import, and so are no edits of what was posted."""
         quiet = (replace(source, places=(), relay_edits=False) for source in self.sources)
@@ -170,7 +178,9 @@ def main_route(settings: Settings) -> Routes:
     source = Source(
         MAIN,
         settings.source_chat_id,
-        places=tuple(Place(chat, mentions=mentions) for chat in settings.target_chat_id),
+        places=tuple(
+            Place(chat, topic, mentions=mentions) for chat, topic in settings.target_chat_id
+        ),
         markers=settings.signal_markers,
         patterns=settings.signal_patterns,
         permitted=settings.permitted,

@@ -29,7 +29,7 @@ class Story:
         self.now = now
 
     def settings(self, **more):
-        given = {"source_chat_id": GROUP, "target_chat_id": (TARGET,), **more}
+        given = {"source_chat_id": GROUP, "target_chat_id": ((TARGET, 0),), **more}
         return Settings(_env_file=None, data_dir=self.directory / "data", **given)
 
     @asynccontextmanager

@@ -120,7 +120,7 @@ def settings_for(directory):
         _env_file=None,
         data_dir=directory / "data",
         source_chat_id=GROUP,
-        target_chat_id=(TARGET,),
+        target_chat_id=((TARGET, 0),),
     )
 
 

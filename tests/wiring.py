@@ -7,6 +7,7 @@ from typing import Any
 
 from bot.app import dispatcher_of, intake_of
 from bot.config import Settings
+from bot.models import Address
 from bot.monitoring.metrics import Metrics
 from bot.pipeline.dispatch import Dispatcher
 from bot.pipeline.intake import Intake
@@ -20,7 +21,8 @@ def settings(**given: Any) -> Settings:
 
 def routes(given: Settings, *targets: Any) -> Routes:
     """The one of these settings, to these chats."""
-    return main_route(given.model_copy(update={"target_chat_id": targets}))
+    addresses = tuple(Address(target) for target in targets)
+    return main_route(given.model_copy(update={"target_chat_id": addresses}))
 
 
 def route(source: Any, *targets: Any, moved: Any = None) -> Routes:

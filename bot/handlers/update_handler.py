@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from bot.errors import UnknownFlow
-from bot.models import Decision, MessageRef, Outcome, Reason
+from bot.models import GENERAL, Decision, MessageRef, Outcome, Reason
 from bot.rules.policy import ALREADY_RECORDED, UNKNOWN_PARENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from bot.handlers.lost_parents import LostParents
-    from bot.models import AuthorId, ChatId, IncomingMessage, RecordedAlbum
+    from bot.models import AuthorId, ChatId, IncomingMessage, RecordedAlbum, SignalId
     from bot.routes import Place
     from bot.state.flow_tracker import FlowTracker
+
+
+REMEMBERED: Final = 10_000  # flows, whether they are of another topic
 
 
 class UpdateTable(Protocol):
@@ -29,6 +32,8 @@ class UpdateTable(Protocol):
         parts: Sequence[IncomingMessage],
     ) -> bool: ...
 
+    async def topic_of(self, signal_id: SignalId) -> int: ...
+
     async def album(self, chat_id: ChatId, album_id: int) -> RecordedAlbum | None: ...
 
 
@@ -36,6 +41,7 @@ class UpdateHandler:
     """`places`: where updates are posted.
 
     `moved`: basic groups that became supergroups, old id to new id. `parents` None: no parent is lost.
+    `topic`: the one of a forum that is read; None: all of the chat.
     """
 
     def __init__(
@@ -46,12 +52,15 @@ class UpdateHandler:
         places: Iterable[Place] = (),
         moved: Mapping[ChatId, ChatId] | None = None,
         parents: LostParents | None = None,
+        topic: int | None = None,
     ) -> None:
         self._table = table
         self._flows = flows
         self._places = tuple(places)
         self._moved = moved or {}
         self._parents = parents
+        self._topic = topic
+        self._flows_of_others: dict[SignalId, bool] = {}
 
     async def in_flow(self, message: IncomingMessage) -> Decision | None:
         """What is decided of it as a reply into a flow; None: it is none, as far as is known."""
@@ -63,7 +72,21 @@ class UpdateHandler:
         }:
             return None
         found = await self._flows.decide_at(*parent, message.author, at=message.at)
+        if found is not None and await self._is_elsewhere(found.signal_id):
+            return None
         return found or await self._of_thread(message, parent)
+
+    async def _is_elsewhere(self, signal_id: SignalId | None) -> bool:
+        """Whether the flow is another topic's. One who answers it from here quotes it."""
+        if self._topic is None or signal_id is None:
+            return False
+        known = self._flows_of_others.get(signal_id)
+        if known is None:
+            if len(self._flows_of_others) >= REMEMBERED:
+                self._flows_of_others.clear()
+            known = (await self._table.topic_of(signal_id) or GENERAL) != self._topic
+            self._flows_of_others[signal_id] = known
+        return known
 
     async def late_part(self, message: IncomingMessage) -> tuple[IncomingMessage, Decision] | None:
         """A part of an album of which others are recorded: as a reply to the first of them, and

@@ -52,7 +52,7 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
             if telegram.clock_off is not None:
                 yield Finding(Verdict.WARNING, f"{telegram.clock_off}: the bot goes by Telegram's")
             yield await of_source(telegram, source)
-            for target in settings.target_chat_id:
+            for target in dict.fromkeys(each.chat for each in settings.target_chat_id):
                 yield await of_target(telegram, target)
         except BotError as exc:
             yield Finding(Verdict.FAILURE, str(exc))

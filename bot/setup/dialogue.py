@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bot.config import Settings, parse_id, set_outside
+from bot.config import Settings, parse_address, set_outside
 from bot.errors import BotError, RetryLater, TelegramError, UsageError
 from bot.models import EVERYONE, AuthorId, ChatId
 from bot.setup import env_file
@@ -306,7 +306,8 @@ class Dialogue:
 
     async def _ask_for_targets(self, where: Chats, source: ChatInfo) -> str:
         old = self._old_ids("TARGET_CHAT_ID")
-        kept = ",".join(map(str, old))
+        kept = ",".join(part.strip() for part in self._old.get("TARGET_CHAT_ID", "").split(","))
+        kept = kept if old else ""
         if kept and source.id not in old and await self._yes(f"Keep {kept}?"):
             for target in old:
                 self._tell(await of_target(where.telegram, target))
@@ -391,7 +392,7 @@ class Dialogue:
         for name in names:
             for part in self._old.get(name, "").split(","):
                 with suppress(ValueError):
-                    found.append(ChatId(parse_id(part)))
+                    found.append(parse_address(part).chat)
         return found
 
     # ── ──

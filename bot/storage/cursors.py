@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
 
 from bot.models import Cursor
-from bot.storage import outbox, statements
+from bot.storage import places, readdress, statements
 from bot.storage.schema import cursors, moved_chats, signals
 from bot.storage.waiting import Waiting, put_cursors
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bot.models import ChatId, MessageId, UnixTime
+    from bot.models import ChatId, MessageId, SignalId, UnixTime
     from bot.storage.outbox import Run
 
 
@@ -61,6 +61,11 @@ class Cursors:
         query = statements.recorded(chat_id, active_since, before, limit)
         return sorted(await self._read(lambda db: list(db.scalars(query))))
 
+    async def topic_of(self, signal_id: SignalId) -> int:
+        """Where a signal was said; 0: in General, or in no forum."""
+        query = select(signals.c.topic).where(signals.c.id == signal_id)
+        return await self._read(lambda db: db.scalar(query)) or 0
+
     async def last_activity(self, chat_id: ChatId) -> UnixTime | None:
         """When the owner of any flow of the chat was last active; None: never."""
         activity = func.max(signals.c.last_owner_activity)
@@ -70,7 +75,7 @@ class Cursors:
     # ── chats that moved ──────────────────────────────────────────────────────
 
     async def move_chat(self, old: ChatId, new: ChatId) -> None:
-        """A basic group became a supergroup; see `outbox.move`.
+        """A basic group became a supergroup; see `readdress.move`.
 
         Recorded messages stay under the old id: the new group counts its own from 1.
         """
@@ -78,7 +83,8 @@ class Cursors:
         def write(db: Connection) -> None:
             moved = on_conflict_insert(moved_chats).on_conflict_do_nothing()
             db.execute(moved, {"old_chat_id": old, "new_chat_id": new})
-            outbox.move(db, old, new)
+            readdress.move(db, old, new)
+            places.move(db, old, new)
 
         await self._write(write)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, func, insert, select, update
 
 from bot.models import ChatId, Content, MessageId, MessageRef, PostState
+from bot.routes import Place
 from bot.rules.render import in_words, render
 from bot.storage import messages
 from bot.storage.engine import Prepared
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from bot.models import IncomingMessage, Post
-    from bot.routes import Place
     from bot.storage.outbox import PlaceOf
 
 Row = dict[str, Any]  # of `posts`
@@ -45,7 +45,7 @@ class Parts:
     """
 
     def __init__(self, place: PlaceOf, *, clock: Callable[[], float]) -> None:
-        self._place = place
+        self.place = place
         self._clock = clock
 
     def add(
@@ -57,7 +57,7 @@ class Parts:
             said = _storable(message.content)
             for place in places:
                 lead, *rest = render(said, place)
-                first = _new_row(message.ref, place.chat, lead, now)
+                first = _new_row(message.ref, place, lead, now)
                 first |= {"album_id": message.album_id}
                 if message.reply_to is not None:
                     first |= _answering(message.reply_to)
@@ -104,7 +104,7 @@ class Parts:
 
     def _render(self, first: Row, said: Content) -> list[Content]:
         said = in_words(said) if first["bare"] else said
-        return render(said, self._place(0, first["target_chat_id"], 0))
+        return render(said, self.place(first["place"], first["target_chat_id"], first["topic"]))
 
     def _fit(
         self,
@@ -193,19 +193,22 @@ def _add_rest(
     """The parts behind the first; `but`: so many of them have rows."""
     for number, part in enumerate(rest[but:], 1 + but):
         source = MessageRef(first["source_chat_id"], first["source_message_id"])
-        row = _new_row(source, first["target_chat_id"], part, now)
+        place = Place(first["target_chat_id"], first["topic"], id=first["place"])
+        row = _new_row(source, place, part, now)
         row |= {"part": number, "first_id": first["id"], "version": first["version"]}
         row |= {"state": _state_below(first), **_answering(source)}
         _insert().run(db, row)
 
 
-def _new_row(source: MessageRef, target: ChatId, said: Content, now: int) -> Row:
+def _new_row(source: MessageRef, place: Place, said: Content, now: int) -> Row:
     return {
         "source_chat_id": source.chat_id,
         "source_message_id": source.message_id,
         "part": 0,
         "first_id": None,
-        "target_chat_id": target,
+        "target_chat_id": place.chat,
+        "topic": place.topic,
+        "place": place.id,
         "state": PostState.PENDING,
         "version": 0,
         "attempts": 0,
@@ -247,7 +250,7 @@ def _of_message() -> Prepared:
 
 @cache
 def _insert() -> Prepared:
-    known = _new_row(MessageRef(ChatId(0), MessageId(0)), ChatId(0), Content(""), 0)
+    known = _new_row(MessageRef(ChatId(0), MessageId(0)), Place(ChatId(0)), Content(""), 0)
     return Prepared(insert(posts).values({name: bindparam(name) for name in known}))
 
 
@@ -258,7 +261,8 @@ def _write(db: Connection, row: Row) -> None:
 @cache
 def _rewrite() -> Prepared:
     """All of a row that may change."""
-    fixed = {"id", "source_chat_id", "source_message_id", "part", "target_chat_id", "first_id"}
+    fixed = {"id", "source_chat_id", "source_message_id", "part", "first_id"}
+    fixed |= {"target_chat_id", "topic", "place"}
     changes = {c: bindparam(c.name, type_=c.type) for c in posts.c if c.name not in fixed}
     return Prepared(update(posts).where(posts.c.id == bindparam("id")).values(changes))
 

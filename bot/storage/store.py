@@ -10,10 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
-from sqlalchemy import (
-    func,
-    select,
-)
+from sqlalchemy import func, select
 from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
 
 from bot.errors import DatabaseError, DatabaseUnavailable, DatabaseUnusable, UnknownFlow
@@ -30,7 +27,7 @@ from bot.models import (
 )
 from bot.routes import Place
 from bot.rules.signal_parser.events import event_of
-from bot.storage import outbox, statements
+from bot.storage import outbox, places, statements
 from bot.storage.control import Control
 from bot.storage.cursors import Cursors
 from bot.storage.messages import content_row, is_message, same_content
@@ -51,6 +48,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from bot.models import AuthorId, ChatId, IncomingMessage, UnreadableMessage
+    from bot.routes import Routes
     from bot.signal_fields import SignalFields
     from bot.storage.engine import Database
 
@@ -144,6 +142,7 @@ class SignalStore:
         self.reached = self._cursors.reached
         self.move_cursors = self._cursors.move_cursors
         self.recorded = self._cursors.recorded
+        self.topic_of = self._cursors.topic_of
         self.last_activity = self._cursors.last_activity
         self.move_chat = self._cursors.move_chat
         self.moved_chats = self._cursors.moved_chats
@@ -175,6 +174,13 @@ class SignalStore:
     def _migrate_to(self, db: Connection, *, number: int) -> None:
         if self._migration.take(db, number) and number == len(MIGRATIONS):
             self._parts.carry_over(db)  # the tables are now as the code knows them
+
+    async def list_places(self, routes: Routes) -> Routes:
+        """From now on posts go to these places; gives them with their rows."""
+        rows = await self._write(partial(places.take_list, routes=routes))
+        listed = routes.with_rows(rows)
+        self._parts.place = listed.place
+        return listed
 
     async def look_through(self) -> None:
         """Look for damage everywhere, however long that takes. Raises `DatabaseUnusable`."""
@@ -225,14 +231,8 @@ class SignalStore:
         `parts`: the others of its album, which are recorded with it as its first updates.
         """
         self._pass((message, *parts))
-        row = {
-            **statements.message_row(message, self._now()),
-            **statements.fields_row(fields),
-            "source_user_id": author,
-            "last_owner_activity": message.begun_at,
-            "begun_at": message.begun_at if message.begun_at > message.at else None,
-            "marker": marker,
-        }
+        row = statements.signal_row(message, self._now())
+        row |= {**statements.fields_row(fields), "source_user_id": author, "marker": marker}
 
         def write(db: Connection) -> SignalId | None:
             inserted = self._insert[signals].run(db, row)
