@@ -212,6 +212,31 @@ def test_in_place_of_an_albums_part_another_part_will_do(chat):
     assert chat.found() == []
 
 
+@pytest.mark.parametrize(("sent_at", "either"), [(9.0, False), (10.0, True)])
+def test_what_is_only_still_to_go_may_be_passed_over(chat, thread, sent_at, either):
+    """The source has deleted it, and the bot knows: what it answers then stays."""
+    signal, first, second = thread
+    line = chat.says("tp1", second, under=first)
+    chat.changes(line, date=sent_at)
+    chat.deletes(second)
+    second.deleted_at = 10.0
+    assert chat.found() == ([] if either else [("wrong_thread", line.key)])
+    chat.changes(line, reply_to=chat.of(second).id)
+    assert chat.found() == []
+    chat.changes(line, reply_to=chat.of(signal).id)
+    assert chat.found() == [("wrong_thread", line.key)]
+
+
+@pytest.mark.parametrize(("sent_at", "either"), [(9.0, False), (10.0, True)])
+def test_so_may_the_part_of_an_album_that_is_still_to_go(chat, sent_at, either):
+    parts = chat.album(3)
+    line = chat.says("tp1", parts[1], under=parts[2])
+    chat.changes(line, date=sent_at)
+    chat.deletes(parts[1])
+    parts[1].deleted_at = 10.0
+    assert chat.found() == ([] if either else [("wrong_thread", line.key)])
+
+
 @pytest.mark.parametrize(("seconds", "found"), [(1, []), (9, ["wrong_thread"])])
 def test_a_server_that_says_nothing_leaves_a_moment_for_a_race(seconds, found):
     chat = Chat(tells_gone=False)

@@ -113,7 +113,8 @@ async def test_a_login_that_is_cut_each_time_is_tried_less_and_less(stage, cut_a
     program = await stage.launch()
     await program.wait_output(FIVE_PAUSES, timeout=60)
     assert stage.telegram.server.accepted <= 5
-    assert len(warnings(program)) <= 5
+    # One line of ours for each attempt, and one of the library's where it was cut while it sent.
+    assert len(warnings(program)) <= 10
     assert "void" not in program.output
     stage.telegram.rules.cut_at = None
     await program.wait_output('"started"', timeout=60)

@@ -614,6 +614,17 @@ async def test_a_post_knows_all_that_it_may_answer_the_nearest_first(record, sto
     assert (post.reply_to, await store.ancestors(post)) == (700, [700])
 
 
+async def test_what_is_still_to_be_deleted_is_not_answered_any_more(record, store, send_all):
+    """Deletions come after new messages: whatever hung on it then would hang on nothing soon."""
+    signal = await record(says(ALICE, "#idea"))
+    update = await record(says(ALICE, "TP1", to=signal))
+    await send_all()  # 700, 701
+    await record(says(ALICE, "it is hit", to=update))
+    await store.delete(GROUP, [update.id])
+    [post] = [post for post in await store.take_posts(TARGET) if post.state is PostState.PENDING]
+    assert post.reply_to == 700
+
+
 async def test_where_one_of_an_album_was_deleted_another_of_it_is_answered(store, send_all):
     """The signal's own is the first of them; no other album, and no single message, stands in."""
     signal, *parts = (says(ALICE, text, album_id=7) for text in ("#idea", "chart 1", "chart 2"))

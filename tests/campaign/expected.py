@@ -7,7 +7,8 @@ The rule is written once more here, from what people see and not from the bot's 
 - What was deleted in the source does not stand in the target. What a moderator deleted in the
   target does not come back.
 - A post hangs on the post of what it answers, if that stood when it was sent; else on the nearest
-  ancestor's that stood, at last on the signal's; else on nothing.
+  ancestor's that stood, at last on the signal's; else on nothing. Where the source had deleted what
+  it answers by then, and only the post was still to go, either is right.
 
 One thing depends on when the bot looked: a message deleted before the bot ever saw it is unknown to
 it. An answer to such a message is judged by the first message of the thread, and is lost where that
@@ -17,6 +18,7 @@ were deleted before anybody had found them there: those that were seen in time m
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -35,6 +37,7 @@ class Line:
     album: int | None = None
     by_owner: bool = True  # False: a stranger's
     deleted: bool = False
+    deleted_at: float = math.inf  # by the server's clock, in seconds
     seen_in_time: bool = True  # False: deleted, and the bot's tables did not have it then
 
     @property
@@ -70,6 +73,7 @@ class Post:
     key: str
     text: str
     sent: int
+    date: float = 0.0  # of its sending, by the server's clock, in seconds
     reply_to: int | None = None
     photo: int | None = None
     album: int | None = None
@@ -79,6 +83,11 @@ class Post:
 
     def stood(self, moment: int) -> bool:
         return self.sent < moment and (self.gone is None or moment < self.gone)
+
+
+def is_going(line: Line, post: Post) -> bool:
+    """Whether it was deleted in the source before that post was sent: its own goes, too, in its turn."""
+    return line.deleted_at <= post.date
 
 
 class Finding(NamedTuple):
@@ -193,22 +202,23 @@ class Expected:
         skipped = False  # whether the bot cannot know what was between
         for ancestor in line.ancestors():
             skipped = skipped or not self.is_known(ancestor)
-            standing = self._stood(ancestor, post.sent)
-            if standing:
-                choices |= standing
+            choices |= self._stood(ancestor, post)
+            if choices and not is_going(ancestor, post):
                 break
         choices = choices or {None}
         if skipped:
-            known = self._stood(line.first, post.sent) | self._stood(line.signal, post.sent)
+            known = self._stood(line.first, post) | self._stood(line.signal, post)
             choices |= known or {None}
         if self._race and self._went_just_before(line, post):
             choices.add(None)
         return choices
 
-    def _stood(self, line: Line, moment: int) -> set[int | None]:
-        """Where its post is gone, one of the album's other parts will do."""
-        own = {post.id for post in self._of[line.key] if post.stood(moment)}
-        return own or self._siblings(line, moment)
+    def _stood(self, line: Line, below: Post) -> set[int | None]:
+        """Where its post is gone or to go, one of the album's other parts will do."""
+        own: set[int | None] = {post.id for post in self._of[line.key] if post.stood(below.sent)}
+        if own and not is_going(line, below):
+            return own
+        return own | self._siblings(line, below.sent)
 
     def _siblings(self, line: Line, moment: int) -> set[int | None]:
         if line.album is None:

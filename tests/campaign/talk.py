@@ -123,6 +123,7 @@ class Talk:
         line.seen_in_time = self.tables.knows(line.id)
         line.deleted = True
         await self.stage.alice.deletes(self._messages[line])
+        line.deleted_at = self.stage.group.box.last_date
 
     async def moderate(self):
         """Somebody else deletes a post in the target."""
@@ -152,6 +153,7 @@ class Talk:
             key=key_of(message),
             text=message.text,
             sent=sent,
+            date=date,
             reply_to=getattr(answered, "id", answered),
             photo=message.media and message.media.id,
             album=message.album,
