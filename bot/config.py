@@ -214,6 +214,8 @@ class Settings(BaseSettings):
     relay_deletes: bool = True
     relay_mentions: bool = False
 
+    # None: `routes.toml` beside `.env`, where there is one.
+    routes_file: Path | None = None
     data_dir: Path = Path("data")
     database_url: Annotated[Path | None, _from(_database)] = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -259,6 +261,10 @@ class Settings(BaseSettings):
     @property
     def database(self) -> Path:
         return self.database_url or self.data_dir / "signals.db"
+
+    @property
+    def routes(self) -> Path:
+        return self.routes_file or Path("routes.toml")
 
     @property
     def sessions(self) -> tuple[Path, ...]:
@@ -316,20 +322,26 @@ def _refuse_misspelt(env_file: Path, *, known: set[str]) -> None:
             )
 
 
-def require(settings: Settings) -> ChatId:
-    """The source chat; raises `SettingsError` with all that is missing and where it comes from."""
-    given = {
+def require(settings: Settings) -> None:
+    """Raises `SettingsError` with all that is missing for a live bot, and where it comes from.
+
+    What is read and where it goes may be said by a file.
+    """
+    given: dict[str, object] = {
         "API_ID": settings.api_id,
         "API_HASH": settings.api_hash,
         "BOT_TOKEN": settings.bot_token or settings.session_string,
-        "SOURCE_CHAT_ID": settings.source_chat_id,
-        "TARGET_CHAT_ID": settings.target_chat_id,
-        "SOURCE_ALLOWED_USERS": settings.source_allowed_users,
     }
+    if settings.routes_file is None and not settings.routes.exists():
+        given |= {
+            "SOURCE_CHAT_ID": settings.source_chat_id,
+            "TARGET_CHAT_ID": settings.target_chat_id,
+            "SOURCE_ALLOWED_USERS": settings.source_allowed_users,
+        }
     missing = [name for name, value in given.items() if not value]
     if missing == ["SOURCE_ALLOWED_USERS"]:  # what worked with an earlier version
         raise SettingsError(WHO_MAY_POST)
-    if missing or settings.source_chat_id is None:
+    if missing:
         raise SettingsError(
             "\n".join(
                 [
@@ -343,4 +355,3 @@ def require(settings: Settings) -> ChatId:
         raise SettingsError("BOT_TOKEN and SESSION_STRING are both set: keep one of them")
     if settings.source_chat_id in {target.chat for target in settings.target_chat_id}:
         raise SettingsError(f"TARGET_CHAT_ID: {settings.source_chat_id} is SOURCE_CHAT_ID, too")
-    return settings.source_chat_id

@@ -95,6 +95,13 @@ class AfterTtl(StrEnum):
     OWNER = "owner"  # still nobody but its owner
 
 
+class Answers(StrEnum):
+    """What becomes of an owner's reply in their own flow to somebody who was refused there."""
+
+    IGNORE = "ignore"
+    RELAY = "relay"  # it is an update, below the nearest post that stands
+
+
 class MessageRef(NamedTuple):
     """A message of one chat: what a reply points at and what an id map is keyed by."""
 

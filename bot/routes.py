@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from bot.config import DEFAULT_MARKERS, DEFAULT_TTL
-from bot.models import GENERAL, Address, AfterTtl, ChatId, is_basic_group
+from bot.models import GENERAL, Address, AfterTtl, Answers, ChatId, is_basic_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -60,6 +60,7 @@ class Source:
     after_ttl: AfterTtl = AfterTtl.RELEASE
     relay_edits: bool = True
     relay_deletes: bool = True
+    answers: Answers = Answers.IGNORE
 
     @property
     def where(self) -> str:

@@ -10,13 +10,12 @@ import structlog
 
 from bot.app import open_bot, open_core
 from bot.backoff import doubled
-from bot.config import require
+from bot.chat_names import found_routes
 from bot.ending import Ending, Renewals, in_time
 from bot.errors import RetryLater, VoidLogin
-from bot.models import AuthorId
+from bot.models import Address, AuthorId
 from bot.monitoring.housekeeping import forget_old_refusals, keep_forgetting
 from bot.pipeline.patience import end, unless
-from bot.routes import main_route
 from bot.telegram.chats import moved_to
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from bot.app import Bot
     from bot.config import Settings
     from bot.models import Event
+    from bot.routes import Routes
     from bot.telegram.client import Me
 
 log = structlog.get_logger(__name__)
@@ -35,8 +35,7 @@ LOGIN_RETRY, LOGIN_RETRY_AT_MOST = 1.0, 30.0  # seconds, doubled with each failu
 
 async def run(settings: Settings) -> None:
     """Relay until SIGTERM or SIGINT. Raises `BotError` where it cannot go on."""
-    require(settings)
-    routes = main_route(settings)
+    routes = await found_routes(settings)
     renewals = Renewals(allowed=settings.bot_token is not None)
     again = True
     with in_time() as told_to_stop:
@@ -51,6 +50,20 @@ async def run(settings: Settings) -> None:
                         again = await Runner(settings, bot, ending, renewals).run()
                 finally:
                     await end([forgetting])
+
+
+def _said_of(routes: Routes) -> dict[str, object]:
+    """For the log. Of several sources each has its own rule."""
+    one, *others = routes.sources
+    targets = list(dict.fromkeys(str(Address(each.chat, each.topic)) for each in routes.places))
+    if others:
+        return {"sources": {each.name: each.where for each in routes.sources}, "targets": targets}
+    return {
+        "source": one.chat if one.topic is None else one.where,
+        "targets": [each.chat if not each.topic else each.label for each in one.places],
+        "ttl_hours": one.ttl.total_seconds() / 3600,
+        "after_ttl": one.after_ttl,
+    }
 
 
 class Runner:
@@ -152,11 +165,8 @@ class Runner:
             "started",
             account=me.name,
             username=me.username,
-            source=routes.sources[0].chat,
-            targets=routes.targets,
+            **_said_of(routes),
             tiers=["memory", *(["disk"] if core.flows.disk_works else []), "table"],
-            ttl_hours=self._settings.flow_ttl_hours.total_seconds() / 3600,
-            after_ttl=self._settings.flow_after_ttl,
             paused=core.orders.paused_at is not None,
             **counts._asdict(),
         )
