@@ -32,6 +32,7 @@ from bot.pipeline.albums import Albums
 from bot.pipeline.dispatch import Dispatcher
 from bot.pipeline.doors import Doors
 from bot.pipeline.intake import Intake
+from bot.pipeline.lanes import Lines
 from bot.pipeline.patience import Pace
 from bot.pipeline.recording import Door, Listeners, Recorder
 from bot.pipeline.rereading import RetriedEvents
@@ -199,7 +200,13 @@ def intake_of(
         Markers(source.markers, source.patterns),
         SignalHandler(table, flows, places=places),
         UpdateHandler(
-            table, flows, places=places, moved=moved, parents=parents, topic=source.topic
+            table,
+            flows,
+            places=places,
+            moved=moved,
+            parents=parents,
+            topic=source.topic,
+            answers=source.answers,
         ),
         EditHandler(
             table,
@@ -222,7 +229,7 @@ class Bot:
 
     core: Core
     telegram: Telegram
-    dispatcher: Dispatcher
+    dispatcher: Lines
     relays: Relays
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]]
     admins: Admins | None  # None: nobody may give orders
@@ -253,15 +260,18 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
         if admins is not None:
             failed, unreadable = admins.failed, admins.alerts.unreadable
             listeners = replace(listeners, failed=failed, unreadable=unreadable)
-        dispatcher = dispatcher_of(
-            core.store,
-            core.intake,
+        dispatcher = Lines(
             core.routes,
-            stopping=ending.stopping,
-            listeners=listeners,
-            meter=metrics,
-            more_to_come=lambda: telegram.more_to_come,
-            known=known,
+            lambda waits: dispatcher_of(
+                core.store,
+                core.intake,
+                core.routes,
+                stopping=ending.stopping,
+                listeners=listeners,
+                meter=metrics,
+                more_to_come=lambda: waits() or telegram.more_to_come,
+                known=known,
+            ),
         )
         beside = _beside(core, relays, rereading, metrics)
         if admins is not None:

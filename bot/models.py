@@ -138,6 +138,13 @@ class RecordedAlbum(NamedTuple):
     reason: Reason
 
 
+class RefusedReply(NamedTuple):
+    """A reply into a flow that its author might not continue."""
+
+    signal_id: SignalId
+    answers: MessageRef
+
+
 class Decision(NamedTuple):
     """What was decided for one source message, why, and which tier knew."""
 

@@ -42,6 +42,11 @@ class Place:
         return self.name or str(Address(self.chat, self.topic))
 
 
+def plain_place(_number: int, chat: ChatId, topic: int) -> Place:
+    """As `Routes.place`, where nothing is listed."""
+    return Place(chat, topic)
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A chat or one topic of a forum where signals are read, and the rules for that.

@@ -188,7 +188,7 @@ LONG: Final = re.compile(r'"""|' + "'''")
 At = tuple[int, int | None]  # a source, and a place of it, by their numbers
 
 
-class Lines:
+class LineNumbers:
     """In which line of the file something stands; `tomllib` does not say."""
 
     def __init__(self, text: str) -> None:
@@ -240,7 +240,7 @@ class Listed:
 
     def __init__(self, text: str, *, name: str = FILE) -> None:
         self._name = name
-        self._lines = Lines(text)
+        self._lines = LineNumbers(text)
         self._faults: list[tuple[int, str]] = []
         self._sources = list(map(self._source, *self._numbered(self._parsed(text), "source", None)))
         self._refuse()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+EVENTS_IN_HAND: Final = 4.0  # seconds, as for those of the one source that there may be
 POSTS_IN_HAND: Final = 5.0  # seconds, when it stops
 LOGIN_RETRY, LOGIN_RETRY_AT_MOST = 1.0, 30.0  # seconds, doubled with each failure
 
@@ -185,5 +187,8 @@ class Runner:
             await asyncio.wait(running, timeout=POSTS_IN_HAND)
         await end(posting)
         await self._bot.telegram.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EVENTS_IN_HAND):
+                await self._bot.dispatcher.drain()
         self._bot.dispatcher.close()
         log.info("stopped")

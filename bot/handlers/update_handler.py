@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bot.errors import UnknownFlow
-from bot.models import GENERAL, Decision, MessageRef, Outcome, Reason
+from bot.models import GENERAL, Answers, Decision, MessageRef, Outcome, Reason
 from bot.rules.policy import ALREADY_RECORDED, UNKNOWN_PARENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from bot.handlers.lost_parents import LostParents
-    from bot.models import AuthorId, ChatId, IncomingMessage, RecordedAlbum, SignalId
+    from bot.models import AuthorId, ChatId, IncomingMessage, RecordedAlbum, RefusedReply, SignalId
     from bot.routes import Place
     from bot.state.flow_tracker import FlowTracker
 
@@ -32,6 +32,8 @@ class UpdateTable(Protocol):
         parts: Sequence[IncomingMessage],
     ) -> bool: ...
 
+    async def refused_reply(self, ref: MessageRef) -> RefusedReply | None: ...
+
     async def topic_of(self, signal_id: SignalId) -> int: ...
 
     async def album(self, chat_id: ChatId, album_id: int) -> RecordedAlbum | None: ...
@@ -41,6 +43,7 @@ class UpdateHandler:
     """`places`: where updates are posted.
 
     `moved`: basic groups that became supergroups, old id to new id. `parents` None: no parent is lost.
+    `answers`: what becomes of owners' answers to strangers in their own flows.
     `topic`: the one of a forum that is read; None: all of the chat.
     """
 
@@ -53,6 +56,7 @@ class UpdateHandler:
         moved: Mapping[ChatId, ChatId] | None = None,
         parents: LostParents | None = None,
         topic: int | None = None,
+        answers: Answers = Answers.IGNORE,
     ) -> None:
         self._table = table
         self._flows = flows
@@ -60,6 +64,7 @@ class UpdateHandler:
         self._moved = moved or {}
         self._parents = parents
         self._topic = topic
+        self._answers = answers
         self._flows_of_others: dict[SignalId, bool] = {}
 
     async def in_flow(self, message: IncomingMessage) -> Decision | None:
@@ -74,7 +79,24 @@ class UpdateHandler:
         found = await self._flows.decide_at(*parent, message.author, at=message.at)
         if found is not None and await self._is_elsewhere(found.signal_id):
             return None
-        return found or await self._of_thread(message, parent)
+        return (
+            found
+            or await self._of_thread(message, parent)
+            or await self._of_an_answer(message, parent)
+        )
+
+    async def _of_an_answer(self, message: IncomingMessage, parent: MessageRef) -> Decision | None:
+        """As the owner's own, where they answer a reply that was refused in their flow."""
+        refused = await self._refused(parent)
+        if refused is None:
+            return None
+        found = await self._flows.decide(refused.signal_id, message.author, at=message.at)
+        return found if found.reason is Reason.OWNER else None
+
+    async def _refused(self, parent: MessageRef | None) -> RefusedReply | None:
+        if self._answers is Answers.IGNORE or parent is None:
+            return None
+        return await self._table.refused_reply(parent)
 
     async def _is_elsewhere(self, signal_id: SignalId | None) -> bool:
         """Whether the flow is another topic's. One who answers it from here quotes it."""
@@ -124,6 +146,9 @@ class UpdateHandler:
         author, signal_id = message.author, decision.signal_id
         assert author is not None  # noqa: S101  # `judge` accepts nobody unknown
         assert signal_id is not None  # noqa: S101  # `decide` names the flow it accepts into
+        if (refused := await self._refused(message.reply_to)) is not None:
+            # The refused one has no post: it is threaded below what that answered.
+            message = replace(message, reply_to=refused.answers)
         try:
             recorded = await self._table.add_update(
                 message, decision, author=author, places=self._places, parts=parts

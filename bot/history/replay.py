@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from bot.config import Settings
     from bot.history.export import ExportedChat
-    from bot.models import Decision, IncomingMessage, Reason
+    from bot.models import AuthorId, Decision, IncomingMessage, MessageRef, Reason, SignalId
     from bot.routes import Routes
     from bot.storage.store import Counts
 
@@ -56,6 +56,7 @@ class Report(Protocol):
 @dataclass(slots=True)
 class Tally:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
+    answers: int = 0  # of owners, in their own flows, to replies that were refused there
     reasons: dict[Outcome, Counter[Reason]] = field(
         default_factory=lambda: {outcome: Counter() for outcome in Outcome}
     )
@@ -102,6 +103,8 @@ class Trial:
         # The message of each signal by the signal's id: ids of a new table count up from 1.
         self._signal_messages = array("q", [0])
         self._tally = Tally()
+        self._owners: dict[SignalId, AuthorId | None] = {}
+        self._refused: dict[MessageRef, SignalId] = {}  # replies, and into which flow
 
     async def run(self, messages: Iterable[IncomingMessage], report: Report) -> None:
         with tempfile.TemporaryDirectory(prefix="replay-") as directory:
@@ -131,11 +134,21 @@ class Trial:
         self._clock.now = max(self._clock.now, message.at)
         decision = await core.intake.handle(message)
         self._tally.count(decision)
+        self._tally.answers += self._is_an_answer(message)
+        signal_id = decision.signal_id
         if decision.outcome is Outcome.SIGNAL:
             self._signal_messages.append(message.id)
-        signal_id = decision.signal_id
+            if signal_id is not None:
+                self._owners[signal_id] = message.author
+        elif decision.outcome is Outcome.REJECTED and signal_id is not None:
+            self._refused[message.ref] = signal_id
         signal = None if signal_id is None else MessageId(self._signal_messages[signal_id])
         return Decided(message, decision, signal)
+
+    def _is_an_answer(self, message: IncomingMessage) -> bool:
+        flow = None if message.reply_to is None else self._refused.get(message.reply_to)
+        author = message.author
+        return flow is not None and author is not None and self._owners.get(flow) == author
 
 
 def rules_for(routes: Routes, chat: ExportedChat, name: str | None = None) -> Routes:
@@ -333,4 +346,9 @@ def summary(tally: Tally) -> str:
             )
             share = f"{by[outcome] / whole:.0%} of {name}"
             lines.append(f"{by[outcome]:>8} {outcome:<10}{share:<28}{reasons}")
+    if tally.answers:
+        own = (
+            "by owners to replies refused in their own flows; routes.toml says what becomes of them"
+        )
+        lines.append(f"{tally.answers:>8} answers   {own}")
     return "\n".join(lines)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
 
-from bot.models import Cursor
+from bot.models import Cursor, MessageRef, Outcome, RefusedReply
 from bot.storage import places, readdress, statements
-from bot.storage.schema import cursors, moved_chats, signals
+from bot.storage.messages import is_message, key_of
+from bot.storage.schema import cursors, decisions, moved_chats, signals
 from bot.storage.waiting import Waiting, put_cursors
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     from bot.models import ChatId, MessageId, SignalId, UnixTime
     from bot.storage.outbox import Run
+
+
+REFUSED: Final = ("outcome", "signal_id", "reply_to_message_id")
 
 
 class Cursors:
@@ -65,6 +69,18 @@ class Cursors:
         """Where a signal was said; 0: in General, or in no forum."""
         query = select(signals.c.topic).where(signals.c.id == signal_id)
         return await self._read(lambda db: db.scalar(query)) or 0
+
+    async def refused_reply(self, ref: MessageRef) -> RefusedReply | None:
+        """None: that message is no refused reply into a flow. A refusal may wait to be written."""
+        row = self._waiting.refusals.get(ref)
+        if row is None:
+            query = select(*(decisions.c[name] for name in REFUSED)).where(is_message(decisions))
+            found = await self._read(lambda db: db.execute(query, key_of(ref)).first())
+            row = None if found is None else dict(zip(REFUSED, found, strict=True))
+        if row is None or row["outcome"] != Outcome.REJECTED or row["signal_id"] is None:
+            return None
+        answers = row["reply_to_message_id"]
+        return answers and RefusedReply(row["signal_id"], MessageRef(ref.chat_id, answers))
 
     async def last_activity(self, chat_id: ChatId) -> UnixTime | None:
         """When the owner of any flow of the chat was last active; None: never."""

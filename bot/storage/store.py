@@ -25,7 +25,7 @@ from bot.models import (
     SignalId,
     UnixTime,
 )
-from bot.routes import Place
+from bot.routes import Place, plain_place
 from bot.rules.signal_parser.events import event_of
 from bot.storage import outbox, places, statements
 from bot.storage.control import Control
@@ -65,10 +65,6 @@ ALREADY_RECORDED: Final = Decision(Outcome.DUPLICATE, Reason.ALREADY_RECORDED)
 NO_LONGER_READABLE: Final = Decision(Outcome.DUPLICATE, Reason.UNREADABLE)
 
 
-def _plain(_number: int, chat: ChatId, topic: int) -> Place:
-    return Place(chat, topic)
-
-
 class Counts(NamedTuple):
     signals: int
     updates: int
@@ -89,7 +85,7 @@ class SignalStore:
         database: Database,
         *,
         clock: Callable[[], float] = time.time,
-        place: outbox.PlaceOf = _plain,
+        place: outbox.PlaceOf = plain_place,
         migrations: Sequence[Sequence[str]] = MIGRATIONS,
     ) -> None:
         self._database = database
@@ -143,6 +139,7 @@ class SignalStore:
         self.move_cursors = self._cursors.move_cursors
         self.recorded = self._cursors.recorded
         self.topic_of = self._cursors.topic_of
+        self.refused_reply = self._cursors.refused_reply
         self.last_activity = self._cursors.last_activity
         self.move_chat = self._cursors.move_chat
         self.moved_chats = self._cursors.moved_chats
