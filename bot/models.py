@@ -108,6 +108,13 @@ class MessageRef(NamedTuple):
     chat_id: ChatId
     message_id: MessageId
 
+    @property
+    def link(self) -> str | None:
+        """What opens it in Telegram, for whoever is in that chat; None: there is no such link."""
+        if self.chat_id >= CHANNELS:
+            return None
+        return f"https://t.me/c/{CHANNELS - self.chat_id}/{self.message_id}"
+
 
 class Failure(NamedTuple):
     """Something that happened to a message and could not be dealt with, for no fault of the table."""
@@ -173,6 +180,10 @@ class Entity:
     user_id: int | None = None  # of a "text_mention"
     language: str | None = None  # of a "pre"
     custom_emoji_id: str | None = None
+
+
+# Kinds of media that words can stand below.
+CAPTIONED: Final = frozenset({"photo", "video", "animation", "audio", "document", "voice"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,6 +417,7 @@ class Post:
     sent_to: ChatId | None = None  # of a doubt: the basic group that the target was; None: none
     topic: int = 0  # of the target, a forum; 0: none, or General
     place: int = 0  # see `routes.Place.id`
+    returns: int = 0  # how often it was taken out by the rules of its place, and came again
 
     @property
     def method(self) -> Method:

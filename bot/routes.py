@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from bot.config import DEFAULT_MARKERS, DEFAULT_TTL
 from bot.models import GENERAL, Address, AfterTtl, Answers, ChatId, is_basic_group
+from bot.rules.presentation import AS_IT_IS, Presentation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,6 +36,8 @@ class Place:
     name: str = ""  # as operators call it; empty: by its chat
     id: int = 0  # its row; 0: it has none, as in a trial
     mentions: bool = False  # whom a message mentions is mentioned there, too
+    presentation: Presentation = AS_IT_IS
+    source: str = ""  # what its messages come from, for `{source}`
 
     @property
     def label(self) -> str:

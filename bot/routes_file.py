@@ -19,6 +19,9 @@ from bot.errors import SettingsError
 from bot.models import CHANNELS, EVERYONE, GENERAL, Address, AfterTtl, Answers, AuthorId, ChatId
 from bot.routes import Place, Routes, Source, main_route
 from bot.rules.markers import Markers
+from bot.rules.presentation import AS_IT_IS, Presentation
+from bot.rules.presentation_keys import KEYS as SHOWN_KEYS
+from bot.rules.presentation_keys import presentation_from
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -303,8 +306,17 @@ class Listed:
         return _ReadSource(said, at, list(map(self._place, tables, places)))
 
     def _place(self, table: dict[str, Any], at: At) -> _ReadPlace:
-        self._unknown(table, PLACE_KEYS, at, "of a place")
-        return _ReadPlace(self._said(table, PLACE_KEYS, at, ("chat",)), at)
+        self._unknown(table, {*PLACE_KEYS, *SHOWN_KEYS}, at, "of a place")
+        shown = {"presentation": self._shown(table, at)}
+        return _ReadPlace(self._said(table, PLACE_KEYS, at, ("chat",)) | shown, at)
+
+    def _shown(self, table: Mapping[str, Any], at: At) -> Presentation:
+        try:
+            return presentation_from({key: table[key] for key in table if key in SHOWN_KEYS})
+        except SettingsError as exc:
+            named = re.match(r"\w+", str(exc))
+            self._fault(at, named and named[0], str(exc))
+            return AS_IT_IS
 
     def _said(
         self,
@@ -367,7 +379,9 @@ class Listed:
             address = _address(each.said["chat"], names)
             more = {name: value for name, value in each.said.items() if name != "chat"}
             to = 0 if address.topic == GENERAL else address.topic
-            places.append(Place(address.chat, to, mentions=mentions, **more))
+            places.append(
+                Place(address.chat, to, mentions=mentions, source=read.said["name"], **more)
+            )
         return Source(chat=chat, topic=topic or None, places=tuple(places), **said)
 
     def _check_names(self) -> None:

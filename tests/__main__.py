@@ -2,7 +2,8 @@
 
 Arguments go to pytest, behind one of these: `--heavy` runs the rest, the attacks and the long live
 tests; `--no-checks` the tests that are named, for a second library or Python; `--quick` those that
-start no program and take no time; `--sabotage` breaks the program on purpose, see `sabotage.py`.
+start no program and take no time; `--sabotage` breaks the program on purpose, see `sabotage.py`;
+`--mutants` asks how much of that would be noticed, see `mutants.py`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 
-from tests import sabotage
+from tests import mutants, sabotage
 
 ROOT = Path(__file__).parent.parent
 PYTHON = sys.executable
@@ -25,12 +29,15 @@ CHECKS = (
     (BIN / "ruff", "check", "."),
     (BIN / "lint-imports",),
     (BIN / "mypy", "--strict", "bot"),
+    # Four workers then read what one has compiled.
+    (PYTHON, "-m", "pytest", "-qq", "--collect-only"),
 )
 # The whole, and what decides: no line of that goes untried.
 COVERAGE = (
     ("report", "--fail-under=95", "--skip-covered"),
     ("report", "--fail-under=100", "--include=bot/state/*,bot/rules/policy.py"),
 )
+TOOLS = {"--sabotage": sabotage.main, "--mutants": mutants.main}
 # Runs of the tests alone, and which.
 ALONE = {
     "--heavy": ("-m", "heavy"),
@@ -41,29 +48,49 @@ MEMORY = 2**31  # bytes that the tests may need
 
 
 def run(*command: object) -> None:
-    print(
-        "→", *(Path(str(word)).name if word in {PYTHON, command[0]} else word for word in command)
-    )
-    sys.stdout.flush()
+    print(shown(command), flush=True)
     code = subprocess.run([str(word) for word in command], cwd=ROOT, check=False).returncode
     if code:
         sys.exit(code)
 
 
+def check() -> None:
+    """All checks at once; each says its last line, or all it has to say."""
+    run_at_once = partial(subprocess.Popen, cwd=ROOT, stdout=PIPE, stderr=STDOUT, text=True)
+    running = [(command, run_at_once([*map(str, command)])) for command in CHECKS]
+    failed = 0
+    for command, process in running:
+        said = process.communicate()[0].strip().splitlines()
+        code = process.returncode
+        print(shown(command), *(said if code else said[-1:]), sep="\n", flush=True)
+        failed = failed or code
+    if failed:
+        sys.exit(failed)
+
+
+def shown(command: Sequence[object]) -> str:
+    named = (
+        Path(str(word)).name if word in {PYTHON, command[0]} else str(word) for word in command
+    )
+    return " ".join(("→", *named))
+
+
 def main() -> None:
     arguments = sys.argv[1:]
-    if arguments[:1] == ["--sabotage"]:
-        sys.exit(sabotage.main(arguments[1:]))
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each worker compiles all tests anew
+    if arguments and (tool := TOOLS.get(arguments[0])):
+        tempfile.tempdir = memory()
+        sys.exit(tool(arguments[1:]))
     # More than there are cores: tests that start the program wait more than they compute.
-    processes = os.environ.get("TEST_PROCESSES", str(2 * (os.cpu_count() or 1)))
+    waiting = 4 if arguments[:1] == ["--heavy"] else 2
+    processes = os.environ.get("TEST_PROCESSES", str(waiting * (os.cpu_count() or 1)))
     # A few at a time: the slow tests stand beside each other, and one worker would be left with them.
     pytest = ("pytest", "-q", "-rs", "-n", processes, "--maxschedchunk", "4")
     with tempfile.TemporaryDirectory(dir=memory(), prefix="tests-") as directory:
         os.environ["TMPDIR"] = directory
         if arguments and (marked := ALONE.get(arguments[0])) is not None:
             return run(PYTHON, "-m", *pytest, *marked, *arguments[1:])
-        for check in CHECKS:
-            run(*check)
+        check()
         run(PYTHON, "-m", "coverage", "erase")
         run(PYTHON, "-m", "coverage", "run", "-m", *pytest, "-m", "not heavy", *arguments)
         run(PYTHON, "-m", "coverage", "combine", "-q")

@@ -135,8 +135,8 @@ def _dress(extras):
 
 
 class Scene:
-    def __init__(self, store, target):
-        self.store, self.target = store, target
+    def __init__(self, store, target, place=Place):
+        self.store, self.target, self.place = store, target, place
         self.relay = Relay(store, target, TARGET, jitter=lambda: 0.0)
         self.flows, self.left, self.numbers = {}, set(), iter(range(1, 1_000))
 
@@ -148,13 +148,13 @@ class Scene:
                 author=ALICE,
                 marker="#",
                 fields=SignalFields(),
-                places=[Place(each) for each in targets],
+                places=[self.place(each) for each in targets],
             )
         else:
             self.flows[message.id] = self.flows[to.id]
             decision = Decision(Outcome.UPDATE, Reason.OWNER, Tier.MEMORY, self.flows[to.id])
             await self.store.add_update(
-                message, decision, author=ALICE, places=[Place(each) for each in targets]
+                message, decision, author=ALICE, places=[self.place(each) for each in targets]
             )
         return message
 

@@ -11,6 +11,7 @@ from bot.errors import SettingsError
 from bot.models import AfterTtl, Answers
 from bot.routes import MAIN, Place, Routes, Source
 from bot.routes_file import Listed, read_routes
+from bot.rules.presentation import Presentation
 from tests import wiring
 
 MAJORS, SCALPS, VIP, FORUM = (-1001000000000 - number for number in range(1, 5))
@@ -35,6 +36,8 @@ answers = "relay"
 
   [[source.place]]
   chat = "{FORUM}#12"
+  footer = "by {{author}}"
+  remove_links = true
 
 [[source]]
 name = "scalps"
@@ -60,7 +63,11 @@ ONE = source("one", MAJORS, VIP)
 
 
 def test_everything_that_a_source_and_a_place_may_say():
-    places = (Place(VIP, name="vip", mentions=True), Place(FORUM, 12, mentions=True))
+    shown = Presentation(footer="by {author}", remove_links=True)
+    places = (
+        Place(VIP, name="vip", mentions=True, source="majors"),
+        Place(FORUM, 12, mentions=True, source="majors", presentation=shown),
+    )
     majors = Source(
         "majors",
         MAJORS,
@@ -74,7 +81,7 @@ def test_everything_that_a_source_and_a_place_may_say():
         relay_deletes=False,
         answers=Answers.RELAY,
     )
-    scalps = Source("scalps", SCALPS, 7, places=(Place(VIP),))
+    scalps = Source("scalps", SCALPS, 7, places=(Place(VIP, source="scalps"),))
 
     assert listed(WHOLE).sources == (majors, scalps)
 
@@ -113,7 +120,7 @@ def test_a_chat_is_named_as_people_have_it(written, chat, topic):
         (f'chat = "{FORUM}#12"', "", 20, "chat is missing"),
         ('name = "majors"\n', "", 3, "name is missing"),
         ('name = "majors"', 'name = "Big ones"', 4, "name: give up to 32 small letters"),
-        ('name = "scalps"', 'name = "vip"', 24, "vip is the name of line 18: take another"),
+        ('name = "scalps"', 'name = "vip"', 26, "vip is the name of line 18: take another"),
         (f"allowed_users = [7000000001, {VIP}]\n", "", 3, "allowed_users is missing"),
         (f"[7000000001, {VIP}]", "[]", 6, "allowed_users: give the ids"),
         (f"[7000000001, {VIP}]", '"all"', 6, "allowed_users: give the ids"),
@@ -125,9 +132,11 @@ def test_a_chat_is_named_as_people_have_it(written, chat, topic):
         ("(?m)^[A-Z]+ LONG$", "(?=x)", 10, "RE2, which has no look-around"),
         ("relay_edits = false", 'relay_edits = "no"', 11, "relay_edits: give true or false"),
         ('"relay"', '"yes"', 14, 'answers: give "ignore" or "relay"'),
+        ("remove_links = true", 'remove_links = "yes"', 23, "remove_links: write true or false"),
+        ("by {author}", "by {autor}", 22, "autor"),
         (f"{FORUM}#12", str(VIP), 21, f"{VIP} is a place of majors in line 17 already"),
-        (f"{SCALPS}#7", str(MAJORS), 25, f"{MAJORS} is read in line 5 already"),
-        (f"{SCALPS}#7", f"{MAJORS}#7", 25, f"{MAJORS} is read as a whole, too"),
+        (f"{SCALPS}#7", str(MAJORS), 27, f"{MAJORS} is read in line 5 already"),
+        (f"{SCALPS}#7", f"{MAJORS}#7", 27, f"{MAJORS} is read as a whole, too"),
         (f"chat = {VIP}\n  name", f"chat = {MAJORS}\n  name", 17, "this is a ring, majors → vip → majors"),
     ],
 )  # fmt: skip
@@ -145,7 +154,7 @@ def test_all_faults_are_told_at_once_in_their_order():
     with pytest.raises(SettingsError) as refused:
         listed(wrong)
     lines = [line.split(":")[0] for line in str(refused.value).splitlines()]
-    assert lines == ["routes.toml, line 7", "routes.toml, line 26"]
+    assert lines == ["routes.toml, line 7", "routes.toml, line 28"]
 
 
 @pytest.mark.parametrize("text", ["", "# nothing", "source = 1", "[source]\nname = 'x'"])

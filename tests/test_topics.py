@@ -15,11 +15,9 @@ from bot.delivery.relay import random_id_of
 from bot.errors import TopicUnavailable
 from bot.models import Address, Method, Outcome, Reason
 from bot.routes import Place, Routes, Source
-from bot.storage import schema
-from bot.storage.engine import Database
-from bot.storage.store import SignalStore
 from bot.telegram.messages import incoming
 from tests import wiring
+from tests.earlier import make_earlier
 from tests.people import ALICE, GROUP, TARGET, says
 from tests.posts import FakeTelegram, post, relay_of
 
@@ -211,7 +209,6 @@ async def test_a_place_keeps_what_waits_when_its_source_is_renamed_or_moves(open
 
 # ── a database of before ──
 
-BEFORE = 10  # steps
 POST = (
     "INSERT INTO posts (source_chat_id, source_message_id, part, target_chat_id, state, version,"
     " attempts, recorded_at, text, entities, id) VALUES (?, 7, 0, ?, 'pending', 0, 0, 1, ?, '[]', ?)"
@@ -221,9 +218,8 @@ POST = (
 async def test_a_database_of_before_goes_on_with_the_same_random_ids(tmp_path):
     path = tmp_path / "data" / "signals.db"
     path.parent.mkdir(mode=0o700)
-    earlier = SignalStore(Database(path), migrations=schema.MIGRATIONS[:BEFORE])
-    await earlier.open()
-    await earlier.close()
+    make_earlier(path, 10)
+    path.chmod(0o600)
     with closing(sqlite3.connect(path)) as db, db:
         db.execute(POST, (GROUP, TARGET, "#idea 1", 41))
         db.execute(POST, (GROUP, OTHER, "#idea 1", 42))

@@ -237,6 +237,8 @@ def _posted(record: Recorded, posts: list[PostRecord]) -> Iterator[Row]:
         yield Row("posted", "no: it was imported, or the bot had no target then")
     for number, post in enumerate(posts):
         yield Row("" if number else "posted", _post(post))
+        if post.hidden is not None and post.state is not PostState.DELETED:
+            yield Row("", f"  since its edit {post.hidden}")
         if post.note is not None:
             yield Row("", f"  {excerpt(post.note, 120)}")
         if post.error is not None:
@@ -255,7 +257,7 @@ def _post(post: PostRecord) -> str:
     if post.state is PostState.SENT:
         return f"{name}, {_tries(post.attempts + 1)}"
     if post.state is PostState.DELETED:
-        return f"{name}: deleted, as was its source"
+        return f"{name}: {post.hidden or 'deleted, as was its source'}"
     if post.state is PostState.FAILED:
         failed = REFUSED[post.refused or PostState.PENDING]
         return f"{name}: {failed}, {_tries(post.attempts + 1)}; `retry {post.id}` tries again"

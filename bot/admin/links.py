@@ -52,9 +52,7 @@ def names_a_message(text: str) -> bool:
 
 def link(ref: MessageRef) -> str:
     """What opens the message in Telegram; where there is no such link, `chat:message`."""
-    if ref.chat_id < CHANNELS:
-        return f"https://t.me/c/{CHANNELS - ref.chat_id}/{ref.message_id}"
-    return f"{ref.chat_id}:{ref.message_id}"
+    return ref.link or f"{ref.chat_id}:{ref.message_id}"
 
 
 def _of_link(text: str) -> Pointer | None:

@@ -82,7 +82,9 @@ def where(posts: Iterable[PostRecord]) -> Iterator[str]:
     """Each place that a message went to, with how its parts stand there."""
     places: dict[int, Counter[str]] = {}
     for post in posts:
-        places.setdefault(post.target, Counter())[STATES[post.state]] += 1
+        hidden = post.hidden and post.state is PostState.DELETED
+        state = "not shown" if hidden else STATES[post.state]
+        places.setdefault(post.target, Counter())[state] += 1
     for target, states in places.items():
         parts = (
             f"{state}{f' {number} parts' if number > 1 else ''}" for state, number in states.items()

@@ -32,7 +32,7 @@ from bot.errors import (
     TargetUnavailable,
     TopicUnavailable,
 )
-from bot.models import AlbumPart, Content, Entity, MessageId, PostState
+from bot.models import CAPTIONED, AlbumPart, Content, Entity, MessageId, PostState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
@@ -47,8 +47,7 @@ log = structlog.get_logger(__name__)
 # What an edit can put in the place of other media. An edit that names any other kind is refused,
 # even if only the caption of a voice message changes.
 # https://core.telegram.org/bots/api#editmessagemedia
-REPLACEABLE: Final = frozenset({"photo", "video", "animation", "audio", "document"})
-CAPTIONED: Final = REPLACEABLE | {"voice"}
+REPLACEABLE: Final = CAPTIONED - {"voice"}
 PARENTS_TRIED: Final = 3  # of those that stand, as far as it can be seen
 LOOKED_FOR: Final = 8  # times, for what was posted before; some four minutes
 
@@ -447,7 +446,8 @@ def random_id_of(post: Post) -> int:
     """63 bits that say which post this is, on every host and after every restart.
 
     A later part may be taken back and come again, and is another message then. It is told by the
-    version in which it was sent first.
+    version in which it was sent first. A first part may only have been taken out by the rules of its
+    place.
     """
     what = struct.pack(">qqqq", post.target, *post.source, post.part)
     if post.topic:
@@ -455,4 +455,6 @@ def random_id_of(post: Post) -> int:
     version = post.version if post.sent_version is None else post.sent_version
     if post.part and version:
         what += struct.pack(">q", version)
+    if post.returns and not post.part:
+        what += struct.pack(">5sq", b"again", post.returns)
     return int.from_bytes(hashlib.blake2b(what, digest_size=8).digest()) >> 1

@@ -7,6 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import SettingsError
+from bot.rules.patterns import compiled, matches_all, searched
 from bot.rules.signal_parser.reader import parse
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ class Markers:
             if needle in folded:
                 return literal
         if self._patterns:
-            # Bytes, because re2 would raise on a lone surrogate, and decodes every offset of a str.
-            raw = text.encode(errors="surrogatepass")
+            raw = searched(text)
             for regex, pattern in self._patterns:
                 if regex.search(raw):
                     return pattern
@@ -53,24 +53,13 @@ def _folded(text: str) -> str:
 
 
 def _compiled(patterns: Sequence[str]) -> list[tuple[Any, str]]:
-    import re2  # noqa: PLC0415  # milliseconds of start-up, and most groups need no pattern
-
-    options = re2.Options()
-    options.log_errors = False  # to stderr, past our log; the reason is in the exception
-    compiled = []
+    found = []
     for pattern in patterns:
         try:
-            regex = re2.compile(pattern, options)
-        except (re2.error, UnicodeEncodeError) as exc:
-            raise SettingsError(f"SIGNAL_PATTERNS: {pattern!r} is refused: {_reason(exc)}") from exc
-        if any(found and found.end() == found.start() for found in map(regex.search, ("", "a"))):
+            regex = compiled(pattern)
+        except ValueError as exc:
+            raise SettingsError(f"SIGNAL_PATTERNS: {pattern!r} is refused: {exc}") from exc
+        if matches_all(regex):
             raise SettingsError(f"SIGNAL_PATTERNS: {pattern!r} would match every message")
-        compiled.append((regex, pattern))
-    return compiled
-
-
-def _reason(exc: Exception) -> str:
-    """One line, whatever the pattern quoted in it; re2 gives bytes."""
-    reason = exc.args[0]
-    text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(exc)
-    return " ".join(text.split())
+        found.append((regex, pattern))
+    return found

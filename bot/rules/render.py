@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from bot.extras import PLAIN
 from bot.models import Content
 from bot.rules.alt_text import with_alt_text
+from bot.rules.presentation import About, NotShown, present
 from bot.rules.sanitize import directed, inert, presentable
 
 if TYPE_CHECKING:
@@ -28,8 +29,14 @@ HIGH_SURROGATES: Final = range(0xD8, 0xDC)
 FOUND: Final = frozenset({"url", "email", "mention", "hashtag", "cashtag", "bot_command"})
 
 
-def render(said: Content, place: Place) -> list[Content]:
-    """The posts to make there of a message, each finished: one, unless its text is too long for one.
+def render(said: Content, place: Place, about: About = About()) -> list[Content]:  # noqa: B008  # immutable
+    """The posts to make there of a message, each finished; none where it is not shown there."""
+    shown = present(said, place.presentation, about, source=place.source)
+    return [] if isinstance(shown, NotShown) else cut(shown, place)
+
+
+def cut(said: Content, place: Place) -> list[Content]:
+    """The posts of what is shown there: one, unless its text is too long for one.
 
     The first has the medium, and what belongs to a message once.
     """

@@ -52,7 +52,7 @@ def inert(
     `limit` that was not so before, a wider "@" takes the place of some: no mention begins with
     that one, and no letter is lost.
     """
-    found = [entity for entity in entities if not _is_mention(entity)]
+    found = [entity for entity in entities if not is_mention(entity)]
     names = {at.start() for at in NAME.finditer(text)}
     if names:
         names -= _quoted(text, found)
@@ -65,7 +65,7 @@ def inert(
     return text, tuple(found)
 
 
-def _is_mention(entity: Entity) -> bool:
+def is_mention(entity: Entity) -> bool:
     by_link = entity.type == "text_link" and (entity.url or "").lower().startswith("tg://user")
     return by_link or entity.type in {"mention", "text_mention"}
 

@@ -6,10 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
 
 from bot.models import Cursor, MessageRef, Outcome, RefusedReply
 from bot.storage import places, readdress, statements
+from bot.storage.engine import insert
 from bot.storage.messages import is_message, key_of
 from bot.storage.schema import cursors, decisions, moved_chats, signals
 from bot.storage.waiting import Waiting, put_cursors
@@ -97,7 +97,7 @@ class Cursors:
         """
 
         def write(db: Connection) -> None:
-            moved = on_conflict_insert(moved_chats).on_conflict_do_nothing()
+            moved = insert(db, moved_chats).on_conflict_do_nothing()
             db.execute(moved, {"old_chat_id": old, "new_chat_id": new})
             readdress.move(db, old, new)
             places.move(db, old, new)

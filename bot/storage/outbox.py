@@ -262,7 +262,15 @@ class Outbox:
         attempts = case((done, 0), else_=posts.c.attempts)
         query = update(posts).where(of_messages, posts.c.state.not_in(ended))
         query = query.values(state=state, attempts=attempts, refused=None, aside_at=None)
-        return (await self._write(lambda db: db.execute(query))).rowcount
+        # What was not shown is not to be shown by a later edit.
+        for_good = update(posts).where(of_messages, posts.c.hidden.is_not(None)).values(hidden=None)
+
+        def write(db: Connection) -> int:
+            deleted = db.execute(query).rowcount
+            db.execute(for_good)
+            return deleted
+
+        return await self._write(write)
 
 
 def _certain(post: Post) -> dict[str, None]:
@@ -346,7 +354,7 @@ def _with_its_album(db: Connection, row: Row, but: Collection[int]) -> list[Row]
         "topic": row["topic"],
         "album": row["album_id"],
         "in_line": row["aside_at"] is None,
-        "limit": -1,
+        "limit": 100,  # all; Telegram's albums have ten
     }
     return [each for each in _album().rows(db, which) if each["id"] not in but]
 
@@ -420,10 +428,12 @@ def _let_go() -> Prepared:
 
 @cache
 def _deleted() -> Prepared:
-    again = {"target_message_id": None, **NOT_SENT}
+    again: Row = {"target_message_id": None, **NOT_SENT}
+    again["returns"] = func.coalesce(posts.c.returns, 0) + 1
     changes = {name: case((GOING, posts.c[name]), else_=value) for name, value in again.items()}
     first = posts.alias()
-    follows = exists().where(first.c.id == posts.c.first_id, first.c.state == PostState.SENT)
+    there = exists().where(first.c.id == posts.c.first_id, first.c.state == PostState.SENT)
+    follows = or_(posts.c.part == 0, there)
     state = case((GOING, PostState.DELETED), (follows, PostState.PENDING), else_=PostState.HELD)
     return Prepared(update(posts).where(_is_post()).values(state=state, aside_at=None, **changes))
 
@@ -463,6 +473,7 @@ def _post(db: Connection, row: Row) -> Post:
         note=row["note"],
         topic=row["topic"],
         place=row["place"],
+        returns=row["returns"] or 0,
     )
     if post.reply_to is not None or row["answers_message_id"] is None:
         return post

@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache, partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, func, insert, select, update
 
 from bot.models import ChatId, Content, MessageId, MessageRef, PostState
 from bot.routes import Place
-from bot.rules.render import in_words, render
+from bot.rules.presentation import AS_IT_IS, SIGNAL_NOT_SHOWN, NotShown, present
+from bot.rules.render import cut, in_words
 from bot.storage import messages
+from bot.storage.about import about, signal_is_hidden
 from bot.storage.engine import Prepared
 from bot.storage.messages import content_from, content_json, content_of, content_row
 from bot.storage.schema import posts
@@ -38,6 +40,11 @@ GOING: Final = {PostState.DELETE, PostState.DELETED}
 OPEN: Final = (PostState.PENDING, PostState.EDIT, PostState.DELETE, PostState.FAILED)
 
 
+class Rendered(NamedTuple):
+    posts: list[Content]
+    hidden: str | None = None  # why there are none
+
+
 class Parts:
     """`place`: how posts look in a chat. `clock` (unix seconds) dates the rows.
 
@@ -56,25 +63,31 @@ class Parts:
         for message in recorded:
             said = _storable(message.content)
             for place in places:
-                lead, *rest = render(said, place)
+                posts, hidden = self._rendered(db, message.ref, place, said)
+                lead, *rest = posts or [Content("")]
                 first = _new_row(message.ref, place, lead, now)
-                first |= {"album_id": message.album_id}
+                if lead.media is not None or said.media is None:  # else it is of no album there
+                    first |= {"album_id": message.album_id}
+                if hidden is not None:
+                    first |= {"state": PostState.DELETED, "hidden": hidden}
                 if message.reply_to is not None:
                     first |= _answering(message.reply_to)
-                first["id"] = _insert().run(db, first).lastrowid
+                first["id"] = _insert().value(db, first)
                 _add_rest(db, first, rest, now=now)
 
     def edit(self, db: Connection, ref: MessageRef, said: Content) -> None:
         """A recorded message says something else now."""
         for rows in _texts(db, ref):
             if not _is_ended(rows[0]):
-                self._fit(db, rows, _storable(said), _edited)
+                self._fit(db, rows, self._of_rows(db, rows, _storable(said)), _edited)
 
     def put_in_words(self, db: Connection, post: Post) -> Post:
         """From now on the post has no medium. Gives the one in hand as it is to be sent then."""
         rows = next(rows for rows in _texts(db, post.source) if rows[0]["id"] == post.id)
         rows[0]["bare"] = 1
-        self._fit(db, rows, _recorded(db, post.source) or Content(post.text), _put_in_words)
+        found = self._of_rows(db, rows, _recorded(db, post.source) or Content(post.text))
+        found = found if found.posts else Rendered([Content(post.text, post.entities)])
+        self._fit(db, rows, found, _put_in_words)
         if rows[0]["version"] != post.version:
             return post  # an edit came meanwhile, and is made behind it
         said = content_of(rows[0])
@@ -86,43 +99,59 @@ class Parts:
             if (said := _recorded(db, source)) is None:
                 continue
             for rows in filter(_is_open, _texts(db, source)):
-                found = self._render(rows[0], said)
-                for row in rows:
-                    part = found[min(row["part"], len(found) - 1)]
+                found = self._of_rows(db, rows, said)
+                for row in rows if found.posts else []:
+                    part = found.posts[min(row["part"], len(found.posts) - 1)]
                     row.update(content_row(part._replace(media=None) if row["part"] else part))
-                    row.update(self._sent_as(rows[0], row))
+                    row.update(self._sent_as(db, rows, row))
                     _write(db, row)
-                self._fit(db, rows, said, partial(_comes_again, rows[0]))
+                self._fit(db, rows, found, partial(_comes_again, rows[0]))
 
-    def _sent_as(self, first: Row, row: Row) -> Row:
+    def _sent_as(self, db: Connection, rows: Sequence[Row], row: Row) -> Row:
         """It was the whole message; now it is this part."""
         if row["sent_as"] is None:
             return {}
-        found = self._render(first, content_from(row["sent_as"]))
+        found = self._of_rows(db, rows, content_from(row["sent_as"])).posts
         part = row["part"]
         return {"sent_as": content_json(found[part]) if part < len(found) else None}
 
-    def _render(self, first: Row, said: Content) -> list[Content]:
+    def _of_rows(self, db: Connection, rows: Sequence[Row], said: Content) -> Rendered:
+        first = rows[0]
+        source = MessageRef(first["source_chat_id"], first["source_message_id"])
         said = in_words(said) if first["bare"] else said
-        return render(said, self.place(first["place"], first["target_chat_id"], first["topic"]))
+        place = self.place(first["place"], first["target_chat_id"], first["topic"])
+        return self._rendered(db, source, place, said)
+
+    def _rendered(
+        self, db: Connection, source: MessageRef, place: Place, said: Content
+    ) -> Rendered:
+        """Where all is shown as it is, nothing is asked about it."""
+        if place.presentation == AS_IT_IS:
+            return Rendered(cut(said, place))
+        if signal_is_hidden(db, source, place):
+            return Rendered([], SIGNAL_NOT_SHOWN)
+        shown = present(said, place.presentation, about(db, source), source=place.source)
+        if isinstance(shown, NotShown):
+            return Rendered([], shown.reason)
+        return Rendered(cut(shown, place))
 
     def _fit(
         self,
         db: Connection,
         rows: Sequence[Row],
-        said: Content,
+        now: Rendered,
         change: Callable[[Row, Content], Row],
     ) -> None:
         """Have the posts of one text say what it says now, with as many parts as it has now."""
-        found = self._render(rows[0], said)
+        found = now.posts
         for row, part in zip(rows, found, strict=False):
             if changes := change(row, part):
                 row.update(changes)
-                if row["state"] == PostState.HELD:
+                if row["state"] == PostState.HELD and row["part"]:
                     row["state"] = _state_below(rows[0])
                 _write(db, row)
         for row in rows[len(found) :]:
-            if changes := _taken_back(row):
+            if changes := _taken_back(row, now.hidden):
                 _write(db, row | changes)
         if rows[0]["state"] not in DONE_WITH:
             _add_rest(db, rows[0], found[1:], but=len(rows) - 1, now=int(self._clock()))
@@ -137,13 +166,14 @@ def _edited(row: Row, part: Content) -> Row:
     before = content_of(row)
     # What stands in the target, or may, is what the row said.
     current = row["sent_version"] == row["version"]
-    changes = {**new, "version": row["version"] + 1, "aside_at": None}
+    changes = {**new, "version": row["version"] + 1, "aside_at": None, "hidden": None}
     if current:
         changes["shown_media"] = before.media and before.media.identity
         if row["target_message_id"] is None:
             changes["sent_as"] = content_json(before)
     if state == PostState.DELETED:  # it was taken back, and is another message now
-        return {**changes, **ANEW, "state": PostState.HELD}
+        first = PostState.HELD if row["part"] else PostState.PENDING
+        return {**changes, **ANEW, "state": first, "returns": (row["returns"] or 0) + 1}
     if state == PostState.DELETE and row["target_message_id"] is None:
         return {**changes, "state": PostState.PENDING, "attempts": 0}
     if state in {PostState.SENT, PostState.DELETE} or again:
@@ -163,13 +193,14 @@ def _put_in_words(row: Row, part: Content) -> Row:
     return {**content_row(part), "sent_as": sent_as}
 
 
-def _taken_back(row: Row) -> Row:
-    """The text has become shorter than this part."""
+def _taken_back(row: Row, hidden: str | None) -> Row:
+    """The text has become shorter than this part, or is `hidden` as a whole."""
+    why = {} if row["part"] else {"hidden": hidden}
     if row["state"] in DONE_WITH:
-        return {}
+        return why if row["hidden"] else {}
     there = row["sent_version"] is not None
     state = PostState.DELETE if there else PostState.DELETED
-    return {"state": state, "attempts": 0, "refused": None, "aside_at": None}
+    return {"state": state, "attempts": 0, "refused": None, "aside_at": None, **why}
 
 
 def _is_open(rows: Iterable[Row]) -> bool:
@@ -179,7 +210,8 @@ def _is_open(rows: Iterable[Row]) -> bool:
 
 def _is_ended(first: Row) -> bool:
     """Its source was deleted, whether or not that could be done here."""
-    return first["state"] in GOING or first["refused"] == PostState.DELETE
+    gone = first["state"] in GOING or first["refused"] == PostState.DELETE
+    return gone and first["hidden"] is None
 
 
 def _state_below(first: Row) -> PostState:
@@ -197,7 +229,7 @@ def _add_rest(
         row = _new_row(source, place, part, now)
         row |= {"part": number, "first_id": first["id"], "version": first["version"]}
         row |= {"state": _state_below(first), **_answering(source)}
-        _insert().run(db, row)
+        _insert().value(db, row)
 
 
 def _new_row(source: MessageRef, place: Place, said: Content, now: int) -> Row:
@@ -216,6 +248,7 @@ def _new_row(source: MessageRef, place: Place, said: Content, now: int) -> Row:
         "album_id": None,
         "answers_chat_id": None,
         "answers_message_id": None,
+        "hidden": None,
         **content_row(said),
     }
 
@@ -251,7 +284,8 @@ def _of_message() -> Prepared:
 @cache
 def _insert() -> Prepared:
     known = _new_row(MessageRef(ChatId(0), MessageId(0)), Place(ChatId(0)), Content(""), 0)
-    return Prepared(insert(posts).values({name: bindparam(name) for name in known}))
+    query = insert(posts).values({name: bindparam(name) for name in known})
+    return Prepared(query.returning(posts.c.id))
 
 
 def _write(db: Connection, row: Row) -> None:

@@ -91,6 +91,7 @@ class PostRecord(NamedTuple):
     refused: PostState | None  # FAILED: what Telegram refused to do with it
     aside_at: UnixTime | None  # local clock; None: it is not set aside
     note: str | None  # what it was posted without
+    hidden: str | None  # why the rules of its place keep it from being shown; None: they do not
 
 
 class Heard(NamedTuple):
@@ -466,4 +467,5 @@ def _post(row: Row[Any]) -> PostRecord:
         refused=None if row.refused is None else PostState(row.refused),
         aside_at=row.aside_at,
         note=row.note,
+        hidden=row.hidden,
     )

@@ -37,6 +37,7 @@ RSA_Q = int(
 RSA_MODULUS = RSA_P * RSA_Q
 RSA_EXPONENT = 65537
 RSA_SECRET = pow(RSA_EXPONENT, -1, (RSA_P - 1) * (RSA_Q - 1))
+RSA_Q_INVERSE = pow(RSA_Q, -1, RSA_P)
 RSA_FINGERPRINT = 0x1122334455667788
 
 SMALL_P, SMALL_Q = 60013, 60029  # the client factorises their product; small ones take no time
@@ -45,6 +46,12 @@ DH_GENERATOR = 3
 DH_PRIME = prime.CURRENT_DH_PRIME
 DH_SECRET = int.from_bytes(sha1(b"loopback").digest() * 2, "big")
 DH_PUBLIC = pow(DH_GENERATOR, DH_SECRET, DH_PRIME)
+
+
+def rsa_decrypt(encrypted: int) -> int:
+    """By the remainders of both primes (RFC 8017, 5.1.2): a quarter of the work, once a connection."""
+    of_p, of_q = (pow(encrypted, RSA_SECRET % (prime_ - 1), prime_) for prime_ in (RSA_P, RSA_Q))
+    return of_q + RSA_Q * ((of_p - of_q) * RSA_Q_INVERSE % RSA_P)
 
 
 class Handshake:
@@ -75,7 +82,7 @@ class Handshake:
         )
 
     def _offer_dh(self, query: Any) -> TLObject:
-        padded = pow(int.from_bytes(query.encrypted_data, "big"), RSA_SECRET, RSA_MODULUS)
+        padded = rsa_decrypt(int.from_bytes(query.encrypted_data, "big"))
         inner: Any = TLObject.read(BytesIO(padded.to_bytes(256, "big")[21:]))
         self._new_nonce = inner.new_nonce.to_bytes(32, "little", signed=True)
         answer = raw.types.ServerDHInnerData(

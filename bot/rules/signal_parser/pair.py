@@ -74,6 +74,11 @@ class Mention(NamedTuple):
     end: int
 
 
+def is_full(pair: str) -> bool:
+    """It can be traded by that name: a bare ticker does not say what it is quoted in."""
+    return "/" in pair or pair.casefold() in _INDICES
+
+
 def mentions(tokens: Sequence[Token]) -> list[Mention]:
     """The full pairs, in their order."""
     found: list[Mention] = []

@@ -1,11 +1,13 @@
-"""The step of `schema` that leads to places and topics. It makes the table of posts anew."""
+"""Places and topics, which are part of a post's unique key. SQLite makes that with the table only.
 
-from __future__ import annotations
+Databases of other kinds begin later than this.
+"""
 
-from typing import Final
+from alembic import op
 
-# A topic and a place are part of a post's unique key, which SQLite makes with the table only.
-PLACES: Final = (
+revision, down_revision = "0012", "0011"
+
+STEPS = (
     "ALTER TABLE signals ADD COLUMN topic BIGINT NOT NULL DEFAULT 0",
     """
     CREATE TABLE places (
@@ -56,6 +58,8 @@ PLACES: Final = (
         album_id BIGINT,
         answers_chat_id BIGINT,
         answers_message_id BIGINT,
+        hidden TEXT,
+        returns INTEGER,
         topic BIGINT NOT NULL DEFAULT 0,
         place INTEGER NOT NULL DEFAULT 0,
         UNIQUE (source_chat_id, source_message_id, part, target_chat_id, topic, place)
@@ -66,17 +70,22 @@ PLACES: Final = (
         id, source_chat_id, source_message_id, part, target_chat_id, first_id, state, version,
         target_message_id, attempts, error, refused, recorded_at, sent_version, aside_at,
         shown_media, sent_as, sent_after, sent_to, note, bare, text, entities, media_kind,
-        media_file_id, extras, album_id, answers_chat_id, answers_message_id, place
+        media_file_id, extras, album_id, answers_chat_id, answers_message_id, hidden, returns, place
     )
     SELECT
         b.id, b.source_chat_id, b.source_message_id, b.part, b.target_chat_id, b.first_id, b.state,
         b.version, b.target_message_id, b.attempts, b.error, b.refused, b.recorded_at,
         b.sent_version, b.aside_at, b.shown_media, b.sent_as, b.sent_after, b.sent_to, b.note,
         b.bare, b.text, b.entities, b.media_kind, b.media_file_id, b.extras, b.album_id,
-        b.answers_chat_id, b.answers_message_id, p.id
+        b.answers_chat_id, b.answers_message_id, b.hidden, b.returns, p.id
     FROM posts_before AS b JOIN places AS p ON p.chat_id = b.target_chat_id
     """,
     "DROP TABLE posts_before",
     "CREATE INDEX posts_by_state ON posts (state, target_chat_id, id)",
     "CREATE INDEX posts_by_place ON posts (target_chat_id, target_message_id)",
 )
+
+
+def upgrade() -> None:
+    for step in STEPS:
+        op.execute(step)

@@ -1,0 +1,107 @@
+"""A presentation from the keys of a file, strictly: what is wrong is named in one line, with the mend."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from bot.errors import SettingsError
+from bot.rules.cleaning import Replacement
+from bot.rules.presentation import Medium, Missing, Only, Presentation
+from bot.spelling import meant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+KEYS: Final = frozenset(Presentation.__slots__)
+EXAMPLE: Final = "replace = [{ pattern = 'our exchange', by = \"🏦\" }]"
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def presentation_from(keys: Mapping[str, Any]) -> Presentation:
+    """Of those keys that `KEYS` names; any other is refused. Raises `SettingsError`."""
+    _refuse_unknown(keys, KEYS)
+    if "template_missing" in keys and not keys.get("template"):
+        raise SettingsError("template_missing: there is no template; write one, or leave this out")
+    return Presentation(**{name: READ[name](name, value) for name, value in keys.items()})
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise SettingsError(f'{name}: write a text in quotes, as in {name} = "…"')
+    return value
+
+
+def _switch(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise SettingsError(f"{name}: write true or false, without quotes")
+    return value
+
+
+def _texts(name: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise SettingsError(f'{name}: write a list of texts, as in {name} = ["…"]')
+    return tuple(value)
+
+
+def _choice(of: type[Choice]) -> Callable[[str, object], Choice]:
+    def read(name: str, value: object) -> Choice:
+        try:
+            return of(str(value).replace("-", " ").replace("_", " "))
+        except ValueError:
+            known = " or ".join(f'"{each}"' for each in of)
+            raise SettingsError(f"{name}: {value!r} is none of {known}") from None
+
+    return read
+
+
+def _replacements(name: str, value: object) -> tuple[Replacement, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise SettingsError(f"{name}: write a list of tables, as in {EXAMPLE}")
+    return tuple(_replacement(name, each) for each in value)
+
+
+def _replacement(name: str, keys: Mapping[str, Any]) -> Replacement:
+    _refuse_unknown(keys, Replacement._fields, within=name)
+    if "pattern" not in keys:
+        raise SettingsError(f"{name}: a pattern is missing, as in {EXAMPLE}")
+    return Replacement(**{key: _text(f"{name}.{key}", value) for key, value in keys.items()})
+
+
+def _only(name: str, value: object) -> Only:
+    if not isinstance(value, dict):
+        raise SettingsError(f'{name}: write a table, as in {name} = {{ pairs = ["BTC/USDT"] }}')
+    _refuse_unknown(value, Only.__slots__, within=name)
+    said = {key: _texts(f"{name}.{key}", each) for key, each in value.items()}
+    said["directions"] = tuple(each.upper() for each in said.get("directions", ()))
+    try:
+        return Only(**said)
+    except SettingsError as exc:
+        raise SettingsError(f"{name}: {exc}") from None
+
+
+def _refuse_unknown(keys: Mapping[str, Any], known: Iterable[str], *, within: str = "") -> None:
+    known = sorted(known)
+    for key in keys:
+        if key not in known:
+            close = meant(key, known)
+            mend = f"did you mean {close}?" if close else f"there are {', '.join(known)}"
+            raise SettingsError(f"{within and within + '.'}{key}: there is no such key; {mend}")
+
+
+READ: Final[dict[str, Callable[[str, object], Any]]] = {
+    "replace": _replacements,
+    "remove_links": _switch,
+    "remove_mentions": _switch,
+    "strip_lines": _texts,
+    "header": _text,
+    "footer": _text,
+    "skip": _texts,
+    "only": _only,
+    "media": _choice(Medium),
+    "silent": _switch,
+    "previews": _switch,
+    "template": _text,
+    "template_missing": _choice(Missing),
+}
