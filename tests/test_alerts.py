@@ -223,6 +223,7 @@ async def test_a_flood_wait_of_a_minute_is_no_trouble_and_a_longer_one_is_told(w
     minute = timedelta(seconds=60)
     watch.alerts.delayed(RetryLater("420 FLOOD_WAIT_60", after=minute), minute)
     watch.alerts.delayed(RetryLater("no answer"), WAIT)
+    watch.alerts.delayed(DatabaseUnavailable("locked"), WAIT)
     watch.alerts.done(post(1))
     assert await watch.after() == []
 

@@ -35,6 +35,7 @@ from bot.models import (
 )
 from bot.monitoring.health import Health, serve
 from bot.monitoring.metrics import Metrics
+from bot.routes import Place
 from bot.signal_fields import SignalFields
 from bot.storage import records
 from tests.conftest import ROOT
@@ -363,9 +364,10 @@ async def test_what_the_relay_does_is_counted_and_timed(samples, metrics, clock)
         RetryLater("no answer"),
         PostRefused("MESSAGE_EMPTY"),
     )
-    relay = Relay(outbox, telegram, TARGET, watch=metrics)
-    while await relay.post_next() is not None:
-        pass
+    seconds = [0.0]
+    relay = Relay(outbox, telegram, TARGET, watch=metrics, clock=lambda: seconds[0])
+    while (pause := await relay.post_next()) is not None:
+        seconds[0] += pause.total_seconds()
 
     found = await samples()
 
@@ -435,7 +437,7 @@ async def test_the_table_tells_how_many_posts_wait_and_since_when(store):
             author=ALICE,
             marker="#idea",
             fields=SignalFields(),
-            targets=[TARGET],
+            places=[Place(TARGET)],
         )
     first, *_ = await store.take_posts(TARGET)
 
