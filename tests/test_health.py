@@ -57,6 +57,9 @@ class FakeBot:
         self.others = {}
         self.sources = []
 
+    def troubles(self):
+        return []
+
     def unreadable(self):
         return self.sources
 

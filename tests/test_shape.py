@@ -22,6 +22,9 @@ NOT_WATCHED = {
     "NEWEST": "of the schema there is always another one",
     "RECORDS": "each table that records a message is looked through",
     "NAMES": "the table of errors is looked through for what stands in it twice",
+    "NEEDS": "each kind of post to be taken is compiled",
+    "NEWEST": "what the newest version is called changes with each step",
+    "RECORDS": "each place where a message may stand is compiled",
     "SETTINGS": "what an attack must differ from to be one",
 }
 # Their turn comes: nobody adds a name here.

@@ -155,7 +155,9 @@ class SignalStore:
         """
         name = self._database.path
         if not name.exists():
-            raise DatabaseUnavailable(f"{name}: no database there, the bot has not run here yet")
+            raise DatabaseUnavailable(
+                f"{name}: no database there, the bot has not run here yet (or with another DATA_DIR)"
+            )
         await self._database.open()
         await self._read(self._migration.refuse_outdated)
 
