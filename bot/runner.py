@@ -104,6 +104,7 @@ class Runner:
     async def _hear(self, event: Event) -> None:
         if self._bot.admins is not None:
             self._bot.admins.hear(event, self._bot.route.source)
+        self._bot.access.heard(event)
         await self._bot.dispatcher.hear(event)
 
     async def _logged_in(self, stopping: asyncio.Task[Literal[True]]) -> bool:
