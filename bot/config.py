@@ -100,14 +100,6 @@ def parse_chats(text: str) -> tuple[int | ChatName, ...]:
     return chats
 
 
-def parse_ids(text: str) -> tuple[int, ...]:
-    """Comma-separated ids in their order, each once. Raises `ValueError`, also if there is none."""
-    ids = tuple(dict.fromkeys(parse_id(part) for part in text.split(",") if part.strip()))
-    if not ids:
-        raise ValueError("is set but empty: name at least one id, or leave the setting out")
-    return ids
-
-
 def parse_ttl(text: str) -> timedelta:
     """Hours, whole or with a decimal point. Raises `ValueError`."""
     try:

@@ -448,3 +448,9 @@ def test_an_update_keeps_the_chat_of_what_it_answers_where_that_is_another(chat,
     row = statements.update_row(message, Decision(Outcome.UPDATE, Reason.OWNER), ALICE, NOON)
 
     assert (row["reply_to_message_id"], row["reply_to_chat_id"]) == (5, kept)
+
+
+@pytest.mark.parametrize(("chat", "kept"), [(GROUP, 5), (ChatId(-4242), None)])
+def test_a_refusal_keeps_what_it_answers_in_its_own_chat(chat, kept):
+    assert statements.answered_here(says(ALICE, to=MessageRef(chat, MessageId(5)))) == kept
+    assert statements.answered_here(says(ALICE)) is None
