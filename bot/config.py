@@ -110,14 +110,6 @@ def parse_chats(text: str) -> tuple[int | ChatName, ...]:
     return chats
 
 
-def parse_ids(text: str) -> tuple[int, ...]:
-    """Comma-separated ids in their order, each once. Raises `ValueError`, also if there is none."""
-    ids = tuple(dict.fromkeys(parse_id(part) for part in text.split(",") if part.strip()))
-    if not ids:
-        raise ValueError("is set but empty: name at least one id, or leave the setting out")
-    return ids
-
-
 def parse_address(text: str) -> Address | NamedAddress:
     """A chat as `parse_chat` takes it, and a topic of it behind a `#` where one is meant. Raises
     `ValueError`.
@@ -312,7 +304,9 @@ class Settings(BaseSettings):
         """Names as the ids that they have; those without one are left out, and kept in mind."""
         given = {**{name: getattr(self, name) for name in HOLD_CHATS}, **self._with_unknown}
         known = {name: _with_ids(value, ids) for name, value in given.items()}
-        settings = self.model_copy(update={name: left for name, (left, _) in known.items()})
+        # What nobody has set is not to count as set.
+        new = {name: left for name, (left, _) in known.items() if left != getattr(self, name)}
+        settings = self.model_copy(update=new)
         settings._with_unknown = {name: given[name] for name, (_, rest) in known.items() if rest}  # noqa: SLF001  # of its own kind
         return settings
 

@@ -9,7 +9,7 @@ import pytest
 from bot.config import Settings
 from bot.errors import SettingsError
 from bot.models import AfterTtl, Answers
-from bot.routes import MAIN, Place, Routes, Source
+from bot.routes import Place, Routes, Source
 from bot.routes_file import Listed, read_routes
 from bot.rules.presentation import Presentation
 from tests import wiring
@@ -219,7 +219,7 @@ def test_without_the_file_the_settings_are_one_route():
     routes = read_routes(given)
     assert isinstance(routes, Routes)
     (only,) = routes.sources
-    assert (only.name, only.chat, only.where) == (MAIN, MAJORS, str(MAJORS))
+    assert (only.name, only.chat, only.where) == ("main", MAJORS, str(MAJORS))
     assert [place.label for place in only.places] == [str(VIP), f"{FORUM}#12"]
 
 
