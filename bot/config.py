@@ -304,7 +304,9 @@ class Settings(BaseSettings):
         """Names as the ids that they have; those without one are left out, and kept in mind."""
         given = {**{name: getattr(self, name) for name in HOLD_CHATS}, **self._with_unknown}
         known = {name: _with_ids(value, ids) for name, value in given.items()}
-        settings = self.model_copy(update={name: left for name, (left, _) in known.items()})
+        # What nobody has set is not to count as set.
+        new = {name: left for name, (left, _) in known.items() if left != getattr(self, name)}
+        settings = self.model_copy(update=new)
         settings._with_unknown = {name: given[name] for name, (_, rest) in known.items() if rest}  # noqa: SLF001  # of its own kind
         return settings
 

@@ -76,9 +76,9 @@ ABOUTS = st.sampled_from([SIGNAL, UPDATE, About(), SIGNAL._replace(in_album=True
 
 @given(MESSAGES, ABOUTS, st.booleans())
 def test_a_place_without_rules_posts_what_it_always_posted(said, about, mentions):
-    place = Place(TARGET, mentions)
+    place = Place(TARGET, mentions=mentions)
 
-    assert place == Place(TARGET, mentions, Presentation(), "")
+    assert place == Place(TARGET, mentions=mentions, presentation=Presentation(), source="")
     assert present(said, Presentation(), about) is said
     assert render(said, place, about) == cut(said, place)
 
