@@ -110,14 +110,6 @@ def parse_chats(text: str) -> tuple[int | ChatName, ...]:
     return chats
 
 
-def parse_ids(text: str) -> tuple[int, ...]:
-    """Comma-separated ids in their order, each once. Raises `ValueError`, also if there is none."""
-    ids = tuple(dict.fromkeys(parse_id(part) for part in text.split(",") if part.strip()))
-    if not ids:
-        raise ValueError("is set but empty: name at least one id, or leave the setting out")
-    return ids
-
-
 def parse_address(text: str) -> Address | NamedAddress:
     """A chat as `parse_chat` takes it, and a topic of it behind a `#` where one is meant. Raises
     `ValueError`.
