@@ -85,8 +85,7 @@ def replay(
     """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
     from bot.history.export import Export
     from bot.history.replay import JsonReport, SummaryReport, TableReport, Trial, rules_for
-    from bot.naming import known_routes
-    from bot.routes_file import with_settings
+    from bot.routes_file import known_routes, with_settings
 
     overrides = {
         "flow_ttl_hours": ttl_hours,
@@ -142,7 +141,7 @@ def import_(file: File, *, chat: Chat = None) -> None:
     """
     from bot.history.export import Export
     from bot.history.replay import SummaryReport, import_history
-    from bot.naming import known_routes
+    from bot.routes_file import known_routes
 
     settings = settings_of({})
     routes = known_routes(settings)
