@@ -8,6 +8,7 @@ import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
@@ -24,7 +25,7 @@ from bot.handlers.lost_parents import LostParents
 from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
 from bot.lock import locked
-from bot.models import AfterTtl, Route
+from bot.models import AfterTtl, Route, ServerAddress
 from bot.monitoring.housekeeping import look_for_damage
 from bot.monitoring.supervision import Admins, Facts, ToldTable
 from bot.pipeline.albums import Albums
@@ -43,7 +44,6 @@ from bot.storage.store import SignalStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from pydantic import SecretStr
 
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from bot.models import ChatId, MessageRef
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
+    from bot.storage.engine import Worker
     from bot.telegram.catch_up import Following
     from bot.telegram.client import Telegram
 
@@ -90,7 +91,7 @@ async def open_core(
     Markers(settings.signal_markers, settings.signal_patterns)  # raises for what RE2 refuses
     _keep_private(settings)
     store = SignalStore(
-        Database(settings.database, in_loop=in_loop),
+        database_at(settings.database, in_loop=in_loop),
         clock=clock,
         place=partial(Place, mentions=settings.relay_mentions),
     )
@@ -117,7 +118,7 @@ async def open_tables(
     settings: Settings, *, read_only: bool = True, in_loop: bool = True
 ) -> AsyncIterator[SignalStore]:
     """The tables alone, for a look at them or an order, beside a running bot or without one."""
-    store = SignalStore(Database(settings.database, in_loop=in_loop, read_only=read_only))
+    store = SignalStore(database_at(settings.database, in_loop=in_loop, read_only=read_only))
     try:
         await store.open_existing()
         yield store
@@ -148,6 +149,8 @@ async def _flows(
 def _what_must_stay(settings: Settings) -> list[Path]:
     """All but the flow cache, which is made anew; the lock, since another bot could take another."""
     directory, database = settings.data_dir, settings.database
+    if isinstance(database, ServerAddress):
+        return [directory, directory / "lock"]
     beside = [database.with_name(f"{database.name}{more}") for more in ("-wal", "-shm")]
     return [directory, database.parent, database, *beside, directory / "lock"]
 
@@ -158,20 +161,35 @@ def _keep_private(settings: Settings) -> None:
     Raises `SettingsError` for a session file that others may have read already: it is a login.
     """
     try:
-        for directory in (settings.data_dir, settings.database.parent):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings.data_dir.chmod(0o700)
-        if not settings.database.exists():
-            # SQLite would ask the umask; the files beside it take over this one's mode.
-            os.close(os.open(settings.database, os.O_CREAT | os.O_CLOEXEC, 0o600))
-        for path in settings.database.parent.glob(f"{settings.database.name}*"):
-            with suppress(FileNotFoundError):  # SQLite takes its own away, with whoever read last
-                if path.stat().st_mode & 0o077 and path.is_file():
-                    path.chmod(0o600)
+        if isinstance(settings.database, Path):
+            _keep_file_private(settings.database)
     except OSError as exc:
         raise DatabaseUnavailable(f"{exc.filename}: {exc.strerror}") from exc
     for session in settings.sessions:
         refuse_readable(session)
+
+
+def _keep_file_private(database: Path) -> None:
+    database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not database.exists():
+        # SQLite would ask the umask; the files beside it take over this one's mode.
+        os.close(os.open(database, os.O_CREAT | os.O_CLOEXEC, 0o600))
+    for path in database.parent.glob(f"{database.name}*"):
+        with suppress(FileNotFoundError):  # SQLite takes its own away, with whoever read last
+            if path.stat().st_mode & 0o077 and path.is_file():
+                path.chmod(0o600)
+
+
+def database_at(
+    where: Path | ServerAddress, *, in_loop: bool = False, read_only: bool = False
+) -> Worker:
+    if isinstance(where, ServerAddress):
+        from bot.storage.postgresql import Server
+
+        return Server(where, in_loop=in_loop, read_only=read_only)
+    return Database(where, in_loop=in_loop, read_only=read_only)
 
 
 def intake_of(

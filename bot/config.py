@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, InstanceOf, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import SettingsError
-from bot.models import EVERYONE, AfterTtl, AuthorId, ChatId, Everyone
+from bot.models import EVERYONE, AfterTtl, AuthorId, ChatId, Everyone, ServerAddress
 from bot.spelling import meant
 
 if TYPE_CHECKING:
@@ -135,11 +135,15 @@ def _address(text: str) -> str:
         raise ValueError(f"{text!r} is not an IP address such as 127.0.0.1 or 0.0.0.0") from None
 
 
-def _database(url: str) -> Path:
+def _database(url: str) -> Path | ServerAddress:
+    if re.match(r"postgres(?:ql)?://", url.strip()):
+        return ServerAddress(url.strip())
     found = re.fullmatch(r"sqlite(?:\+aiosqlite)?:///(?P<path>.+)", url.strip())
     if found is None or found["path"] == ":memory:":
         # The value is not repeated: a URL for a database server holds a password.
-        raise ValueError("must be sqlite:///relative/path.db or sqlite:////absolute/path.db")
+        raise ValueError(
+            "must be sqlite:///relative/path.db, sqlite:////absolute/path.db or postgresql://…"
+        )
     return Path(found["path"]).expanduser()
 
 
@@ -178,7 +182,7 @@ class Settings(BaseSettings):
     relay_mentions: bool = False
 
     data_dir: Path = Path("data")
-    database_url: Annotated[Path | None, _from(_database)] = None
+    database_url: Annotated[Path | InstanceOf[ServerAddress] | None, _from(_database)] = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "console", "json"] = "auto"
     health_port: Annotated[int, Field(ge=1, le=65535)] | None = None
@@ -217,10 +221,11 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown to anybody, for those who see to that."""
         given = (self.api_hash, self.bot_token, self.session_string)
-        return tuple(secret.get_secret_value() for secret in given if secret is not None)
+        of_server = self.database.secrets if isinstance(self.database, ServerAddress) else ()
+        return (*(secret.get_secret_value() for secret in given if secret is not None), *of_server)
 
     @property
-    def database(self) -> Path:
+    def database(self) -> Path | ServerAddress:
         return self.database_url or self.data_dir / "signals.db"
 
     @property

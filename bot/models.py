@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, NewType
+from urllib.parse import parse_qs, unquote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,6 +117,26 @@ class Failure(NamedTuple):
     at: UnixTime
     error: str  # one line, and nothing of what was written
     answers: MessageRef | None = None  # None: nothing, or that is not known
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """Where a PostgreSQL server is, as libpq takes it. What is shown of it holds no password."""
+
+    url: str = field(repr=False)
+
+    def __str__(self) -> str:
+        found = urlsplit(self.url)
+        who = f"{found.username}@" if found.username else ""
+        return f"postgresql://{who}{found.netloc.rpartition('@')[2]}{found.path}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The password, as it is written there and as it is meant."""
+        found = urlsplit(self.url)
+        named = parse_qs(found.query)
+        written = [found.password or "", *named.get("password", []), *named.get("sslpassword", [])]
+        return tuple({each for word in written if word for each in (word, unquote(word))})
 
 
 class Flow(NamedTuple):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from bot.config import Settings
     from bot.history.export import ExportedChat
-    from bot.models import Decision, IncomingMessage, Reason
+    from bot.models import Decision, IncomingMessage, Reason, ServerAddress
     from bot.storage.store import Counts
 
 
@@ -163,7 +163,7 @@ async def import_history(
             tell(_written(before, await core.store.counts(), settings.database))
 
 
-def _written(before: Counts, after: Counts, database: Path) -> str:
+def _written(before: Counts, after: Counts, database: Path | ServerAddress) -> str:
     """Refusals may have been too old to be kept, and older ones may have gone meanwhile."""
     new = [max(0, now - then) for then, now in zip(before, after, strict=True)]
     counts = map(counted, new, ("signal", "update", "refusal"))
