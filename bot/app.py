@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 
@@ -19,7 +20,7 @@ from bot.delivery.progress import Places
 from bot.delivery.relay import Relay
 from bot.delivery.relays import Relays
 from bot.delivery.worker import Watch, Watches
-from bot.errors import DatabaseUnavailable
+from bot.errors import BotError, DatabaseUnavailable, SettingsError
 from bot.handlers.edit_handler import EditHandler
 from bot.handlers.lost_parents import LostParents
 from bot.handlers.signal_handler import SignalHandler
@@ -50,13 +51,17 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.ending import Ending
     from bot.models import ChatId, MessageRef
+    from bot.monitoring.access import Access
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
-    from bot.storage.engine import Worker
+    from bot.storage.engine import AnyDatabase
     from bot.telegram.catch_up import Following
     from bot.telegram.client import Telegram
+    from bot.telegram.network import Network
 
 log = structlog.get_logger(__name__)
+
+PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})  # no setting's fault
 
 
 class Core(NamedTuple):
@@ -166,7 +171,7 @@ def _keep_private(settings: Settings) -> None:
         if isinstance(settings.database, Path):
             _keep_file_private(settings.database)
     except OSError as exc:
-        raise DatabaseUnavailable(f"{exc.filename}: {exc.strerror}") from exc
+        raise _not_to_be_had(settings, exc) from exc
     for session in settings.sessions:
         refuse_readable(session)
 
@@ -184,12 +189,28 @@ def _keep_file_private(database: Path) -> None:
 
 def database_at(
     where: Path | ServerAddress, *, in_loop: bool = False, read_only: bool = False
-) -> Worker:
+) -> AnyDatabase:
     if isinstance(where, ServerAddress):
         from bot.storage.postgresql import Server
 
         return Server(where, in_loop=in_loop, read_only=read_only)
     return Database(where, in_loop=in_loop, read_only=read_only)
+
+
+def _not_to_be_had(settings: Settings, exc: OSError) -> BotError:
+    """What `_keep_private` failed at, by the setting that names it."""
+    where = Path(exc.filename)
+    elsewhere = isinstance(settings.database_url, Path) and settings.data_dir not in {
+        where,
+        *where.parents,
+    }
+    name = "DATABASE_URL" if elsewhere else "DATA_DIR"
+    text = f"{name}: {where} cannot be made or written: {exc.strerror}"
+    if exc.errno in PASSING:
+        return DatabaseUnavailable(f"{text}: make room there")
+    text += ": name a directory that the bot may write to"
+    chosen = name.lower() in settings.model_fields_set
+    return SettingsError(text) if chosen else DatabaseUnavailable(text)
 
 
 def intake_of(
@@ -232,6 +253,7 @@ class Bot:
     relays: Relays
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]]
     admins: Admins | None  # None: nobody may give orders
+    access: Access
 
 
 @asynccontextmanager
@@ -239,6 +261,7 @@ async def open_bot(
     settings: Settings, source: ChatId, core: Core, ending: Ending
 ) -> AsyncIterator[Bot]:
     """`source` is the configured one: what became of it is in the core's `moved`."""
+    from bot.monitoring.access import Access
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
     from bot.telegram.existing_messages import ExistingMessages
@@ -246,7 +269,9 @@ async def open_bot(
     route = Route(core.now(source), core.targets, core.moved)
     telegram = telegram_of(settings, settings.data_dir, _following(settings, core, route.source))
     core.parents.ask(ExistingMessages(telegram))
-    facts, metrics, places = Facts(telegram, core), Metrics(), Places(core.targets)
+    access = Access(telegram, settings.access_file)
+    facts, metrics = Facts(telegram, core, access), Metrics()
+    places = Places(core.targets)
     health = Health(facts, metrics, places)
     async with (
         _answering(settings, health),
@@ -273,10 +298,10 @@ async def open_bot(
             more_to_come=lambda: telegram.more_to_come,
             known=known,
         )
-        beside = _beside(core, relays, rereading, metrics)
+        beside = [*_beside(core, relays, rereading, metrics), access.run]
         if admins is not None:
             beside += admins.tasks
-        yield Bot(core, route, telegram, dispatcher, relays, beside, admins)
+        yield Bot(core, route, telegram, dispatcher, relays, beside, admins, access)
 
 
 def _beside(
@@ -305,8 +330,17 @@ def telegram_of(
         directory,
         bot_token=_secret(settings.bot_token),
         session_string=_secret(settings.session_string),
+        network=network_of(settings),
     )
     return Telegram(credentials, following=following)
+
+
+def network_of(settings: Settings) -> Network:
+    from bot.telegram.network import Network
+
+    return Network(
+        settings.way, settings.ipv6, settings.device_name or None, settings.app_version or None
+    )
 
 
 def dispatcher_of(

@@ -446,6 +446,17 @@ class UnreadableChat(NamedTuple):
     lost: bool = False  # Telegram keeps nothing for us of what is said there meanwhile
 
 
+class ChatTrouble(NamedTuple):
+    """A chat of the settings in which the bot may not do all that it is for, since it was started."""
+
+    chat: ChatId
+    since: float  # unix seconds, local clock
+    text: str  # one line: what it is, and what to do about it
+    source: bool  # else a target
+    outside: bool  # our account is not in it
+    stops: bool  # nothing goes on there; else some of it does
+
+
 class Backlog(NamedTuple):
     """Posts that were never sent yet."""
 

@@ -10,11 +10,11 @@ import structlog
 
 from bot.app import open_bot, open_core
 from bot.backoff import doubled
-from bot.config import require
 from bot.ending import Ending, Renewals, in_time
 from bot.errors import RetryLater, VoidLogin
 from bot.models import AuthorId
 from bot.monitoring.housekeeping import forget_old_refusals, keep_forgetting
+from bot.naming import with_ids
 from bot.pipeline.patience import end, unless
 from bot.telegram.chats import moved_to
 
@@ -34,7 +34,9 @@ LOGIN_RETRY, LOGIN_RETRY_AT_MOST = 1.0, 30.0  # seconds, doubled with each failu
 
 async def run(settings: Settings) -> None:
     """Relay until SIGTERM or SIGINT. Raises `BotError` where it cannot go on."""
-    source = require(settings)
+    settings = await with_ids(settings)
+    source = settings.source_chat_id
+    assert source is not None  # noqa: S101  # `with_ids` has seen to that
     renewals = Renewals(allowed=settings.bot_token is not None)
     again = True
     with in_time() as told_to_stop:
@@ -120,6 +122,8 @@ class Runner:
             try:
                 me = await self._bot.telegram.start()
                 await self._look_where_chats_are()
+                if not self._ending.again:
+                    await self._look_at_access()
             except RetryLater as exc:
                 asked = exc.after.total_seconds() if exc.after else 0.0
                 wait = max(doubled(LOGIN_RETRY, LOGIN_RETRY_AT_MOST, failures), asked)
@@ -142,6 +146,11 @@ class Runner:
             if new is not None:
                 await self._bot.dispatcher.move(chat, new)
 
+    async def _look_at_access(self) -> None:
+        """Raises `SettingsError` for what cannot work."""
+        route = self._bot.route
+        await self._bot.access.begin([route.source], route.targets)
+
     async def _say_started(self, me: Me) -> None:
         core, route = self._bot.core, self._bot.route
         counts = await core.store.counts()
@@ -155,6 +164,7 @@ class Runner:
             ttl_hours=self._settings.flow_ttl_hours.total_seconds() / 3600,
             after_ttl=self._settings.flow_after_ttl,
             paused=core.orders.paused_at is not None,
+            not_ready=[each.chat for each in self._bot.access.troubles()],
             **counts._asdict(),
         )
 
@@ -173,4 +183,5 @@ class Runner:
         await end(posting)
         await self._bot.telegram.stop()
         self._bot.dispatcher.close()
+        self._bot.access.close()
         log.info("stopped")

@@ -112,7 +112,8 @@ async def test_a_bot_that_was_set_up_relays(stage):
         await screen.answers("Chat:", "1")
         await screen.shows("reads the supergroup")
 
-        await screen.shows("Where are they to be posted?")
+        await screen.shows("Where are they to be posted?", "2  the supergroup 'Hidden'")
+        assert "1  the supergroup" not in screen.text.split("to be posted?")[1]
         await screen.answers("Chat:", "1")
         await screen.shows("is taken already")
         await screen.answers("Chat:", "https://t.me/target_channel/7")
@@ -123,6 +124,8 @@ async def test_a_bot_that_was_set_up_relays(stage):
             "Who may post signals?", f"({stage.group.id}), for what is posted in its"
         )
         await screen.shows(f"2  'Alice' ({stage.alice.id})")
+        await screen.answers("Who:", "")
+        await screen.shows("nobody is named: type numbers, ids, or `everyone`")
         await screen.answers("Who:", "Alice")
         await screen.shows("that is not a chat")
         await stage.bob.sends(stage.group, "me, too")

@@ -160,7 +160,7 @@ async def test_a_lost_cache_key_is_an_error_and_not_an_empty_key(opened, databas
         pytest.param(
             lambda path: sql(
                 path,
-                f"PRAGMA application_id = {schema.APPLICATION_ID}",
+                f"PRAGMA application_id = {0x5347524C}",
                 "PRAGMA user_version = 999",
             ),
             "schema 999 and this program knows up to",

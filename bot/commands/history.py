@@ -12,7 +12,6 @@ import typer
 
 from bot.commands.context import PlainCommand, console, option, settings_of
 from bot.errors import DatabaseUnavailable
-from bot.models import AfterTtl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +40,12 @@ TtlHours = Annotated[
     typer.Option(parser=option("parse_ttl"), metavar="HOURS", help="Instead of FLOW_TTL_HOURS."),
 ]
 After = Annotated[
-    AfterTtl | None, typer.Option(metavar="release|owner", help="Instead of FLOW_AFTER_TTL.")
+    Any,
+    typer.Option(
+        parser=option("parse_after_ttl"),
+        metavar="release|owner",
+        help="Instead of FLOW_AFTER_TTL.",
+    ),
 ]
 Posters = Annotated[
     Any,
@@ -50,9 +54,11 @@ Posters = Annotated[
     ),
 ]
 RestartEvery = Annotated[
-    int | None,
+    Any,
     typer.Option(
-        min=1, metavar="N", help="Reopen all tiers every so many messages: same decisions."
+        parser=option("parse_count", "bot.setting_values"),
+        metavar="N",
+        help="Reopen all tiers every so many messages: same decisions.",
     ),
 ]
 

@@ -71,7 +71,7 @@ class Cursor(Protocol):
     def fetchall(self) -> list[Any]: ...
 
 
-class Worker(ABC):
+class AnyDatabase(ABC):
     """May be opened again after it was closed. Raises `DatabaseError`, and `IntegrityError`s as they are.
 
     Work is done one after the other, in the order in which it was asked for. `in_loop`: in the
@@ -139,7 +139,7 @@ class Worker(ABC):
         """Raise ours for the driver's, in its words but without the statement and its parameters."""
 
 
-class Database(Worker):
+class Database(AnyDatabase):
     """A SQLite file. `read_only` works in the loop, and beside a bot that writes."""
 
     def __init__(self, path: Path, *, in_loop: bool = False, read_only: bool = False) -> None:

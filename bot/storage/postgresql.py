@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
 from bot.errors import DatabaseUnavailable, DatabaseUnusable, SettingsError
-from bot.storage.engine import Worker
+from bot.storage.engine import AnyDatabase
 
 try:
     import psycopg
@@ -60,7 +60,7 @@ UNUSABLE: Final = ("28", "3D", "42", "XX")
 NOT_REACHED: Final = "start it, or correct its address in DATABASE_URL"
 
 
-class Server(Worker):
+class Server(AnyDatabase):
     """A lost connection is made anew for the next who asks. Damage is the server's own care."""
 
     def __init__(

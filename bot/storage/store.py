@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from bot.models import AuthorId, ChatId, IncomingMessage, UnreadableMessage
     from bot.signal_fields import SignalFields
-    from bot.storage.engine import Worker
+    from bot.storage.engine import AnyDatabase
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +81,7 @@ class SignalStore:
 
     def __init__(
         self,
-        database: Worker,
+        database: AnyDatabase,
         *,
         clock: Callable[[], float] = time.time,
         place: Callable[[ChatId], Place] = Place,
@@ -156,6 +156,7 @@ class SignalStore:
         if not self._database.exists():
             raise DatabaseUnavailable(
                 f"{self._database.name}: no database there, the bot has not run here yet"
+                " (or with another DATA_DIR)"
             )
         await self._database.open()
         await self._read(self._migration.refuse_outdated)
@@ -247,10 +248,11 @@ class SignalStore:
         """Record an accepted reply and its pending posts; False: recorded before.
 
         The owner's reply also moves his flow's `last_owner_activity`, never backwards. `parts`:
-        the others of its album. Raises `UnknownFlow`, having written nothing, if the table holds
-        no such flow of that owner.
+        the others of its album; one that says nothing of what it answers answers this one. Raises
+        `UnknownFlow`, having written nothing, if the table holds no such flow of that owner.
         """
         self._pass((message, *parts))
+        others = [replace(part, reply_to=part.reply_to or message.ref) for part in parts]
 
         def write(db: Connection) -> bool:
             if not self._add_updates(db, [message], decision, author, targets):
@@ -262,7 +264,7 @@ class SignalStore:
                 )
                 if moved.rowcount == 0:
                     raise UnknownFlow(f"signal {decision.signal_id} is not {author}'s in the table")
-            self._add_updates(db, parts, decision, author, targets)
+            self._add_updates(db, others, decision, author, targets)
             return True
 
         try:

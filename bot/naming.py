@@ -1,0 +1,57 @@
+"""Names in the settings become ids: looked up once, before the bot is built, and kept."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bot import chat_names
+from bot.app import telegram_of
+from bot.config import require
+from bot.errors import SettingsError, UsageError
+from bot.telegram.peer_names import id_of
+
+if TYPE_CHECKING:
+    from bot.chat_names import ChatName
+    from bot.config import Settings
+
+
+async def with_ids(settings: Settings) -> Settings:
+    """The settings, with no name left in them. Raises `SettingsError` for one that nobody has, a line each,
+    and `TelegramError` where Telegram cannot be asked.
+    """
+    require(settings)
+    unknown = settings.unknown_names
+    if not unknown:
+        return settings
+    found = await _found(settings, unknown)
+    try:
+        chat_names.keep(settings.data_dir, found)
+    except OSError as exc:
+        raise SettingsError(
+            f"DATA_DIR: {settings.data_dir} cannot be written: {exc.strerror}: "
+            "name a directory that the bot may write to"
+        ) from exc
+    return settings.with_names(found)
+
+
+async def _found(settings: Settings, names: dict[ChatName, str]) -> dict[ChatName, int]:
+    """`names`: with the setting that each stands in."""
+    found: dict[ChatName, int] = {}
+    wrong = []
+    # A session of its own: another bot may be running on the one in DATA_DIR.
+    with tempfile.TemporaryDirectory(prefix="names-") as directory:
+        telegram = telegram_of(settings, Path(directory))
+        try:
+            await telegram.start()
+            for name, setting in names.items():
+                try:
+                    found[name] = await id_of(telegram, name)
+                except UsageError as exc:
+                    wrong.append(f"{setting}: {exc}")
+        finally:
+            await telegram.stop()
+    if wrong:
+        raise SettingsError("\n".join(wrong))
+    return found
