@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,13 @@ class ChatName(str):
 
     def __repr__(self) -> str:
         return f"@{self}"
+
+
+class NamedAddress(NamedTuple):
+    """A `models.Address` whose chat is not known by its id yet."""
+
+    chat: ChatName
+    topic: int = 0
 
 
 def read(text: str) -> int | ChatName:

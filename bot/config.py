@@ -28,10 +28,20 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot import chat_names, env_text
-from bot.chat_names import ChatName
+from bot.chat_names import ChatName, NamedAddress
 from bot.errors import SettingsError
-from bot.models import EVERYONE, AfterTtl, AuthorId, ChatId, Everyone, ServerAddress
+from bot.models import (
+    EVERYONE,
+    GENERAL,
+    Address,
+    AfterTtl,
+    AuthorId,
+    ChatId,
+    Everyone,
+    has_own_box,
+)
 from bot.proxy import Proxy, parse_proxy
+from bot.server_address import ServerAddress
 from bot.setting_values import (
     api_hash_is_wrong,
     one_of,
@@ -55,6 +65,7 @@ DEFAULT_TTL: Final = timedelta(hours=72)
 # Exactly what Telegram prints: no plus sign, underscore, leading zero or foreign digit, all of
 # which `int()` would take.
 _ID: Final = re.compile(r"-?[1-9][0-9]{0,18}")
+_TOPIC: Final = re.compile(r"[1-9][0-9]{0,9}")
 _MAX_ID: Final = 2**63 - 1
 _MAX_TTL_HOURS: Final = 24 * 3650
 HOLD_CHATS: Final = ("source_chat_id", "target_chat_id", "source_allowed_users", "admin_users")
@@ -101,12 +112,33 @@ def parse_chats(text: str) -> tuple[int | ChatName, ...]:
     return chats
 
 
-def parse_ids(text: str) -> tuple[int, ...]:
-    """Comma-separated ids in their order, each once. Raises `ValueError`, also if there is none."""
-    ids = tuple(dict.fromkeys(parse_id(part) for part in text.split(",") if part.strip()))
-    if not ids:
+def parse_address(text: str) -> Address | NamedAddress:
+    """A chat as `parse_chat` takes it, and a topic of it behind a `#` where one is meant. Raises
+    `ValueError`.
+    """
+    text = text.strip()
+    split = None if "web.telegram.org" in text else re.fullmatch(r"([^#]*)#(.*)", text)
+    chat = parse_chat(text if split is None else split[1])
+    if split is not None and not _TOPIC.fullmatch(split[2].strip()):
+        raise ValueError(f"{shown(text)}: behind # stands the number of a topic")
+    topic = 0 if split is None else int(split[2])
+    if isinstance(chat, ChatName):
+        return NamedAddress(chat, topic)
+    if topic and not has_own_box(ChatId(chat)):
+        raise ValueError(f"{shown(text)}: only a supergroup, whose id is -100…, has topics")
+    return Address(ChatId(chat), topic)
+
+
+def parse_targets(text: str) -> tuple[Address | NamedAddress, ...]:
+    """Comma-separated, each once. Raises `ValueError`, also if there is none.
+
+    What is posted to General is posted to no topic.
+    """
+    parts = [parse_address(part) for part in text.split(",") if part.strip()]
+    if not parts:
         raise ValueError("is set but empty: name at least one id, or leave the setting out")
-    return ids
+    named = (each._replace(topic=0) if each.topic == GENERAL else each for each in parts)
+    return tuple(dict.fromkeys(named))
 
 
 def parse_ttl(text: str) -> timedelta:
@@ -216,7 +248,7 @@ class Settings(BaseSettings):
     session_string: SecretStr | None = None
 
     source_chat_id: Annotated[ChatId | None, _chats(parse_chat)] = None
-    target_chat_id: Annotated[tuple[ChatId, ...], NoDecode, _chats(parse_chats)] = ()
+    target_chat_id: Annotated[tuple[Address, ...], NoDecode, _chats(parse_targets)] = ()
     # None: nobody has said it. A live bot needs it; trials and imports then take everyone.
     source_allowed_users: Annotated[
         tuple[AuthorId, ...] | Everyone | None, NoDecode, _chats(parse_posters)
@@ -237,6 +269,8 @@ class Settings(BaseSettings):
     device_name: str | None = None
     app_version: str | None = None
 
+    # None: `routes.toml` beside `.env`, where there is one.
+    routes_file: Path | None = None
     data_dir: Path = Path("data")
     database_url: Annotated[Path | InstanceOf[ServerAddress] | None, _from(_database)] = None
     log_level: Annotated[Level, _from(one_of(LEVELS))] = "INFO"
@@ -276,7 +310,9 @@ class Settings(BaseSettings):
         """Names as the ids that they have; those without one are left out, and kept in mind."""
         given = {**{name: getattr(self, name) for name in HOLD_CHATS}, **self._with_unknown}
         known = {name: _with_ids(value, ids) for name, value in given.items()}
-        settings = self.model_copy(update={name: left for name, (left, _) in known.items()})
+        # What nobody has set is not to count as set.
+        new = {name: left for name, (left, _) in known.items() if left != getattr(self, name)}
+        settings = self.model_copy(update=new)
         settings._with_unknown = {name: given[name] for name, (_, rest) in known.items() if rest}  # noqa: SLF001  # of its own kind
         return settings
 
@@ -319,6 +355,10 @@ class Settings(BaseSettings):
         return self.database_url or self.data_dir / "signals.db"
 
     @property
+    def routes(self) -> Path:
+        return self.routes_file or Path("routes.toml")
+
+    @property
     def sessions(self) -> tuple[Path, ...]:
         """The files that hold a login."""
         return tuple(self.data_dir.glob("*.session*"))
@@ -336,13 +376,21 @@ class Settings(BaseSettings):
 def _with_ids(value: Any, ids: Mapping[ChatName, int]) -> tuple[Any, list[ChatName]]:
     """The value with ids for names, and the names that have none."""
     many = isinstance(value, tuple)
-    each = [
-        ids.get(one, one) if isinstance(one, ChatName) else one
-        for one in (value if many else [value])
-    ]
-    unknown = [one for one in each if isinstance(one, ChatName)]
-    left = tuple(dict.fromkeys(one for one in each if not isinstance(one, ChatName)))
+    each = [_with_id(one, ids) for one in (value if many else [value])]
+    unknown = [name for one in each if isinstance(name := _chat_in(one), ChatName)]
+    left = tuple(dict.fromkeys(one for one in each if not isinstance(_chat_in(one), ChatName)))
     return (left if many else next(iter(left), None)), unknown
+
+
+def _chat_in(one: Any) -> Any:
+    return one.chat if isinstance(one, NamedAddress) else one
+
+
+def _with_id(one: Any, ids: Mapping[ChatName, int]) -> Any:
+    if isinstance(one, NamedAddress):
+        found = ids.get(one.chat)
+        return one if found is None else Address(ChatId(found), one.topic)
+    return ids.get(one, one) if isinstance(one, ChatName) else one
 
 
 def set_outside(names: Iterable[str]) -> list[str]:
@@ -394,15 +442,21 @@ def _misspelt(env_file: Path, *, known: set[str]) -> Iterator[str]:
 
 
 def require(settings: Settings) -> None:
-    """For a live bot. Raises `SettingsError` with all that is missing and where it comes from."""
-    given = {
+    """For a live bot. Raises `SettingsError` with all that is missing and where it comes from.
+
+    What is read and where it goes may be said by a file.
+    """
+    given: dict[str, object] = {
         "API_ID": settings.api_id,
         "API_HASH": settings.api_hash,
         "BOT_TOKEN": settings.bot_token or settings.session_string,
-        "SOURCE_CHAT_ID": settings.source_chat_id,
-        "TARGET_CHAT_ID": settings.target_chat_id,
-        "SOURCE_ALLOWED_USERS": settings.source_allowed_users,
     }
+    if settings.routes_file is None and not settings.routes.exists():
+        given |= {
+            "SOURCE_CHAT_ID": settings.source_chat_id,
+            "TARGET_CHAT_ID": settings.target_chat_id,
+            "SOURCE_ALLOWED_USERS": settings.source_allowed_users,
+        }
     named = set(settings.unknown_names.values())
     missing = [name for name, value in given.items() if not value and name not in named]
     if missing == ["SOURCE_ALLOWED_USERS"]:  # what worked with an earlier version
@@ -420,7 +474,7 @@ def require(settings: Settings) -> None:
     _refuse_malformed(settings)
     if settings.bot_token and settings.session_string:
         raise SettingsError("BOT_TOKEN and SESSION_STRING are both set: keep one of them")
-    if settings.source_chat_id in settings.target_chat_id:
+    if settings.source_chat_id in {target.chat for target in settings.target_chat_id}:
         raise SettingsError(f"TARGET_CHAT_ID: {settings.source_chat_id} is SOURCE_CHAT_ID, too")
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, NewType
-from urllib.parse import parse_qs, unquote, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bot.extras import Extras
     from bot.signal_fields import EventKind
 
@@ -32,6 +29,7 @@ EVERYONE: Final = Everyone.EVERYONE
 ENDED_BY_HAND: Final = UnixTime(0)
 
 
+GENERAL: Final = 1  # the topic that every forum has; what is in no other is in it
 CHANNELS: Final = ChatId(-(10**12))  # a channel's id is this minus its own, as Bot API counts
 
 
@@ -45,12 +43,14 @@ def is_basic_group(chat: ChatId) -> bool:
     return CHANNELS < chat < 0
 
 
-class Route(NamedTuple):
-    """Which chat is read and where it is posted, by the ids that they have now."""
+class Address(NamedTuple):
+    """A chat, or one topic of a forum."""
 
-    source: ChatId
-    targets: tuple[ChatId, ...]
-    moved: Mapping[ChatId, ChatId]  # basic groups that became supergroups, old id to new
+    chat: ChatId
+    topic: int = 0  # 0: none named
+
+    def __str__(self) -> str:
+        return f"{self.chat}#{self.topic}" if self.topic else str(self.chat)
 
 
 class Outcome(StrEnum):
@@ -95,6 +95,13 @@ class AfterTtl(StrEnum):
     OWNER = "owner"  # still nobody but its owner
 
 
+class Answers(StrEnum):
+    """What becomes of an owner's reply in their own flow to somebody who was refused there."""
+
+    IGNORE = "ignore"
+    RELAY = "relay"  # it is an update, below the nearest post that stands
+
+
 class MessageRef(NamedTuple):
     """A message of one chat: what a reply points at and what an id map is keyed by."""
 
@@ -119,26 +126,6 @@ class Failure(NamedTuple):
     answers: MessageRef | None = None  # None: nothing, or that is not known
 
 
-@dataclass(frozen=True, slots=True)
-class ServerAddress:
-    """Where a PostgreSQL server is, as libpq takes it. What is shown of it holds no password."""
-
-    url: str = field(repr=False)
-
-    def __str__(self) -> str:
-        found = urlsplit(self.url)
-        who = f"{found.username}@" if found.username else ""
-        return f"postgresql://{who}{found.netloc.rpartition('@')[2]}{found.path}"
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """The password, as it is written there and as it is meant."""
-        found = urlsplit(self.url)
-        named = parse_qs(found.query)
-        written = [found.password or "", *named.get("password", []), *named.get("sslpassword", [])]
-        return tuple({each for word in written if word for each in (word, unquote(word))})
-
-
 class Flow(NamedTuple):
     """The two facts that decide who may continue a signal. Every tier holds exactly these.
 
@@ -156,6 +143,13 @@ class RecordedAlbum(NamedTuple):
     message_id: MessageId  # the first recorded part
     author: AuthorId
     reason: Reason
+
+
+class RefusedReply(NamedTuple):
+    """A reply into a flow that its author might not continue."""
+
+    signal_id: SignalId
+    answers: MessageRef
 
 
 class Decision(NamedTuple):
@@ -254,6 +248,7 @@ class IncomingMessage:
     edited_at: UnixTime | None = None  # when its author last edited it; None: never
     indirect: Indirect | None = None  # None: typed and sent at once, as far as can be told
     extras: Extras | None = None  # None: it is shown as any other
+    topic: int = 0  # of a forum; 0: General, or no forum
 
     @property
     def ref(self) -> MessageRef:
@@ -420,6 +415,8 @@ class Post:
     sent_as: Content | None = None  # of a doubt: what was sent then; None: what it says now
     sent_after: MessageId | None = None  # the newest of ours in the target before it was sent
     sent_to: ChatId | None = None  # of a doubt: the basic group that the target was; None: none
+    topic: int = 0  # of the target, a forum; 0: none, or General
+    place: int = 0  # see `routes.Place.id`
     returns: int = 0  # how often it was taken out by the rules of its place, and came again
 
     @property

@@ -10,9 +10,13 @@ from bot import chat_names
 from bot.app import telegram_of
 from bot.config import require
 from bot.errors import SettingsError, UsageError
+from bot.routes import Routes
+from bot.routes_file import read_routes
 from bot.telegram.peer_names import id_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from bot.chat_names import ChatName
     from bot.config import Settings
 
@@ -26,6 +30,11 @@ async def with_ids(settings: Settings) -> Settings:
     if not unknown:
         return settings
     found = await _found(settings, unknown)
+    _keep(settings, found)
+    return settings.with_names(found)
+
+
+def _keep(settings: Settings, found: dict[ChatName, int]) -> None:
     try:
         chat_names.keep(settings.data_dir, found)
     except OSError as exc:
@@ -33,7 +42,36 @@ async def with_ids(settings: Settings) -> Settings:
             f"DATA_DIR: {settings.data_dir} cannot be written: {exc.strerror}: "
             "name a directory that the bot may write to"
         ) from exc
-    return settings.with_names(found)
+
+
+async def with_routes(settings: Settings) -> tuple[Settings, Routes]:
+    """The same, and what is read and where it goes, by the settings or by a file."""
+    settings = await with_ids(settings)
+    listed = read_routes(settings)
+    if isinstance(listed, Routes):
+        return settings, listed
+    known = chat_names.kept(settings.data_dir)
+    unknown = {name: listed.where(name) for name in listed.names if name not in known}
+    if unknown:
+        found = await _found(settings, unknown)
+        _keep(settings, found)
+        known |= found
+    return settings, listed.known(known)
+
+
+def known_routes(settings: Settings, *, instead: Collection[str] = ()) -> Routes:
+    """As far as that is known without Telegram. `instead`: see `read_routes`. Raises `SettingsError`."""
+    listed = read_routes(settings, instead=instead)
+    if isinstance(listed, Routes):
+        return listed
+    known = chat_names.kept(settings.data_dir)
+    for name in listed.names:
+        if name not in known:
+            raise SettingsError(
+                f"{listed.where(name)}: which chat @{name} is has not been looked up yet: start the "
+                "bot, or `check`, once, or write its id"
+            )
+    return listed.known(known)
 
 
 async def _found(settings: Settings, names: dict[ChatName, str]) -> dict[ChatName, int]:

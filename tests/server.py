@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bot.models import ServerAddress
+from bot.server_address import ServerAddress
 
 BINARIES = [Path("/usr/lib/postgresql", version, "bin") for version in ("18", "17", "16", "15")]
 PASSWORD = "not-so-secret:@/%"  # with what must be written in another way in a URL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 from pyrogram import raw
@@ -15,6 +16,7 @@ from bot.telegram.access import Verdict, of_source, of_target
 from tests.accounts import connection
 from tests.loopback import FloodWait, Role
 from tests.loopback.world import Member
+from tests.people import says
 
 GROUP_ID = 2_880_553_977
 
@@ -190,3 +192,28 @@ async def test_where_telegram_does_not_say_nothing_is_told_and_it_is_asked_again
     await start.look()
     assert set(start.told) == {group.id}
     running.cancel()
+
+
+@pytest.mark.parametrize(
+    ("said", "proof"),
+    [
+        ({"text": "hello, everybody"}, True),
+        ({"text": "/status"}, False),
+        ({"text": "what do you think, @relay_bot?"}, False),
+        ({"text": "hello", "reply_to": 5}, False),
+        ({"text": "", "service": True}, False),
+    ],
+)
+async def test_who_hears_what_is_not_meant_for_it_is_hidden_nothing(
+    telegram, account, alice, bot, tmp_path, said, proof
+):
+    """How group privacy stood when the bot was added counts, and Telegram tells how it stands."""
+    hidden = telegram.supergroup("Hidden", members=[alice, bot])
+    start = Start(telegram, account, tmp_path)
+    await start.access.begin([hidden.id], [])
+    assert set(start.told) == {hidden.id}
+
+    start.access.heard(replace(says(alice.id, "x"), chat_id=hidden.id, **said))
+
+    assert (start.told == {}) is proof
+    assert start.file.exists() is not proof

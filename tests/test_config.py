@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.config import Settings, parse_id, require
+from bot.config import Settings, parse_id, require, set_outside
 from bot.errors import SettingsError
 from bot.models import AfterTtl, Everyone
 from tests.texts import EMOJI, TWO_WORDS, UNDERSCORE
@@ -76,7 +76,7 @@ def test_lists_are_split_and_duplicates_folded(load):
     )
 
     assert settings.source_allowed_users == (5, 7, -1001234567890)
-    assert settings.target_chat_id == (-1001, -1002)
+    assert settings.target_chat_id == ((-1001, 0), (-1002, 0))
     assert settings.signal_markers == ("#идея", "#idea")
     assert settings.signal_patterns == (r"a\d", "b,c")
 
@@ -359,3 +359,60 @@ def test_no_text_is_an_id_by_accident(text):
     except ValueError:
         return
     assert str(number) == text.strip()
+
+
+@pytest.mark.parametrize("line", ["TARGET_CHAT_ID=,", "ADMIN_USERS=' , '"])
+def test_a_list_that_names_nobody_is_a_mistake(load, line):
+    with pytest.raises(SettingsError, match="is set but empty: name at least one id"):
+        load(line)
+
+
+@pytest.mark.parametrize(("length", "shown"), [(20, True), (21, False)])
+def test_a_wrong_value_is_shown_unless_it_is_as_long_as_a_secret(load, length, shown):
+    value = "x" * length
+    with pytest.raises(SettingsError) as caught:
+        load(f"API_ID={value}")
+    assert (value in str(caught.value)) is shown
+    assert (f"a text of {length} characters" in str(caught.value)) is not shown
+
+
+def test_what_the_environment_sets_is_told_apart(monkeypatch):
+    monkeypatch.setenv("API_ID", "5")
+    monkeypatch.setenv("API_HASH", "")
+    monkeypatch.delenv("BOT_TOKEN", raising=False)
+
+    assert set_outside(["api_id", "api_hash", "bot_token"]) == []
+    assert set_outside(["API_ID", "API_HASH", "BOT_TOKEN"]) == ["API_ID"]
+
+
+def test_what_may_be_another_programs_counts_in_a_file_of_ours_alone(load, monkeypatch):
+    """Many programs have an ADMIN_USER; ours has ADMIN_USERS."""
+    monkeypatch.setenv("ADMIN_USER", "5")
+    load()
+    with pytest.raises(SettingsError, match="did you mean ADMIN_USERS"):
+        load("ADMIN_USER=5")
+
+
+WHOLE = (
+    "API_ID=5",
+    f"API_HASH={'0f' * 16}",
+    f"BOT_TOKEN=123456789:{'A' * 35}",
+    "SOURCE_CHAT_ID=-1001",
+    "TARGET_CHAT_ID=-1002,-1003",
+    "SOURCE_ALLOWED_USERS=everyone",
+)
+
+
+def test_with_all_that_is_needed_there_is_nothing_to_complain_of(load):
+    require(load(*WHOLE))
+    with pytest.raises(SettingsError, match="TARGET_CHAT_ID: -1001 is SOURCE_CHAT_ID, too"):
+        require(load(*WHOLE, "TARGET_CHAT_ID=-1002,-1001"))
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_what_is_missing_is_named_with_where_it_comes_from(load, number):
+    name = WHOLE[number].partition("=")[0]
+    with pytest.raises(SettingsError, match=name) as caught:
+        require(load(*WHOLE[:number], *WHOLE[number + 1 :]))
+    others = [line.partition("=")[0] for line in WHOLE if not line.startswith(name)]
+    assert not any(f"  {other} " in str(caught.value) for other in others)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import re
 from pathlib import Path
 
@@ -62,14 +63,11 @@ def prepared():
             made = getattr(make, "__wrapped__", make)
             if made.__module__ != module.__name__ or not hasattr(make, "cache_info"):
                 continue
-            takes = inspect.signature(made).parameters
-            if not takes:
-                yield f"{module.__name__}.{name}", make()
-            elif "method" in takes:
-                yield from ((f"{name}({each})", make(each)) for each in outbox.NEEDS)
-            else:
-                known = statements.RECORDS if name == "insert_once" else statements.RECORDS[:2]
-                yield from ((f"{name}({each})", make(each)) for each in known)
+            tables = statements.RECORDS if name == "insert_once" else statements.RECORDS[:2]
+            known = {"method": outbox.NEEDS, "closed": (0, 2), "table": tables}
+            choices = [known[each] for each in inspect.signature(made).parameters]
+            for each in itertools.product(*choices):
+                yield f"{module.__name__}.{name}({', '.join(map(str, each))})", make(*each)
 
 
 PREPARED = dict(prepared())

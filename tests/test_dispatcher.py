@@ -13,10 +13,10 @@ from bot.models import (
     EditedMessage,
     MigratedChat,
     Reached,
-    Route,
     UnreadableMessage,
 )
 from bot.pipeline.dispatch import Dispatcher
+from tests import wiring
 from tests.people import ALICE, GROUP, TARGET, says
 
 ELSEWHERE = ChatId(-1005555555555)
@@ -53,7 +53,7 @@ class Reader:
             self.said,
             self.said,
             self.said,
-            route=route or Route(GROUP, (TARGET,), {}),
+            routes=route or wiring.route(GROUP, TARGET),
             begin_anew=self.begin_anew,
             stopping=self.stopping,
             meter=self.said,
@@ -75,7 +75,7 @@ def reader():
 
 async def test_a_message_of_the_source_goes_to_the_albums(reader):
     message = says(ALICE)
-    assert await reader.hears(message) == [("heard",), ("hear", message)]
+    assert await reader.hears(message) == [("heard",), ("hear", message, "main")]
 
 
 @pytest.mark.parametrize("chat", [ELSEWHERE, TARGET, BASIC, ChatId(ALICE)])
@@ -100,7 +100,7 @@ async def test_what_a_target_or_the_bot_itself_says_in_the_source_goes_nowhere(r
     ("target", "heard"), [(PERSON, True), (ChatId(0), True), (ChatId(-1), False)]
 )
 async def test_a_person_who_is_a_target_may_be_an_author_as_well(target, heard):
-    reader = Reader(route=Route(GROUP, (target,), {}))
+    reader = Reader(route=wiring.route(GROUP, target))
     assert (await reader.hears(says(target, "#idea")) != [("heard",)]) is heard
 
 
@@ -108,7 +108,7 @@ async def test_an_edit_comes_behind_the_album_that_its_message_is_a_part_of(read
     message = says(ALICE)
     assert await reader.hears(EditedMessage(message)) == [
         ("heard",),
-        ("finish_before", {message.id}),
+        ("finish_before", {message.id}, {GROUP}),
         ("edited", message),
     ]
 
@@ -116,20 +116,23 @@ async def test_an_edit_comes_behind_the_album_that_its_message_is_a_part_of(read
 async def test_a_deletion_comes_behind_the_albums_that_it_concerns(reader):
     assert await reader.hears(DeletedMessages(GROUP, (1, 2))) == [
         ("heard",),
-        ("finish_before", {1, 2}),
+        ("finish_before", {1, 2}, {GROUP}),
         ("deleted", GROUP, (1, 2)),
     ]
 
 
 async def test_of_a_deletion_in_no_chat_only_basic_groups_are_meant(reader):
     """Of them, and of those that the source was before, the ids are told without a chat."""
-    assert await reader.hears(DeletedMessages(None, (1,))) == [("heard",), ("finish_before", {1})]
+    assert await reader.hears(DeletedMessages(None, (1,))) == [
+        ("heard",),
+        ("finish_before", {1}, set()),
+    ]
 
-    basic = Reader(route=Route(BASIC, (TARGET,), {}))
+    basic = Reader(route=wiring.route(BASIC, TARGET))
     assert ("deleted", BASIC, (1,)) in await basic.hears(DeletedMessages(None, (1,)))
 
     other = ChatId(-4343)
-    moved = Reader(route=Route(GROUP, (TARGET,), {BASIC: GROUP, other: ELSEWHERE}))
+    moved = Reader(route=wiring.route(GROUP, TARGET, moved={BASIC: GROUP, other: ELSEWHERE}))
     said = await moved.hears(DeletedMessages(None, (1,)))
     assert [each for each in said if each[0] == "deleted"] == [("deleted", BASIC, (1,))]
 

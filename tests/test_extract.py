@@ -97,16 +97,6 @@ async def printed(tables, kind, form):
 # ── what is told ──────────────────────────────────────────────────────────────
 
 
-def test_it_is_written_where_secrets_are_set_too(run, sample):
-    """As they are for each bot that runs."""
-    plain = run("export", "signals")
-    env = {"API_HASH": "0123456789abcdef0123456789abcdef"}
-    with_secrets = run("export", "signals", env=env)
-
-    assert (with_secrets.returncode, with_secrets.stderr) == (0, plain.stderr)
-    assert with_secrets.stdout == plain.stdout != ""
-
-
 def test_a_signals_fields_are_those_that_a_replay_tells(exported, sample):
     told = {row["message_id"]: row for row in lines(exported("signals", "--format", "jsonl"))}
 

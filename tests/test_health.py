@@ -33,8 +33,9 @@ from bot.models import (
     Tier,
     UnreadableChat,
 )
-from bot.monitoring.health import Health, serve
+from bot.monitoring.health import Health, in_words, serve
 from bot.monitoring.metrics import Metrics
+from bot.routes import Place
 from bot.signal_fields import SignalFields
 from bot.storage import records
 from tests.conftest import ROOT
@@ -436,7 +437,7 @@ async def test_the_table_tells_how_many_posts_wait_and_since_when(store):
             author=ALICE,
             marker="#idea",
             fields=SignalFields(),
-            targets=[TARGET],
+            places=[Place(TARGET)],
         )
     first, *_ = await store.take_posts(TARGET)
 
@@ -474,3 +475,14 @@ async def test_the_dashboard_asks_for_all_that_is_measured_and_nothing_else(samp
 
     assert asked <= measured
     assert {family(name) for name in measured} == {family(name) for name in asked}
+
+
+@pytest.mark.parametrize(
+    ("again_at", "when"), [(None, ""), (NOON, ""), (NOON + 30, " (tried again in 30 s)")]
+)
+def test_of_a_source_that_cannot_be_read_it_is_told_when_it_is_tried_again(again_at, when):
+    chat = UnreadableChat(GROUP, NOON - 120, "not a member", "add it", again_at=again_at)
+
+    assert in_words(chat, NOON) == (
+        f"source {GROUP} cannot be read for 2 min: not a member{when}; add it"
+    )

@@ -11,7 +11,9 @@ import pytest
 
 from bot.config import Settings
 from bot.errors import DatabaseUnavailable, DatabaseUnusable, UnknownFlow
-from bot.models import Decision, Outcome, Reason, ServerAddress, SignalId, Tier
+from bot.models import Decision, Outcome, Reason, SignalId, Tier
+from bot.routes import Place
+from bot.server_address import ServerAddress
 from bot.storage import schema
 from bot.storage.store import SignalStore
 from tests.conftest import ROOT
@@ -55,7 +57,7 @@ async def test_all_that_a_bot_and_its_operators_ask_is_answered(opened):
 
 async def test_what_was_written_is_there_after_a_restart_and_in_another_process(opened):
     first, other = await opened(), await opened()
-    added = await add_signal(first, says(ALICE, "#idea"), targets=[TARGET])
+    added = await add_signal(first, says(ALICE, "#idea"), places=[Place(TARGET)])
     await first.close()
 
     assert (await (await opened()).flow(added)).owner == ALICE
@@ -69,7 +71,10 @@ async def test_an_update_of_no_signal_is_no_update(opened):
 
     with pytest.raises(UnknownFlow):
         await store.add_update(
-            says(ALICE, "TP1", to=says(ALICE, "#idea")), decision, author=ALICE, targets=[TARGET]
+            says(ALICE, "TP1", to=says(ALICE, "#idea")),
+            decision,
+            author=ALICE,
+            places=[Place(TARGET)],
         )
     assert (await store.counts()).updates == 0
 
@@ -77,7 +82,7 @@ async def test_an_update_of_no_signal_is_no_update(opened):
 async def test_a_text_may_hold_whatever_people_send(opened):
     """Of a NUL and of half a pair a sign is left that something was there."""
     store = await opened()
-    await add_signal(store, says(ALICE, "#идея \0 \ud83d 🚀 %s %(x)s"), targets=[TARGET])
+    await add_signal(store, says(ALICE, "#идея \0 \ud83d 🚀 %s %(x)s"), places=[Place(TARGET)])
 
     (post,) = await store.take_posts(TARGET)
     assert post.text == "#идея \ufffd \ufffd 🚀 %s %(x)s"
@@ -93,11 +98,9 @@ def columns(postgresql, address):
     )
 
 
-async def back_to_ten(postgresql, address, opened):
-    """As a program of revision 0010 would have left it, with a post that waits."""
-    store = await opened()
-    await add_signal(store, says(ALICE, "#idea"), targets=[TARGET])
-    await store.close()
+async def test_an_upgrade_that_breaks_off_changes_nothing(postgresql, address, opened):
+    """Of several revisions, too: the twelfth is SQLite's alone, and no server was ever without it."""
+    await (await opened()).close()
     name = schema_of(address)
     for table, column in (
         *(("signals", "author_name"), ("signal_updates", "author_name")),
@@ -105,27 +108,12 @@ async def back_to_ten(postgresql, address, opened):
     ):
         postgresql.sql(f"ALTER TABLE {name}.{table} DROP COLUMN {column}")
     postgresql.sql(f"UPDATE {name}.alembic_version SET version_num = '0010'")
-
-
-async def test_an_earlier_database_ends_with_the_tables_of_a_new_one(postgresql, address, opened):
-    await back_to_ten(postgresql, address, opened)
-    store = await opened()
-
-    assert [post.text for post in await store.take_posts(TARGET)] == ["#idea"]
-    assert await store.ask(store.schema_version) == schema.NEWEST
-    new = postgresql.new_database()
-    await opened(new)
-    assert columns(postgresql, address) == columns(postgresql, new)
-
-
-async def test_an_upgrade_that_breaks_off_changes_nothing(postgresql, address, opened):
-    await back_to_ten(postgresql, address, opened)
-    postgresql.sql(f"ALTER TABLE {schema_of(address)}.posts ADD COLUMN returns INTEGER")
     before = columns(postgresql, address)
 
-    with pytest.raises(DatabaseUnusable, match='column "returns" of relation "posts" already'):
+    with pytest.raises(DatabaseUnusable):
         await opened()
     assert columns(postgresql, address) == before
+    assert postgresql.sql(f"SELECT * FROM {name}.alembic_version") == [("0010",)]
 
 
 async def test_several_processes_may_open_a_new_database_at_the_same_moment(address, opened):
@@ -231,7 +219,7 @@ async def test_an_error_tells_nothing_of_what_was_written(postgresql, address, o
     postgresql.sql(f"DROP TABLE {schema_of(address)}.posts")
 
     with pytest.raises(DatabaseUnusable) as caught:
-        await add_signal(store, says(ALICE, "private words"), targets=[TARGET])
+        await add_signal(store, says(ALICE, "private words"), places=[Place(TARGET)])
     assert 'relation "posts" does not exist' in str(caught.value)
     assert "private" not in str(caught.value)
     assert "INSERT" not in str(caught.value)

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from bot.errors import SettingsError
 from bot.extras import Extras, LinkButton, Preview, Quote
 from bot.models import Content, Entity, Media
+from bot.routes import Place
 from bot.rules.cleaning import Replacement
 from bot.rules.presentation import About, Medium, Missing, NotShown, Only, Presentation, present
 from bot.rules.presentation_keys import KEYS, presentation_from
-from bot.rules.render import Place, cut, render
+from bot.rules.render import cut, render
 from tests.people import TARGET
 from tests.test_render import ANY_EXTRAS, PHOTO
 from tests.test_retext import formatted
@@ -75,9 +76,9 @@ ABOUTS = st.sampled_from([SIGNAL, UPDATE, About(), SIGNAL._replace(in_album=True
 
 @given(MESSAGES, ABOUTS, st.booleans())
 def test_a_place_without_rules_posts_what_it_always_posted(said, about, mentions):
-    place = Place(TARGET, mentions)
+    place = Place(TARGET, mentions=mentions)
 
-    assert place == Place(TARGET, mentions, Presentation(), "")
+    assert place == Place(TARGET, mentions=mentions, presentation=Presentation(), source="")
     assert present(said, Presentation(), about) is said
     assert render(said, place, about) == cut(said, place)
 

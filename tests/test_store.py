@@ -11,20 +11,24 @@ import pytest
 
 from bot.errors import DatabaseUnavailable, DatabaseUnusable
 from bot.models import (
+    ChatId,
     Cursor,
     Decision,
     Flow,
+    MessageId,
+    MessageRef,
     Outcome,
     Reason,
     Tier,
     UnreadableMessage,
 )
+from bot.routes import Place
 from bot.signal_fields import SignalFields
-from bot.storage import schema
+from bot.storage import schema, statements
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests.earlier import make_earlier
-from tests.people import ALICE, BOB, GROUP, TARGET, at, says, signal_id
+from tests.people import ALICE, BOB, GROUP, NOON, TARGET, at, says, signal_id
 from tests.rows import add_signal, sql
 
 
@@ -202,7 +206,7 @@ async def test_an_error_names_the_file_and_sqlites_reason_and_no_text_of_a_messa
     sql(database, "DROP TABLE posts")
 
     with pytest.raises(DatabaseUnusable) as caught:
-        await add_signal(store, says(ALICE, "private words"), targets=[TARGET])
+        await add_signal(store, says(ALICE, "private words"), places=[Place(TARGET)])
 
     assert str(caught.value) == f"{database}: no such table: posts"
 
@@ -212,7 +216,7 @@ async def test_nothing_of_a_message_is_recorded_if_a_part_of_it_fails(opened, da
     sql(database, "DROP TABLE posts")
 
     with pytest.raises(DatabaseUnusable):
-        await add_signal(store, targets=[TARGET])
+        await add_signal(store, places=[Place(TARGET)])
     assert (await store.counts()).signals == 0
     await add_signal(store)
     assert (await store.counts()).signals == 1
@@ -436,3 +440,18 @@ async def test_an_unreadable_message_is_recorded_once_and_decided_upon_once_it_c
     assert sql(database, "SELECT count(*) FROM decisions") == [[(0,)]]
     assert not await store.readable_again(message.ref)
     assert (await store.add_unreadable(poison))[:2] == (Outcome.DUPLICATE, Reason.UNREADABLE)
+
+
+@pytest.mark.parametrize(("chat", "kept"), [(GROUP, None), (ChatId(-4242), -4242)])
+def test_an_update_keeps_the_chat_of_what_it_answers_where_that_is_another(chat, kept):
+    """As of a group that has become a supergroup since."""
+    message = says(ALICE, to=MessageRef(chat, MessageId(5)))
+    row = statements.update_row(message, Decision(Outcome.UPDATE, Reason.OWNER), ALICE, NOON)
+
+    assert (row["reply_to_message_id"], row["reply_to_chat_id"]) == (5, kept)
+
+
+@pytest.mark.parametrize(("chat", "kept"), [(GROUP, 5), (ChatId(-4242), None)])
+def test_a_refusal_keeps_what_it_answers_in_its_own_chat(chat, kept):
+    assert statements.answered_here(says(ALICE, to=MessageRef(chat, MessageId(5)))) == kept
+    assert statements.answered_here(says(ALICE)) is None

@@ -607,3 +607,10 @@ def test_no_message_however_odd_makes_it_raise(odd_message):
         return
     ids = [found.chat_id, found.author, found.reply_to and found.reply_to.chat_id]
     assert all(number is None or 0 < abs(number) < 2**63 for number in ids)
+
+
+@pytest.mark.parametrize("file_id", ["poll:{}", 'story:{"question": "?"}'])
+def test_what_nobody_can_send_again_is_told_from_what_can_be(file_id):
+    """As a poll of which an earlier version kept nothing."""
+    with pytest.raises(ValueError, match="is not media that can be sent"):
+        media_to_input(file_id)

@@ -240,3 +240,29 @@ async def test_an_edit_that_always_fails_holds_no_other_edit_up_and_is_set_aside
         await scene.passes(120)
         assert scene.outbox.aside == {1}
         assert scene.outbox.states()[2] is PostState.SENT
+
+
+async def test_a_flood_wait_for_sends_holds_what_is_set_aside_as_well():
+    async with Scene(post(2, "flooded"), flooded=flood(30)) as scene:
+        scene.outbox.aside.add(1)
+        await scene.gets(post(1, "aside"))
+        await scene.passes(20)
+        assert ("text", "aside") not in scene.asked()
+
+        scene.telegram.fails.clear()
+        await scene.passes(20)
+        assert scene.outbox.states() == [PostState.SENT, PostState.SENT]
+
+
+async def test_a_flood_wait_of_what_is_set_aside_holds_sends_as_well():
+    """Telegram told it for all of them."""
+    async with Scene(flooded=flood(30)) as scene:
+        scene.outbox.aside.add(1)
+        await scene.gets(post(1, "flooded"))
+        await scene.gets(post(2, "new"))
+        await scene.passes(20)
+        assert scene.asked() == [("text", "flooded")]
+
+        scene.telegram.fails.clear()
+        await scene.passes(60)
+        assert scene.outbox.states() == [PostState.SENT, PostState.SENT]

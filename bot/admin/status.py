@@ -21,7 +21,8 @@ from bot.admin.formatting import Row, ago, counted, date, duration, excerpt, siz
 from bot.admin.links import link
 from bot.admin.reading import coverage_rows, details, where
 from bot.lock import Holder, holder
-from bot.models import AfterTtl, PostState, ServerAddress, UnixTime
+from bot.models import AfterTtl, PostState, UnixTime
+from bot.server_address import ServerAddress
 from bot.signal_json import recorded_fields
 from bot.storage import coverage, failures, records
 from bot.storage.engine import size_on_server

@@ -74,7 +74,7 @@ def standard_output() -> Iterator[Out]:
     """For data: UTF-8 whatever the locale, with line ends as they are written."""
     from bot.admin.formats import OnScreen
 
-    out: Any = sys.stdout  # as Python made it, or what blacks out secrets in front of that
+    out: Any = sys.stdout  # with secrets in the settings it blacks them out, and is no mere file
     out.reconfigure(encoding="utf-8", newline="")
     try:
         yield OnScreen(out) if out.isatty() else out

@@ -63,6 +63,12 @@ RestartEvery = Annotated[
 ]
 
 
+Rules = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Whose rules of routes.toml, if it is another chat."),
+]
+
+
 @app.command(cls=PlainCommand)
 def replay(
     file: File,
@@ -74,22 +80,28 @@ def replay(
     after_ttl: After = None,
     allowed_users: Posters = None,
     restart_every: RestartEvery = None,
+    source: Rules = None,
 ) -> None:
     """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
     from bot.history.export import Export
-    from bot.history.replay import JsonReport, SummaryReport, TableReport, Trial
+    from bot.history.replay import JsonReport, SummaryReport, TableReport, Trial, rules_for
+    from bot.naming import known_routes
+    from bot.routes_file import with_settings
 
     overrides = {
         "flow_ttl_hours": ttl_hours,
         "flow_after_ttl": after_ttl,
         "source_allowed_users": allowed_users,
     }
-    settings = settings_of({name: value for name, value in overrides.items() if value is not None})
+    given = {name: value for name, value in overrides.items() if value is not None}
+    settings = settings_of(given)
+    listed = known_routes(settings, instead=given)
     export = Export(file, chat=chat)
     report: Report = (SummaryReport if html else TableReport)(console())
     if as_json:
         report = JsonReport(sys.stdout)
-    trial = Trial(settings, restart_every=restart_every)
+    rules = with_settings(rules_for(listed, export.chat, source), settings, given)
+    trial = Trial(settings, rules, restart_every=restart_every)
     if html is None:
         asyncio.run(trial.run(_watched(export), report))
     else:
@@ -130,11 +142,15 @@ def import_(file: File, *, chat: Chat = None) -> None:
     """
     from bot.history.export import Export
     from bot.history.replay import SummaryReport, import_history
+    from bot.naming import known_routes
 
     settings = settings_of({})
+    routes = known_routes(settings)
     export = Export(file, chat=chat)
     report = SummaryReport(console())
-    asyncio.run(import_history(settings, export.chat, _watched(export), report, tell=typer.echo))
+    asyncio.run(
+        import_history(settings, routes, export.chat, _watched(export), report, tell=typer.echo)
+    )
     _mention_malformed(export)
 
 

@@ -14,7 +14,8 @@ from bot.admin.formats import Format, Out
 from bot.admin.formatting import counted
 from bot.commands.context import PlainCommand, console, option, settings_of, standard_output
 from bot.errors import UsageError
-from bot.models import ServerAddress, UnixTime
+from bot.models import UnixTime
+from bot.server_address import ServerAddress
 from bot.signal_json import RowKind
 
 if TYPE_CHECKING:

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bot.errors import BotError, SettingsError
-from bot.models import ChatTrouble
+from bot.models import ChatTrouble, IncomingMessage
 from bot.telegram.access import Verdict, of_source, of_target
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
     from pathlib import Path
 
-    from bot.models import ChatId
+    from bot.models import ChatId, Event
     from bot.telegram.access import Finding
     from bot.telegram.peer_names import Account
 
@@ -81,6 +81,19 @@ class Access:
                     self._take(chat, await self._finding(chat))
             self._write()
 
+    def heard(self, event: Event) -> None:
+        """What a bot hears that is not meant for it shows that group privacy hides nothing: how that
+        stood when the bot was added counts, and not how it stands.
+        """
+        if not self._troubles or not isinstance(event, IncomingMessage):
+            return
+        trouble = self._troubles.get(event.chat_id)
+        if trouble is None or not trouble.source or trouble.outside or not _is_general(event):
+            return
+        del self._troubles[event.chat_id]
+        log.info("chat is as it should be now", chat=event.chat_id)
+        self._write()
+
     def close(self) -> None:
         with suppress(OSError):
             self._file.unlink(missing_ok=True)
@@ -124,3 +137,10 @@ class Access:
             log.warning(
                 "what stands in the way was not written down", error=os.strerror(exc.errno or 0)
             )
+
+
+def _is_general(message: IncomingMessage) -> bool:
+    """Nobody's in particular. https://core.telegram.org/bots/features#privacy-mode has what is a bot's."""
+    words = message.text
+    own = message.service or message.reply_to is not None or words.startswith("/") or "@" in words
+    return bool(words) and not own

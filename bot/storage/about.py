@@ -17,7 +17,7 @@ from bot.storage.schema import posts, signals
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from bot.models import ChatId
+    from bot.routes import Place
 
 
 class AboutBoth(NamedTuple):
@@ -52,10 +52,10 @@ def _recorded(db: Connection, ref: MessageRef) -> AboutBoth:
     )
 
 
-def signal_is_hidden(db: Connection, ref: MessageRef, target: ChatId) -> bool:
+def signal_is_hidden(db: Connection, ref: MessageRef, place: Place) -> bool:
     """The rules of that place keep the signal of this update from being shown there."""
     signal = _recorded(db, ref).signal
-    key = {**messages.key_of(signal), "target": target}
+    key = {**messages.key_of(signal), "target": place.chat, "topic": place.topic}
     return signal != ref and bool(_hidden().rows(db, key))
 
 
@@ -66,5 +66,9 @@ def _signal() -> Prepared:
 
 @cache
 def _hidden() -> Prepared:
-    here = and_(messages.is_message(posts), posts.c.target_chat_id == bindparam("target"))
+    there = (
+        posts.c.target_chat_id == bindparam("target"),
+        posts.c.topic == bindparam("topic"),
+    )
+    here = and_(messages.is_message(posts), *there)
     return Prepared(select(posts.c.id).where(here, posts.c.part == 0, posts.c.hidden.is_not(None)))

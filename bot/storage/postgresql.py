@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bot.models import ServerAddress
+    from bot.server_address import ServerAddress
 
 T = TypeVar("T")
 
