@@ -66,7 +66,9 @@ def prepared():
             if not takes:
                 yield f"{module.__name__}.{name}", make()
             elif "method" in takes:
-                yield from ((f"{name}({each})", make(each)) for each in outbox.NEEDS)
+                yield from ((f"{name}({each})", make(each, 2)) for each in outbox.NEEDS)
+            elif "closed" in takes:
+                yield f"{module.__name__}.{name}", make(2)
             else:
                 known = statements.RECORDS if name == "insert_once" else statements.RECORDS[:2]
                 yield from ((f"{name}({each})", make(each)) for each in known)

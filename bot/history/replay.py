@@ -348,7 +348,7 @@ def summary(tally: Tally) -> str:
             lines.append(f"{by[outcome]:>8} {outcome:<10}{share:<28}{reasons}")
     if tally.answers:
         own = (
-            "by owners to replies refused in their own flows; routes.toml says what becomes of them"
+            "by owners to replies refused in their own flows: `answers` in routes.toml"
         )
         lines.append(f"{tally.answers:>8} answers   {own}")
     return "\n".join(lines)
