@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, NewType
@@ -17,6 +18,19 @@ MessageId = NewType("MessageId", int)  # unique within one chat only
 AuthorId = NewType("AuthorId", int)  # > 0 a user, < 0 a chat that speaks for itself
 SignalId = NewType("SignalId", int)  # our own: the row of the `signals` table
 UnixTime = NewType("UnixTime", int)  # seconds, Telegram server time
+
+
+SINKS: Final = -(2**62)  # ids below it stand for places that are no chats: a webhook, a file
+
+
+def sink_id(address: str) -> ChatId:
+    """What stands for a chat in the rows of such a place. One address is one place, on every host."""
+    digest = hashlib.blake2b(address.encode(), digest_size=8).digest()
+    return ChatId(SINKS - 1 - (int.from_bytes(digest) >> 3))
+
+
+def is_sink(chat: ChatId) -> bool:
+    return chat < SINKS
 
 
 class Everyone(Enum):
@@ -36,7 +50,7 @@ CHANNELS: Final = ChatId(-(10**12))  # a channel's id is this minus its own, as 
 
 def has_own_box(chat: ChatId) -> bool:
     """A channel or supergroup: its updates and its messages are counted apart from all others."""
-    return chat < CHANNELS
+    return SINKS < chat < CHANNELS
 
 
 def is_basic_group(chat: ChatId) -> bool:

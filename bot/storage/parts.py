@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, func, insert, select, update
 
-from bot.models import ChatId, Content, MessageId, MessageRef, PostState
+from bot.models import ChatId, Content, MessageId, MessageRef, PostState, is_sink
 from bot.rules.presentation import AS_IT_IS, SIGNAL_NOT_SHOWN, NotShown, present
 from bot.rules.render import cut, in_words
 from bot.storage import messages
-from bot.storage.about import about, signal_is_hidden
+from bot.storage.about import about, as_event, signal_is_hidden
 from bot.storage.engine import Prepared
 from bot.storage.messages import content_from, content_json, content_of, content_row
 from bot.storage.schema import posts
@@ -65,7 +65,7 @@ class Parts:
                 posts, hidden = self._rendered(db, message.ref, target, said)
                 lead, *rest = posts or [Content("")]
                 first = _new_row(message.ref, target, lead, now)
-                if lead.media is not None or said.media is None:  # else it is of no album there
+                if (lead.media is None) == (said.media is None) and not is_sink(target):
                     first |= {"album_id": message.album_id}
                 if hidden is not None:
                     first |= {"state": PostState.DELETED, "hidden": hidden}
@@ -125,13 +125,15 @@ class Parts:
     ) -> Rendered:
         """Where all is shown as it is, nothing is asked about it."""
         place = self._place(target)
-        if place.presentation == AS_IT_IS:
+        if place.presentation == AS_IT_IS and not is_sink(target):
             return Rendered(cut(said, place))
         if signal_is_hidden(db, source, target):
             return Rendered([], SIGNAL_NOT_SHOWN)
         shown = present(said, place.presentation, about(db, source), source=place.source)
         if isinstance(shown, NotShown):
             return Rendered([], shown.reason)
+        if is_sink(target):
+            return Rendered([as_event(db, source, shown, source=place.source)])
         return Rendered(cut(shown, place))
 
     def _fit(
