@@ -2,7 +2,8 @@
 
 Arguments go to pytest, behind one of these: `--heavy` runs the rest, the attacks and the long live
 tests; `--no-checks` the tests that are named, for a second library or Python; `--quick` those that
-start no program and take no time; `--sabotage` breaks the program on purpose, see `sabotage.py`.
+start no program and take no time; `--sabotage` breaks the program on purpose, see `sabotage.py`;
+`--mutants` asks how much of that would be noticed, see `mutants.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from subprocess import PIPE, STDOUT
 
-from tests import sabotage
+from tests import mutants, sabotage
 
 ROOT = Path(__file__).parent.parent
 PYTHON = sys.executable
@@ -36,6 +37,7 @@ COVERAGE = (
     ("report", "--fail-under=95", "--skip-covered"),
     ("report", "--fail-under=100", "--include=bot/state/*,bot/rules/policy.py"),
 )
+TOOLS = {"--sabotage": sabotage.main, "--mutants": mutants.main}
 # Runs of the tests alone, and which.
 ALONE = {
     "--heavy": ("-m", "heavy"),
@@ -76,8 +78,9 @@ def shown(command: Sequence[object]) -> str:
 def main() -> None:
     arguments = sys.argv[1:]
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each worker compiles all tests anew
-    if arguments[:1] == ["--sabotage"]:
-        sys.exit(sabotage.main(arguments[1:]))
+    if arguments and (tool := TOOLS.get(arguments[0])):
+        tempfile.tempdir = memory()
+        sys.exit(tool(arguments[1:]))
     # More than there are cores: tests that start the program wait more than they compute.
     waiting = 4 if arguments[:1] == ["--heavy"] else 2
     processes = os.environ.get("TEST_PROCESSES", str(waiting * (os.cpu_count() or 1)))

@@ -9,14 +9,14 @@ from types import SimpleNamespace
 
 from pyrogram import raw
 
-from bot.models import CHANNELS, ChatId
+from bot.models import ChatId
 from tests.loopback.tl import make
 
 functions, types = raw.functions, raw.types
 
 ME = ChatId(42)
 BARE = 1_234_567
-CHANNEL = ChatId(CHANNELS - BARE)
+CHANNEL = ChatId(-(10**12) - BARE)
 PEER = types.PeerChannel(channel_id=BARE)
 NOW = 1_770_000_000
 PHOTO = types.MessageMediaPhoto(
@@ -107,7 +107,7 @@ class FakeTelegram:
     # ── what is asked ──
 
     async def peer(self, chat_id):
-        return types.InputPeerChannel(channel_id=CHANNELS - chat_id, access_hash=1)
+        return types.InputPeerChannel(channel_id=-(10**12) - chat_id, access_hash=1)
 
     async def call(self, query):
         await asyncio.sleep(0)

@@ -1,8 +1,8 @@
 """Break the program on purpose, one line at a time, and see that the promised test goes red.
 
-    python -m tests --sabotage                 every break of `breaks.toml`
-    python -m tests --sabotage deaf album      those whose names hold one of these words
-    python -m tests --sabotage --every 10      one in ten, for CI
+    python -m tests --sabotage                          every break of `breaks.toml`
+    python -m tests --sabotage deaf album               those whose names hold one of these words
+    python -m tests --sabotage --sample 8 --seed 3      eight by chance, for CI
 
 A break is a piece of text of one file and what is put in its place. It is made in a copy of the
 tree, and the test that is named beside it runs there. A test that stays green watches over nothing;
@@ -13,18 +13,22 @@ places, says nothing any more. Each of these is a failure here.
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
+import py_compile
+import random
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
+
+from tests.warm import Run, WarmPytest
 
 ROOT = Path(__file__).parent.parent
 BREAKS = Path(__file__).parent / "breaks.toml"
@@ -38,6 +42,7 @@ COPIED_TOO = (
     "compose.yaml",
     "LICENSE",
 )
+COMPILED = ("bot", "tests")
 PATIENCE = 120  # seconds for one test
 FAILED = 1  # pytest's exit code for tests that ran and failed
 
@@ -66,8 +71,7 @@ class Break:
 class Verdict:
     broken: Break
     word: str  # "red", or what is wrong
-    seconds: float
-    output: str = ""
+    run: Run | None = None
 
 
 def read_breaks(path: Path = BREAKS) -> list[Break]:
@@ -80,88 +84,100 @@ def read_breaks(path: Path = BREAKS) -> list[Break]:
 
 
 def copy_tree(to: Path) -> Path:
+    """What was compiled there is believed by its source's content: its time may be that of before."""
     for name in (*COPIED, *COPIED_TOO):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("__pycache__"))
         elif source.exists():
             shutil.copy(source, to / name)
+    by_content = py_compile.PycInvalidationMode.CHECKED_HASH
+    for name in COMPILED:
+        compileall.compile_dir(to / name, quiet=2, invalidation_mode=by_content)
     return to
 
 
-def tried(broken: Break, tree: Path, *, patience: float = PATIENCE) -> Verdict:
-    """Whether its test goes red in this tree, which is as before when this returns."""
-    began = time.monotonic()
-    file = tree / broken.file
+@contextmanager
+def changed(file: Path, text: str) -> Iterator[None]:
     whole = file.read_text("utf-8")
+    file.write_text(text, "utf-8")
     try:
-        file.write_text(broken.applied(whole), "utf-8")
-        word, output = _run(broken.test, tree, patience)
-    except Stale as exc:
-        word, output = f"stale: {exc}", ""
+        yield
     finally:
         file.write_text(whole, "utf-8")
-    return Verdict(broken, word, time.monotonic() - began, output)
 
 
-def _run(test: str, tree: Path, patience: float) -> tuple[str, str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", *test.split()]
-    # What was compiled of the whole file must not be run for the broken one.
-    env = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "SABOTAGE": "1"}
+def tried(broken: Break, tree: Path, pytest: WarmPytest, *, patience: float = PATIENCE) -> Verdict:
+    """Whether its test goes red in this tree, which is as before when this returns."""
+    file = tree / broken.file
     try:
-        done = subprocess.run(
-            command,
-            cwd=tree,
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=patience,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as exc:
-        return f"hangs for {patience:g} s", str(exc.stdout or "")
-    if done.returncode == FAILED:
-        return "red", ""
-    word = "GREEN" if done.returncode == 0 else f"cannot run (exit code {done.returncode})"
-    return word, done.stdout + done.stderr
+        text = broken.applied(file.read_text("utf-8"))
+    except Stale as exc:
+        return Verdict(broken, f"stale: {exc}")
+    with changed(file, text):
+        run = pytest.run(tree, broken.test.split(), patience=patience)
+    return Verdict(broken, _word(run.code, patience), run)
+
+
+def _word(code: int | None, patience: float) -> str:
+    if code is None:
+        return f"hangs for {patience:g} s"
+    words = {0: "GREEN", FAILED: "red"}
+    return words.get(code, f"cannot run (exit code {code})")
 
 
 def sabotage(breaks: Sequence[Break], *, workers: int) -> list[Verdict]:
     """Every break in a copy of the tree, several copies side by side."""
     with tempfile.TemporaryDirectory() as directory:
-        trees: Queue[Path] = Queue()
+        places: Queue[tuple[Path, WarmPytest]] = Queue()
         for number in range(workers):
-            trees.put(copy_tree(Path(directory, str(number))))
+            places.put((copy_tree(Path(directory, str(number))), WarmPytest()))
 
         def one(broken: Break) -> Verdict:
-            tree = trees.get()
+            tree, pytest = places.get()
             try:
-                verdict = tried(broken, tree)
+                verdict = tried(broken, tree, pytest)
             finally:
-                trees.put(tree)
-            print(f"{verdict.word:8} {verdict.seconds:5.1f} s  {broken.name}", flush=True)
+                places.put((tree, pytest))
+            _tell(verdict)
             return verdict
 
-        with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(one, breaks))
+        try:
+            with ThreadPoolExecutor(workers) as pool:
+                return list(pool.map(one, breaks))
+        finally:
+            while not places.empty():
+                places.get()[1].close()
 
 
-def chosen(breaks: Iterable[Break], words: Sequence[str], every: int) -> list[Break]:
+def _tell(verdict: Verdict) -> None:
+    run = verdict.run or Run(None, 0, 0, "")
+    print(f"{verdict.word:8} {run.seconds:5.1f} s  {verdict.broken.name}", flush=True)
+
+
+def chosen(breaks: Iterable[Break], words: Sequence[str], sample: int | None, seed: int):
     named = [each for each in breaks if not words or any(word in each.name for word in words)]
-    return [each for each in named if sys.version_info >= tuple(each.python)][::every]
+    possible = [each for each in named if sys.version_info >= tuple(each.python)]
+    if sample is None or sample >= len(possible):
+        return possible
+    return random.Random(seed).sample(possible, sample)
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests --sabotage")
     parser.add_argument("words", nargs="*")
-    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--sample", type=int, help="so many, by chance")
+    parser.add_argument("--seed", type=int, default=0, help="of the chance")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args(arguments)
-    breaks = chosen(read_breaks(), given.words, given.every)
-    verdicts = sabotage(breaks, workers=given.workers)
+    breaks = chosen(read_breaks(), given.words, given.sample, given.seed)
+    verdicts = sabotage(breaks, workers=min(given.workers, len(breaks)))
     wrong = [verdict for verdict in verdicts if verdict.word != "red"]
     for verdict in wrong:
         print(f"\n── {verdict.broken.name}: {verdict.word}\n   {verdict.broken.test}")
-        print(verdict.output[-2_000:])
-    print(f"{len(verdicts) - len(wrong)} of {len(verdicts)} breaks turn their test red")
+        print(verdict.run.output[-2_000:] if verdict.run else "")
+    used = sum(verdict.run.processor for verdict in verdicts if verdict.run)
+    print(
+        f"{len(verdicts) - len(wrong)} of {len(verdicts)} breaks turn their test red; {used:.0f} s of a processor"
+    )
     return bool(wrong) or not verdicts

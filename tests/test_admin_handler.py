@@ -10,12 +10,10 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from bot.admin.chat_commands import COMMANDS, AdminHandler
-from bot.admin.confirmations import FORGOTTEN
+from bot.admin.chat_commands import AdminHandler
 from bot.app import open_tables
 from bot.errors import RetryLater, TargetUnavailable
 from bot.models import (
-    ENDED_BY_HAND,
     EditedMessage,
     Indirect,
     Media,
@@ -27,6 +25,10 @@ from bot.models import (
 from bot.storage import records
 from tests.people import ALICE, BOB, CAROL, GROUP, NOON, TARGET
 from tests.story import Story
+
+COMMANDS = ("status", "flows", "why", "release", "retry", "pause", "resume", "help")
+FORGOTTEN = "This button is too old, or was made before the bot started anew. Give the order again."
+ENDED = 0  # when the owner of a flow was last active, once an operator has ended it
 
 DAVE = 1004
 COLUMNS = 40
@@ -346,12 +348,12 @@ async def test_a_status_says_what_only_the_running_bot_knows_and_that_it_is_paus
 
 async def test_a_flow_is_released_by_its_button_and_not_before(desk):
     _, buttons = await desk.says("/release 1")
-    assert await desk.activity(1) != ENDED_BY_HAND
+    assert await desk.activity(1) != ENDED
 
     said = await desk.presses(buttons["Yes, release it"])
 
     assert said == "released: signal 1, BTC/USDT LONG by 1001"
-    assert await desk.activity(1) == ENDED_BY_HAND
+    assert await desk.activity(1) == ENDED
     (order,) = await desk.tables.orders_after(0)
     assert (order.kind, order.subject) == ("release", 1)
     await desk.is_silent()  # what the message becomes comes behind what pops up
@@ -366,7 +368,7 @@ async def test_buttons_below_other_answers_ask_back_however_old_they_are(story, 
         text, buttons = words(desk.chat.sent[-2][1]), desk.chat.sent[-2][3]
         assert text.startswith("Release signal 1, BTC/USDT LONG by 1001?")
         await later.presses(buttons[0][0].data)
-        assert await later.activity(1) == ENDED_BY_HAND
+        assert await later.activity(1) == ENDED
         again = await later.presses(flows["Release 1"])
     assert again == "the flow of signal 1 was ended by hand already"
 
@@ -385,7 +387,7 @@ async def test_who_says_no_changes_nothing_and_cannot_say_yes_then(desk):
 
     assert await desk.presses(buttons["No"]) == "Nothing was done."
     assert (await desk.presses(buttons["Yes, release it"])).startswith("That was answered already")
-    assert await desk.activity(1) != ENDED_BY_HAND
+    assert await desk.activity(1) != ENDED
 
 
 async def test_a_button_pressed_twice_does_its_work_once_and_says_so(desk, story):
@@ -396,7 +398,7 @@ async def test_a_button_pressed_twice_does_its_work_once_and_says_so(desk, story
         await core.intake.handle(story.says(ALICE, "not yet", ago=0, number=95, to=root))
 
     assert (await desk.presses(buttons["Yes, release it"])).startswith("That was answered already")
-    assert await desk.activity(1) != ENDED_BY_HAND
+    assert await desk.activity(1) != ENDED
     assert len(await desk.tables.orders_after(0)) == 1
 
 
@@ -414,7 +416,7 @@ async def test_a_button_of_another_run_of_the_bot_does_nothing_and_says_so(story
     _, buttons = await desk.says("/release 1")
     async with opened(story, desk.chat) as later:
         assert await later.presses(buttons["Yes, release it"]) == FORGOTTEN
-    assert await desk.activity(1) != ENDED_BY_HAND
+    assert await desk.activity(1) != ENDED
 
 
 async def test_a_button_is_good_for_ten_minutes(desk):
@@ -424,7 +426,7 @@ async def test_a_button_is_good_for_ten_minutes(desk):
     desk.clock += 600
 
     assert await desk.presses(first["Yes, release it"]) == FORGOTTEN
-    assert await desk.activity(1) != ENDED_BY_HAND
+    assert await desk.activity(1) != ENDED
     assert (await desk.presses(second["Yes, release it"])).startswith("released: signal 1")
 
 
@@ -432,7 +434,7 @@ async def test_a_button_is_his_for_whom_it_was_shown(story):
     async with opened(story, Chat(), admins=(CAROL, DAVE)) as desk:
         _, buttons = await desk.says("/release 1")
         assert await desk.presses(buttons["Yes, release it"], user=DAVE) == FORGOTTEN
-        assert await desk.activity(1) != ENDED_BY_HAND
+        assert await desk.activity(1) != ENDED
 
 
 @pytest.mark.parametrize("data", ["", "yes:", "ask:pause:1", "ask:release:x", "ask:release:", "\0"])
@@ -566,7 +568,7 @@ async def test_telegrams_refusals_are_logged_and_the_next_is_answered(desk):
     desk.handler.hear(PressedButton(1, CAROL, CAROL, MessageId(7), buttons["Yes, release it"]))
     await desk.says("/help")
 
-    assert await desk.activity(1) == ENDED_BY_HAND
+    assert await desk.activity(1) == ENDED
     assert desk.chat.edited == [(7, "released: signal 1, BTC/USDT LONG by 1001")]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bot.config import Settings, parse_id
 from bot.errors import SettingsError
-from bot.models import EVERYONE, AfterTtl
+from bot.models import AfterTtl, Everyone
 from tests.texts import EMOJI, TWO_WORDS, UNDERSCORE
 
 
@@ -38,6 +38,13 @@ def test_nothing_needs_to_be_set(load, tmp_path):
     assert settings.flow_after_ttl is AfterTtl.RELEASE
     assert settings.signal_markers == ("#идея", "#idea")
     assert settings.source_allowed_users is None
+    assert (settings.relay_edits, settings.relay_deletes, settings.relay_mentions) == (
+        True,
+        True,
+        False,
+    )
+    assert (settings.log_level, settings.log_format, settings.health_port) == ("INFO", "auto", None)
+    assert (settings.admin_users, settings.signal_patterns, settings.target_chat_id) == ((), (), ())
     assert settings.database == Path("data/signals.db")
     assert settings.flow_cache == Path("data/flows")
 
@@ -188,8 +195,8 @@ def test_a_misspelt_setting_of_the_environment_is_not_passed_over(load, monkeypa
 @pytest.mark.parametrize("text", ["everyone", "Everyone", " EVERYONE , "])
 def test_that_everyone_may_post_is_said_in_a_word(load, text):
     """And is not what is meant where nothing is said."""
-    assert load(f"SOURCE_ALLOWED_USERS='{text}'").source_allowed_users is EVERYONE
-    assert load(source_allowed_users=EVERYONE).permitted is None
+    assert load(f"SOURCE_ALLOWED_USERS='{text}'").source_allowed_users is Everyone.EVERYONE
+    assert load(source_allowed_users=Everyone.EVERYONE).permitted is None
     assert load("SOURCE_ALLOWED_USERS=5,-1001").permitted == {5, -1001}
     assert load().source_allowed_users is None
 

@@ -23,7 +23,6 @@ import pytest
 
 from bot.app import open_core
 from bot.config import Settings
-from bot.state import flow_cache
 from bot.state.disk_tier import DiskTier
 from bot.state.flow_cache import open_flow_cache
 from tests.conftest import SECRET
@@ -252,7 +251,7 @@ def test_a_cache_with_a_file_that_is_none_of_its_own_is_set_aside(golden):
 
 
 def test_a_cache_too_large_to_be_checked_is_set_aside(golden):
-    os.truncate(golden / "cache.db", flow_cache.LARGEST_FILE + 1)
+    os.truncate(golden / "cache.db", 2**31 + 1)
 
     open_flow_cache(golden, SECRET).close()
 

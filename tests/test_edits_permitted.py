@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.app import open_core
-from bot.models import EVERYONE, Outcome, PostState, Reason, UnixTime
+from bot.models import Everyone, Outcome, PostState, Reason, UnixTime
 from tests.people import ALICE, BOB, CAROL, GROUP, TARGET, says
 from tests.story import Story
 
@@ -19,7 +19,7 @@ class Group:
         self.story = Story(tmp_path, now)
 
     def bot(self, *permitted):
-        settings = self.story.settings(source_allowed_users=permitted or EVERYONE)
+        settings = self.story.settings(source_allowed_users=permitted or Everyone.EVERYONE)
         return open_core(settings, targets=[TARGET], in_loop=True)
 
     async def posts(self, core):

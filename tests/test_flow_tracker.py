@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -397,3 +399,134 @@ async def test_what_waits_to_be_written_is_read_at_once(make):
         tracker.start_flow(signal_id(number), ALICE, at=at(1))
 
     assert (await tracker.decide(FIRST, ALICE, at=at(1))).tier is Tier.DISK
+
+
+# ── housekeeping, to the number ───────────────────────────────────────────────
+
+
+async def test_memory_holds_ten_thousand_flows(make):
+    tracker = make(disk=None)
+    for number in range(1, 10_101):
+        tracker.start_flow(signal_id(number), ALICE, at=at(0))
+
+    assert tracker.in_memory == 10_000
+
+
+async def test_memory_is_cleaned_with_every_hundredth_operation(make):
+    """A flow that begins is one, and so is a question; of what nobody knows as well."""
+    tracker = make(disk=None)
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+    for _ in range(98):
+        await tracker.decide(SECOND, BOB, at=at(1000))
+    assert tracker.in_memory == 1
+
+    await tracker.decide(SECOND, BOB, at=at(1000))
+
+    assert tracker.in_memory == 0
+
+
+async def test_no_more_than_250_flows_leave_memory_at_once(make):
+    """However many have expired, the loop is not stalled."""
+    tracker = make(disk=None)
+    for number in range(1, 301):
+        tracker.start_flow(signal_id(number), ALICE, at=at(0))
+    for _ in range(100):
+        await tracker.decide(signal_id(999), BOB, at=at(1000))
+
+    assert tracker.in_memory == 50
+
+
+async def test_a_cleanup_that_finds_nothing_leaves_the_order_as_it_was(make):
+    tracker = make(max_in_memory=2)
+    tracker.start_flow(FIRST, ALICE, at=at(1))
+    tracker.start_flow(SECOND, ALICE, at=at(2))
+    assert tracker.cleanup_expired(now=at(3)) == 0
+
+    tracker.start_flow(THIRD, ALICE, at=at(4))
+
+    assert (await tracker.decide(SECOND, ALICE, at=at(5))).tier is Tier.MEMORY
+    assert (await tracker.decide(FIRST, ALICE, at=at(5))).tier is Tier.DISK
+
+
+async def test_activity_that_is_told_twice_is_no_newer(make):
+    tracker = make(max_in_memory=2)
+    for signal in (FIRST, SECOND, FIRST):
+        tracker.start_flow(signal, ALICE, at=at(1))
+
+    tracker.start_flow(THIRD, ALICE, at=at(2))
+
+    assert (await tracker.decide(SECOND, ALICE, at=at(2))).tier is Tier.MEMORY
+
+
+async def test_memory_alone_leads_from_a_message_to_its_flow(make, table):
+    tracker = make(disk=None)
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+    tracker.add_to_thread(FIRST, GROUP, MessageId(10))
+
+    decision = await tracker.decide_at(GROUP, MessageId(10), BOB, at=at(1))
+
+    assert (decision.reason, decision.tier) == (Reason.NOT_THE_OWNER, Tier.MEMORY)
+    assert table.asked == []
+
+
+async def test_a_message_of_a_flow_that_is_released_meanwhile_leads_to_it_still(make, table):
+    table.flows[FIRST] = Flow(ALICE, at(0))
+    tracker = make(disk=None)
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+    tracker.add_to_thread(FIRST, GROUP, MessageId(10))
+
+    decision = await tracker.decide_at(GROUP, MessageId(10), BOB, at=at(1000))
+
+    assert (decision.reason, decision.signal_id) == (Reason.RELEASED, FIRST)
+    assert table.asked == [FIRST]
+
+
+async def test_a_thread_that_the_disk_knew_is_in_memory_from_then_on(make, table, cache):
+    before = make()
+    before.start_flow(FIRST, ALICE, at=at(0))
+    before.add_to_thread(FIRST, GROUP, MessageId(10))
+    await before.close()
+    tracker = make()
+    assert await signal_of(tracker, 10) == FIRST
+
+    cache.clear()
+
+    assert await signal_of(tracker, 10) == FIRST
+    assert table.asked == []
+
+
+async def test_where_the_table_knows_another_owner_memory_forgets_the_one_it_had(make, table):
+    """As where the caches come from another table."""
+    table.flows[FIRST] = Flow(BOB, at(900))
+    tracker = make(disk=None)
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+
+    assert (await tracker.decide(FIRST, CAROL, at=at(910))).reason is Reason.NOT_THE_OWNER
+    assert (await tracker.decide(FIRST, BOB, at=at(910))).reason is Reason.OWNER
+    assert (await tracker.decide(FIRST, ALICE, at=at(910))).reason is Reason.NOT_THE_OWNER
+
+
+async def test_it_tells_whether_its_disk_works(make):
+    nothing = make(disk=None)
+    hoping = make(disk=None, reopen=lambda: None)
+    whole = make()
+
+    assert [each.without_disk for each in (nothing, hoping, whole)] == [True, False, False]
+    assert [each.disk_works for each in (nothing, hoping, whole)] == [False, False, True]
+
+
+async def test_no_file_of_the_cache_is_open_when_close_returns(make, tmp_path):
+    tracker = make()
+    tracker.start_flow(FIRST, ALICE, at=at(0))
+    assert await signal_of(tracker, 10) is None
+    await tracker.close()
+
+    assert [name for name in open_files() if name.startswith(str(tmp_path / "flows"))] == []
+
+
+def open_files():
+    found = []
+    for each in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.append(str(each.readlink()))
+    return found

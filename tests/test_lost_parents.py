@@ -190,6 +190,42 @@ async def test_what_is_remembered_is_bounded_and_the_latest(store, telegram):
     assert telegram.asked == []
 
 
+@pytest.mark.parametrize("recall", ["asked for", "heard"])
+async def test_what_comes_up_again_is_remembered_for_longer(store, telegram, recall):
+    parents = LostParents(store, remembered=2)
+    parents.ask(telegram)
+    first, second, third = (MessageRef(GROUP, MessageId(number)) for number in (1, 2, 3))
+    parents.heard(first)
+    parents.heard(second)
+    if recall == "heard":
+        parents.heard(first)
+    else:
+        await parents.is_lost(first)
+    parents.heard(third)
+
+    assert not await parents.is_lost(first)
+    assert telegram.asked == []
+    assert not await parents.is_lost(second)
+    assert telegram.asked == [second]
+
+
+async def test_ten_thousand_answers_are_remembered(store, telegram):
+    parents = LostParents(store)
+    parents.ask(telegram)
+    refs = [MessageRef(GROUP, MessageId(number)) for number in range(1, 10_002)]
+    for ref in refs:
+        parents.heard(ref)
+
+    assert not await parents.is_lost(refs[1])
+    assert telegram.asked == []
+    assert not await parents.is_lost(refs[0])
+    assert telegram.asked == [refs[0]]
+
+
+async def test_before_there_is_somebody_to_ask_nothing_is_known_to_be_lost(store):
+    assert await LostParents(store).is_lost(DELETED) is False
+
+
 async def test_a_marked_reply_of_the_owner_is_an_update_here_as_well(intake, signal):
     by_owner = await intake.handle(below(signal, ALICE, "#idea BTC again", hours=1))
     by_stranger = await intake.handle(below(signal, BOB, "#idea ETH", hours=1))

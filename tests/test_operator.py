@@ -22,7 +22,7 @@ from bot.admin.views import show_flows, show_rows, show_thread
 from bot.lock import locked
 from bot.models import AfterTtl, MessageId, MessageRef, Method
 from bot.storage import records
-from bot.storage.schema import MIGRATIONS
+from bot.storage.schema import NEWEST
 from tests import forkserver
 from tests.conftest import ROOT
 from tests.exports import CHAT_ID, message, write
@@ -486,7 +486,7 @@ def test_status_for_scripts_is_one_object(ask):
     assert found["newest_signal"]["posts"] == [
         {"post": 4, "chat": TARGET, "state": "failed", "part": 0}
     ]
-    assert found["database"]["schema"] == len(MIGRATIONS)
+    assert found["database"]["schema"] == NEWEST
     assert found["cache"]["flows"] == 2
 
 

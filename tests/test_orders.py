@@ -9,7 +9,6 @@ import pytest
 from bot.admin.control import Orders
 from bot.errors import DatabaseUnavailable
 from bot.models import (
-    ENDED_BY_HAND,
     AfterTtl,
     Flow,
     MessageId,
@@ -231,7 +230,7 @@ async def test_a_release_is_written_with_its_order_and_its_date(start, shell):
     (order,) = await bot.store.orders_after(0)
     assert order[1:] == (OrderKind.RELEASE, signal_id, at(1))
     assert await bot.store.ended_flows() == [signal_id]
-    assert await bot.store.flow(signal_id) == Flow(ALICE, ENDED_BY_HAND)
+    assert await bot.store.flow(signal_id) == Flow(ALICE, 0)
 
 
 # ── pause and resume ──────────────────────────────────────────────────────────

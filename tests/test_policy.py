@@ -7,19 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.models import (
-    ENDED_BY_HAND,
     AfterTtl,
     AuthorId,
+    Decision,
     MessageRef,
     Outcome,
+    Reason,
     SignalId,
     Tier,
     UnixTime,
 )
 from bot.rules.policy import (
-    NOT_THE_OWNERS,
-    OWNERS_UPDATE,
-    RELEASED_UPDATE,
     is_quiet,
     is_released,
     judge,
@@ -29,10 +27,10 @@ from bot.rules.policy import (
 from tests.people import ALICE, BOB, CAROL, GROUP, NOON, TTL, says
 
 PARENT = MessageRef(GROUP, 7)
-OWNER, RELEASED, STRANGER = (
-    each._replace(tier=Tier.MEMORY, signal_id=SignalId(3))
-    for each in (OWNERS_UPDATE, RELEASED_UPDATE, NOT_THE_OWNERS)
-)
+OWNER = Decision(Outcome.UPDATE, Reason.OWNER, Tier.MEMORY, SignalId(3))
+RELEASED = Decision(Outcome.UPDATE, Reason.RELEASED, Tier.MEMORY, SignalId(3))
+STRANGER = Decision(Outcome.REJECTED, Reason.NOT_THE_OWNER, Tier.MEMORY, SignalId(3))
+ENDED_BY_HAND = UnixTime(0)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pyrogram import raw
 from pyrogram.errors import ChannelPrivate
 
 from bot.errors import RetryLater, TargetUnavailable
-from bot.models import CHANNELS, ChatId
+from bot.models import ChatId
 from bot.telegram.reachability import Reachability
 from tests.boxes import BARE, CHANNEL, ME, NOW, container
 from tests.loopback.tl import make
@@ -65,7 +65,7 @@ class Watch:
         self.due.clear()
 
     async def peer(self, chat_id):
-        return types.InputPeerChannel(channel_id=CHANNELS - chat_id, access_hash=1)
+        return types.InputPeerChannel(channel_id=-(10**12) - chat_id, access_hash=1)
 
     async def call(self, query):
         found = self.shown[type(query).__name__]

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.delivery.lane import AT_ONCE
 from bot.delivery.relay import random_id_of
 from bot.errors import (
     DatabaseUnavailable,
@@ -99,7 +98,7 @@ async def test_a_post_that_is_not_to_be_found_yet_is_tried_again():
     outbox, telegram = FakeOutbox(post()), FakeTelegram(SentBefore("RANDOM_ID_DUPLICATE"))
     telegram.found = set()
 
-    assert await relay_of(outbox, telegram).post_next() > AT_ONCE
+    assert await relay_of(outbox, telegram).post_next() > timedelta(0)
     assert outbox.states() == [PostState.PENDING]
 
 
@@ -181,7 +180,7 @@ async def test_posts_go_out_in_line_and_then_it_is_quiet():
     telegram = FakeTelegram()
     relay = relay_of(FakeOutbox(post(1, "one"), post(2, "two", reply_to=MessageId(5))), telegram)
 
-    assert await rounds(relay, 3) == [AT_ONCE, AT_ONCE, None]
+    assert await rounds(relay, 3) == [timedelta(0), timedelta(0), None]
     assert telegram.asked == [("text", "one", None), ("text", "two", 5)]
 
 
@@ -328,7 +327,7 @@ async def test_a_relay_that_sleeps_is_woken_by_a_new_post():
 
 
 async def test_a_pause_holds_posts_back_and_its_end_lets_them_go_in_order():
-    """Edits and deletions of what is posted wait as well; a stop is not waited for."""
+    """A stop is not waited for."""
     outbox = FakeOutbox(post(1, "first"), post(2, "second"))
     telegram = FakeTelegram()
     relay = relay_of(outbox, telegram)
@@ -345,6 +344,27 @@ async def test_a_pause_holds_posts_back_and_its_end_lets_them_go_in_order():
     assert telegram.asked == [("text", "first", None), ("text", "second", None)]
 
     relay.pause()
+    relay.stop()
+    await asyncio.wait_for(running, timeout=5)
+
+
+@pytest.mark.parametrize("state", [PostState.EDIT, PostState.DELETE])
+async def test_a_pause_holds_edits_and_deletions_back_as_well(state):
+    outbox = FakeOutbox(post(1, "text", state=state, target_message_id=MessageId(101)))
+    telegram = FakeTelegram()
+    relay = relay_of(outbox, telegram)
+    relay.pause()
+    running = asyncio.create_task(relay.run())
+    for _ in range(10):
+        relay.wake()
+        await asyncio.sleep(0)
+    assert telegram.asked == []
+
+    relay.resume()
+    while state in outbox.states():
+        await asyncio.sleep(0)
+    assert len(telegram.asked) == 1
+
     relay.stop()
     await asyncio.wait_for(running, timeout=5)
 

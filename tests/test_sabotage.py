@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sabotage import BREAKS, ROOT, Break, Stale, chosen, read_breaks, tried
+from tests.warm import WarmPytest
 
 TEST = """
 from bot.rule import answer
@@ -31,6 +32,12 @@ def tree(tmp_path):
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def warm():
+    with WarmPytest() as warm:
+        yield warm
+
+
 def broken(test, *, old="return 42", new="return 41"):
     return Break("wrong answer", "bot/rule.py", old, new, f"test_it.py::{test}")
 
@@ -44,16 +51,16 @@ def broken(test, *, old="return 42", new="return 41"):
         ("test_that_is_not_there", "cannot run (exit code 4)", 60),
     ],
 )
-def test_a_break_is_good_for_something_only_if_its_test_fails(tree, test, word, patience):
+def test_a_break_is_good_for_something_only_if_its_test_fails(tree, warm, test, word, patience):
     before = (tree / "bot/rule.py").read_text()
 
-    assert tried(broken(test), tree, patience=patience).word == word
+    assert tried(broken(test), tree, warm, patience=patience).word == word
     assert (tree / "bot/rule.py").read_text() == before
 
 
 @pytest.mark.parametrize("old", ["return 43", "n"])
-def test_a_break_that_fits_nowhere_or_in_two_places_is_an_error(tree, old):
-    assert tried(broken("test_the_answer", old=old), tree).word.startswith("stale: ")
+def test_a_break_that_fits_nowhere_or_in_two_places_is_an_error(tree, warm, old):
+    assert tried(broken("test_the_answer", old=old), tree, warm).word.startswith("stale: ")
 
 
 @pytest.mark.parametrize("each", read_breaks(BREAKS), ids=lambda each: each.name)
@@ -84,7 +91,10 @@ def test_two_breaks_of_one_name_are_refused(tmp_path):
 def test_breaks_are_chosen_by_words_and_sampled():
     breaks = [Break(name, "", "", "", "") for name in ("a one", "b two", "c two", "d two")]
 
-    assert [each.name for each in chosen(breaks, ["two"], 2)] == ["b two", "d two"]
+    assert [each.name for each in chosen(breaks, ["two"], None, 0)] == ["b two", "c two", "d two"]
+    assert len(chosen(breaks, [], 2, 5)) == 2
+    assert chosen(breaks, [], 2, 5) == chosen(breaks, [], 2, 5)
+    assert len({chosen(breaks, [], 1, seed)[0].name for seed in range(30)}) == 4
     with pytest.raises(Stale):
         breaks[0].applied("nothing of it")
 
@@ -94,4 +104,4 @@ def test_what_an_older_python_cannot_show_is_left_out(since, wanted):
     """Such as a connection that nobody closed: before 3.13 nothing is said of it."""
     later = Break("later", "", "", "", "", since)
 
-    assert bool(chosen([later], [], 1)) == wanted
+    assert bool(chosen([later], [], None, 0)) == wanted

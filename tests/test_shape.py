@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from itertools import chain
 from pathlib import Path
@@ -12,6 +13,15 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "bot").rglob("*.py"))
+TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py") if "benchmarks" not in path.parts)
+# What tests may import of the program's constants, for none of them is what is watched there.
+NOT_WATCHED = {
+    "CHUNK": "a test puts something just where one chunk of an export ends",
+    "KEYS": "the page about routes is held against the keys that are read",
+    "MIGRATIONS": "databases of earlier versions are made by the first of its steps",
+    "NAMES": "the table of errors is looked through for what stands in it twice",
+    "SETTINGS": "what an attack must differ from to be one",
+}
 # Their turn comes: nobody adds a name here.
 LONG = {
     "bot/state/flow_cache.py",
@@ -69,3 +79,36 @@ def test_no_two_classes_have_one_name():
     )
 
     assert [name for name, times in seen.items() if times > 1] == []
+
+
+def test_tests_name_numbers_themselves():
+    """A test that imports the constant it watches over moves along with the mistake."""
+    found = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in TESTS
+        for name in constants(ast.parse(path.read_text("utf-8")))
+        if name not in NOT_WATCHED
+    }
+
+    assert found == set()
+
+
+def constants(tree):
+    """Those of `bot` that this imports, or reaches for in a module of it."""
+    imported = {
+        each.asname or each.name: each.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "bot"
+        for each in node.names
+    }
+    reached = [
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in imported
+        and node.value.id.islower()
+    ]
+    return [
+        name for name in (*imported.values(), *reached) if re.fullmatch("_?[A-Z][A-Z0-9_]+", name)
+    ]

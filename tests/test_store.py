@@ -8,7 +8,6 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import create_engine, inspect
 
 from bot.errors import DatabaseUnavailable, DatabaseUnusable
 from bot.models import (
@@ -24,6 +23,7 @@ from bot.signal_fields import SignalFields
 from bot.storage import schema
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
+from tests.earlier import make_earlier
 from tests.people import ALICE, BOB, GROUP, TARGET, at, says, signal_id
 from tests.rows import add_signal, sql
 
@@ -68,7 +68,7 @@ async def test_a_new_database_has_the_newest_schema_and_opening_it_again_changes
     await opened()
 
     assert sql(database, "SELECT sql FROM sqlite_master", "SELECT * FROM meta") == before
-    assert sql(database, "PRAGMA user_version") == [[(len(schema.MIGRATIONS),)]]
+    assert sql(database, "PRAGMA user_version") == [[(schema.NEWEST,)]]
 
 
 EVENTS = "SELECT event, event_target, event_stop FROM signal_updates ORDER BY id"
@@ -99,9 +99,7 @@ async def test_what_an_update_says_is_kept_beside_it_and_read_again_when_it_is_e
 
 
 async def test_updates_of_an_earlier_version_have_no_event(database):
-    earlier = SignalStore(Database(database), migrations=schema.MIGRATIONS[:3])
-    await earlier.open()
-    await earlier.close()
+    make_earlier(database, 3)
     sql(
         database,
         "INSERT INTO signals VALUES (1, 1, 1, 1, 1, 1, 'm', 't', '[]', NULL, NULL, NULL,"
@@ -120,42 +118,6 @@ async def test_updates_of_an_earlier_version_have_no_event(database):
     ]
 
 
-def described(engine):
-    inspector = inspect(engine)
-    return {
-        table: {
-            "columns": {
-                (column["name"], column["type"].__class__.__name__.upper(), column["nullable"])
-                for column in inspector.get_columns(table)
-            },
-            "unique": {
-                tuple(unique["column_names"]) for unique in inspector.get_unique_constraints(table)
-            },
-            "indexes": {
-                (index["name"], tuple(index["column_names"]))
-                for index in inspector.get_indexes(table)
-            },
-            "foreign": {
-                (tuple(key["constrained_columns"]), key["referred_table"])
-                for key in inspector.get_foreign_keys(table)
-            },
-        }
-        for table in inspector.get_table_names()
-    }
-
-
-async def test_the_steps_lead_to_the_tables_the_queries_are_written_for(opened, database, tmp_path):
-    await opened()
-    stepped, declared = (
-        create_engine(f"sqlite:///{path}") for path in (database, tmp_path / "declared.db")
-    )
-    schema.metadata.create_all(declared)
-
-    assert described(stepped) == described(declared)
-    stepped.dispose()
-    declared.dispose()
-
-
 async def test_two_processes_may_open_a_new_database_at_the_same_moment(database):
     stores = [SignalStore(Database(database)) for _ in range(4)]
 
@@ -164,20 +126,6 @@ async def test_two_processes_may_open_a_new_database_at_the_same_moment(database
     assert len({await each.cache_key() for each in stores}) == 1
     for each in stores:
         await each.close()
-
-
-async def test_a_step_that_fails_leaves_no_half_of_itself(database):
-    """The step and its number are one transaction."""
-    broken = (*schema.MIGRATIONS[0][:4], "CREATE TABLE signals (again INTEGER)")
-    first = SignalStore(Database(database), migrations=[broken])
-    with pytest.raises(DatabaseUnavailable, match="already exists"):
-        await first.open()
-    await first.close()
-
-    assert sql(database, "SELECT count(*) FROM sqlite_master", "PRAGMA user_version") == [
-        [(0,)],
-        [(0,)],
-    ]
 
 
 async def test_every_new_database_has_a_cache_key_of_its_own(tmp_path):
@@ -212,7 +160,7 @@ async def test_a_lost_cache_key_is_an_error_and_not_an_empty_key(opened, databas
         pytest.param(
             lambda path: sql(
                 path,
-                f"PRAGMA application_id = {schema.APPLICATION_ID}",
+                f"PRAGMA application_id = {0x5347524C}",
                 "PRAGMA user_version = 999",
             ),
             "schema 999 and this program knows up to",

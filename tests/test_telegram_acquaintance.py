@@ -8,7 +8,6 @@ import pytest
 from pyrogram import raw
 
 from bot.errors import TargetUnavailable, UsageError
-from bot.models import CHANNELS
 from bot.telegram.chats import resolve
 from bot.telegram.peer_names import (
     Human,
@@ -23,7 +22,7 @@ from tests.boxes import NOW, container
 from tests.loopback.tl import make
 
 types = raw.types
-CHANNEL = CHANNELS - 1234567
+CHANNEL = -1000001234567
 
 
 class Answering:

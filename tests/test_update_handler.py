@@ -97,6 +97,16 @@ async def test_a_cache_hit_asks_no_table(table, intake):
     assert table.asked == 0
 
 
+async def test_what_the_owner_said_last_is_known_without_the_table(table, intake):
+    signal, _ = await post_signal(intake)
+    await intake.handle(says(ALICE, to=signal, hours=60))
+
+    decision = await intake.handle(says(BOB, to=signal, hours=100))
+
+    assert (decision.reason, decision.tier) == (Reason.NOT_THE_OWNER, Tier.MEMORY)
+    assert table.asked == 0
+
+
 async def test_a_cache_miss_asks_the_table_and_fills_the_cache(store, table, intake):
     signal, signal_id = await record_signal_behind_the_caches(store)
 

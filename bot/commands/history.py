@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bot.commands.context import PlainCommand, console, option, settings_of
+from bot.errors import DatabaseUnavailable
 from bot.models import AfterTtl
 
 if TYPE_CHECKING:
@@ -99,9 +100,19 @@ def report(
     html: Annotated[Path, typer.Option(metavar="FILE", help="Where the HTML page goes.")],
 ) -> None:
     """Draw a picture of the bot's tables. Changes nothing, and may run beside the bot."""
+    from bot.app import open_tables
     from bot.report.drawing import draw_tables
 
-    draw_tables(settings_of({}), html, now=time.time())
+    async def draw() -> None:
+        async with open_tables(settings) as tables:
+            await draw_tables(tables.ask, settings, html, now=time.time())
+
+    settings = settings_of({})
+    if not settings.database.exists():
+        raise DatabaseUnavailable(
+            f"{settings.database}: there is none yet; the bot or `import` makes it"
+        )
+    asyncio.run(draw())
     typer.echo(f"wrote {html}", err=True)
 
 

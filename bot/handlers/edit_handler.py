@@ -47,9 +47,9 @@ class EditHandler:
         self,
         table: EditTable,
         *,
-        permitted: AbstractSet[AuthorId] | None = None,
-        relay_edits: bool = True,
-        relay_deletes: bool = True,
+        permitted: AbstractSet[AuthorId] | None,
+        relay_edits: bool,
+        relay_deletes: bool,
     ) -> None:
         self._table = table
         self._permitted = permitted

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from sqlalchemy import Connection
+
     from bot.config import Settings
     from bot.history.export import ExportedChat
     from bot.history.replay import Decided, Report, Tally
+    from bot.storage.outbox import Run
 
 
 @contextmanager
@@ -46,12 +49,16 @@ def drawn(report: Report, settings: Settings, chat: ExportedChat, html: Path) ->
     file.write(page(figures, about))
 
 
-def draw_tables(settings: Settings, html: Path, *, now: float) -> None:
+async def draw_tables(ask: Run, settings: Settings, html: Path, *, now: float) -> None:
     """Of as long as refusals are kept: a share of updates and forgotten refusals would be none."""
     file = PageFile(html)
     figures = Figures(settings.flow_ttl_hours, since=UnixTime(int(now) - REFUSALS_KEPT))
-    for fact in facts(settings.database):
-        figures.add(fact)
+
+    def look(db: Connection) -> None:
+        for fact in facts(db):
+            figures.add(fact)
+
+    await ask(look)
     about = PageHead(
         title=f"The last {REFUSALS_KEPT // 86_400} days",
         origin="From the tables of the bot. They hold signals, updates and what was kept back; "

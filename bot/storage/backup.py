@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from bot.errors import DatabaseUnavailable, DatabaseUnusable, UsageError
-from bot.storage.schema import APPLICATION_ID
+from bot.errors import DatabaseUnavailable, UsageError
+from bot.storage import engine
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-WAIT: Final = 5.0  # seconds for a lock
 
 
 def back_up(database: Path, copy: Path) -> None:
@@ -30,26 +27,9 @@ def back_up(database: Path, copy: Path) -> None:
     except OSError as exc:
         raise UsageError(f"{copy}: {exc.strerror}") from exc
     try:
-        _copy(database, copy)
+        engine.back_up(database, copy)
     except BaseException as exc:
         copy.unlink()
         if isinstance(exc, sqlite3.Error):
             raise DatabaseUnavailable(f"{database} was not copied: {exc}") from exc
         raise
-
-
-def _copy(database: Path, copy: Path) -> None:
-    if not database.exists():
-        raise DatabaseUnavailable(f"{database}: there is no database yet")
-    with (
-        closing(sqlite3.connect(database, timeout=WAIT, isolation_level=None)) as source,
-        closing(sqlite3.connect(copy, isolation_level=None)) as target,
-    ):
-        if source.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
-            raise DatabaseUnusable(f"{database} is another program's database")
-        source.backup(target)  # in one step: in several, a writer would start it over
-        target.execute("PRAGMA journal_mode = DELETE")  # one file, and none beside it
-        target.execute("UPDATE meta SET value = randomblob(32) WHERE name = 'cache_key'")
-        (verdict,) = target.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise DatabaseUnusable(f"{database} is damaged, and so would be its copy: {verdict}")

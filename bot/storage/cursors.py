@@ -6,10 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
 
 from bot.models import Cursor
 from bot.storage import outbox, statements
+from bot.storage.engine import insert
 from bot.storage.schema import cursors, moved_chats, signals
 from bot.storage.waiting import Waiting, put_cursors
 
@@ -76,7 +76,7 @@ class Cursors:
         """
 
         def write(db: Connection) -> None:
-            moved = on_conflict_insert(moved_chats).on_conflict_do_nothing()
+            moved = insert(db, moved_chats).on_conflict_do_nothing()
             db.execute(moved, {"old_chat_id": old, "new_chat_id": new})
             outbox.move(db, old, new)
 

@@ -8,6 +8,7 @@ a third of the time, and it cannot be cancelled in its midst.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sqlite3
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,22 +16,27 @@ from contextlib import closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import create_engine
+from sqlalchemy import ClauseElement, create_engine
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
 from bot.errors import DatabaseUnavailable, DatabaseUnusable
 from bot.storage.data_directory import Presence
+from bot.storage.schema import APPLICATION_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from sqlalchemy import ClauseElement, Connection
+    from sqlalchemy import Connection, Dialect, Table
+    from sqlalchemy.dialects import postgresql
+
+    Insert = sqlite.Insert | postgresql.Insert
 
 T = TypeVar("T")
 
+INTEGRITY: Final = (IntegrityError, sqlite3.IntegrityError)
 BUSY_TIMEOUT: Final = 5.0  # seconds a statement waits for another process's lock
 WAL_TRIES, WAL_RETRY = 5, 0.1  # seconds
 SMALL: Final = 8 * 2**20  # bytes; a database of this size is looked through in 20 ms or so
@@ -156,7 +162,7 @@ class Database:
         """Raise ours for SQLite's, in SQLite's words but without the statement and its parameters."""
         try:
             yield
-        except (IntegrityError, sqlite3.IntegrityError):
+        except INTEGRITY:
             raise
         except (DBAPIError, sqlite3.Error) as exc:
             said = str(exc.orig if isinstance(exc, DBAPIError) else exc)
@@ -165,19 +171,23 @@ class Database:
             raise kind(f"{self.path}: {said}{_hint(said)}") from exc
 
 
-def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """Python's own handling of transactions is off (`isolation_level` None).
 
     It would begin late and deferred, so that two writers could both read first and then fail.
     """
-    mode = "ro" if read_only else "rwc"
-    return sqlite3.connect(
+    # Not mode=ro: that would leave the files of a write-ahead log behind.
+    mode = "rw" if read_only else "rwc"
+    connection = sqlite3.connect(
         f"{path.resolve().as_uri()}?mode={mode}",
         uri=True,
         timeout=BUSY_TIMEOUT,
         isolation_level=None,
         check_same_thread=False,  # `Database` sees to it that one thread at a time uses it
     )
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")  # it refuses whatever would write
+    return connection
 
 
 def _prepare(db: Connection) -> None:
@@ -198,23 +208,49 @@ def in_transaction(db: Connection, work: Callable[[Connection], T]) -> T:
     return result
 
 
+def insert(db: Connection, table: Table) -> Insert:
+    """An INSERT that can be told what to do about a conflict."""
+    return _insert_of(db.dialect)(table)
+
+
+def _insert_of(dialect: Dialect) -> type[Insert]:
+    if dialect.name == "sqlite":
+        return sqlite.Insert
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415  # as long as half a start
+
+    return postgresql.Insert
+
+
 class Prepared:
     """A statement for every message: compiled once, and run by the driver itself.
 
     SQLAlchemy spends more time on making and running a statement than SQLite does. A recorded
     update is held to twice the time of a bare insert, and a replay to four times that of reading
     the file.
+
+    `statement`: what makes it of the database's own `insert`, where it needs that one.
     """
 
-    def __init__(self, statement: ClauseElement) -> None:
-        compiled = statement.compile(dialect=sqlite.dialect(paramstyle="named"))
-        self._sql = str(compiled)
-        # What the statement itself says. All else comes with the row.
+    def __init__(self, statement: ClauseElement | Callable[[type[Insert]], ClauseElement]) -> None:
+        self._statement = statement
+        self._sql, self._said = self.compiled(sqlite.dialect(paramstyle="named"))
+
+    def compiled(self, dialect: Dialect) -> tuple[str, dict[str, Any]]:
+        """The SQL, and what the statement itself says. All else comes with the row."""
+        made = self._statement
+        if not isinstance(made, ClauseElement):
+            made = made(_insert_of(dialect))
+        compiled = made.compile(dialect=dialect)
         named = compiled.bind_names.items()  # type: ignore[attr-defined]  # it is one of SQL
-        self._said = {name: bind.value for bind, name in named if not bind.required}
+        return str(compiled), {name: bind.value for bind, name in named if not bind.required}
 
     def run(self, db: Connection, row: Mapping[str, object]) -> sqlite3.Cursor:
         return _driver(db).execute(self._sql, {**self._said, **row})
+
+    def value(self, db: Connection, row: Mapping[str, object]) -> Any:
+        """What the statement returns, of one row and column; None: it found or did nothing."""
+        found = self.run(db, row).fetchall()  # to the end: until then it is not done
+        return found[0][0] if found else None
 
     def rows(self, db: Connection, row: Mapping[str, object]) -> list[dict[str, Any]]:
         """What a SELECT finds, by the names of its columns."""
@@ -224,6 +260,41 @@ class Prepared:
 
     def run_many(self, db: Connection, rows: Iterable[Mapping[str, object]]) -> None:
         _driver(db).executemany(self._sql, [{**self._said, **row} for row in rows])
+
+
+def marked(db: Connection) -> int | None:
+    """The revision of a database; 0: it is empty. None: it is another program's."""
+    application, version = _pragma(db, "application_id"), _pragma(db, "user_version")
+    if application == APPLICATION_ID:
+        return version
+    tables = db.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
+    return None if application or version or tables else 0
+
+
+def mark(db: Connection, version: int) -> None:
+    """In the header, too, where versions before Alembic look: they are to refuse what is newer."""
+    db.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.exec_driver_sql(f"PRAGMA user_version = {version}")
+
+
+def _pragma(db: Connection, name: str) -> int:
+    return int(db.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+
+
+def back_up(path: Path, copy: Path) -> None:
+    """Over what `copy` holds. In one step: in several, a writer would start it over."""
+    if not path.exists():
+        raise DatabaseUnavailable(f"{path}: there is no database yet")
+    with closing(_connect(path, read_only=True)) as source, closing(_connect(copy)) as target:
+        if source.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
+            raise DatabaseUnusable(f"{path} is another program's database")
+        source.backup(target)
+        target.execute("PRAGMA journal_mode = DELETE")  # one file, and none beside it
+        new_key = (secrets.token_bytes(32),)
+        target.execute("UPDATE meta SET value = ? WHERE name = 'cache_key'", new_key)
+        (verdict,) = target.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise DatabaseUnusable(f"{path} is damaged, and so would be its copy: {verdict}")
 
 
 def _driver(db: Connection) -> sqlite3.Connection:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sqlalchemy import and_, delete, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
+from sqlalchemy import and_, delete, func, select, update
 
 from bot.models import (
     AuthorId,
@@ -21,6 +20,7 @@ from bot.models import (
     Reason,
     UnixTime,
 )
+from bot.storage.engine import insert
 from bot.storage.schema import alerts, decisions, orders
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def record(db: Connection, failures: Iterable[Failure], *, now: int) -> None:
             "tier": None,
         }
         known = [decisions.c.source_chat_id, decisions.c.source_message_id]
-        query = on_conflict_insert(decisions).values(row)
+        query = insert(db, decisions).values(row)
         db.execute(query.on_conflict_do_update(index_elements=known, set_=row))
 
 
@@ -103,7 +103,7 @@ def want(db: Connection, number: int | None, *, now: int) -> list[MessageRef]:
         found = _with_answers(found, number)
     for each in found:
         order = {"kind": OrderKind.REREAD, "subject": each.id, "at": now}
-        (number,) = db.execute(insert(orders).values(order)).inserted_primary_key or (0,)
+        (number,) = db.execute(insert(db, orders).values(order)).inserted_primary_key or (0,)
         db.execute(update(decisions).where(decisions.c.id == each.id).values(again=number))
     return sorted(each.ref for each in found)
 
@@ -161,6 +161,6 @@ def told(db: Connection) -> dict[tuple[str, ChatId | None], float]:
 
 def tell_of(db: Connection, *, kind: str, about: ChatId | None, at: int) -> None:
     row = {"kind": kind, "about": about or NO_CHAT, "told_at": at}
-    query = on_conflict_insert(alerts).values(row)
+    query = insert(db, alerts).values(row)
     known = [alerts.c.kind, alerts.c.about]
     db.execute(query.on_conflict_do_update(index_elements=known, set_={"told_at": at}))

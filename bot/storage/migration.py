@@ -1,53 +1,85 @@
-"""Brings a database to the schema that the code knows, one step at a time."""
+"""Brings a database to the schema that the code knows.
+
+Alembic takes a second to be imported, so that is left to databases that need it: a new one is made of
+the tables as they are now, and of one that is up to date no more is asked than its number.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import text
+from sqlalchemy import delete, insert
 
 from bot.errors import DatabaseUnusable
-from bot.storage.schema import APPLICATION_ID
+from bot.storage import engine
+from bot.storage.schema import NEWEST, alembic_version, meta, metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from sqlalchemy import Connection
+
+REVISIONS: Final = Path(__file__).parent / "migrations"
 
 
 class Migration:
-    """`steps`: the statements of each. How many a database has taken stands in its header."""
+    """Of the database at that path."""
 
-    def __init__(self, path: Path, steps: Sequence[Sequence[str]]) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._steps = steps
-
-    @property
-    def newest(self) -> int:
-        return len(self._steps)
 
     def version(self, db: Connection) -> int:
-        """How many steps this database has taken. Raises `DatabaseUnusable` if it is not for us."""
-        application = db.scalar(text("PRAGMA application_id"))
-        version = int(db.scalar(text("PRAGMA user_version")) or 0)
-        if application != APPLICATION_ID:
-            tables = db.scalar(text("SELECT count(*) FROM sqlite_master"))
-            if application or version or tables:
-                raise DatabaseUnusable(f"{self._path} is another program's database")
-        if version > self.newest:
+        """Its revision; 0: it is new. Raises `DatabaseUnusable` if it is not for us."""
+        version = engine.marked(db)
+        if version is None:
+            raise DatabaseUnusable(f"{self._path} is another program's database")
+        if version > NEWEST:
             raise DatabaseUnusable(
-                f"{self._path} has schema {version} and this program knows up to {self.newest}: "
+                f"{self._path} has schema {version} and this program knows up to {NEWEST}: "
                 "run the newer version that wrote it"
             )
         return version
 
-    def take(self, db: Connection, number: int) -> bool:
-        """Take that step; False: another process took it while this one waited for the lock."""
-        if self.version(db) >= number:
-            return False
-        for statement in self._steps[number - 1]:
-            db.execute(text(statement))
-        db.execute(text(f"PRAGMA application_id = {APPLICATION_ID}"))
-        db.execute(text(f"PRAGMA user_version = {number}"))
-        return True
+    def refuse_outdated(self, db: Connection) -> None:
+        """Raises `DatabaseUnusable`, for whoever may not bring it up to date."""
+        version = self.version(db)
+        if version < NEWEST:
+            raise DatabaseUnusable(
+                f"{self._path} has schema {version} and this program works on {NEWEST}: "
+                "start the bot once, that brings it up to date"
+            )
+
+    def bring_up_to_date(self, db: Connection) -> None:
+        """Within the caller's transaction. Another process may have done it by now."""
+        version = self.version(db)
+        if version == 0:
+            _make(db)
+        elif version < NEWEST:
+            _upgrade(db, version)
+
+
+def _make(db: Connection) -> None:
+    metadata.create_all(db)
+    # Outside what an attacker with the cache directory can read: a new database has a new key,
+    # so no cache outlives the table it was made from.
+    db.execute(insert(meta), {"name": "cache_key", "value": secrets.token_bytes(32)})
+    _mark(db, NEWEST)
+
+
+def _upgrade(db: Connection, version: int) -> None:
+    from alembic import command  # noqa: PLC0415  # see above
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config(attributes={"connection": db})
+    config.set_main_option("script_location", str(REVISIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    alembic_version.create(db, checkfirst=True)
+    _mark(db, version)  # versions before Alembic told it in the header of the file alone
+    command.upgrade(config, "head")
+    engine.mark(db, NEWEST)
+
+
+def _mark(db: Connection, version: int) -> None:
+    db.execute(delete(alembic_version))
+    db.execute(insert(alembic_version), {"version_num": f"{version:04}"})
+    engine.mark(db, version)

@@ -374,7 +374,7 @@ def _with_its_album(db: Connection, row: Row, but: Collection[int]) -> list[Row]
         "source_chat_id": row["source_chat_id"],
         "album": row["album_id"],
         "in_line": row["aside_at"] is None,
-        "limit": -1,
+        "limit": 100,  # all; Telegram's albums have ten
     }
     return [each for each in _album().rows(db, which) if each["id"] not in but]
 

@@ -71,7 +71,7 @@ class Parts:
                     first |= {"state": PostState.DELETED, "hidden": hidden}
                 if message.reply_to is not None:
                     first |= _answering(message.reply_to)
-                first["id"] = _insert().run(db, first).lastrowid
+                first["id"] = _insert().value(db, first)
                 _add_rest(db, first, rest, now=now)
 
     def edit(self, db: Connection, ref: MessageRef, said: Content) -> None:
@@ -229,7 +229,7 @@ def _add_rest(
         row = _new_row(source, first["target_chat_id"], part, now)
         row |= {"part": number, "first_id": first["id"], "version": first["version"]}
         row |= {"state": _state_below(first), **_answering(source)}
-        _insert().run(db, row)
+        _insert().value(db, row)
 
 
 def _new_row(source: MessageRef, target: ChatId, said: Content, now: int) -> Row:
@@ -282,7 +282,8 @@ def _of_message() -> Prepared:
 @cache
 def _insert() -> Prepared:
     known = _new_row(MessageRef(ChatId(0), MessageId(0)), ChatId(0), Content(""), 0)
-    return Prepared(insert(posts).values({name: bindparam(name) for name in known}))
+    query = insert(posts).values({name: bindparam(name) for name in known})
+    return Prepared(query.returning(posts.c.id))
 
 
 def _write(db: Connection, row: Row) -> None:

@@ -1,8 +1,8 @@
-"""The tables, and the numbered steps that lead to them.
+"""The tables.
 
-A step is never changed once it has been released: it runs once per database, in one transaction
-with its number. A change is a new step at the end *and* the same change in the `Table` below; a
-test compares the two.
+A change of them is three: a new revision in `migrations/versions`, for the databases that there are, the
+same in the `Table` below, of which new ones are made, and `NEWEST`. A test compares the three. A revision
+is never changed once it has been released.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    String,
     Table,
     Text,
     UniqueConstraint,
@@ -24,6 +25,8 @@ from sqlalchemy import (
 
 # Names a SQLite file as ours ("SGRL"). https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID: Final = 0x5347524C
+
+NEWEST: Final = 11  # revision; its id has four digits
 
 metadata = MetaData()
 
@@ -55,9 +58,7 @@ signals = Table(
     Column("begun_at", BigInteger),  # the edit that may have made it a signal; NULL: `at`
     Column("extras", Text),  # JSON, see `bot.extras`; NULL: it is shown as any other
     Column("leverage", Text),
-    Column(
-        "author_name", Text
-    ),  # as people see them; NULL: not told, or recorded by an old version
+    Column("author_name", Text),  # as people see them; NULL: not told, or by an old version
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("signals_of_album", "source_chat_id", "album_id"),
     sqlite_autoincrement=True,  # a signal's id is never used again: caches are keyed by it
@@ -222,242 +223,9 @@ meta = Table(
     Column("value", LargeBinary, nullable=False),
 )
 
-_FIRST: Final = (
-    """
-    CREATE TABLE signals (
-        id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
-        source_chat_id BIGINT NOT NULL,
-        source_message_id BIGINT NOT NULL,
-        source_user_id BIGINT NOT NULL,
-        at BIGINT NOT NULL,
-        last_owner_activity BIGINT,
-        marker TEXT NOT NULL,
-        text TEXT NOT NULL,
-        entities TEXT NOT NULL,
-        media_kind TEXT,
-        media_file_id TEXT,
-        album_id BIGINT,
-        pair TEXT,
-        direction TEXT,
-        timeframe TEXT,
-        entry_low TEXT,
-        entry_high TEXT,
-        take_profits TEXT NOT NULL,
-        stop TEXT,
-        risk TEXT,
-        recorded_at BIGINT NOT NULL,
-        UNIQUE (source_chat_id, source_message_id)
-    )
-    """,
-    """
-    CREATE TABLE signal_updates (
-        id INTEGER NOT NULL PRIMARY KEY,
-        signal_id INTEGER NOT NULL REFERENCES signals (id),
-        source_chat_id BIGINT NOT NULL,
-        source_message_id BIGINT NOT NULL,
-        source_user_id BIGINT NOT NULL,
-        reply_to_message_id BIGINT NOT NULL,
-        at BIGINT NOT NULL,
-        text TEXT NOT NULL,
-        entities TEXT NOT NULL,
-        media_kind TEXT,
-        media_file_id TEXT,
-        album_id BIGINT,
-        reason TEXT NOT NULL,
-        tier TEXT,
-        recorded_at BIGINT NOT NULL,
-        UNIQUE (source_chat_id, source_message_id)
-    )
-    """,
-    "CREATE INDEX signal_updates_of_signal ON signal_updates (signal_id)",
-    """
-    CREATE TABLE posts (
-        id INTEGER NOT NULL PRIMARY KEY,
-        source_chat_id BIGINT NOT NULL,
-        source_message_id BIGINT NOT NULL,
-        part INTEGER NOT NULL,
-        target_chat_id BIGINT NOT NULL,
-        first_id BIGINT,
-        state TEXT NOT NULL,
-        version INTEGER NOT NULL,
-        target_message_id BIGINT,
-        attempts INTEGER NOT NULL,
-        error TEXT,
-        recorded_at BIGINT NOT NULL,
-        UNIQUE (source_chat_id, source_message_id, part, target_chat_id)
-    )
-    """,
-    "CREATE INDEX posts_by_state ON posts (state, target_chat_id, id)",
-    """
-    CREATE TABLE decisions (
-        id INTEGER NOT NULL PRIMARY KEY,
-        source_chat_id BIGINT NOT NULL,
-        source_message_id BIGINT NOT NULL,
-        source_user_id BIGINT,
-        signal_id BIGINT,
-        outcome TEXT NOT NULL,
-        reason TEXT NOT NULL,
-        tier TEXT,
-        at BIGINT NOT NULL,
-        recorded_at BIGINT NOT NULL,
-        UNIQUE (source_chat_id, source_message_id)
-    )
-    """,
-    "CREATE INDEX decisions_of_signal ON decisions (signal_id)",
-    "CREATE INDEX decisions_by_age ON decisions (at)",
-    """
-    CREATE TABLE cursors (
-        box TEXT NOT NULL PRIMARY KEY,
-        pts BIGINT NOT NULL,
-        qts BIGINT,
-        date BIGINT,
-        recorded_at BIGINT NOT NULL
-    )
-    """,
-    "CREATE TABLE meta (name TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL)",
-    # Outside what an attacker with the cache directory can read: a new database has a new key,
-    # so no cache outlives the table it was made from.
-    "INSERT INTO meta (name, value) VALUES ('cache_key', randomblob(32))",
-)
-
-_CATCHING_UP: Final = (
-    "ALTER TABLE cursors ADD COLUMN message_id BIGINT",
-    "ALTER TABLE posts ADD COLUMN sent_version INTEGER",
-    "UPDATE posts SET sent_version = version WHERE state IN ('sent', 'delete')",
-    # What is edited and not yet shown so stands in the target as some earlier version.
-    "UPDATE posts SET sent_version = version - 1 WHERE state = 'edit'",
-    "ALTER TABLE signal_updates ADD COLUMN reply_to_chat_id BIGINT",
-    "CREATE INDEX signals_of_album ON signals (source_chat_id, album_id)",
-    "CREATE INDEX signal_updates_of_album ON signal_updates (source_chat_id, album_id)",
-    "CREATE TABLE moved_chats (old_chat_id BIGINT NOT NULL PRIMARY KEY, new_chat_id BIGINT NOT NULL)",
-)
-
-_ORDERS: Final = (
-    """
-    CREATE TABLE orders (
-        id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
-        kind TEXT NOT NULL,
-        subject BIGINT NOT NULL,
-        at BIGINT NOT NULL
-    )
-    """,
-    "ALTER TABLE posts ADD COLUMN refused TEXT",
-    "ALTER TABLE decisions ADD COLUMN reply_to_message_id BIGINT",
-)
-
-_RULES: Final = (
-    "ALTER TABLE signals ADD COLUMN begun_at BIGINT",
-    """
-    CREATE TABLE refused_edits (
-        source_chat_id BIGINT NOT NULL,
-        source_message_id BIGINT NOT NULL,
-        at BIGINT,
-        recorded_at BIGINT NOT NULL,
-        PRIMARY KEY (source_chat_id, source_message_id)
-    )
-    """,
-)
-
-_DELIVERY: Final = (
-    "ALTER TABLE posts ADD COLUMN aside_at BIGINT",
-    "ALTER TABLE posts ADD COLUMN shown_media TEXT",
-    "ALTER TABLE posts ADD COLUMN sent_as TEXT",
-    "ALTER TABLE posts ADD COLUMN sent_after BIGINT",
-    "ALTER TABLE posts ADD COLUMN sent_to BIGINT",
-    "CREATE INDEX posts_by_place ON posts (target_chat_id, target_message_id)",
-)
-
-_EXTRAS: Final = (
-    "ALTER TABLE signals ADD COLUMN extras TEXT",
-    "ALTER TABLE signal_updates ADD COLUMN extras TEXT",
-    "ALTER TABLE posts ADD COLUMN note TEXT",
-    "ALTER TABLE posts ADD COLUMN bare INTEGER",
-)
-
-_FAILURES: Final = (
-    "ALTER TABLE decisions ADD COLUMN error TEXT",
-    "ALTER TABLE decisions ADD COLUMN again INTEGER",
-    """
-    CREATE TABLE alerts (
-        kind TEXT NOT NULL,
-        about BIGINT NOT NULL,
-        told_at BIGINT NOT NULL,
-        PRIMARY KEY (kind, about)
-    )
-    """,
-)
-
-_EVENTS: Final = (
-    "ALTER TABLE signals ADD COLUMN leverage TEXT",
-    "ALTER TABLE signal_updates ADD COLUMN event TEXT",
-    "ALTER TABLE signal_updates ADD COLUMN event_target INTEGER",
-    "ALTER TABLE signal_updates ADD COLUMN event_stop TEXT",
-)
-
-_OUTDATED: Final = (
-    # An edit that Telegram refused was counted as done. Once more: one that changes nothing is fine.
-    """
-    UPDATE posts SET state = 'edit', attempts = 0
-    WHERE state = 'sent' AND version > 0 AND error LIKE 'Telegram refused: 40_ %'
-    """,
-)
-
-# Behind the last step `Parts.carry_over` makes the texts of what is still to be done.
-_FINISHED_POSTS: Final = (
-    "ALTER TABLE posts ADD COLUMN text TEXT",
-    "ALTER TABLE posts ADD COLUMN entities TEXT",
-    "ALTER TABLE posts ADD COLUMN media_kind TEXT",
-    "ALTER TABLE posts ADD COLUMN media_file_id TEXT",
-    "ALTER TABLE posts ADD COLUMN extras TEXT",
-    "ALTER TABLE posts ADD COLUMN album_id BIGINT",
-    "ALTER TABLE posts ADD COLUMN answers_chat_id BIGINT",
-    "ALTER TABLE posts ADD COLUMN answers_message_id BIGINT",
-    """
-    UPDATE posts SET (media_kind, media_file_id, album_id) = (
-        SELECT r.media_kind, r.media_file_id, r.album_id FROM (
-            SELECT source_chat_id, source_message_id, media_kind, media_file_id, album_id
-            FROM signals
-            UNION ALL
-            SELECT source_chat_id, source_message_id, media_kind, media_file_id, album_id
-            FROM signal_updates
-        ) AS r
-        WHERE r.source_chat_id = posts.source_chat_id
-          AND r.source_message_id = posts.source_message_id
-    )
-    WHERE part = 0
-    """,
-    """
-    UPDATE posts SET (answers_chat_id, answers_message_id) = (
-        SELECT coalesce(u.reply_to_chat_id, u.source_chat_id), u.reply_to_message_id
-        FROM signal_updates AS u
-        WHERE u.source_chat_id = posts.source_chat_id
-          AND u.source_message_id = posts.source_message_id
-    )
-    WHERE part = 0
-    """,
-    """
-    UPDATE posts SET answers_chat_id = source_chat_id, answers_message_id = source_message_id
-    WHERE part > 0
-    """,
-)
-
-_PRESENTATION: Final = (
-    "ALTER TABLE signals ADD COLUMN author_name TEXT",
-    "ALTER TABLE signal_updates ADD COLUMN author_name TEXT",
-    "ALTER TABLE posts ADD COLUMN hidden TEXT",
-    "ALTER TABLE posts ADD COLUMN returns INTEGER",
-)
-
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
-    _FIRST,
-    _CATCHING_UP,
-    _ORDERS,
-    _RULES,
-    _DELIVERY,
-    _EXTRAS,
-    _FAILURES,
-    _EVENTS,
-    _OUTDATED,
-    _FINISHED_POSTS,
-    _PRESENTATION,
+# Alembic's own: which revision this is. Here so that a new database has it without Alembic.
+alembic_version = Table(
+    "alembic_version",
+    metadata,
+    Column("version_num", String(32), primary_key=True),
 )

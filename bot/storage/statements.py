@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     and_,
     bindparam,
+    case,
     exists,
     func,
     literal,
@@ -23,22 +24,22 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
 
 from bot.models import Content, MessageId, Reason
 from bot.rules.signal_parser.events import event_of
 from bot.signal_fields import SignalFields, decimal_text
-from bot.storage.engine import Prepared
+from bot.storage.engine import Prepared, insert
 from bot.storage.messages import content_row, is_message, record, storable
-from bot.storage.schema import decisions, signal_updates, signals
+from bot.storage.schema import decisions, refused_edits, signal_updates, signals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, Table
+    from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, Table, UpdateBase
 
     from bot.models import AuthorId, ChatId, Decision, IncomingMessage, UnixTime
     from bot.signal_fields import SignalEvent
+    from bot.storage.engine import Insert
 
 RECORDS: Final = (signals, signal_updates, decisions)  # a message is in one of them at most
 
@@ -76,6 +77,8 @@ def update_row(
 def insert_once(table: Table) -> Prepared:
     """An INSERT of named columns that does nothing if the message stands in any of `RECORDS`.
 
+    Of a signal it returns the id.
+
     What failed is no record: the message may be tried again, and what becomes of it takes its place.
     """
     late = {"id", "error", "again"}  # of what failed; see `failures`
@@ -88,13 +91,17 @@ def insert_once(table: Table) -> Prepared:
         )
     )
     values = select(*(bindparam(column.name, type_=column.type) for column in columns))
-    query = on_conflict_insert(table).from_select(columns, values.where(~recorded))
-    if table is decisions:
-        changes = {column.name: query.excluded[column.name] for column in columns}
-        query = query.on_conflict_do_update(
+
+    def query(insert: type[Insert]) -> UpdateBase:
+        new = insert(table).from_select(columns, values.where(~recorded))
+        if table is not decisions:
+            return new.returning(table.c.id) if table is signals else new
+        changes = {column.name: new.excluded[column.name] for column in columns}
+        return new.on_conflict_do_update(
             index_elements=[decisions.c.source_chat_id, decisions.c.source_message_id],
             set_={**changes, "error": null(), "again": null()},
         )
+
     return Prepared(query)
 
 
@@ -113,14 +120,13 @@ def signal_at() -> Prepared:
 
 def newest(chat_id: ChatId) -> Select[Any]:
     """The newest message of that chat that is recorded; 0: none is."""
-    newest = [
-        select(func.max(table.c.source_message_id))
-        .where(table.c.source_chat_id == chat_id)
-        .scalar_subquery()
+    here = (
+        select(func.max(table.c.source_message_id).label("newest")).where(
+            table.c.source_chat_id == chat_id
+        )
         for table in RECORDS
-    ]
-    # SQLite's max of several is NULL if one of them is.
-    return select(func.max(*(func.coalesce(each, 0) for each in newest)))
+    )
+    return select(func.coalesce(func.max(union_all(*here).subquery().c.newest), 0))
 
 
 def recorded(
@@ -165,7 +171,8 @@ def first_of_album() -> CompoundSelect[Any]:
 def move_activity() -> Prepared:
     """Never backwards: replies may be recorded late, in an import for one."""
     activity = bindparam("activity", type_=BigInteger)
-    latest = func.max(func.coalesce(signals.c.last_owner_activity, activity), activity)
+    later = signals.c.last_owner_activity > activity
+    latest = case((later, signals.c.last_owner_activity), else_=activity)
     is_flow = and_(
         signals.c.id == bindparam("flow"), signals.c.source_user_id == bindparam("owner")
     )
@@ -206,6 +213,14 @@ def recorded_by(db: Connection, message: IncomingMessage) -> tuple[Table, Mappin
     """Where the message is recorded as one of this author's; None: nowhere."""
     found = record(db, message.ref)
     return found if found and found[1]["source_user_id"] == message.author else None
+
+
+def keep_refused_edit(db: Connection, row: Mapping[str, Any]) -> None:
+    """The latest of each message."""
+    query = insert(db, refused_edits)
+    latest = {name: query.excluded[name] for name in ("at", "recorded_at")}
+    known = list(refused_edits.primary_key)
+    db.execute(query.on_conflict_do_update(index_elements=known, set_=latest), row)
 
 
 @cache

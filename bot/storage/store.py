@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from dataclasses import replace
 from functools import partial
@@ -14,7 +13,6 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.dialects.sqlite import insert as on_conflict_insert
 
 from bot.errors import DatabaseError, DatabaseUnavailable, DatabaseUnusable, UnknownFlow
 from bot.models import (
@@ -30,16 +28,15 @@ from bot.models import (
 )
 from bot.rules.render import Place
 from bot.rules.signal_parser.events import event_of
-from bot.storage import outbox, statements
+from bot.storage import engine, outbox, statements
 from bot.storage.control import Control
 from bot.storage.cursors import Cursors
-from bot.storage.messages import content_row, is_message, same_content
+from bot.storage.messages import content_row, is_message, key_of, same_content
 from bot.storage.migration import Migration
 from bot.storage.schema import (
-    MIGRATIONS,
+    NEWEST,
     decisions,
     meta,
-    refused_edits,
     signal_updates,
     signals,
 )
@@ -88,11 +85,10 @@ class SignalStore:
         *,
         clock: Callable[[], float] = time.time,
         place: Callable[[ChatId], Place] = Place,
-        migrations: Sequence[Sequence[str]] = MIGRATIONS,
     ) -> None:
         self._database = database
         self._clock = clock
-        self._migration = Migration(database.path, migrations)
+        self._migration = Migration(database.path)
         self._insert = {table: statements.insert_once(table) for table in statements.RECORDS}
         self._move_activity = statements.move_activity()
         self._signal_at = statements.signal_at()
@@ -145,12 +141,12 @@ class SignalStore:
         self.moved_chats = self._cursors.moved_chats
 
     async def open(self) -> None:
-        """Connect, and bring the database to the newest schema, one step at a time."""
+        """Connect, and bring the database to the newest schema, all at once or not at all."""
         await self._database.open()
         version = await self._write(self._migration.version)
         await self._database.glance()
-        for number in range(version + 1, self._migration.newest + 1):
-            await self._write(partial(self._migrate_to, number=number))
+        if version < NEWEST:
+            await self._write(self._bring_up_to_date)
 
     async def open_existing(self) -> None:
         """Connect to a database that a bot of this version keeps, maybe right now.
@@ -161,16 +157,11 @@ class SignalStore:
         if not name.exists():
             raise DatabaseUnavailable(f"{name}: no database there, the bot has not run here yet")
         await self._database.open()
-        version = await self._read(self._migration.version)
-        if version < self._migration.newest:
-            raise DatabaseUnusable(
-                f"{name} has schema {version} and this program works on {self._migration.newest}: "
-                "start the bot once, that brings it up to date"
-            )
+        await self._read(self._migration.refuse_outdated)
 
-    def _migrate_to(self, db: Connection, *, number: int) -> None:
-        if self._migration.take(db, number) and number == len(MIGRATIONS):
-            self._parts.carry_over(db)  # the tables are now as the code knows them
+    def _bring_up_to_date(self, db: Connection) -> None:
+        self._migration.bring_up_to_date(db)
+        self._parts.carry_over(db)
 
     async def look_through(self) -> None:
         """Look for damage everywhere, however long that takes. Raises `DatabaseUnusable`."""
@@ -231,10 +222,10 @@ class SignalStore:
         }
 
         def write(db: Connection) -> SignalId | None:
-            inserted = self._insert[signals].run(db, row)
-            if inserted.rowcount == 0:
+            inserted = self._insert[signals].value(db, row)
+            if inserted is None:
                 return None
-            signal_id = SignalId(inserted.lastrowid or 0)
+            signal_id = SignalId(inserted)
             self._parts.add(db, [replace(message, reply_to=None)], targets)
             answering = [replace(part, reply_to=message.ref) for part in parts]
             decision = Decision(Outcome.UPDATE, Reason.OWNER, None, signal_id)
@@ -275,7 +266,7 @@ class SignalStore:
 
         try:
             return await self._write(write)
-        except sqlite3.IntegrityError as exc:
+        except engine.INTEGRITY as exc:
             raise UnknownFlow(f"signal {decision.signal_id} is not in the table") from exc
 
     def _add_updates(
@@ -447,17 +438,13 @@ class SignalStore:
 
         That is where the message is not recorded as theirs, or nothing that is relayed has changed.
         """
-        key = {"source_chat_id": message.chat_id, "source_message_id": message.id}
-        row = {**key, "at": message.edited_at, "recorded_at": int(self._clock())}
-        query = on_conflict_insert(refused_edits)
-        latest = {name: query.excluded[name] for name in ("at", "recorded_at")}
-        query = query.on_conflict_do_update(index_elements=list(key), set_=latest)
+        row = {**key_of(message.ref), "at": message.edited_at, "recorded_at": int(self._clock())}
 
         def write(db: Connection) -> bool:
             found = statements.recorded_by(db, message)
             if found is None or same_content(found[1], content_row(message.content)):
                 return False
-            db.execute(query, row)
+            statements.keep_refused_edit(db, row)
             return True
 
         return await self._write(write)

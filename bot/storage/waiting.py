@@ -9,10 +9,8 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy.dialects.sqlite import insert
-
 from bot.models import Cursor
-from bot.storage.engine import Prepared, in_transaction
+from bot.storage.engine import Prepared, in_transaction, insert
 from bot.storage.schema import cursors, decisions
 
 if TYPE_CHECKING:
@@ -73,6 +71,6 @@ class Waiting:
 
 def put_cursors(db: Connection, reached: Iterable[Cursor], *, now: int) -> None:
     rows = [{**each._asdict(), "box": str(each.box), "recorded_at": now} for each in reached]
-    query = insert(cursors)
+    query = insert(db, cursors)
     changes = {name: query.excluded[name] for name in (*Cursor._fields[1:], "recorded_at")}
     db.execute(query.on_conflict_do_update(index_elements=[cursors.c.box], set_=changes), rows)

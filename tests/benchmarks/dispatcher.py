@@ -41,6 +41,7 @@ types = raw.types
 MESSAGES = 500  # in a round: fewer than the queue takes before it asks for a difference
 FLOWS = 50
 ROUNDS = 9
+PATIENCE = 120  # seconds for a round
 
 
 class Throughputs(NamedTuple):
@@ -170,7 +171,9 @@ class Meter:
         self._wanted = number
         if self.done < number:
             self._reached.clear()
-            await self._reached.wait()
+            # What is pushed while the connection is made anew never arrives: it is recorded nowhere.
+            async with asyncio.timeout(PATIENCE):
+                await self._reached.wait()
 
 
 @contextlib.asynccontextmanager
