@@ -117,7 +117,7 @@ class MessageRef(NamedTuple):
     @property
     def link(self) -> str | None:
         """What opens it in Telegram, for whoever is in that chat; None: there is no such link."""
-        if self.chat_id >= CHANNELS:
+        if not has_own_box(self.chat_id):
             return None
         return f"https://t.me/c/{CHANNELS - self.chat_id}/{self.message_id}"
 

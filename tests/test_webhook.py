@@ -20,8 +20,9 @@ import standardwebhooks
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from bot.delivery.events import Event, EventRelay, Freshness
-from bot.delivery.webhook import Webhook, check_endpoint, check_secret, is_public
+from bot.delivery.webhook import Webhook
 from bot.delivery.worker import Unwatched, Worker
+from bot.endpoints import check_endpoint, check_secret, is_public
 from bot.errors import PostRefused, RetryLater, SettingsError, TargetUnavailable
 from bot.models import Decision, Media, Outcome, Reason, Tier, is_sink, sink_id
 from bot.rules.markers import parse

@@ -5,20 +5,18 @@ The rules are those of https://www.standardwebhooks.com; see docs/WEBHOOK.md for
 
 from __future__ import annotations
 
-import base64
-import binascii
-import ipaddress
 import socket
 import time
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from bot.errors import PostRefused, RetryLater, SettingsError, TargetUnavailable
+from bot.endpoints import is_loopback, is_public
+from bot.errors import PostRefused, RetryLater, TargetUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from bot.delivery.events import Event
     from bot.models import ChatId
 
-PREFIX: Final = "whsec_"
-KEY_BYTES: Final = range(24, 65)  # by the rules
 TIMEOUT: Final = aiohttp.ClientTimeout(total=15, connect=5)
 RETRY_AFTER_AT_MOST: Final = timedelta(hours=1)
 # Of what was said, and not of who said it or where: the next event may well be taken.
@@ -68,7 +64,7 @@ class Webhook:
         self._resolver = CheckedResolver(
             resolver or aiohttp.ThreadedResolver(),
             allow_private=allow_private,
-            allow_loopback=_is_loopback(urlsplit(url).hostname or ""),
+            allow_loopback=is_loopback(urlsplit(url).hostname or ""),
         )
         self._session: aiohttp.ClientSession | None = None  # it wants a running loop
 
@@ -158,60 +154,7 @@ class CheckedResolver(AbstractResolver):
     def _may_be(self, address: str) -> bool:
         if self._allow_private:
             return True
-        return is_public(address) or (self._allow_loopback and _is_loopback(address))
-
-
-def check_endpoint(url: str, *, allow_private: bool = False) -> None:
-    """Raises `SettingsError`. The URL is a secret, as a part of it may be: it is not shown."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise SettingsError("this is no URL: write one such as https://example.org/hook") from None
-    if parts.scheme not in {"http", "https"} or not host:
-        raise SettingsError("this is no URL: write one such as https://example.org/hook")
-    if parts.username or parts.password:
-        raise SettingsError(
-            "a URL with a password in it is not taken: the signature says who we are"
-        )
-    if parts.scheme != "https" and not _is_loopback(host):
-        raise SettingsError("what is not on this machine is told by https only")
-    if _is_address(host) and not (allow_private or is_public(host) or _is_loopback(host)):
-        raise SettingsError("this is a private address: allow it, if it is meant")
-
-
-def check_secret(secret: str) -> None:
-    """Raises `SettingsError`, which does not show it."""
-    try:
-        key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if not secret.startswith(PREFIX) or len(key) not in KEY_BYTES:
-        raise SettingsError(
-            "a secret is whsec_ and 24 to 64 bytes in base64: "
-            "make one with `echo whsec_$(openssl rand -base64 32)`"
-        )
-
-
-def is_public(address: str) -> bool:
-    """An address of the internet, as it is, or as IPv6 has it."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    inside: Any = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
-    return found.is_global and not found.is_multicast and (inside is None or inside.is_global)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
-
-
-def _is_loopback(host: str) -> bool:
-    if not _is_address(host):
-        return host == "localhost"
-    return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+        return is_public(address) or (self._allow_loopback and is_loopback(address))
 
 
 def _wait(retry_after: str, now: float) -> timedelta | None:
