@@ -32,6 +32,7 @@ from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests.people import ALICE, GROUP, NOON, TARGET, says
 from tests.receiver import SECRET, Receiver
+from tests.test_crashes import Crash, Fuse
 
 HOOK = sink_id("webhook main")
 TEXT = "#idea BTC/USDT LONG\nentry 64000-65000\ntp 70000, 72000.50\nsl 61000"
@@ -47,17 +48,19 @@ class Program:
         self.timeout = aiohttp.ClientTimeout(total=0.5 if quick else 30)
         self.numbers = iter(range(1, 10_000))
 
-    async def start(self):
-        self.store = SignalStore(
+    async def start(self, around=lambda part: part):
+        """`around`: what stands between the parts."""
+        self.tables = SignalStore(
             Database(self.path, in_loop=True), clock=lambda: self.now, place=lambda _: self.place
         )
-        await self.store.open()
+        await self.tables.open()
+        self.store = around(self.tables)
         self.webhook = Webhook(
             self.receiver.url, SECRET, HOOK, timeout=self.timeout, clock=lambda: self.now
         )
         events = EventRelay(
             self.store,
-            self.webhook,
+            around(self.webhook),
             watch=Unwatched(),
             freshness=self.freshness,
             clock=lambda: self.now,
@@ -75,7 +78,7 @@ class Program:
 
     async def end(self):
         await self.webhook.close()
-        await self.store.close()
+        await self.tables.close()
 
     async def goes_on(self):
         """Until nothing is left to tell; waits take no time."""
@@ -266,6 +269,53 @@ async def test_every_event_is_known_once_by_its_id_in_order_whatever_fails(tmp_p
             assert known[number] == (False, message.text)
     for said in receiver.bodies.values():
         assert all(each["data"] == said[0]["data"] for each in said)
+
+
+async def _days_work(program):
+    """Every change there is, each told before the next and some of them together."""
+    store = program.tables
+    first = await program.signal("#idea one")
+    update = await program.update(first, "TP1")
+    await program.goes_on()
+    await program.edit(update, "TP1 !")
+    second = await program.signal("#idea two")
+    await program.goes_on()
+    await store.delete(GROUP, [update.id])
+    await program.edit(second, "#idea two !")
+    await program.goes_on()
+
+
+async def _ends_of(tmp_path, steps):
+    """The same day, on which the lights go out at that step. None: they did not, so many were there."""
+    fuse = Fuse(steps)
+    async with Receiver() as receiver:
+        program = Program(tmp_path / f"{steps}.db", receiver)
+        await program.start(fuse.around)
+        with suppress(Crash):
+            await _days_work(program)
+        await program.end()
+        await program.start()
+        await program.goes_on()
+        await program.end()
+    return fuse, receiver
+
+
+async def test_killed_at_any_step_it_tells_each_event_once_by_its_id(tmp_path):
+    """Before and after everything that is awaited: what was not heard is told, and nothing else is new."""
+    whole, receiver = await _ends_of(tmp_path, None)
+    expected = {key: event["data"] for key, event in receiver.heard.items()}
+    assert len(expected) == 6
+
+    told = []
+    for step in range(whole.passed):
+        fuse, receiver = await _ends_of(tmp_path, step)
+        assert fuse.burnt
+        assert receiver.wrong == []
+        for key, said in receiver.bodies.items():
+            assert all(each["data"] == expected[key] for each in said)
+        told.append(len(receiver.heard))
+    assert told == sorted(told)
+    assert told[-1] == 6
 
 
 @pytest.mark.parametrize(
