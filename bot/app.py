@@ -8,6 +8,7 @@ import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
@@ -24,19 +25,23 @@ from bot.handlers.lost_parents import LostParents
 from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
 from bot.lock import locked
-from bot.models import AfterTtl, Route
+from bot.models import AfterTtl
 from bot.monitoring.housekeeping import look_for_damage
 from bot.monitoring.supervision import Admins, Facts, ToldTable
 from bot.pipeline.albums import Albums
 from bot.pipeline.dispatch import Dispatcher
+from bot.pipeline.doors import Doors
 from bot.pipeline.intake import Intake
+from bot.pipeline.lanes import Lines
 from bot.pipeline.patience import Pace
 from bot.pipeline.recording import Door, Listeners, Recorder
 from bot.pipeline.rereading import RetriedEvents
+from bot.routes import main_route
 from bot.rules.markers import Markers
-from bot.rules.render import Place
+from bot.state.disk_tier import DiskTier
 from bot.state.flow_cache import open_flow_cache
-from bot.state.flow_tracker import FlowTracker
+from bot.state.flow_tracker import FlowTracker, closed
+from bot.state.flow_trackers import FlowTrackers
 from bot.storage.data_directory import Presence
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
@@ -52,6 +57,7 @@ if TYPE_CHECKING:
     from bot.models import ChatId, MessageRef
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
+    from bot.routes import Routes, Source
     from bot.telegram.catch_up import Following
     from bot.telegram.client import Telegram
 
@@ -62,52 +68,46 @@ class Core(NamedTuple):
     """What turns a message into a decision."""
 
     store: SignalStore
-    flows: FlowTracker
-    intake: Intake
+    flows: FlowTrackers
+    intake: Doors
     parents: LostParents
     orders: Orders
-    moved: Mapping[ChatId, ChatId]  # basic groups that became supergroups, old id to new
-    targets: tuple[ChatId, ...]  # as they are now
+    routes: Routes  # by the ids that chats have now
     presence: Presence  # of the files that must not go
-
-    def now(self, chat: ChatId) -> ChatId:
-        """What has become of a chat."""
-        return self.moved.get(chat, chat)
 
 
 @asynccontextmanager
 async def open_core(
     settings: Settings,
+    routes: Routes | None = None,
     *,
-    targets: Iterable[ChatId] = (),
     clock: Callable[[], float] = time.time,
     in_loop: bool = False,
 ) -> AsyncIterator[Core]:
     """Open the tables and the caches under `DATA_DIR`, and leave both complete on disk at exit.
 
-    `in_loop`: the tables answer in the event loop, for work that nothing else waits beside.
+    `routes` None: those of the settings, and nothing is relayed. `in_loop`: the tables answer in
+    the event loop, for work that nothing else waits beside.
     """
-    Markers(settings.signal_markers, settings.signal_patterns)  # raises for what RE2 refuses
+    routes = main_route(settings).without_places() if routes is None else routes
+    for source in routes.sources:
+        Markers(source.markers, source.patterns)  # raises for what RE2 refuses
     _keep_private(settings)
-    store = SignalStore(
-        Database(settings.database, in_loop=in_loop),
-        clock=clock,
-        place=partial(Place, mentions=settings.relay_mentions),
-    )
+    database = Database(settings.database, in_loop=in_loop)
+    store = SignalStore(database, clock=clock, place=routes.place)
     with locked(settings.data_dir / "lock"):
         try:
             await store.open()
-            async with _flows(settings, store, clock) as flows:
-                moved = await store.moved_chats()
-                targets = tuple(dict.fromkeys(moved.get(target, target) for target in targets))
+            routes = routes.where_chats_are(await store.moved_chats())
+            if routes.places:  # else it is a trial or an import, and those of the bot stay
+                routes = await store.list_places(routes)
+            async with _flows(settings, store, routes, clock) as flows:
                 parents = LostParents(store)
-                intake = intake_of(
-                    settings, store, flows, targets=targets, moved=moved, parents=parents
-                )
+                intake = _doors(routes, store, flows, parents)
                 orders = Orders(store, flows)
                 await orders.begin()
                 presence = Presence(_what_must_stay(settings))
-                yield Core(store, flows, intake, parents, orders, moved, targets, presence)
+                yield Core(store, flows, intake, parents, orders, routes, presence)
         finally:
             await store.close()
 
@@ -127,22 +127,23 @@ async def open_tables(
 
 @asynccontextmanager
 async def _flows(
-    settings: Settings, store: SignalStore, clock: Callable[[], float]
-) -> AsyncIterator[FlowTracker]:
+    settings: Settings, store: SignalStore, routes: Routes, clock: Callable[[], float]
+) -> AsyncIterator[FlowTrackers]:
     cache_key = await store.cache_key()
     open_cache = partial(open_flow_cache, settings.flow_cache, cache_key)
-    flows = FlowTracker(
-        store,
-        await asyncio.to_thread(open_cache),
-        ttl=settings.flow_ttl_hours,
-        after_ttl=settings.flow_after_ttl,
-        clock=clock,
-        reopen=partial(open_cache, again=True),
-    )
+    cache = await asyncio.to_thread(open_cache)
+    disk = DiskTier(cache, clock=clock, reopen=partial(open_cache, again=True))
     try:
-        yield flows
+        yield FlowTrackers(
+            {
+                each.name: FlowTracker(
+                    store, disk, ttl=each.ttl, after_ttl=each.after_ttl, clock=clock
+                )
+                for each in routes.sources
+            }
+        )
     finally:
-        await flows.close()
+        await closed(disk)
 
 
 def _what_must_stay(settings: Settings) -> list[Path]:
@@ -174,27 +175,46 @@ def _keep_private(settings: Settings) -> None:
         refuse_readable(session)
 
 
+def _doors(routes: Routes, table: SignalStore, flows: FlowTrackers, parents: LostParents) -> Doors:
+    intakes = {
+        source.name: intake_of(
+            source, table, flows[source.name], moved=routes.moved, parents=parents
+        )
+        for source in routes.sources
+    }
+    return Doors(routes, intakes)
+
+
 def intake_of(
-    settings: Settings,
+    source: Source,
     table: SignalStore,
     flows: FlowTracker,
     *,
-    targets: Iterable[ChatId] = (),
     moved: Mapping[ChatId, ChatId] | None = None,
     parents: LostParents | None = None,
 ) -> Intake:
-    """Without targets nothing is relayed, and so are no edits of what was posted before."""
-    targets, permitted = tuple(targets), settings.permitted
+    """Without places nothing is relayed, and so are no edits of what was posted before."""
+    places, permitted = source.places, source.permitted
     return Intake(
         table,
-        Markers(settings.signal_markers, settings.signal_patterns),
-        SignalHandler(table, flows, targets=targets),
-        UpdateHandler(table, flows, targets=targets, moved=moved, parents=parents),
+        Markers(source.markers, source.patterns),
+        SignalHandler(table, flows, places=places),
+        UpdateHandler(
+            table,
+            flows,
+            places=places,
+            moved=moved,
+            parents=parents,
+            topic=source.topic,
+            answers=source.answers,
+        ),
         EditHandler(
             table,
             permitted=permitted,
-            relay_edits=settings.relay_edits and bool(targets),
-            relay_deletes=settings.relay_deletes,
+            relay_edits=source.relay_edits and bool(places),
+            relay_deletes=source.relay_deletes,
+            # A deletion does not tell its topic: each source of the chat sees to its own.
+            places=None if source.topic is None else [place.id for place in places],
         ),
         permitted=permitted,
     )
@@ -208,27 +228,22 @@ class Bot:
     """A live bot, built and not yet begun. `beside`: what runs beside the listening, until cancelled."""
 
     core: Core
-    route: Route
     telegram: Telegram
-    dispatcher: Dispatcher
+    dispatcher: Lines
     relays: Relays
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]]
     admins: Admins | None  # None: nobody may give orders
 
 
 @asynccontextmanager
-async def open_bot(
-    settings: Settings, source: ChatId, core: Core, ending: Ending
-) -> AsyncIterator[Bot]:
-    """`source` is the configured one: what became of it is in the core's `moved`."""
+async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncIterator[Bot]:
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
     from bot.telegram.existing_messages import ExistingMessages
 
-    route = Route(core.now(source), core.targets, core.moved)
-    telegram = telegram_of(settings, settings.data_dir, _following(settings, core, route.source))
+    telegram = telegram_of(settings, settings.data_dir, _following(core))
     core.parents.ask(ExistingMessages(telegram))
-    facts, metrics, places = Facts(telegram, core), Metrics(), Places(core.targets)
+    facts, metrics, places = Facts(telegram, core), Metrics(), Places(core.routes.targets)
     health = Health(facts, metrics, places)
     async with (
         _answering(settings, health),
@@ -245,20 +260,23 @@ async def open_bot(
         if admins is not None:
             failed, unreadable = admins.failed, admins.alerts.unreadable
             listeners = replace(listeners, failed=failed, unreadable=unreadable)
-        dispatcher = dispatcher_of(
-            core.store,
-            core.intake,
-            route,
-            stopping=ending.stopping,
-            listeners=listeners,
-            meter=metrics,
-            more_to_come=lambda: telegram.more_to_come,
-            known=known,
+        dispatcher = Lines(
+            core.routes,
+            lambda waits: dispatcher_of(
+                core.store,
+                core.intake,
+                core.routes,
+                stopping=ending.stopping,
+                listeners=listeners,
+                meter=metrics,
+                more_to_come=lambda: waits() or telegram.more_to_come,
+                known=known,
+            ),
         )
         beside = _beside(core, relays, rereading, metrics)
         if admins is not None:
             beside += admins.tasks
-        yield Bot(core, route, telegram, dispatcher, relays, beside, admins)
+        yield Bot(core, telegram, dispatcher, relays, beside, admins)
 
 
 def _beside(
@@ -294,7 +312,7 @@ def telegram_of(
 def dispatcher_of(
     table: SignalStore,
     door: Door,
-    route: Route,
+    routes: Routes,
     *,
     stopping: asyncio.Event,
     listeners: Listeners,
@@ -319,23 +337,33 @@ def dispatcher_of(
         table,
         recorder,
         albums,
-        route=route,
+        routes=routes,
         begin_anew=listeners.begin_anew,
         stopping=stopping,
         meter=meter,
     )
 
 
-def _following(settings: Settings, core: Core, source: ChatId) -> Following:
+def _following(core: Core) -> Following:
     from bot.telegram.catch_up import Following
 
-    released = settings.flow_after_ttl is AfterTtl.RELEASE
+    routes = core.routes
     return Following(
         core.store,
-        [source],
-        from_the_start=tuple(core.moved.values()),
-        ttl=settings.flow_ttl_hours.total_seconds() if released else None,
+        routes.chats,
+        from_the_start=tuple(routes.moved.values()),
+        ttls={chat: _released_after(routes.sources_in(chat)) for chat in routes.chats},
     )
+
+
+def _released_after(sources: Iterable[Source]) -> float | None:
+    """Seconds after which the flows of all these are released; None: never."""
+    each = [
+        source.ttl.total_seconds() if source.after_ttl is AfterTtl.RELEASE else inf
+        for source in sources
+    ]
+    longest = max(each, default=inf)
+    return None if longest == inf else longest
 
 
 def _relays(
@@ -344,7 +372,7 @@ def _relays(
     """One for each target."""
     return [
         Relay(core.store, telegram.sender, target, watch=Watches(watches, places[target]))
-        for target in core.targets
+        for target in core.routes.targets
     ]
 
 

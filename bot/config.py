@@ -20,7 +20,16 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import SettingsError
-from bot.models import EVERYONE, AfterTtl, AuthorId, ChatId, Everyone
+from bot.models import (
+    EVERYONE,
+    GENERAL,
+    Address,
+    AfterTtl,
+    AuthorId,
+    ChatId,
+    Everyone,
+    has_own_box,
+)
 from bot.spelling import meant
 
 if TYPE_CHECKING:
@@ -34,6 +43,7 @@ DEFAULT_TTL: Final = timedelta(hours=72)
 # Exactly what Telegram prints: no plus sign, underscore, leading zero or foreign digit, all of
 # which `int()` would take.
 _ID: Final = re.compile(r"-?[1-9][0-9]{0,18}")
+_TOPIC: Final = re.compile(r"[1-9][0-9]{0,9}")
 _MAX_ID: Final = 2**63 - 1
 _MAX_TTL_HOURS: Final = 24 * 3650
 EMPTY_SAYS_SOMETHING: Final = {"source_allowed_users", "signal_markers", "alert_silence_hours"}
@@ -70,6 +80,33 @@ def parse_ids(text: str) -> tuple[int, ...]:
     if not ids:
         raise ValueError("is set but empty: name at least one id, or leave the setting out")
     return ids
+
+
+def parse_address(text: str) -> Address:
+    """A chat's id, and a topic of it behind a `#` where one is meant. Raises `ValueError`."""
+    chat, told, topic = text.partition("#")
+    found = ChatId(parse_id(chat))
+    if not told:
+        return Address(found)
+    if not _TOPIC.fullmatch(topic.strip()):
+        raise ValueError(f"{_shown(text.strip())}: behind # stands the number of a topic")
+    if not has_own_box(found):
+        raise ValueError(
+            f"{_shown(text.strip())}: only a supergroup, whose id is -100…, has topics"
+        )
+    return Address(found, int(topic))
+
+
+def parse_targets(text: str) -> tuple[Address, ...]:
+    """Comma-separated, each once. Raises `ValueError`, also if there is none.
+
+    What is posted to General is posted to no topic.
+    """
+    parts = [parse_address(part) for part in text.split(",") if part.strip()]
+    if not parts:
+        raise ValueError("is set but empty: name at least one id, or leave the setting out")
+    named = (Address(chat, 0 if topic == GENERAL else topic) for chat, topic in parts)
+    return tuple(dict.fromkeys(named))
 
 
 def parse_ttl(text: str) -> timedelta:
@@ -161,7 +198,7 @@ class Settings(BaseSettings):
     session_string: SecretStr | None = None
 
     source_chat_id: Annotated[ChatId | None, _from(parse_id)] = None
-    target_chat_id: Annotated[tuple[ChatId, ...], NoDecode, _from(parse_ids)] = ()
+    target_chat_id: Annotated[tuple[Address, ...], NoDecode, _from(parse_targets)] = ()
     # None: nobody has said it. A live bot needs it; trials and imports then take everyone.
     source_allowed_users: Annotated[
         tuple[AuthorId, ...] | Everyone | None, NoDecode, _from(parse_posters)
@@ -177,6 +214,8 @@ class Settings(BaseSettings):
     relay_deletes: bool = True
     relay_mentions: bool = False
 
+    # None: `routes.toml` beside `.env`, where there is one.
+    routes_file: Path | None = None
     data_dir: Path = Path("data")
     database_url: Annotated[Path | None, _from(_database)] = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -222,6 +261,10 @@ class Settings(BaseSettings):
     @property
     def database(self) -> Path:
         return self.database_url or self.data_dir / "signals.db"
+
+    @property
+    def routes(self) -> Path:
+        return self.routes_file or Path("routes.toml")
 
     @property
     def sessions(self) -> tuple[Path, ...]:
@@ -279,20 +322,26 @@ def _refuse_misspelt(env_file: Path, *, known: set[str]) -> None:
             )
 
 
-def require(settings: Settings) -> ChatId:
-    """The source chat; raises `SettingsError` with all that is missing and where it comes from."""
-    given = {
+def require(settings: Settings) -> None:
+    """Raises `SettingsError` with all that is missing for a live bot, and where it comes from.
+
+    What is read and where it goes may be said by a file.
+    """
+    given: dict[str, object] = {
         "API_ID": settings.api_id,
         "API_HASH": settings.api_hash,
         "BOT_TOKEN": settings.bot_token or settings.session_string,
-        "SOURCE_CHAT_ID": settings.source_chat_id,
-        "TARGET_CHAT_ID": settings.target_chat_id,
-        "SOURCE_ALLOWED_USERS": settings.source_allowed_users,
     }
+    if settings.routes_file is None and not settings.routes.exists():
+        given |= {
+            "SOURCE_CHAT_ID": settings.source_chat_id,
+            "TARGET_CHAT_ID": settings.target_chat_id,
+            "SOURCE_ALLOWED_USERS": settings.source_allowed_users,
+        }
     missing = [name for name, value in given.items() if not value]
     if missing == ["SOURCE_ALLOWED_USERS"]:  # what worked with an earlier version
         raise SettingsError(WHO_MAY_POST)
-    if missing or settings.source_chat_id is None:
+    if missing:
         raise SettingsError(
             "\n".join(
                 [
@@ -304,6 +353,5 @@ def require(settings: Settings) -> ChatId:
         )
     if settings.bot_token and settings.session_string:
         raise SettingsError("BOT_TOKEN and SESSION_STRING are both set: keep one of them")
-    if settings.source_chat_id in settings.target_chat_id:
+    if settings.source_chat_id in {target.chat for target in settings.target_chat_id}:
         raise SettingsError(f"TARGET_CHAT_ID: {settings.source_chat_id} is SOURCE_CHAT_ID, too")
-    return settings.source_chat_id

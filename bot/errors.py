@@ -11,6 +11,7 @@ BotError                    one line for the operator, no traceback; `exit_code`
 │   │   └── AccountLimited  our account may not, for now: wait for long, tell the operator
 │   │   └── Unparsable      it was answered in a schema that the library does not know: ask otherwise
 │   ├── TargetUnavailable   the chat takes nothing from us: pause it, tell the operator
+│   │   └── TopicUnavailable  its topic does not: pause that, and let the others go on
 │   ├── ParentGone          what it was to answer is no longer there: answer its ancestor
 │   ├── PostGone            what was to be edited is no longer there: there is nothing to do
 │   ├── SentBefore          it was taken before, and not said as which message: look for it
@@ -99,6 +100,12 @@ class TargetUnavailable(TelegramError):
     def __init__(self, text: str, chat_id: ChatId) -> None:
         super().__init__(text)
         self.chat_id = chat_id
+
+
+class TopicUnavailable(TargetUnavailable):
+    def __init__(self, text: str, chat_id: ChatId, topic: int) -> None:
+        super().__init__(text, chat_id)
+        self.topic = topic
 
 
 class ParentGone(TelegramError):

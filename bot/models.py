@@ -8,8 +8,6 @@ from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, NewType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bot.extras import Extras
     from bot.signal_fields import EventKind
 
@@ -45,6 +43,7 @@ EVERYONE: Final = Everyone.EVERYONE
 ENDED_BY_HAND: Final = UnixTime(0)
 
 
+GENERAL: Final = 1  # the topic that every forum has; what is in no other is in it
 CHANNELS: Final = ChatId(-(10**12))  # a channel's id is this minus its own, as Bot API counts
 
 
@@ -58,12 +57,14 @@ def is_basic_group(chat: ChatId) -> bool:
     return CHANNELS < chat < 0
 
 
-class Route(NamedTuple):
-    """Which chat is read and where it is posted, by the ids that they have now."""
+class Address(NamedTuple):
+    """A chat, or one topic of a forum."""
 
-    source: ChatId
-    targets: tuple[ChatId, ...]
-    moved: Mapping[ChatId, ChatId]  # basic groups that became supergroups, old id to new
+    chat: ChatId
+    topic: int = 0  # 0: none named
+
+    def __str__(self) -> str:
+        return f"{self.chat}#{self.topic}" if self.topic else str(self.chat)
 
 
 class Outcome(StrEnum):
@@ -108,6 +109,13 @@ class AfterTtl(StrEnum):
     OWNER = "owner"  # still nobody but its owner
 
 
+class Answers(StrEnum):
+    """What becomes of an owner's reply in their own flow to somebody who was refused there."""
+
+    IGNORE = "ignore"
+    RELAY = "relay"  # it is an update, below the nearest post that stands
+
+
 class MessageRef(NamedTuple):
     """A message of one chat: what a reply points at and what an id map is keyed by."""
 
@@ -149,6 +157,13 @@ class RecordedAlbum(NamedTuple):
     message_id: MessageId  # the first recorded part
     author: AuthorId
     reason: Reason
+
+
+class RefusedReply(NamedTuple):
+    """A reply into a flow that its author might not continue."""
+
+    signal_id: SignalId
+    answers: MessageRef
 
 
 class Decision(NamedTuple):
@@ -247,6 +262,7 @@ class IncomingMessage:
     edited_at: UnixTime | None = None  # when its author last edited it; None: never
     indirect: Indirect | None = None  # None: typed and sent at once, as far as can be told
     extras: Extras | None = None  # None: it is shown as any other
+    topic: int = 0  # of a forum; 0: General, or no forum
 
     @property
     def ref(self) -> MessageRef:
@@ -413,6 +429,8 @@ class Post:
     sent_as: Content | None = None  # of a doubt: what was sent then; None: what it says now
     sent_after: MessageId | None = None  # the newest of ours in the target before it was sent
     sent_to: ChatId | None = None  # of a doubt: the basic group that the target was; None: none
+    topic: int = 0  # of the target, a forum; 0: none, or General
+    place: int = 0  # see `routes.Place.id`
     returns: int = 0  # how often it was taken out by the rules of its place, and came again
 
     @property

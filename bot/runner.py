@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
 from bot.app import open_bot, open_core
 from bot.backoff import doubled
-from bot.config import require
+from bot.chat_names import found_routes
 from bot.ending import Ending, Renewals, in_time
 from bot.errors import RetryLater, VoidLogin
-from bot.models import AuthorId
+from bot.models import Address, AuthorId
 from bot.monitoring.housekeeping import forget_old_refusals, keep_forgetting
 from bot.pipeline.patience import end, unless
 from bot.telegram.chats import moved_to
@@ -24,31 +25,47 @@ if TYPE_CHECKING:
     from bot.app import Bot
     from bot.config import Settings
     from bot.models import Event
+    from bot.routes import Routes
     from bot.telegram.client import Me
 
 log = structlog.get_logger(__name__)
 
+EVENTS_IN_HAND: Final = 4.0  # seconds, as for those of the one source that there may be
 POSTS_IN_HAND: Final = 5.0  # seconds, when it stops
 LOGIN_RETRY, LOGIN_RETRY_AT_MOST = 1.0, 30.0  # seconds, doubled with each failure
 
 
 async def run(settings: Settings) -> None:
     """Relay until SIGTERM or SIGINT. Raises `BotError` where it cannot go on."""
-    source = require(settings)
+    routes = await found_routes(settings)
     renewals = Renewals(allowed=settings.bot_token is not None)
     again = True
     with in_time() as told_to_stop:
         while again:
             ending = Ending(told_to_stop)
-            async with open_core(settings, targets=settings.target_chat_id) as core:
+            async with open_core(settings, routes) as core:
                 # At the start it also tells that a table cannot be written.
                 await forget_old_refusals(core.store)
                 forgetting = asyncio.create_task(keep_forgetting(core.store))
                 try:
-                    async with open_bot(settings, source, core, ending) as bot:
+                    async with open_bot(settings, core, ending) as bot:
                         again = await Runner(settings, bot, ending, renewals).run()
                 finally:
                     await end([forgetting])
+
+
+def _said_of(routes: Routes) -> dict[str, object]:
+    """For the log. Of several sources each has its own rule."""
+    one, *others = routes.sources
+    targets = list(dict.fromkeys(str(Address(each.chat, each.topic)) for each in routes.places))
+    if others:
+        return {"sources": {each.name: each.where for each in routes.sources}, "targets": targets}
+    return {
+        "source": one.chat if one.topic is None else one.where,
+        "targets": [each.chat if not each.topic else each.label for each in one.places],
+        "ttl_hours": one.ttl.total_seconds() / 3600,
+        "after_ttl": one.after_ttl,
+    }
 
 
 class Runner:
@@ -101,7 +118,7 @@ class Runner:
 
     async def _hear(self, event: Event) -> None:
         if self._bot.admins is not None:
-            self._bot.admins.hear(event, self._bot.route.source)
+            self._bot.admins.hear(event, self._bot.core.routes.chats)
         await self._bot.dispatcher.hear(event)
 
     async def _logged_in(self, stopping: asyncio.Task[Literal[True]]) -> bool:
@@ -137,23 +154,21 @@ class Runner:
 
     async def _look_where_chats_are(self) -> None:
         """A group may have moved so long ago that nobody tells any more."""
-        for chat in {self._bot.route.source, *self._bot.route.targets}:
+        routes = self._bot.core.routes
+        for chat in {*routes.chats, *routes.targets}:
             new = await moved_to(self._bot.telegram, chat)
             if new is not None:
                 await self._bot.dispatcher.move(chat, new)
 
     async def _say_started(self, me: Me) -> None:
-        core, route = self._bot.core, self._bot.route
+        core, routes = self._bot.core, self._bot.core.routes
         counts = await core.store.counts()
         log.info(
             "started",
             account=me.name,
             username=me.username,
-            source=route.source,
-            targets=route.targets,
+            **_said_of(routes),
             tiers=["memory", *(["disk"] if core.flows.disk_works else []), "table"],
-            ttl_hours=self._settings.flow_ttl_hours.total_seconds() / 3600,
-            after_ttl=self._settings.flow_after_ttl,
             paused=core.orders.paused_at is not None,
             **counts._asdict(),
         )
@@ -172,5 +187,8 @@ class Runner:
             await asyncio.wait(running, timeout=POSTS_IN_HAND)
         await end(posting)
         await self._bot.telegram.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EVENTS_IN_HAND):
+                await self._bot.dispatcher.drain()
         self._bot.dispatcher.close()
         log.info("stopped")

@@ -33,6 +33,7 @@ from bot.models import (
     Reason,
     Tier,
 )
+from bot.routes import Place
 from bot.signal_fields import SignalFields
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
@@ -134,8 +135,8 @@ def _dress(extras):
 
 
 class Scene:
-    def __init__(self, store, target):
-        self.store, self.target = store, target
+    def __init__(self, store, target, place=Place):
+        self.store, self.target, self.place = store, target, place
         self.relay = Relay(store, target, TARGET, jitter=lambda: 0.0)
         self.flows, self.left, self.numbers = {}, set(), iter(range(1, 1_000))
 
@@ -143,12 +144,18 @@ class Scene:
         message = says(ALICE, text, to=to, number=next(self.numbers), **more)
         if to is None:
             self.flows[message.id] = await self.store.add_signal(
-                message, author=ALICE, marker="#", fields=SignalFields(), targets=targets
+                message,
+                author=ALICE,
+                marker="#",
+                fields=SignalFields(),
+                places=[self.place(each) for each in targets],
             )
         else:
             self.flows[message.id] = self.flows[to.id]
             decision = Decision(Outcome.UPDATE, Reason.OWNER, Tier.MEMORY, self.flows[to.id])
-            await self.store.add_update(message, decision, author=ALICE, targets=targets)
+            await self.store.add_update(
+                message, decision, author=ALICE, places=[self.place(each) for each in targets]
+            )
         return message
 
     async def edits(self, message, text, **more):

@@ -34,7 +34,7 @@ from bot import logs
 from bot.app import open_core
 from bot.config import Settings
 from bot.delivery.relay import Relay
-from bot.models import Decision, EditedMessage, MessageId, Outcome, Reason, Route
+from bot.models import Decision, EditedMessage, MessageId, Outcome, Reason
 from tests import wiring
 from tests.people import GROUP, TARGET, says
 
@@ -152,9 +152,9 @@ class Decisions(deque):
 
 @asynccontextmanager
 async def bot(settings, target, decisions):
-    async with open_core(settings, targets=[TARGET], in_loop=True) as core:
+    async with open_core(settings, wiring.routes(settings, TARGET), in_loop=True) as core:
         relay = Relay(core.store, target, TARGET)
-        route = Route(GROUP, (TARGET,), {})
+        route = wiring.route(GROUP, TARGET)
         hearing = wiring.hearing(core.store, core.intake, route, wake=relay.wake, meter=decisions)
 
         async def post():

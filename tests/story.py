@@ -17,6 +17,7 @@ from bot.config import Settings
 from bot.models import Cursor, MessageId
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
+from tests import wiring
 from tests.people import ALICE, BOB, CAROL, GROUP, NOON, TARGET, says
 
 
@@ -28,12 +29,13 @@ class Story:
         self.now = now
 
     def settings(self, **more):
-        given = {"source_chat_id": GROUP, "target_chat_id": (TARGET,), **more}
+        given = {"source_chat_id": GROUP, "target_chat_id": ((TARGET, 0),), **more}
         return Settings(_env_file=None, data_dir=self.directory / "data", **given)
 
     @asynccontextmanager
     async def bot(self):
-        async with open_core(self.settings(), targets=[TARGET], in_loop=True) as core:
+        settings = self.settings()
+        async with open_core(settings, wiring.routes(settings, TARGET), in_loop=True) as core:
             yield core
 
     def says(self, author, text, *, ago, **more):

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from bot.models import Media, Reason
+from bot.models import Cursor, Media, Reason
 from bot.pipeline.albums import Albums
 from bot.state.flow_tracker import FlowTracker
 from tests import wiring
-from tests.people import ALICE, BOB, at, says
+from tests.people import ALICE, BOB, GROUP, at, says
 
 PHOTO = Media("photo", "photo:1:2:3")
 
@@ -148,3 +148,23 @@ async def test_what_happens_to_a_part_that_is_being_recorded_waits_until_it_is(t
     await waiting
     assert taken == [[1]]
     await recording
+
+
+async def test_albums_of_two_sources_do_not_end_each_other_and_cursors_wait_for_both():
+    """As two topics of a forum, or two basic groups, which share one update box."""
+    taken, moved = [], []
+
+    async def take(messages):
+        taken.append([message.id for message in messages])
+
+    albums = Albums(take, moved.append)
+    await albums.hear(part(number=1), "one")
+    await albums.hear(says(BOB, album_id=11, number=2), "two")
+    await albums.hear(part(number=3), "one")
+    cursor = Cursor(GROUP, 7)
+    await albums.reached(cursor)
+    await albums.hear(says(ALICE, number=4), "one")
+    assert (taken, moved) == ([[1, 3], [4]], [])
+
+    await albums.finish_before({2}, {GROUP})
+    assert (taken, moved) == ([[1, 3], [4], [2]], [cursor])

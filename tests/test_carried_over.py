@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from bot.models import Content
-from bot.rules.render import Place, render
+from bot.routes import Place
+from bot.rules.render import render
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests.carried_over import PHOTO, Scene, Target, go_on, long

@@ -58,7 +58,7 @@ class Notes:
             self.texts[message.id] = message.message
 
 
-FOLLOWS = ("chats", "from_the_start", "every", "ttl")
+FOLLOWS = ("chats", "from_the_start", "every", "ttls")
 
 
 class Queue(deque):
@@ -630,7 +630,7 @@ async def test_read_again_are_the_flows_that_were_live_when_the_chat_was_last_he
     for _ in range(7):
         telegram.say("new")
     notes.active_at = NOW
-    (await alive(telegram, notes, ttl=ttl)).work()
+    (await alive(telegram, notes, ttls={CHANNEL: ttl})).work()
 
     assert notes.wanted_since == {since}
 

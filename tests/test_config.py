@@ -76,7 +76,7 @@ def test_lists_are_split_and_duplicates_folded(load):
     )
 
     assert settings.source_allowed_users == (5, 7, -1001234567890)
-    assert settings.target_chat_id == (-1001, -1002)
+    assert settings.target_chat_id == ((-1001, 0), (-1002, 0))
     assert settings.signal_markers == ("#идея", "#idea")
     assert settings.signal_patterns == (r"a\d", "b,c")
 

@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.delivery.relay import Relay
-from bot.models import ChatId, MessageId, Reached, Route
+from bot.models import ChatId, MessageId, Reached
 from bot.pipeline.patience import Pace
 from bot.state.flow_tracker import FlowTracker
 from bot.storage.engine import Database
@@ -129,7 +129,7 @@ class Process:
         self.hearing = wiring.hearing(
             table,
             wiring.intake(table, FlowTracker(table, None), targets=[TARGET]),
-            Route(CHANNEL, (TARGET,), {}),
+            wiring.route(CHANNEL, TARGET),
             wake=self.relay.wake,
             more_to_come=lambda: self.catch_up.more_to_come,
             pace=Pace(sleep=self._sleep),

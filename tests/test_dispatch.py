@@ -18,7 +18,6 @@ from bot.models import (
     Outcome,
     PostState,
     Reached,
-    Route,
 )
 from bot.pipeline.patience import NotRecorded, patiently
 from bot.state.flow_tracker import FlowTracker
@@ -76,7 +75,7 @@ class House:
         self.hearing = wiring.hearing(
             store,
             wiring.intake(table or store, self.flows, targets=[TARGET]),
-            route or Route(GROUP, (TARGET,), {}),
+            route or wiring.route(GROUP, TARGET),
             wake=self.wake,
             begin_anew=self.begin_anew,
             stopping=self.stopping,

@@ -8,6 +8,7 @@ import pytest
 
 from bot.app import open_core
 from bot.models import Everyone, Outcome, PostState, Reason, UnixTime
+from tests import wiring
 from tests.people import ALICE, BOB, CAROL, GROUP, TARGET, says
 from tests.story import Story
 
@@ -20,7 +21,7 @@ class Group:
 
     def bot(self, *permitted):
         settings = self.story.settings(source_allowed_users=permitted or Everyone.EVERYONE)
-        return open_core(settings, targets=[TARGET], in_loop=True)
+        return open_core(settings, wiring.routes(settings, TARGET), in_loop=True)
 
     async def posts(self, core):
         """Post all that waits, and tell what stands in the target."""

@@ -15,7 +15,7 @@ from bot.admin.status import as_rows, status
 from bot.app import open_core
 from bot.config import Settings
 from bot.errors import RetryLater, UsageError
-from bot.models import DeletedMessages, EditedMessage, MessageRef, Route
+from bot.models import DeletedMessages, EditedMessage, MessageRef
 from bot.pipeline.patience import Pace
 from bot.pipeline.rereading import RetriedEvents
 from bot.storage import failures
@@ -60,7 +60,7 @@ class Life:
         self.hearing = wiring.hearing(
             core.store,
             self.clumsy,
-            Route(GROUP, (TARGET,), {}),
+            wiring.route(GROUP, TARGET),
             failed=self.told.append,
             known=known,
             pace=Pace(pause=0.001, clock=lambda: NOON + 7),
@@ -120,13 +120,14 @@ def settings_for(directory):
         _env_file=None,
         data_dir=directory / "data",
         source_chat_id=GROUP,
-        target_chat_id=(TARGET,),
+        target_chat_id=((TARGET, 0),),
     )
 
 
 @asynccontextmanager
 async def living(directory):
-    async with open_core(settings_for(directory), targets=[TARGET], in_loop=True) as core:
+    given = settings_for(directory)
+    async with open_core(given, wiring.routes(given, TARGET), in_loop=True) as core:
         yield Life(directory, core)
 
 

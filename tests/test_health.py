@@ -35,6 +35,7 @@ from bot.models import (
 )
 from bot.monitoring.health import Health, serve
 from bot.monitoring.metrics import Metrics
+from bot.routes import Place
 from bot.signal_fields import SignalFields
 from bot.storage import records
 from tests.conftest import ROOT
@@ -432,7 +433,7 @@ async def test_the_table_tells_how_many_posts_wait_and_since_when(store):
             author=ALICE,
             marker="#idea",
             fields=SignalFields(),
-            targets=[TARGET],
+            places=[Place(TARGET)],
         )
     first, *_ = await store.take_posts(TARGET)
 

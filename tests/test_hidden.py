@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bot.models import Decision, MessageId, Outcome, Reason, Tier
+from bot.routes import Place
 from bot.rules.markers import parse
 from bot.rules.presentation import Presentation
 from bot.rules.presentation_keys import presentation_from
-from bot.rules.render import Place
 from bot.signal_fields import SignalFields
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
@@ -26,10 +26,10 @@ async def played(tmp_path):
 
     async def play(**keys):
         place = Place(TARGET, presentation=presentation_from(keys), source="majors")
-        store = SignalStore(Database(tmp_path / "signals.db", in_loop=True), place=lambda _: place)
+        store = SignalStore(Database(tmp_path / "signals.db", in_loop=True), place=lambda *_: place)
         stores.append(store)
         await store.open()
-        return Scene(store, Target())
+        return Scene(store, Target(), lambda _: place)
 
     yield play
     for store in stores:
@@ -149,11 +149,15 @@ async def test_the_words_around_a_message_are_of_what_is_recorded(played):
     scene = await played(header="{pair} {direction}, {source}", footer="by {author}: {link}")
     signal = says(ALICE, "#idea BTC/USDT LONG", number=1, author_name="Alice")
     flow = await scene.store.add_signal(
-        signal, author=ALICE, marker="#idea", fields=parse(signal.text), targets=[TARGET]
+        signal,
+        author=ALICE,
+        marker="#idea",
+        fields=parse(signal.text),
+        places=[scene.place(TARGET)],
     )
     update = says(ALICE, "TP1", number=2, to=signal, author_name="Alice B.")
     into = Decision(Outcome.UPDATE, Reason.OWNER, Tier.MEMORY, flow)
-    await scene.store.add_update(update, into, author=ALICE, targets=[TARGET])
+    await scene.store.add_update(update, into, author=ALICE, places=[scene.place(TARGET)])
     await texts(scene)
 
     new = says(ALICE, "#idea ETH/USDT SHORT", number=1)
@@ -170,7 +174,7 @@ async def test_each_place_has_rules_of_its_own(tmp_path):
     places = {THERE: Place(THERE, presentation=Presentation(skip=("VIP",)))}
     store = SignalStore(
         Database(tmp_path / "signals.db", in_loop=True),
-        place=lambda chat: places.get(chat, Place(chat)),
+        place=lambda _, chat, _topic: places.get(chat, Place(chat)),
     )
     await store.open()
     for text in ("#idea", "#idea VIP"):
@@ -179,7 +183,7 @@ async def test_each_place_has_rules_of_its_own(tmp_path):
             author=ALICE,
             marker="#",
             fields=SignalFields(),
-            targets=[HERE, THERE],
+            places=[Place(HERE), places[THERE]],
         )
 
     found = {}
@@ -195,14 +199,14 @@ async def test_each_place_has_rules_of_its_own(tmp_path):
 async def test_why_names_the_reason(tmp_path):
     story = await Story(tmp_path, 1_770_100_000).is_told()
     place = Place(TARGET, presentation=Presentation(strip_lines=("promo",)))
-    store = SignalStore(Database(story.settings().database, in_loop=True), place=lambda _: place)
+    store = SignalStore(Database(story.settings().database, in_loop=True), place=lambda *_: place)
     await store.open()
     message = story.says(ALICE, "#idea promo", ago=1, number=20)
     await store.add_signal(
-        message, author=ALICE, marker="#idea", fields=SignalFields(), targets=[TARGET]
+        message, author=ALICE, marker="#idea", fields=SignalFields(), places=[place]
     )
     shown = story.says(ALICE, "#idea", ago=1, number=21)
-    await store.add_signal(shown, author=ALICE, marker="#", fields=SignalFields(), targets=[TARGET])
+    await store.add_signal(shown, author=ALICE, marker="#", fields=SignalFields(), places=[place])
     while posts := await store.take_posts(TARGET):
         await store.post_sent(posts[0], MessageId(800 + posts[0].id))
     await store.edit(story.says(ALICE, "promo", ago=1, number=21), SignalFields())

@@ -21,6 +21,7 @@ from bot.models import (
     SignalId,
     Tier,
 )
+from bot.routes import Place
 from bot.signal_fields import SignalFields
 from bot.state.flow_tracker import FlowTracker
 from bot.storage import records
@@ -30,6 +31,10 @@ from tests import wiring
 from tests.people import ALICE, BOB, GROUP, TARGET, says
 
 OTHER = TARGET - 1
+
+
+def places(targets):
+    return [Place(target) for target in targets]
 
 
 @pytest.fixture
@@ -45,12 +50,12 @@ def record(store):
                 author=message.author,
                 marker="#idea",
                 fields=SignalFields(),
-                targets=targets,
+                places=places(targets),
             )
         else:
             flows[message.ref] = flows[root]
             decision = Decision(Outcome.UPDATE, Reason.OWNER, Tier.MEMORY, flows[root])
-            await store.add_update(message, decision, author=message.author, targets=targets)
+            await store.add_update(message, decision, author=message.author, places=places(targets))
         return message
 
     return record
@@ -260,7 +265,7 @@ async def test_a_part_that_an_edit_adds_waits_since_the_edit(tmp_path):
     await store.open()
     message = says(ALICE, "#idea " * 800)
     await store.add_signal(
-        message, author=ALICE, marker="#idea", fields=SignalFields(), targets=[TARGET]
+        message, author=ALICE, marker="#idea", fields=SignalFields(), places=[Place(TARGET)]
     )
     for number in (700, 701):
         (post,) = await store.take_posts(TARGET)
@@ -630,14 +635,14 @@ async def test_where_one_of_an_album_was_deleted_another_of_it_is_answered(store
             author=ALICE,
             marker="#idea",
             fields=SignalFields(),
-            targets=[TARGET],
+            places=[Place(TARGET)],
             parts=rest,
         )
         if root is signal:
             decision = Decision(Outcome.UPDATE, Reason.OWNER, Tier.MEMORY, flow)
     await send_all()  # 700 to 702, and 703
     reply = says(ALICE, "TP1", to=signal)
-    await store.add_update(reply, decision, author=ALICE, targets=[TARGET])
+    await store.add_update(reply, decision, author=ALICE, places=[Place(TARGET)])
 
     await store.messages_gone(TARGET, [700])
     (post,) = await store.take_posts(TARGET)
@@ -675,7 +680,7 @@ async def test_below_a_message_that_was_never_recorded_the_signals_own_post_is_a
     lost = says(ALICE, "deleted", to=signal)
     decision = Decision(Outcome.UPDATE, Reason.OWNER, Tier.MEMORY, SignalId(1))
     reply = says(ALICE, "TP1", to=lost)
-    await store.add_update(reply, decision, author=ALICE, targets=[TARGET])
+    await store.add_update(reply, decision, author=ALICE, places=[Place(TARGET)])
 
     (post,) = await store.take_posts(TARGET)
     assert (post.reply_to, await store.ancestors(post)) == (700, [700])

@@ -10,8 +10,9 @@ import pytest
 
 from bot.errors import MediumRefused, PostRefused, RetryLater
 from bot.models import Content, Media, Method
+from bot.routes import Place
 from bot.rules.presentation import Presentation
-from bot.rules.render import Place, in_words, render
+from bot.rules.render import in_words, render
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests.carried_over import Scene, Target, go_on
@@ -26,9 +27,9 @@ FAULTS = (RetryLater("no answer"), PostRefused("MESSAGE_INVALID"), MediumRefused
 class Afternoon:
     """A few messages that change all the time, while Telegram takes, loses and refuses their posts."""
 
-    def __init__(self, store, seed):
+    def __init__(self, store, seed, place):
         self.chance, self.target = random.Random(seed), Target()
-        self.scene = Scene(store, self.target)
+        self.scene = Scene(store, self.target, lambda _: place)
         self.messages, self.words = {}, iter(range(10_000))
 
     def _text(self):
@@ -113,9 +114,9 @@ RULES = [
 async def test_the_target_says_in_the_end_what_the_source_says(tmp_path, seed, place):
     """Each message once, in as many posts as it needs, however often it was cut anew meanwhile."""
     path = tmp_path / "signals.db"
-    store = SignalStore(Database(path, in_loop=True), place=lambda _: place)
+    store = SignalStore(Database(path, in_loop=True), place=lambda *_: place)
     await store.open()
-    afternoon = Afternoon(store, seed)
+    afternoon = Afternoon(store, seed, place)
     await afternoon.happens()
     await go_on(store, afternoon.target)
     await store.close()

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from bot.errors import SettingsError
 from bot.extras import Extras, LinkButton, Preview, Quote
 from bot.models import Content, Entity, Media
+from bot.routes import Place
 from bot.rules.cleaning import Replacement
 from bot.rules.presentation import About, Medium, Missing, NotShown, Only, Presentation, present
 from bot.rules.presentation_keys import KEYS, presentation_from
-from bot.rules.render import Place, cut, render
+from bot.rules.render import cut, render
 from tests.people import TARGET
 from tests.test_render import ANY_EXTRAS, PHOTO
 from tests.test_retext import formatted

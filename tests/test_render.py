@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bot.extras import Extras, LinkButton, Preview, Quote, dumped, loaded
 from bot.models import Content, Entity, Media
-from bot.rules.render import Place, chunks, in_words, render
+from bot.routes import Place
+from bot.rules.render import chunks, in_words, render
 from tests.people import TARGET
 
 MENTION = re.compile("@[A-Za-z0-9_]{2}")

@@ -19,6 +19,7 @@ from bot.models import (
     Tier,
     UnreadableMessage,
 )
+from bot.routes import Place
 from bot.signal_fields import SignalFields
 from bot.storage import schema
 from bot.storage.engine import Database
@@ -202,7 +203,7 @@ async def test_an_error_names_the_file_and_sqlites_reason_and_no_text_of_a_messa
     sql(database, "DROP TABLE posts")
 
     with pytest.raises(DatabaseUnusable) as caught:
-        await add_signal(store, says(ALICE, "private words"), targets=[TARGET])
+        await add_signal(store, says(ALICE, "private words"), places=[Place(TARGET)])
 
     assert str(caught.value) == f"{database}: no such table: posts"
 
@@ -212,7 +213,7 @@ async def test_nothing_of_a_message_is_recorded_if_a_part_of_it_fails(opened, da
     sql(database, "DROP TABLE posts")
 
     with pytest.raises(DatabaseUnusable):
-        await add_signal(store, targets=[TARGET])
+        await add_signal(store, places=[Place(TARGET)])
     assert (await store.counts()).signals == 0
     await add_signal(store)
     assert (await store.counts()).signals == 1

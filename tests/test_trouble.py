@@ -19,6 +19,7 @@ import pytest
 from bot.app import open_core
 from bot.config import Settings
 from bot.errors import DatabaseUnavailable, DatabaseUnusable, UsageError
+from bot.routes import Place
 from bot.storage.backup import back_up
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
@@ -295,7 +296,7 @@ async def test_a_backup_while_thousands_are_written_is_consistent(tmp_path):
 
     async def write():
         for number in range(300):
-            await add_signal(store, says(ALICE, f"#idea {number}"), targets=[TARGET])
+            await add_signal(store, says(ALICE, f"#idea {number}"), places=[Place(TARGET)])
 
     writing = asyncio.create_task(write())
     for number in range(3):

@@ -25,9 +25,9 @@ from bot.delivery.worker import Unwatched, Worker
 from bot.endpoints import check_endpoint, check_secret, is_public
 from bot.errors import PostRefused, RetryLater, SettingsError, TargetUnavailable
 from bot.models import Decision, Media, Outcome, Reason, Tier, is_sink, sink_id
+from bot.routes import Place
 from bot.rules.markers import parse
 from bot.rules.presentation import Presentation
-from bot.rules.render import Place
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests.people import ALICE, GROUP, NOON, TARGET, says
@@ -51,7 +51,7 @@ class Program:
     async def start(self, around=lambda part: part):
         """`around`: what stands between the parts."""
         self.tables = SignalStore(
-            Database(self.path, in_loop=True), clock=lambda: self.now, place=lambda _: self.place
+            Database(self.path, in_loop=True), clock=lambda: self.now, place=lambda *_: self.place
         )
         await self.tables.open()
         self.store = around(self.tables)
@@ -88,14 +88,14 @@ class Program:
     async def signal(self, text=TEXT, **more):
         message = says(ALICE, text, number=next(self.numbers), author_name="Alice", **more)
         self.flow = await self.store.add_signal(
-            message, author=ALICE, marker="#idea", fields=parse(text), targets=[HOOK]
+            message, author=ALICE, marker="#idea", fields=parse(text), places=[self.place]
         )
         return message
 
     async def update(self, to, text="TP1 hit", **more):
         message = says(ALICE, text, number=next(self.numbers), to=to, **more)
         into = Decision(Outcome.UPDATE, Reason.OWNER, Tier.MEMORY, self.flow)
-        await self.store.add_update(message, into, author=ALICE, targets=[HOOK])
+        await self.store.add_update(message, into, author=ALICE, places=[self.place])
         return message
 
     async def edit(self, message, text):

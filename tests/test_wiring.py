@@ -20,7 +20,7 @@ def opened(tmp_path):
 
     def opened(*targets, **given):
         settings = wiring.settings(data_dir=tmp_path / "data", **given)
-        return open_core(settings, targets=targets, in_loop=True)
+        return open_core(settings, wiring.routes(settings, *targets), in_loop=True)
 
     return opened
 

@@ -323,7 +323,7 @@ def _is_source(settings: Settings, around: _Surroundings, chat_id: ChatId) -> Ro
     source = around.sources[0]
     if chat_id in around.sources:
         return Row("yes", f"it stands in the source chat, {chat_id}")
-    if chat_id in settings.target_chat_id:
+    if chat_id in {target.chat for target in settings.target_chat_id}:
         return Row("NO", f"it stands in a target chat; the source chat is {source}")
     return Row("NO", f"it stands in {chat_id}; the source chat is {source}")
 

@@ -57,6 +57,12 @@ RestartEvery = Annotated[
 ]
 
 
+Rules = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Whose rules of routes.toml, if it is another chat."),
+]
+
+
 @app.command(cls=PlainCommand)
 def replay(
     file: File,
@@ -68,22 +74,28 @@ def replay(
     after_ttl: After = None,
     allowed_users: Posters = None,
     restart_every: RestartEvery = None,
+    source: Rules = None,
 ) -> None:
     """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
+    from bot.chat_names import known_routes
     from bot.history.export import Export
-    from bot.history.replay import JsonReport, SummaryReport, TableReport, Trial
+    from bot.history.replay import JsonReport, SummaryReport, TableReport, Trial, rules_for
+    from bot.routes_file import with_settings
 
     overrides = {
         "flow_ttl_hours": ttl_hours,
         "flow_after_ttl": after_ttl,
         "source_allowed_users": allowed_users,
     }
-    settings = settings_of({name: value for name, value in overrides.items() if value is not None})
+    given = {name: value for name, value in overrides.items() if value is not None}
+    settings = settings_of(given)
+    listed = asyncio.run(known_routes(settings, instead=given))
     export = Export(file, chat=chat)
     report: Report = (SummaryReport if html else TableReport)(console())
     if as_json:
         report = JsonReport(sys.stdout)
-    trial = Trial(settings, restart_every=restart_every)
+    rules = with_settings(rules_for(listed, export.chat, source), settings, given)
+    trial = Trial(settings, rules, restart_every=restart_every)
     if html is None:
         asyncio.run(trial.run(_watched(export), report))
     else:
@@ -122,13 +134,17 @@ def import_(file: File, *, chat: Chat = None) -> None:
 
     That is its signals, updates, flows and refusals. May be run again, and with a longer export: only what is new is added.
     """
+    from bot.chat_names import known_routes
     from bot.history.export import Export
     from bot.history.replay import SummaryReport, import_history
 
     settings = settings_of({})
+    routes = asyncio.run(known_routes(settings))
     export = Export(file, chat=chat)
     report = SummaryReport(console())
-    asyncio.run(import_history(settings, export.chat, _watched(export), report, tell=typer.echo))
+    asyncio.run(
+        import_history(settings, routes, export.chat, _watched(export), report, tell=typer.echo)
+    )
     _mention_malformed(export)
 
 

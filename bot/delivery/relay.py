@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
@@ -30,6 +30,7 @@ from bot.errors import (
     RetryLater,
     SentBefore,
     TargetUnavailable,
+    TopicUnavailable,
 )
 from bot.models import CAPTIONED, AlbumPart, Content, Entity, MessageId, PostState
 
@@ -67,7 +68,7 @@ class Outbox(Line, Protocol):
 class Sender(Protocol):
     """Telegram, as far as posting goes. Raises `TelegramError`.
 
-    `extras` are named where there are any.
+    `extras` and `topic` are named where there are any.
     """
 
     async def send_text(
@@ -79,6 +80,7 @@ class Sender(Protocol):
         reply_to: MessageId | None,
         random_id: int,
         extras: Extras | None = None,
+        topic: int = 0,
     ) -> MessageId: ...
 
     async def send_media(
@@ -92,6 +94,7 @@ class Sender(Protocol):
         reply_to: MessageId | None,
         random_id: int,
         extras: Extras | None = None,
+        topic: int = 0,
     ) -> MessageId: ...
 
     async def send_album(
@@ -101,6 +104,7 @@ class Sender(Protocol):
         *,
         reply_to: MessageId | None,
         extras: Extras | None = None,
+        topic: int = 0,
     ) -> list[MessageId]: ...
 
     async def edit(
@@ -297,6 +301,8 @@ class Relay:
         Looked up, since Telegram may take an answer to a deleted message, and post it below
         nothing.
         """
+        if post.topic:
+            await self._see_the_topic(post)
         if post.reply_to is None:
             return []
         nearest = [post.reply_to]
@@ -306,6 +312,16 @@ class Relay:
         there = await self._stand(ancestors)
         await self._outbox.messages_gone(self._target, set(ancestors) - there)
         return [each for each in ancestors if each in there]
+
+    async def _see_the_topic(self, post: Post) -> None:
+        """Where a topic was deleted Telegram may take what is sent there, and show it in General.
+
+        Raises `TopicUnavailable`; `RetryLater` where it cannot be told, since that may not be.
+        """
+        root = MessageId(post.topic)
+        if not await self._sender.standing(self._target, [root]):
+            gone = f"topic {post.topic} was deleted, or never was"
+            raise TopicUnavailable(gone, self._target, post.topic)
 
     async def _stand(self, ids: Sequence[MessageId]) -> set[MessageId]:
         try:
@@ -336,7 +352,7 @@ class Relay:
                     post.entities,
                     reply_to=reply_to,
                     random_id=random_id,
-                    **_extras(post),
+                    **_dress(post),
                 )
             return await self._sender.send_media(
                 to,
@@ -346,7 +362,7 @@ class Relay:
                 source=post.source,
                 reply_to=reply_to,
                 random_id=random_id,
-                **_extras(post),
+                **_dress(post),
             )
         except SentBefore:
             return await self._find(post)
@@ -382,8 +398,8 @@ class Relay:
             for post in posts
             if post.media is not None
         ]
-        extras = _extras(posts[0])
-        ids = await self._sender.send_album(self._target, parts, reply_to=reply_to, **extras)
+        more = _dress(posts[0])
+        ids = await self._sender.send_album(self._target, parts, reply_to=reply_to, **more)
         for post, message_id in zip(posts, ids, strict=True):
             await self._sent(post, message_id)
 
@@ -404,6 +420,11 @@ class Relay:
 def _extras(post: Post) -> dict[str, Extras]:
     """As an argument, where there are any."""
     return {} if post.extras is None else {"extras": post.extras}
+
+
+def _dress(post: Post) -> dict[str, Any]:
+    """The same of what is sent, and where in the chat it goes."""
+    return _extras(post) | ({"topic": post.topic} if post.topic else {})
 
 
 def unquoted(post: Post) -> Post:
@@ -429,6 +450,8 @@ def random_id_of(post: Post) -> int:
     place.
     """
     what = struct.pack(">qqqq", post.target, *post.source, post.part)
+    if post.topic:
+        what += b"topic" + struct.pack(">q", post.topic)
     version = post.version if post.sent_version is None else post.sent_version
     if post.part and version:
         what += struct.pack(">q", version)

@@ -18,13 +18,13 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import structlog
 
 from bot.backoff import doubled
 from bot.delivery.lane import AT_ONCE, Lane, run_all
-from bot.errors import AccountLimited, RetryLater, TargetUnavailable
+from bot.errors import AccountLimited, RetryLater, TargetUnavailable, TopicUnavailable
 from bot.models import Method
 
 if TYPE_CHECKING:
@@ -56,9 +56,12 @@ class Line(Protocol):
         *,
         but: Collection[int] = (),
         after: int = 0,
+        closed: Collection[int] = (),
     ) -> list[Post]: ...
 
-    async def take_aside(self, target: ChatId, *, but: Collection[int] = ()) -> list[Post]: ...
+    async def take_aside(
+        self, target: ChatId, *, but: Collection[int] = (), closed: Collection[int] = ()
+    ) -> list[Post]: ...
 
     async def post_delayed(self, post: Post, error: str, *, in_doubt: bool) -> None: ...
 
@@ -148,7 +151,9 @@ class Worker:
         self._sends = Lane(self._send_next, patient=True, sleep=sleep, jitter=jitter)
         self._changes = Lane(self._change_next, patient=False, sleep=sleep, jitter=jitter)
         self._aside = Lane(self._aside_next, patient=False, sleep=sleep, jitter=jitter)
-        self._lanes = (self._sends, self._changes, self._aside)
+        self._topics = Lane(self._topics_next, patient=False, sleep=sleep, jitter=jitter)
+        self._lanes = (self._sends, self._changes, self._aside, self._topics)
+        self._closed: dict[int, float] = {}  # topics that take nothing, until when
         self._sending = True  # there is something new to send, as far as we know
         self._sent = 0  # since the last change
         self._deleted = 0  # since the last edit
@@ -164,7 +169,7 @@ class Worker:
 
     async def post_next(self) -> timedelta | None:
         """One step of one lane, of the first that has something to do or to wait for."""
-        for step in (self._send_next, self._change_next, self._aside_next):
+        for step in (self._send_next, self._change_next, self._aside_next, self._topics_next):
             pause = await step()
             if pause is not None:
                 return pause
@@ -194,7 +199,7 @@ class Worker:
         if held := self._held_for(Method.SEND):
             self._let_changes_by()
             return held
-        posts = await self._line.take_posts(self._target, Method.SEND)
+        posts = await self._take(Method.SEND)
         self._sending = bool(posts)
         if not posts:
             self._let_changes_by()
@@ -240,7 +245,7 @@ class Worker:
             if self._held_for(method):
                 continue
             after = self._turn.get(method, 0)
-            posts = await self._line.take_posts(self._target, method, after=after)
+            posts = await self._take(method, after=after)
             if posts:
                 return posts
         return []
@@ -253,7 +258,7 @@ class Worker:
         if now < self._sends_held:
             return timedelta(seconds=self._sends_held - now)
         early = {post: due for post, (_, due) in self._again.items() if due > now}
-        posts = await self._line.take_aside(self._target, but=early.keys())
+        posts = await self._line.take_aside(self._target, but=early.keys(), **self._but_closed())
         if not posts:
             self._again = {post: self._again[post] for post in early}
             return timedelta(seconds=min(early.values()) - now) if early else None
@@ -264,6 +269,23 @@ class Worker:
         else:
             self._put_off(posts, trouble)
         return AT_ONCE
+
+    async def _topics_next(self) -> timedelta | None:
+        """A topic that took nothing is tried again after a while; the others do not wait for it."""
+        now = self._clock()
+        for topic in [topic for topic, until in self._closed.items() if until <= now]:
+            del self._closed[topic]
+            self._sends.wake()
+            self._changes.wake()
+            self._aside.wake()
+        return timedelta(seconds=min(self._closed.values()) - now) if self._closed else None
+
+    async def _take(self, method: Method, **which: Any) -> list[Post]:
+        return await self._line.take_posts(self._target, method, **which, **self._but_closed())
+
+    def _but_closed(self) -> dict[str, Any]:
+        """As an argument, where there are any."""
+        return {"closed": tuple(self._closed)} if self._closed else {}
 
     def _put_off(self, posts: Sequence[Post], trouble: Trouble) -> None:
         if trouble.told and posts[0].method is Method.SEND:
@@ -285,6 +307,9 @@ class Worker:
             return await self._refused(posts, exc, doubled(LIMITED, LIMITED_AT_MOST, tries))
         except RetryLater as exc:
             return await self._delay(posts, exc)
+        except TopicUnavailable as exc:
+            await self._close_topic(posts, exc)
+            return None
         except TargetUnavailable as exc:
             log.warning(
                 "target chat takes nothing, posts are kept", target=self._target, error=str(exc)
@@ -295,6 +320,19 @@ class Worker:
             self._failing.pop(post.id, None)
             self._again.pop(post.id, None)
         return None
+
+    async def _close_topic(self, posts: Sequence[Post], exc: TopicUnavailable) -> None:
+        """Keep what is for that topic, in its order, and go on with the others."""
+        wait = doubled(UNAVAILABLE, UNAVAILABLE_AT_MOST, posts[0].attempts)
+        log.warning(
+            "topic takes nothing, its posts are kept",
+            target=self._target,
+            topic=exc.topic,
+            error=str(exc),
+        )
+        await self._put_down(posts, exc, wait, in_doubt=False)
+        self._closed[exc.topic] = self._clock() + wait.total_seconds()
+        self._topics.wake()
 
     async def _refused(self, posts: Sequence[Post], exc: Exception, wait: timedelta) -> Trouble:
         """For now, and for a reason that is not these posts' own."""
@@ -335,7 +373,7 @@ class Worker:
             return True
         if method is not Method.SEND:
             return False  # changes take turns already
-        others = await self._line.take_posts(self._target, method, but=self._overdue())
+        others = await self._take(method, but=self._overdue())
         return bool(others) and await self._attempt(others) is None
 
     def _until_overdue(self, posts: Sequence[Post]) -> timedelta:

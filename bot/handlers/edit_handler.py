@@ -10,7 +10,7 @@ from bot.rules.markers import parse
 from bot.rules.policy import why_not_permitted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from collections.abc import Set as AbstractSet
 
     from bot.models import (
@@ -32,7 +32,9 @@ class EditTable(Protocol):
     async def refuse_edit(self, message: IncomingMessage) -> bool: ...
     async def readable_again(self, ref: MessageRef) -> bool: ...
 
-    async def delete(self, chat_id: ChatId, ids: Sequence[MessageId]) -> int: ...
+    async def delete(
+        self, chat_id: ChatId, ids: Sequence[MessageId], *, places: Collection[int] | None
+    ) -> int: ...
 
 
 class EditHandler:
@@ -40,7 +42,7 @@ class EditHandler:
 
     `permitted` None: everyone whose identity can be told. An edit is judged as a message is, by who
     is permitted now; whose flow it is was decided with the message. A deletion is no words of
-    anybody: it is relayed, whoever the author was.
+    anybody: it is relayed, whoever the author was. `places`: whose posts are deleted; None: all.
     """
 
     def __init__(
@@ -50,11 +52,13 @@ class EditHandler:
         permitted: AbstractSet[AuthorId] | None,
         relay_edits: bool,
         relay_deletes: bool,
+        places: Collection[int] | None = None,
     ) -> None:
         self._table = table
         self._permitted = permitted
         self._relay_edits = relay_edits
         self._relay_deletes = relay_deletes
+        self._places = places
 
     async def changed(self, message: IncomingMessage) -> bool:
         """Whether it is recorded, and what was to become of the edit has."""
@@ -80,4 +84,6 @@ class EditHandler:
 
     async def deleted(self, chat_id: ChatId, ids: Sequence[MessageId]) -> int:
         """Have the posts of deleted messages deleted; tells how many. The rows stay."""
-        return await self._table.delete(chat_id, ids) if self._relay_deletes else 0
+        if not self._relay_deletes:
+            return 0
+        return await self._table.delete(chat_id, ids, places=self._places)

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from bot.models import (
         AuthorId,
-        ChatId,
         Decision,
         IncomingMessage,
         SignalId,
     )
+    from bot.routes import Place
     from bot.signal_fields import SignalFields
     from bot.state.flow_tracker import FlowTracker
 
@@ -29,20 +29,20 @@ class SignalTable(Protocol):
         author: AuthorId,
         marker: str,
         fields: SignalFields,
-        targets: Iterable[ChatId],
+        places: Iterable[Place],
         parts: Sequence[IncomingMessage],
     ) -> SignalId | None: ...
 
 
 class SignalHandler:
-    """`targets`: where signals are posted."""
+    """`places`: where signals are posted."""
 
     def __init__(
-        self, table: SignalTable, flows: FlowTracker, *, targets: Iterable[ChatId] = ()
+        self, table: SignalTable, flows: FlowTracker, *, places: Iterable[Place] = ()
     ) -> None:
         self._table = table
         self._flows = flows
-        self._targets = tuple(targets)
+        self._places = tuple(places)
 
     async def record(
         self,
@@ -60,7 +60,7 @@ class SignalHandler:
             author=message.author,
             marker=marker,
             fields=parse(message.text),
-            targets=self._targets,
+            places=self._places,
             parts=parts,
         )
         if signal_id is None:

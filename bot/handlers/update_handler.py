@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from bot.errors import UnknownFlow
-from bot.models import Decision, MessageRef, Outcome, Reason
+from bot.models import GENERAL, Answers, Decision, MessageRef, Outcome, Reason
 from bot.rules.policy import ALREADY_RECORDED, UNKNOWN_PARENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from bot.handlers.lost_parents import LostParents
-    from bot.models import AuthorId, ChatId, IncomingMessage, RecordedAlbum
+    from bot.models import AuthorId, ChatId, IncomingMessage, RecordedAlbum, RefusedReply, SignalId
+    from bot.routes import Place
     from bot.state.flow_tracker import FlowTracker
+
+
+REMEMBERED: Final = 10_000  # flows, whether they are of another topic
 
 
 class UpdateTable(Protocol):
@@ -24,17 +28,23 @@ class UpdateTable(Protocol):
         decision: Decision,
         *,
         author: AuthorId,
-        targets: Iterable[ChatId],
+        places: Iterable[Place],
         parts: Sequence[IncomingMessage],
     ) -> bool: ...
+
+    async def refused_reply(self, ref: MessageRef) -> RefusedReply | None: ...
+
+    async def topic_of(self, signal_id: SignalId) -> int: ...
 
     async def album(self, chat_id: ChatId, album_id: int) -> RecordedAlbum | None: ...
 
 
 class UpdateHandler:
-    """`targets`: where updates are posted.
+    """`places`: where updates are posted.
 
     `moved`: basic groups that became supergroups, old id to new id. `parents` None: no parent is lost.
+    `answers`: what becomes of owners' answers to strangers in their own flows.
+    `topic`: the one of a forum that is read; None: all of the chat.
     """
 
     def __init__(
@@ -42,15 +52,20 @@ class UpdateHandler:
         table: UpdateTable,
         flows: FlowTracker,
         *,
-        targets: Iterable[ChatId] = (),
+        places: Iterable[Place] = (),
         moved: Mapping[ChatId, ChatId] | None = None,
         parents: LostParents | None = None,
+        topic: int | None = None,
+        answers: Answers = Answers.IGNORE,
     ) -> None:
         self._table = table
         self._flows = flows
-        self._targets = tuple(targets)
+        self._places = tuple(places)
         self._moved = moved or {}
         self._parents = parents
+        self._topic = topic
+        self._answers = answers
+        self._flows_of_others: dict[SignalId, bool] = {}
 
     async def in_flow(self, message: IncomingMessage) -> Decision | None:
         """What is decided of it as a reply into a flow; None: it is none, as far as is known."""
@@ -62,7 +77,38 @@ class UpdateHandler:
         }:
             return None
         found = await self._flows.decide_at(*parent, message.author, at=message.at)
-        return found or await self._of_thread(message, parent)
+        if found is not None and await self._is_elsewhere(found.signal_id):
+            return None
+        return (
+            found
+            or await self._of_thread(message, parent)
+            or await self._of_an_answer(message, parent)
+        )
+
+    async def _of_an_answer(self, message: IncomingMessage, parent: MessageRef) -> Decision | None:
+        """As the owner's own, where they answer a reply that was refused in their flow."""
+        refused = await self._refused(parent)
+        if refused is None:
+            return None
+        found = await self._flows.decide(refused.signal_id, message.author, at=message.at)
+        return found if found.reason is Reason.OWNER else None
+
+    async def _refused(self, parent: MessageRef | None) -> RefusedReply | None:
+        if self._answers is Answers.IGNORE or parent is None:
+            return None
+        return await self._table.refused_reply(parent)
+
+    async def _is_elsewhere(self, signal_id: SignalId | None) -> bool:
+        """Whether the flow is another topic's. One who answers it from here quotes it."""
+        if self._topic is None or signal_id is None:
+            return False
+        known = self._flows_of_others.get(signal_id)
+        if known is None:
+            if len(self._flows_of_others) >= REMEMBERED:
+                self._flows_of_others.clear()
+            known = (await self._table.topic_of(signal_id) or GENERAL) != self._topic
+            self._flows_of_others[signal_id] = known
+        return known
 
     async def late_part(self, message: IncomingMessage) -> tuple[IncomingMessage, Decision] | None:
         """A part of an album of which others are recorded: as a reply to the first of them, and
@@ -100,9 +146,12 @@ class UpdateHandler:
         author, signal_id = message.author, decision.signal_id
         assert author is not None  # noqa: S101  # `judge` accepts nobody unknown
         assert signal_id is not None  # noqa: S101  # `decide` names the flow it accepts into
+        if (refused := await self._refused(message.reply_to)) is not None:
+            # The refused one has no post: it is threaded below what that answered.
+            message = replace(message, reply_to=refused.answers)
         try:
             recorded = await self._table.add_update(
-                message, decision, author=author, targets=self._targets, parts=parts
+                message, decision, author=author, places=self._places, parts=parts
             )
         except UnknownFlow:
             # The caches come from another table, such as one before a restored backup.

@@ -7,7 +7,7 @@ import tempfile
 from array import array
 from collections import Counter
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TextIO
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     from bot.config import Settings
     from bot.history.export import ExportedChat
-    from bot.models import Decision, IncomingMessage, Reason
+    from bot.models import AuthorId, Decision, IncomingMessage, MessageRef, Reason, SignalId
+    from bot.routes import Routes
     from bot.storage.store import Counts
 
 
@@ -55,6 +56,7 @@ class Report(Protocol):
 @dataclass(slots=True)
 class Tally:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
+    answers: int = 0  # of owners, in their own flows, to replies that were refused there
     reasons: dict[Outcome, Counter[Reason]] = field(
         default_factory=lambda: {outcome: Counter() for outcome in Outcome}
     )
@@ -86,15 +88,23 @@ class _MessageClock:
 
 
 class Trial:
-    """One replay in a directory of its own. Nothing is sent and nothing of the bot's is touched."""
+    """One replay in a directory of its own. Nothing is sent and nothing of the bot's is touched.
 
-    def __init__(self, settings: Settings, *, restart_every: int | None = None) -> None:
+    `routes`: see `rules_for`; None: the settings'.
+    """
+
+    def __init__(
+        self, settings: Settings, routes: Routes | None = None, *, restart_every: int | None = None
+    ) -> None:
         self._settings = settings
+        self._routes = routes
         self._restart_every = restart_every
         self._clock = _MessageClock()
         # The message of each signal by the signal's id: ids of a new table count up from 1.
         self._signal_messages = array("q", [0])
         self._tally = Tally()
+        self._owners: dict[SignalId, AuthorId | None] = {}
+        self._refused: dict[MessageRef, SignalId] = {}  # replies, and into which flow
 
     async def run(self, messages: Iterable[IncomingMessage], report: Report) -> None:
         with tempfile.TemporaryDirectory(prefix="replay-") as directory:
@@ -118,21 +128,48 @@ class Trial:
                 report.finish(self._tally)
 
     def _open(self, settings: Settings) -> AbstractAsyncContextManager[Core]:
-        return open_core(settings, clock=self._clock, in_loop=True)
+        return open_core(settings, self._routes, clock=self._clock, in_loop=True)
 
     async def _decide(self, core: Core, message: IncomingMessage) -> Decided:
         self._clock.now = max(self._clock.now, message.at)
         decision = await core.intake.handle(message)
         self._tally.count(decision)
+        self._tally.answers += self._is_an_answer(message)
+        signal_id = decision.signal_id
         if decision.outcome is Outcome.SIGNAL:
             self._signal_messages.append(message.id)
-        signal_id = decision.signal_id
+            if signal_id is not None:
+                self._owners[signal_id] = message.author
+        elif decision.outcome is Outcome.REJECTED and signal_id is not None:
+            self._refused[message.ref] = signal_id
         signal = None if signal_id is None else MessageId(self._signal_messages[signal_id])
         return Decided(message, decision, signal)
+
+    def _is_an_answer(self, message: IncomingMessage) -> bool:
+        flow = None if message.reply_to is None else self._refused.get(message.reply_to)
+        author = message.author
+        return flow is not None and author is not None and self._owners.get(flow) == author
+
+
+def rules_for(routes: Routes, chat: ExportedChat, name: str | None = None) -> Routes:
+    """Those of the source that this chat is, or of the one of that name; nothing is relayed.
+
+    Where there is but one source, its rules are tried on whatever chat. Raises `UsageError`.
+    """
+    here = [each for each in routes.sources if each.chat == chat.id]
+    if name is not None:
+        here = [each for each in routes.sources if each.name == name]
+    elif len(routes.sources) == 1:
+        here = list(routes.sources)
+    if len(here) == 1:
+        return replace(routes, sources=(replace(here[0], chat=None, topic=None),)).without_places()
+    known = ", ".join(each.name for each in routes.sources)
+    raise UsageError(f"--source: which rules? {chat.name!r} ({chat.id}) is none of {known}")
 
 
 async def import_history(
     settings: Settings,
+    routes: Routes,
     chat: ExportedChat,
     messages: Iterable[IncomingMessage],
     report: Report,
@@ -144,13 +181,9 @@ async def import_history(
     Flows that have gone quiet are only in the table, live ones in the disk cache as well. `tell` is given
     a line of what was written and where, also if the export broke off.
     """
-    if settings.source_chat_id not in {None, chat.id}:
-        raise UsageError(
-            f"this is the history of {chat.name!r} ({chat.id}), "
-            f"but SOURCE_CHAT_ID is {settings.source_chat_id}"
-        )
+    _refuse_another(routes, chat)
     tally = Tally()
-    async with open_core(settings, in_loop=True) as core:
+    async with open_core(settings, routes.without_places(), in_loop=True) as core:
         before = await core.store.counts()
         try:
             for message in messages:
@@ -161,6 +194,18 @@ async def import_history(
             await forget_old_refusals(core.store)
             report.finish(tally)
             tell(_written(before, await core.store.counts(), settings.database))
+
+
+def _refuse_another(routes: Routes, chat: ExportedChat) -> None:
+    """Raises `UsageError` for a chat that is no source, or of which one topic is."""
+    named = f"this is the history of {chat.name!r} ({chat.id})"
+    here = routes.sources_in(chat.id)
+    if not here and len(routes.chats) == 1:
+        raise UsageError(f"{named}, but SOURCE_CHAT_ID is {routes.chats[0]}")
+    if not here:
+        raise UsageError(f"{named}, but read are {', '.join(map(str, routes.chats))}")
+    if here[0].topic is not None:
+        raise UsageError(f"{named}, of which topics are read, and an export does not tell them")
 
 
 def _written(before: Counts, after: Counts, database: Path) -> str:
@@ -301,4 +346,9 @@ def summary(tally: Tally) -> str:
             )
             share = f"{by[outcome] / whole:.0%} of {name}"
             lines.append(f"{by[outcome]:>8} {outcome:<10}{share:<28}{reasons}")
+    if tally.answers:
+        own = (
+            "by owners to replies refused in their own flows; routes.toml says what becomes of them"
+        )
+        lines.append(f"{tally.answers:>8} answers   {own}")
     return "\n".join(lines)

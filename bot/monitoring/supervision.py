@@ -11,7 +11,7 @@ from bot.storage import failures, records
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
     from typing import Any
 
     from bot.admin.alerts import Alerts
@@ -67,7 +67,9 @@ class Facts:
         return [] if self.connected_since is None else self._telegram.unreadable()
 
     async def backlogs(self) -> Mapping[ChatId, Backlog]:
-        return await self._core.store.ask(partial(records.backlogs, targets=self._core.targets))
+        return await self._core.store.ask(
+            partial(records.backlogs, targets=self._core.routes.targets)
+        )
 
 
 class Admins(NamedTuple):
@@ -76,7 +78,7 @@ class Admins(NamedTuple):
     orders: AdminHandler
     alerts: Alerts
 
-    def hear(self, event: Event, source: ChatId) -> None:
+    def hear(self, event: Event, sources: Collection[ChatId]) -> None:
         self.orders.hear(event)
         match event:
             case IncomingMessage(chat_id=chat) | DeletedMessages(chat_id=chat):
@@ -85,7 +87,7 @@ class Admins(NamedTuple):
                 chat = message.chat_id
             case _:
                 return
-        if chat == source:
+        if chat is not None and chat in sources:
             self.alerts.heard()
 
     def failed(self, failure: Failure) -> None:

@@ -9,15 +9,26 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from collections.abc import Set as AbstractSet
 
-    from bot.models import Cursor, IncomingMessage, MessageId
+    from bot.models import ChatId, Cursor, IncomingMessage, MessageId
 
 ALBUM_SILENCE: Final = 0.3  # seconds after a part of an album
 
 
-class Albums:
-    """Holds the parts of an album back until the next message, or a moment's silence, ends it.
+class _HeldAlbum:
+    """Of one source."""
 
-    Telegram does not say how many there will be.
+    def __init__(self) -> None:
+        self.parts: list[IncomingMessage] = []
+        self.heard = 0  # parts so far
+        self.silence: asyncio.Task[None] | None = None
+
+
+class Albums:
+    """Holds the parts of an album back until the next message of its source, or a moment's silence,
+    ends it.
+
+    Telegram does not say how many there will be. What other sources of the same update box say
+    meanwhile ends nothing.
     """
 
     def __init__(
@@ -32,72 +43,88 @@ class Albums:
         self._move = move
         self._more_to_come = more_to_come
         self._sleep = sleep
-        self._parts: list[IncomingMessage] = []
-        self._heard = 0  # parts so far
+        self._held: dict[str, _HeldAlbum] = {}  # by source
         self._cursors: list[Cursor] = []  # behind the parts that are held
-        self._silence: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
 
-    async def hear(self, message: IncomingMessage) -> None:
+    async def hear(self, message: IncomingMessage, source: str = "") -> None:
+        held = self._held.setdefault(source, _HeldAlbum())
         async with self._turn:
-            if self._parts and message.album_id != self._parts[0].album_id:
-                await self._give()
+            if held.parts and message.album_id != held.parts[0].album_id:
+                await self._give(held)
             if message.album_id is None:
                 await self._take([message])
                 return
-            self._parts.append(message)
-            self._heard += 1
-        self._await_silence()
+            held.parts.append(message)
+            held.heard += 1
+        self._await_silence(held)
 
     async def reached(self, cursor: Cursor) -> None:
         """No cursor moves past parts that are held."""
         async with self._turn:
-            if self._parts:
+            if self._holds_any:
                 self._cursors.append(cursor)
             else:
                 self._move(cursor)
 
-    async def finish_before(self, ids: AbstractSet[MessageId]) -> None:
+    async def finish_before(
+        self, ids: AbstractSet[MessageId], chats: AbstractSet[ChatId] | None = None
+    ) -> None:
         """Give out what is held if it is one of these that something happens to next.
 
-        What is being given out has its turn already, and is waited for in any case.
+        What is being given out has its turn already, and is waited for in any case. `chats` None:
+        of whichever chat.
         """
         async with self._turn:
-            if any(part.id in ids for part in self._parts):
-                await self._give()
+            for held in self._held.values():
+                if any(_is_one(part, ids, chats) for part in held.parts):
+                    await self._give(held)
 
     async def finish(self) -> None:
         """Give out what is held."""
         async with self._turn:
-            await self._give()
+            for held in self._held.values():
+                await self._give(held)
 
     def forget(self) -> None:
         """Let go of what is held: no cursor has passed it, so it comes again."""
-        if self._silence is not None:
-            self._silence.cancel()
+        for held in self._held.values():
+            if held.silence is not None:
+                held.silence.cancel()
 
-    async def _give(self) -> None:
-        parts, self._parts = self._parts, []
-        cursors, self._cursors = self._cursors, []
+    @property
+    def _holds_any(self) -> bool:
+        return any(held.parts for held in self._held.values())
+
+    async def _give(self, held: _HeldAlbum) -> None:
+        parts, held.parts = held.parts, []
         if parts:
             await self._take(parts)
-        for cursor in cursors:
-            self._move(cursor)
+        if not self._holds_any:
+            cursors, self._cursors = self._cursors, []
+            for cursor in cursors:
+                self._move(cursor)
 
-    def _await_silence(self) -> None:
-        if self._silence is not None:
-            self._silence.cancel()
-        self._silence = asyncio.create_task(self._finish_after_silence(self._heard))
+    def _await_silence(self, held: _HeldAlbum) -> None:
+        if held.silence is not None:
+            held.silence.cancel()
+        held.silence = asyncio.create_task(self._finish_after_silence(held, held.heard))
 
-    async def _finish_after_silence(self, heard: int) -> None:
+    async def _finish_after_silence(self, held: _HeldAlbum, heard: int) -> None:
         await self._sleep(ALBUM_SILENCE)
         while self._more_to_come():  # a difference may be cut in the midst of an album
             await self._sleep(ALBUM_SILENCE)
         # Shielded: a further part may come now, and what is being recorded must not be cut off.
-        await asyncio.shield(asyncio.ensure_future(self._finish_if_still(heard)))
+        await asyncio.shield(asyncio.ensure_future(self._finish_if_still(held, heard)))
 
-    async def _finish_if_still(self, heard: int) -> None:
+    async def _finish_if_still(self, held: _HeldAlbum, heard: int) -> None:
         """Unless another part came while this one waited for its turn."""
         async with self._turn:
-            if self._heard == heard:
-                await self._give()
+            if held.heard == heard:
+                await self._give(held)
+
+
+def _is_one(
+    part: IncomingMessage, ids: AbstractSet[MessageId], chats: AbstractSet[ChatId] | None
+) -> bool:
+    return part.id in ids and (chats is None or part.chat_id in chats)

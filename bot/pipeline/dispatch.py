@@ -17,16 +17,16 @@ from bot.models import (
     MigratedChat,
     Reached,
     UnreadableMessage,
-    is_basic_group,
 )
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from bot.models import AuthorId, ChatId, Event, Route
+    from bot.models import AuthorId, ChatId, Event, MessageId
     from bot.pipeline.albums import Albums
     from bot.pipeline.recording import Recorder
+    from bot.routes import Routes, Source
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ class Dispatcher:
         recorder: Recorder,
         albums: Albums,
         *,
-        route: Route,
+        routes: Routes,
         begin_anew: Callable[[], None],
         stopping: asyncio.Event,
         meter: Meter,
@@ -61,12 +61,10 @@ class Dispatcher:
         self._table = table
         self._recorder = recorder
         self._albums = albums
-        self._source = route.source
-        self._targets = frozenset(route.targets)
-        before = (old for old, new in route.moved.items() if new == route.source)
-        self._basic_groups = [chat for chat in (route.source, *before) if is_basic_group(chat)]
+        self._routes = routes
+        self._chats = frozenset((*routes.chats, *routes.targets))
         # A person who is a target may be an author as well.
-        self.ours: set[AuthorId | ChatId] = {target for target in self._targets if target < 0}
+        self.ours: set[AuthorId | ChatId] = {target for target in routes.targets if target < 0}
         self._begin_anew = begin_anew
         self._stopping = stopping
         self._meter = meter
@@ -81,19 +79,19 @@ class Dispatcher:
             return
         self._meter.heard()
         match event:
-            case IncomingMessage() if self._is_heard(event):
-                await self._albums.hear(event)
-            case EditedMessage(message) if self._is_heard(message):
-                await self._albums.finish_before({message.id})
+            case IncomingMessage() if source := self._source_of(event):
+                await self._albums.hear(event, source.name)
+            case EditedMessage(message) if self._source_of(message):
+                await self._albums.finish_before({message.id}, {message.chat_id})
                 await self._recorder.edited(message)
-            case DeletedMessages(chat_id, ids) if chat_id in {None, self._source}:
-                await self._albums.finish_before(set(ids))
+            case DeletedMessages(None, ids):
                 # Of basic groups the ids alone are told, and no chat; no other chat shares them.
-                for chat in self._basic_groups if chat_id is None else [chat_id]:
-                    await self._recorder.deleted(chat, ids)
+                await self._deleted(self._routes.basic_groups, ids)
+            case DeletedMessages(chat, ids) if chat in self._routes.chats:
+                await self._deleted([chat], ids)
             case UnreadableMessage():
                 await self._recorder.pass_over(event)
-            case MigratedChat(old, new) if old in {self._source, *self._targets}:
+            case MigratedChat(old, new) if old in self._chats:
                 await self._albums.finish()
                 await self._recorder.record(lambda: self.move(old, new))
             case _:
@@ -109,6 +107,12 @@ class Dispatcher:
         """Let go of what is held: no cursor has passed it, so it comes again."""
         self._albums.forget()
 
-    def _is_heard(self, message: IncomingMessage) -> bool:
-        """What a target's link to the source brings back is no news."""
-        return message.chat_id == self._source and message.author not in self.ours
+    async def _deleted(self, chats: Sequence[ChatId], ids: Sequence[MessageId]) -> None:
+        await self._albums.finish_before(set(ids), set(chats))
+        for chat in chats:
+            await self._recorder.deleted(chat, ids)
+
+    def _source_of(self, message: IncomingMessage) -> Source | None:
+        """None: it is nobody's. What a target's link to a source brings back is no news."""
+        found = self._routes.source_of(message.chat_id, message.topic)
+        return None if message.author in self.ours else found

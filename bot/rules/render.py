@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from bot.extras import PLAIN
 from bot.models import Content
 from bot.rules.alt_text import with_alt_text
-from bot.rules.presentation import AS_IT_IS, About, NotShown, Presentation, present
+from bot.rules.presentation import About, NotShown, present
 from bot.rules.sanitize import directed, inert, presentable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bot.extras import Extras
-    from bot.models import ChatId, Entity
+    from bot.models import Entity
+    from bot.routes import Place
 
 TEXT_LIMIT: Final = 4096
 CAPTION_LIMIT: Final = 1024
@@ -26,15 +27,6 @@ CAPTION_LIMIT: Final = 1024
 HIGH_SURROGATES: Final = range(0xD8, 0xDC)
 # What Telegram finds in a text by itself. A piece of it is no such thing any more.
 FOUND: Final = frozenset({"url", "email", "mention", "hashtag", "cashtag", "bot_command"})
-
-
-class Place(NamedTuple):
-    """Where posts go, and how they look there."""
-
-    chat: ChatId
-    mentions: bool = False  # whom a message mentions is mentioned there, too
-    presentation: Presentation = AS_IT_IS
-    source: str = ""  # the name of what the messages come from, for `{source}`
 
 
 def render(said: Content, place: Place, about: About = About()) -> list[Content]:  # noqa: B008  # immutable

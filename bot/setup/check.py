@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.app import telegram_of
+from bot.chat_names import names_by
 from bot.config import refuse_readable, require
 from bot.errors import BotError, SettingsError, TargetUnavailable, TelegramError
 from bot.models import AfterTtl
+from bot.routes import Routes
+from bot.routes_file import Listed, read_routes
 from bot.rules.markers import Markers
 from bot.telegram.chats import resolve
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from bot.config import Settings
     from bot.models import ChatId
+    from bot.routes import Source
     from bot.telegram.chats import ChatInfo
     from bot.telegram.client import Me, Telegram
 
@@ -40,9 +44,14 @@ class Finding(NamedTuple):
 
 async def check(settings: Settings) -> AsyncIterator[Finding]:
     """What was found, as it is found. Raises `SettingsError` where there is nothing to look for."""
-    source = require(settings)
-    Markers(settings.signal_markers, settings.signal_patterns)  # raises for a pattern RE2 refuses
-    for finding in [*of_settings(settings), *_surroundings(settings)]:
+    require(settings)
+    listed = read_routes(settings)
+    if isinstance(listed, Routes):
+        for source in listed.sources:
+            Markers(source.markers, source.patterns)  # raises for a pattern RE2 refuses
+        for finding in of_routes(listed):
+            yield finding
+    for finding in _surroundings(settings):
         yield finding
     # A session of its own: the bot may be running on the one in DATA_DIR.
     with tempfile.TemporaryDirectory(prefix="check-") as directory:
@@ -51,13 +60,31 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
             yield of_account(await telegram.start())
             if telegram.clock_off is not None:
                 yield Finding(Verdict.WARNING, f"{telegram.clock_off}: the bot goes by Telegram's")
-            yield await of_source(telegram, source)
-            for target in settings.target_chat_id:
-                yield await of_target(telegram, target)
+            if isinstance(listed, Listed):
+                listed = listed.known(await names_by(telegram, listed, {}))
+                for finding in of_routes(listed):
+                    yield finding
+            async for finding in _of_chats(telegram, listed):
+                yield finding
         except BotError as exc:
             yield Finding(Verdict.FAILURE, str(exc))
         finally:
             await telegram.stop()
+
+
+def of_routes(routes: Routes) -> Iterator[Finding]:
+    """Of several sources each line begins with which it is of."""
+    for source in routes.sources:
+        of = f"{source.name}: " if len(routes.sources) > 1 else ""
+        for finding in of_settings(source):
+            yield finding._replace(text=of + finding.text)
+
+
+async def _of_chats(telegram: Telegram, routes: Routes) -> AsyncIterator[Finding]:
+    for chat in routes.chats:
+        yield await of_source(telegram, chat)
+    for target in routes.targets:
+        yield await of_target(telegram, target)
 
 
 def of_account(me: Me) -> Finding:
@@ -66,21 +93,21 @@ def of_account(me: Me) -> Finding:
     return Finding(Verdict.OK, f"logged in as {name}, {kind}, id {me.id}")
 
 
-def of_settings(settings: Settings) -> Iterator[Finding]:
-    hours = settings.flow_ttl_hours.total_seconds() / 3600
-    markers = ", ".join(settings.signal_markers)
-    patterns = len(settings.signal_patterns)
+def of_settings(source: Source) -> Iterator[Finding]:
+    hours = source.ttl.total_seconds() / 3600
+    markers = ", ".join(source.markers)
+    patterns = len(source.patterns)
     yield Finding(
         Verdict.OK, f"signals carry one of {markers}, or match one of {patterns} patterns"
     )
     yield Finding(
         Verdict.OK,
-        f"flows stay with their author for {hours:g} quiet hours, then: {settings.flow_after_ttl}",
+        f"flows stay with their author for {hours:g} quiet hours, then: {source.after_ttl}",
     )
-    allowed = settings.permitted
+    allowed = source.permitted
     if allowed is not None:
         yield Finding(Verdict.OK, f"{len(allowed)} may post signals and updates")
-    elif settings.flow_after_ttl is AfterTtl.RELEASE:
+    elif source.after_ttl is AfterTtl.RELEASE:
         yield Finding(
             Verdict.WARNING,
             "everybody may post signals, and continue flows that have gone quiet: "

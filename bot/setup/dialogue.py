@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bot.config import Settings, parse_id, set_outside
+from bot.config import Settings, parse_address, set_outside
 from bot.errors import BotError, RetryLater, TelegramError, UsageError
 from bot.models import EVERYONE, AuthorId, ChatId
+from bot.routes import main_route
 from bot.setup import env_file
-from bot.setup.check import Verdict, named, of_account, of_settings, of_source, of_target
+from bot.setup.check import Verdict, named, of_account, of_routes, of_source, of_target
 from bot.telegram.chats import resolve
 from bot.telegram.client import Telegram
 from bot.telegram.credentials import Credentials
@@ -129,7 +130,7 @@ class Dialogue:
                 self._tell(of_account(me))
                 await self._ask_for_chats(telegram, me, answers)
         self._terminal.say()
-        for finding in of_settings(Settings.load(_loaded(answers))):
+        for finding in of_routes(main_route(Settings.load(_loaded(answers)))):
             self._tell(finding)
         return answers
 
@@ -306,7 +307,7 @@ class Dialogue:
 
     async def _ask_for_targets(self, where: Chats, source: ChatInfo) -> str:
         old = self._old_ids("TARGET_CHAT_ID")
-        kept = ",".join(map(str, old))
+        kept = self._old.get("TARGET_CHAT_ID", "").replace(" ", "") if old else ""
         if kept and source.id not in old and await self._yes(f"Keep {kept}?"):
             for target in old:
                 self._tell(await of_target(where.telegram, target))
@@ -391,7 +392,7 @@ class Dialogue:
         for name in names:
             for part in self._old.get(name, "").split(","):
                 with suppress(ValueError):
-                    found.append(ChatId(parse_id(part)))
+                    found.append(parse_address(part).chat)
         return found
 
     # ── ──

@@ -71,12 +71,13 @@ class FlowTracker:
 
     `clock` (unix seconds) is asked for one thing only: for how long the disk should keep a row.
     `reopen` is asked for another `disk` when there is none, or when it broke; from another thread.
+    A disk tier that is given as such is shared with other trackers, and closed by whoever made it.
     """
 
     def __init__(
         self,
         table: FlowTable,
-        disk: FlowCache | None,
+        disk: FlowCache | DiskTier | None,
         *,
         ttl: timedelta = timedelta(hours=72),
         after_ttl: AfterTtl = AfterTtl.RELEASE,
@@ -85,9 +86,12 @@ class FlowTracker:
         reopen: Callable[[], FlowCache | None] | None = None,
     ) -> None:
         self._table = table
-        self._disk = (
-            None if disk is None and reopen is None else DiskTier(disk, reopen=reopen, clock=clock)
-        )
+        self._is_shared = isinstance(disk, DiskTier)
+        if isinstance(disk, DiskTier):
+            self._disk: DiskTier | None = disk
+        else:
+            without = disk is None and reopen is None
+            self._disk = None if without else DiskTier(disk, reopen=reopen, clock=clock)
         self._ttl = int(ttl.total_seconds())
         self._after_ttl = after_ttl
         self._max_in_memory = max_in_memory
@@ -207,9 +211,8 @@ class FlowTracker:
 
     async def close(self) -> None:
         """Write what is not yet on disk. The tracker is of no use afterwards."""
-        if self._disk is not None:
-            await asyncio.to_thread(self._disk.close)
-            self._disk.close_reader()
+        if self._disk is not None and not self._is_shared:
+            await closed(self._disk)
 
     async def _signal_at(self, ref: MessageRef) -> tuple[SignalId | None, Tier]:
         """The signal whose flow a message belongs to that memory does not know; None: to none."""
@@ -316,3 +319,9 @@ class FlowTracker:
         self._operations += 1
         if self._operations % CLEANUP_EVERY == 0:
             self._drop_expired(at, at_most=CLEANUP_AT_MOST)
+
+
+async def closed(disk: DiskTier) -> None:
+    """Write what is not yet on disk. It is of no use afterwards."""
+    await asyncio.to_thread(disk.close)
+    disk.close_reader()

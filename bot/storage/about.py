@@ -19,7 +19,8 @@ from bot.storage.schema import posts, signals
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from bot.models import ChatId, MessageRef
+    from bot.models import MessageRef
+    from bot.routes import Place
 
 Row = dict[str, Any]
 
@@ -55,13 +56,13 @@ def as_event(db: Connection, ref: MessageRef, said: Content, *, source: str) -> 
     return Content(json.dumps(told, ensure_ascii=False))
 
 
-def signal_is_hidden(db: Connection, ref: MessageRef, target: ChatId) -> bool:
+def signal_is_hidden(db: Connection, ref: MessageRef, place: Place) -> bool:
     """The rules of that place keep the signal of this update from being shown there."""
     found = _rows(db, ref)
     if found is None or found.row is found.signal:
         return False
     key = {name: found.signal[name] for name in ("source_chat_id", "source_message_id")}
-    return bool(_hidden().rows(db, {**key, "target": target}))
+    return bool(_hidden().rows(db, {**key, "target": place.chat, "topic": place.topic}))
 
 
 def _rows(db: Connection, ref: MessageRef) -> Rows | None:
@@ -82,5 +83,9 @@ def _signal() -> Prepared:
 
 @cache
 def _hidden() -> Prepared:
-    here = and_(messages.is_message(posts), posts.c.target_chat_id == bindparam("target"))
+    there = (
+        posts.c.target_chat_id == bindparam("target"),
+        posts.c.topic == bindparam("topic"),
+    )
+    here = and_(messages.is_message(posts), *there)
     return Prepared(select(posts.c.id).where(here, posts.c.part == 0, posts.c.hidden.is_not(None)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, func, insert, select, update
 
 from bot.models import ENDED_BY_HAND, Order, OrderKind, SignalId
-from bot.storage import outbox, records
+from bot.storage import readdress, records
 from bot.storage.schema import orders, signals
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ class Control:
         await self._write(write)
 
     async def retry(self, post_id: int | None = None) -> list[int]:
-        """Put failed posts back in line, or the one; tells which. See `outbox.put_back`."""
+        """Put failed posts back in line, or the one; tells which. See `readdress.put_back`."""
 
         def write(db: Connection) -> list[int]:
-            ids = outbox.put_back(db, post_id)
+            ids = readdress.put_back(db, post_id)
             for each in ids:
                 self._add_order(db, OrderKind.RETRY, each)
             return ids

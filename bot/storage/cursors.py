@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import func, select
 
-from bot.models import Cursor
-from bot.storage import outbox, statements
+from bot.models import Cursor, MessageRef, Outcome, RefusedReply
+from bot.storage import places, readdress, statements
 from bot.storage.engine import insert
-from bot.storage.schema import cursors, moved_chats, signals
+from bot.storage.messages import is_message, key_of
+from bot.storage.schema import cursors, decisions, moved_chats, signals
 from bot.storage.waiting import Waiting, put_cursors
 
 if TYPE_CHECKING:
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bot.models import ChatId, MessageId, UnixTime
+    from bot.models import ChatId, MessageId, SignalId, UnixTime
     from bot.storage.outbox import Run
+
+
+REFUSED: Final = ("outcome", "signal_id", "reply_to_message_id")
 
 
 class Cursors:
@@ -61,6 +65,23 @@ class Cursors:
         query = statements.recorded(chat_id, active_since, before, limit)
         return sorted(await self._read(lambda db: list(db.scalars(query))))
 
+    async def topic_of(self, signal_id: SignalId) -> int:
+        """Where a signal was said; 0: in General, or in no forum."""
+        query = select(signals.c.topic).where(signals.c.id == signal_id)
+        return await self._read(lambda db: db.scalar(query)) or 0
+
+    async def refused_reply(self, ref: MessageRef) -> RefusedReply | None:
+        """None: that message is no refused reply into a flow. A refusal may wait to be written."""
+        row = self._waiting.refusals.get(ref)
+        if row is None:
+            query = select(*(decisions.c[name] for name in REFUSED)).where(is_message(decisions))
+            found = await self._read(lambda db: db.execute(query, key_of(ref)).first())
+            row = None if found is None else dict(zip(REFUSED, found, strict=True))
+        if row is None or row["outcome"] != Outcome.REJECTED or row["signal_id"] is None:
+            return None
+        answers = row["reply_to_message_id"]
+        return answers and RefusedReply(row["signal_id"], MessageRef(ref.chat_id, answers))
+
     async def last_activity(self, chat_id: ChatId) -> UnixTime | None:
         """When the owner of any flow of the chat was last active; None: never."""
         activity = func.max(signals.c.last_owner_activity)
@@ -70,7 +91,7 @@ class Cursors:
     # ── chats that moved ──────────────────────────────────────────────────────
 
     async def move_chat(self, old: ChatId, new: ChatId) -> None:
-        """A basic group became a supergroup; see `outbox.move`.
+        """A basic group became a supergroup; see `readdress.move`.
 
         Recorded messages stay under the old id: the new group counts its own from 1.
         """
@@ -78,7 +99,8 @@ class Cursors:
         def write(db: Connection) -> None:
             moved = insert(db, moved_chats).on_conflict_do_nothing()
             db.execute(moved, {"old_chat_id": old, "new_chat_id": new})
-            outbox.move(db, old, new)
+            readdress.move(db, old, new)
+            places.move(db, old, new)
 
         await self._write(write)
 

@@ -124,7 +124,7 @@ def ancestors(db: Connection, post: Post) -> list[MessageId]:
     answers, and so on; at last the signal. Later parts of a long text answer its first one.
     Where one of an album does not stand, its others do as well.
     """
-    where = {"part": post.part, "target": post.target}
+    where = {"part": post.part, "target": post.target, "topic": post.topic}
     found = _ancestors().run(db, {**key_of(post.source), **where})
     return list(dict.fromkeys(MessageId(number) for number, _ in found))
 
@@ -162,6 +162,7 @@ def _ancestors() -> Prepared:
         own.c.source_chat_id == chat,
         own.c.source_message_id == message,
         own.c.target_chat_id == bindparam("target"),
+        own.c.topic == bindparam("topic"),
         own.c.part == 0,
     )
     number = posts.c.source_message_id
@@ -169,6 +170,7 @@ def _ancestors() -> Prepared:
         posts.c.source_chat_id == own.c.source_chat_id,
         number.between(own.c.source_message_id - ALBUM_SPAN, own.c.source_message_id + ALBUM_SPAN),
         posts.c.target_chat_id == own.c.target_chat_id,
+        posts.c.topic == own.c.topic,
         posts.c.part == 0,
         or_(posts.c.id == own.c.id, posts.c.album_id == own.c.album_id),
         stands(posts),

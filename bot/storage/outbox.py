@@ -25,22 +25,25 @@ from sqlalchemy import (
 )
 
 from bot.models import ChatId, MessageId, MessageRef, Method, Post, PostState
-from bot.rules.render import Place
 from bot.storage import messages
 from bot.storage.engine import Prepared, in_transaction
 from bot.storage.messages import is_one_of
 from bot.storage.parts import NOT_SENT, Parts
-from bot.storage.schema import moved_chats, posts
+from bot.storage.places import SHUT
+from bot.storage.schema import posts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Connection
 
+    from bot.routes import Place
+
 T = TypeVar("T")
 
 Row = dict[str, Any]
-PlaceOf = Callable[[ChatId], Place]
+# By its row, its chat and its topic.
+PlaceOf = Callable[[int, ChatId, int], "Place"]
 
 WAITING: Final = (PostState.PENDING, PostState.EDIT, PostState.DELETE)
 # What is needed next; see `Post.method`, which says the same of one post.
@@ -87,25 +90,34 @@ class Outbox:
         *,
         but: Collection[int] = (),
         after: int = 0,
+        closed: Collection[int] = (),
     ) -> list[Post]:
         """What is to be done next in that chat: one post, or the pending parts of an album.
 
         New messages in source order, then deletions, then edits; `method` None: whichever comes
         first. Changes take turns: the next is the one behind post `after`. Empty: nothing. What is
-        set aside is left out, as are the posts `but`. Posts to be sent are noted as such, so that
+        set aside is left out, as are the posts `but`, those for the topics `closed`, and all of
+        places that are paused or not listed. Posts to be sent are noted as such, so that
         a crash leaves a doubt and no error; what comes back tells of doubts that there were before.
         """
         methods = tuple(NEEDS) if method is None else (method,)
 
         def take(db: Connection) -> list[Post]:
-            found = (self._first(db, _in_line(each), target, but, after=after) for each in methods)
+            said = {"after": after, **_topics(closed)}
+            found = (
+                self._first(db, _in_line(each, len(closed)), target, but, **said)
+                for each in methods
+            )
             return next(filter(None, found), [])
 
         return await self._read(take)
 
-    async def take_aside(self, target: ChatId, *, but: Collection[int] = ()) -> list[Post]:
+    async def take_aside(
+        self, target: ChatId, *, but: Collection[int] = (), closed: Collection[int] = ()
+    ) -> list[Post]:
         """The same of what is set aside, the oldest first."""
-        return await self._read(lambda db: self._first(db, _aside(), target, but))
+        line, said = _aside(len(closed)), _topics(closed)
+        return await self._read(lambda db: self._first(db, line, target, but, **said))
 
     def _first(
         self,
@@ -226,13 +238,21 @@ class Outbox:
 
     # ── what else happens ─────────────────────────────────────────────────────
 
-    async def delete(self, chat_id: ChatId, ids: Sequence[MessageId]) -> int:
+    async def delete(
+        self,
+        chat_id: ChatId,
+        ids: Sequence[MessageId],
+        *,
+        places: Collection[int] | None = None,
+    ) -> int:
         """Have the posts of deleted source messages deleted, the pending ones never sent.
 
-        The rows stay. Tells how many posts that concerned.
+        The rows stay. Tells how many posts that concerned. `places`: theirs; None: of all.
         """
         of_messages = and_(
-            posts.c.source_chat_id == chat_id, posts.c.source_message_id.in_(list(ids))
+            posts.c.source_chat_id == chat_id,
+            posts.c.source_message_id.in_(list(ids)),
+            *([] if places is None else [posts.c.place.in_(places)]),
         )
         there = posts.c.sent_version.is_not(None)
         state = case((there, PostState.DELETE), else_=PostState.DELETED)
@@ -253,60 +273,6 @@ class Outbox:
         return await self._write(write)
 
 
-def move(db: Connection, old: ChatId, new: ChatId) -> None:
-    """What is to be sent to the old chat goes to the new one.
-
-    Sent ones stand in the old one for good, and what may stand there is to be looked for there.
-    """
-    to_be_sent = and_(posts.c.target_chat_id == old, NEEDS[Method.SEND])
-    query = update(posts).where(to_be_sent)
-    db.execute(query.values(target_chat_id=new, sent_to=_doubtful_in(old)))
-    _follow_the_first(db)
-
-
-def put_back(db: Connection, post_id: int | None) -> list[int]:
-    """Put failed posts back in line, or the one; tells which.
-
-    One that was never sent, to a group that has moved since, goes where the group is now.
-    """
-    failed = posts.c.state == PostState.FAILED
-    which = failed if post_id is None else and_(failed, posts.c.id == post_id)
-    # What was refused before that was written down had been either sent or not.
-    guess = case((posts.c.target_message_id.is_(None), PostState.PENDING), else_=PostState.EDIT)
-    state = func.coalesce(posts.c.refused, guess)
-    moved = select(moved_chats.c.new_chat_id).where(
-        moved_chats.c.old_chat_id == posts.c.target_chat_id
-    )
-    here, new = posts.c.target_chat_id, moved.scalar_subquery()
-    moves = and_(state == PostState.PENDING, new.is_not(None))
-    again = {
-        "state": state,
-        "target_chat_id": case((moves, new), else_=here),
-        "sent_to": case((moves, _doubtful_in(here)), else_=posts.c.sent_to),
-        "refused": None,
-        "attempts": 0,
-    }
-    ids = list(db.scalars(select(posts.c.id).where(which).order_by(posts.c.id)))
-    db.execute(update(posts).where(which).values(again))
-    _follow_the_first(db)
-    return ids
-
-
-def _follow_the_first(db: Connection) -> None:
-    """What is held back goes where its first part is to go."""
-    first = posts.alias()
-    its = and_(first.c.id == posts.c.first_id, first.c.state == PostState.PENDING)
-    where = select(first.c.target_chat_id).where(its).scalar_subquery()
-    held = and_(posts.c.state == PostState.HELD, exists().where(its))
-    db.execute(update(posts).where(held).values(target_chat_id=where))
-
-
-def _doubtful_in(chat: Any) -> ColumnElement[Any]:
-    """What to write as `sent_to` where a post leaves that chat."""
-    doubtful = posts.c.sent_version.is_not(None)
-    return case((doubtful, func.coalesce(posts.c.sent_to, chat)), else_=None)
-
-
 def _certain(post: Post) -> dict[str, None]:
     """Telegram refused it, so it does not stand there, unless there was a doubt before."""
     return {} if post.sent_version is not None else NOT_SENT
@@ -324,6 +290,7 @@ def _line(*which: ColumnElement[bool], order: Sequence[ColumnElement[Any]] = IN_
         answered.c.source_chat_id == posts.c.answers_chat_id,
         answered.c.source_message_id == posts.c.answers_message_id,
         answered.c.target_chat_id == posts.c.target_chat_id,
+        answered.c.topic == posts.c.topic,
         answered.c.part == 0,
         messages.stands(answered),
     )
@@ -332,9 +299,19 @@ def _line(*which: ColumnElement[bool], order: Sequence[ColumnElement[Any]] = IN_
     return Prepared(found.order_by(*order))
 
 
+def _topics(closed: Collection[int]) -> dict[str, object]:
+    return {f"closed{number}": topic for number, topic in enumerate(closed)}
+
+
+def _open(closed: int) -> ColumnElement[bool]:
+    """Of a place that takes posts, and of none of so many topics."""
+    topics = (posts.c.topic != bindparam(f"closed{number}") for number in range(closed))
+    return and_(~SHUT, *topics)
+
+
 @cache
-def _in_line(method: Method) -> Prepared:
-    in_line = and_(posts.c.aside_at.is_(None), NEEDS[method])
+def _in_line(method: Method, closed: int) -> Prepared:
+    in_line = and_(posts.c.aside_at.is_(None), NEEDS[method], _open(closed))
     if method is Method.SEND:
         return _line(in_line, _not_below_one_that_waits())
     # The one behind `after`; the first, if there is none. So none is passed over for ever.
@@ -342,8 +319,9 @@ def _in_line(method: Method) -> Prepared:
 
 
 @cache
-def _aside() -> Prepared:
-    return _line(posts.c.aside_at.is_not(None), is_one_of(posts.c.state, *WAITING))
+def _aside(closed: int) -> Prepared:
+    waits = is_one_of(posts.c.state, *WAITING)
+    return _line(posts.c.aside_at.is_not(None), waits, _open(closed))
 
 
 @cache
@@ -352,6 +330,7 @@ def _album() -> Prepared:
     return _line(
         posts.c.state == PostState.PENDING,
         posts.c.source_chat_id == bindparam("source_chat_id"),
+        posts.c.topic == bindparam("topic"),
         posts.c.album_id == bindparam("album"),
         posts.c.aside_at.is_(None) == bindparam("in_line"),
     )
@@ -360,7 +339,7 @@ def _album() -> Prepared:
 def _not_below_one_that_waits() -> ColumnElement[bool]:
     """A later part of a text is not posted while an earlier one waits, set aside or passed over."""
     earlier = posts.alias()
-    same = ("source_chat_id", "source_message_id", "target_chat_id")
+    same = ("source_chat_id", "source_message_id", "target_chat_id", "topic")
     waits = [earlier.c[name] == posts.c[name] for name in same]
     waits += [earlier.c.part < posts.c.part, earlier.c.state == PostState.PENDING]
     return or_(posts.c.part == 0, ~exists().where(*waits))
@@ -372,6 +351,7 @@ def _with_its_album(db: Connection, row: Row, but: Collection[int]) -> list[Row]
     which = {
         "target": row["target_chat_id"],
         "source_chat_id": row["source_chat_id"],
+        "topic": row["topic"],
         "album": row["album_id"],
         "in_line": row["aside_at"] is None,
         "limit": 100,  # all; Telegram's albums have ten
@@ -491,6 +471,8 @@ def _post(db: Connection, row: Row) -> Post:
         sent_to=row["sent_to"],
         extras=said.extras,
         note=row["note"],
+        topic=row["topic"],
+        place=row["place"],
         returns=row["returns"] or 0,
     )
     if post.reply_to is not None or row["answers_message_id"] is None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from sqlalchemy import bindparam, func, insert, select, update
 
 from bot.models import ChatId, Content, MessageId, MessageRef, PostState, is_sink
+from bot.routes import Place
 from bot.rules.presentation import AS_IT_IS, SIGNAL_NOT_SHOWN, NotShown, present
 from bot.rules.render import cut, in_words
 from bot.storage import messages
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from bot.models import IncomingMessage, Post
-    from bot.rules.render import Place
+    from bot.storage.outbox import PlaceOf
 
 Row = dict[str, Any]  # of `posts`
 
@@ -50,22 +51,23 @@ class Parts:
     All of it is done within the caller's transaction.
     """
 
-    def __init__(self, place: Callable[[ChatId], Place], *, clock: Callable[[], float]) -> None:
-        self._place = place
+    def __init__(self, place: PlaceOf, *, clock: Callable[[], float]) -> None:
+        self.place = place
         self._clock = clock
 
     def add(
-        self, db: Connection, recorded: Iterable[IncomingMessage], targets: Iterable[ChatId]
+        self, db: Connection, recorded: Iterable[IncomingMessage], places: Iterable[Place]
     ) -> None:
         """The posts of messages that were not recorded before."""
-        targets, now = tuple(targets), int(self._clock())
+        places, now = tuple(places), int(self._clock())
         for message in recorded:
             said = _storable(message.content)
-            for target in targets:
-                posts, hidden = self._rendered(db, message.ref, target, said)
+            for place in places:
+                posts, hidden = self._rendered(db, message.ref, place, said)
                 lead, *rest = posts or [Content("")]
-                first = _new_row(message.ref, target, lead, now)
-                if (lead.media is None) == (said.media is None) and not is_sink(target):
+                first = _new_row(message.ref, place, lead, now)
+                # Without its medium it is of no album there; and programs are told of one at a time.
+                if (lead.media is not None or said.media is None) and not is_sink(place.chat):
                     first |= {"album_id": message.album_id}
                 if hidden is not None:
                     first |= {"state": PostState.DELETED, "hidden": hidden}
@@ -118,21 +120,21 @@ class Parts:
         first = rows[0]
         source = MessageRef(first["source_chat_id"], first["source_message_id"])
         said = in_words(said) if first["bare"] else said
-        return self._rendered(db, source, first["target_chat_id"], said)
+        place = self.place(first["place"], first["target_chat_id"], first["topic"])
+        return self._rendered(db, source, place, said)
 
     def _rendered(
-        self, db: Connection, source: MessageRef, target: ChatId, said: Content
+        self, db: Connection, source: MessageRef, place: Place, said: Content
     ) -> Rendered:
         """Where all is shown as it is, nothing is asked about it."""
-        place = self._place(target)
-        if place.presentation == AS_IT_IS and not is_sink(target):
+        if place.presentation == AS_IT_IS and not is_sink(place.chat):
             return Rendered(cut(said, place))
-        if signal_is_hidden(db, source, target):
+        if signal_is_hidden(db, source, place):
             return Rendered([], SIGNAL_NOT_SHOWN)
         shown = present(said, place.presentation, about(db, source), source=place.source)
         if isinstance(shown, NotShown):
             return Rendered([], shown.reason)
-        if is_sink(target):
+        if is_sink(place.chat):
             return Rendered([as_event(db, source, shown, source=place.source)])
         return Rendered(cut(shown, place))
 
@@ -226,19 +228,22 @@ def _add_rest(
     """The parts behind the first; `but`: so many of them have rows."""
     for number, part in enumerate(rest[but:], 1 + but):
         source = MessageRef(first["source_chat_id"], first["source_message_id"])
-        row = _new_row(source, first["target_chat_id"], part, now)
+        place = Place(first["target_chat_id"], first["topic"], id=first["place"])
+        row = _new_row(source, place, part, now)
         row |= {"part": number, "first_id": first["id"], "version": first["version"]}
         row |= {"state": _state_below(first), **_answering(source)}
         _insert().value(db, row)
 
 
-def _new_row(source: MessageRef, target: ChatId, said: Content, now: int) -> Row:
+def _new_row(source: MessageRef, place: Place, said: Content, now: int) -> Row:
     return {
         "source_chat_id": source.chat_id,
         "source_message_id": source.message_id,
         "part": 0,
         "first_id": None,
-        "target_chat_id": target,
+        "target_chat_id": place.chat,
+        "topic": place.topic,
+        "place": place.id,
         "state": PostState.PENDING,
         "version": 0,
         "attempts": 0,
@@ -281,7 +286,7 @@ def _of_message() -> Prepared:
 
 @cache
 def _insert() -> Prepared:
-    known = _new_row(MessageRef(ChatId(0), MessageId(0)), ChatId(0), Content(""), 0)
+    known = _new_row(MessageRef(ChatId(0), MessageId(0)), Place(ChatId(0)), Content(""), 0)
     query = insert(posts).values({name: bindparam(name) for name in known})
     return Prepared(query.returning(posts.c.id))
 
@@ -293,7 +298,8 @@ def _write(db: Connection, row: Row) -> None:
 @cache
 def _rewrite() -> Prepared:
     """All of a row that may change."""
-    fixed = {"id", "source_chat_id", "source_message_id", "part", "target_chat_id", "first_id"}
+    fixed = {"id", "source_chat_id", "source_message_id", "part", "first_id"}
+    fixed |= {"target_chat_id", "topic", "place"}
     changes = {c: bindparam(c.name, type_=c.type) for c in posts.c if c.name not in fixed}
     return Prepared(update(posts).where(posts.c.id == bindparam("id")).values(changes))
 

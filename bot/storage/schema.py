@@ -26,7 +26,7 @@ from sqlalchemy import (
 # Names a SQLite file as ours ("SGRL"). https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID: Final = 0x5347524C
 
-NEWEST: Final = 11  # revision; its id has four digits
+NEWEST: Final = 12  # revision; its id has four digits
 
 metadata = MetaData()
 
@@ -59,6 +59,7 @@ signals = Table(
     Column("extras", Text),  # JSON, see `bot.extras`; NULL: it is shown as any other
     Column("leverage", Text),
     Column("author_name", Text),  # as people see them; NULL: not told, or by an old version
+    Column("topic", BigInteger, nullable=False, server_default="0"),  # of a forum; 0: none, General
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("signals_of_album", "source_chat_id", "album_id"),
     sqlite_autoincrement=True,  # a signal's id is never used again: caches are keyed by it
@@ -135,9 +136,29 @@ posts = Table(
     # The source message that it is an answer to, of later parts their own; NULL: to none.
     Column("answers_chat_id", BigInteger),
     Column("answers_message_id", BigInteger),
-    UniqueConstraint("source_chat_id", "source_message_id", "part", "target_chat_id"),
+    Column("topic", BigInteger, nullable=False, server_default="0"),  # of a forum; 0: none
+    Column("place", Integer, nullable=False, server_default="0"),  # in `places`; 0: of none
+    UniqueConstraint(
+        *("source_chat_id", "source_message_id", "part", "target_chat_id", "topic", "place")
+    ),
     Index("posts_by_state", "state", "target_chat_id", "id"),
     Index("posts_by_place", "target_chat_id", "target_message_id"),
+)
+
+# Where posts go, as it is listed or once was; see `storage.places`.
+places = Table(
+    "places",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("source_chat_id", BigInteger),
+    Column("source_topic", BigInteger, nullable=False),
+    Column("chat_id", BigInteger, nullable=False),
+    Column("topic", BigInteger, nullable=False),
+    Column("listed", Integer, nullable=False),  # 0: no more, so its posts wait
+    Column("paused_at", BigInteger),  # local clock; NULL: it is not paused
+    sqlite_autoincrement=True,  # posts are kept for longer than their place
 )
 
 # What was refused, for "why was my reply not relayed?". Kept for a while; see `prune_decisions`.

@@ -56,6 +56,16 @@ def message_row(message: IncomingMessage, now: UnixTime) -> dict[str, Any]:
     }
 
 
+def signal_row(message: IncomingMessage, now: UnixTime) -> dict[str, Any]:
+    begun_at = message.begun_at
+    return {
+        **message_row(message, now),
+        "last_owner_activity": begun_at,
+        "begun_at": begun_at if begun_at > message.at else None,
+        "topic": message.topic,
+    }
+
+
 def update_row(
     message: IncomingMessage, decision: Decision, author: AuthorId, now: UnixTime
 ) -> dict[str, Any]:

@@ -9,10 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
-from sqlalchemy import (
-    func,
-    select,
-)
+from sqlalchemy import func, select
 
 from bot.errors import DatabaseError, DatabaseUnavailable, DatabaseUnusable, UnknownFlow
 from bot.models import (
@@ -26,9 +23,9 @@ from bot.models import (
     SignalId,
     UnixTime,
 )
-from bot.rules.render import Place
+from bot.routes import Place, plain_place
 from bot.rules.signal_parser.events import event_of
-from bot.storage import engine, outbox, statements
+from bot.storage import engine, outbox, places, statements
 from bot.storage.control import Control
 from bot.storage.cursors import Cursors
 from bot.storage.messages import content_row, is_message, key_of, same_content
@@ -48,6 +45,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from bot.models import AuthorId, ChatId, IncomingMessage, UnreadableMessage
+    from bot.routes import Routes
     from bot.signal_fields import SignalFields
     from bot.storage.engine import Database
 
@@ -84,7 +82,7 @@ class SignalStore:
         database: Database,
         *,
         clock: Callable[[], float] = time.time,
-        place: Callable[[ChatId], Place] = Place,
+        place: outbox.PlaceOf = plain_place,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -136,6 +134,8 @@ class SignalStore:
         self.reached = self._cursors.reached
         self.move_cursors = self._cursors.move_cursors
         self.recorded = self._cursors.recorded
+        self.topic_of = self._cursors.topic_of
+        self.refused_reply = self._cursors.refused_reply
         self.last_activity = self._cursors.last_activity
         self.move_chat = self._cursors.move_chat
         self.moved_chats = self._cursors.moved_chats
@@ -162,6 +162,13 @@ class SignalStore:
     def _bring_up_to_date(self, db: Connection) -> None:
         self._migration.bring_up_to_date(db)
         self._parts.carry_over(db)
+
+    async def list_places(self, routes: Routes) -> Routes:
+        """From now on posts go to these places; gives them with their rows."""
+        rows = await self._write(partial(places.take_list, routes=routes))
+        listed = routes.with_rows(rows)
+        self._parts.place = listed.place
+        return listed
 
     async def look_through(self) -> None:
         """Look for damage everywhere, however long that takes. Raises `DatabaseUnusable`."""
@@ -204,7 +211,7 @@ class SignalStore:
         author: AuthorId,
         marker: str,
         fields: SignalFields,
-        targets: Iterable[ChatId] = (),
+        places: Iterable[Place] = (),
         parts: Sequence[IncomingMessage] = (),
     ) -> SignalId | None:
         """Record a signal, its flow and its pending posts; None: recorded before.
@@ -212,24 +219,18 @@ class SignalStore:
         `parts`: the others of its album, which are recorded with it as its first updates.
         """
         self._pass((message, *parts))
-        row = {
-            **statements.message_row(message, self._now()),
-            **statements.fields_row(fields),
-            "source_user_id": author,
-            "last_owner_activity": message.begun_at,
-            "begun_at": message.begun_at if message.begun_at > message.at else None,
-            "marker": marker,
-        }
+        row = statements.signal_row(message, self._now())
+        row |= {**statements.fields_row(fields), "source_user_id": author, "marker": marker}
 
         def write(db: Connection) -> SignalId | None:
             inserted = self._insert[signals].value(db, row)
             if inserted is None:
                 return None
             signal_id = SignalId(inserted)
-            self._parts.add(db, [replace(message, reply_to=None)], targets)
+            self._parts.add(db, [replace(message, reply_to=None)], places)
             answering = [replace(part, reply_to=message.ref) for part in parts]
             decision = Decision(Outcome.UPDATE, Reason.OWNER, None, signal_id)
-            self._add_updates(db, answering, decision, author, targets)
+            self._add_updates(db, answering, decision, author, places)
             return signal_id
 
         return await self._write(write)
@@ -240,7 +241,7 @@ class SignalStore:
         decision: Decision,
         *,
         author: AuthorId,
-        targets: Iterable[ChatId] = (),
+        places: Iterable[Place] = (),
         parts: Sequence[IncomingMessage] = (),
     ) -> bool:
         """Record an accepted reply and its pending posts; False: recorded before.
@@ -252,7 +253,7 @@ class SignalStore:
         self._pass((message, *parts))
 
         def write(db: Connection) -> bool:
-            if not self._add_updates(db, [message], decision, author, targets):
+            if not self._add_updates(db, [message], decision, author, places):
                 return False
             if decision.reason is Reason.OWNER:
                 moved = self._move_activity.run(
@@ -261,7 +262,7 @@ class SignalStore:
                 )
                 if moved.rowcount == 0:
                     raise UnknownFlow(f"signal {decision.signal_id} is not {author}'s in the table")
-            self._add_updates(db, parts, decision, author, targets)
+            self._add_updates(db, parts, decision, author, places)
             return True
 
         try:
@@ -275,7 +276,7 @@ class SignalStore:
         messages: Iterable[IncomingMessage],
         decision: Decision,
         author: AuthorId,
-        targets: Iterable[ChatId],
+        places: Iterable[Place],
     ) -> bool:
         """Those that are not recorded yet; tells whether there was one."""
         new = [
@@ -285,7 +286,7 @@ class SignalStore:
             .run(db, statements.update_row(message, decision, author, self._now()))
             .rowcount
         ]
-        self._parts.add(db, new, targets)
+        self._parts.add(db, new, places)
         return bool(new)
 
     async def add_decision(self, message: IncomingMessage, decision: Decision) -> bool:

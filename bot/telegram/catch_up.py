@@ -14,7 +14,7 @@ that may be stored once all before it has been dealt with.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
@@ -45,7 +45,7 @@ from bot.telegram.reread import RecordTable, Rereading
 from bot.telegram.rpc_errors import said, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from datetime import timedelta
 
     from bot.telegram.boxes import Queue
@@ -103,7 +103,8 @@ class Following:
     chats: Sequence[ChatId]
     from_the_start: Sequence[ChatId] = ()
     every: float = EVERY  # seconds
-    ttl: float | None = None  # seconds, after which a flow is released; None: never
+    # Seconds after which the flows of a chat are released; None, and of a chat not named: never.
+    ttls: Mapping[ChatId, float | None] = field(default_factory=dict)
 
 
 class CatchUp:
@@ -136,12 +137,13 @@ class CatchUp:
             table,
             queue,
             chats=self._chats,
-            ttl=following.ttl,
+            ttls=following.ttls,
             room=self._room,
             sleep=sleep,
         )
         # What is pushed, and what our own calls are answered.
         self.hear, self.answered = self._boxes.hear, self._boxes.answered
+        self._recovering: dict[ChatId, asyncio.Task[None]] = {}
         self.recovered = 0  # gaps, for whoever counts them
 
     @property
@@ -206,15 +208,17 @@ class CatchUp:
         try:
             while True:
                 self._boxes.news.clear()
-                await self._recover_all()
+                self._recover_all()
                 await self._boxes.news.wait()
-                for each in beside:
+                for each in (*beside, *self._recovering.values()):
                     if each.done():
                         each.result()  # what ended it ends the hearing
         finally:
-            for each in beside:
+            running = [*beside, *self._recovering.values()]
+            for each in running:
                 each.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            await asyncio.gather(*running, return_exceptions=True)
+            self._recovering.clear()
             for box in self._boxes:
                 if box.rest is not None:
                     box.rest.cancel()
@@ -225,16 +229,22 @@ class CatchUp:
             await self._sleep(self._every)
             self.lost()
 
-    async def _recover_all(self) -> None:
+    def _recover_all(self) -> None:
         """Every box that is behind; what stands in the way of one is nothing to the others."""
+        self._recovering = {box: task for box, task in self._recovering.items() if not task.done()}
         for box in self._boxes:
-            if box.behind and box.rest is None:
-                try:
-                    await self._recover(box)
-                except SOMETHING_LATER as exc:
-                    self._let_rest(box, exc)
-                else:
-                    box.failures = 0
+            if box.behind and box.rest is None and box.id not in self._recovering:
+                task = asyncio.ensure_future(self._recover_or_rest(box))
+                task.add_done_callback(lambda _: self._boxes.news.set())
+                self._recovering[box.id] = task
+
+    async def _recover_or_rest(self, box: Box) -> None:
+        try:
+            await self._recover(box)
+        except SOMETHING_LATER as exc:
+            self._let_rest(box, exc)
+        else:
+            box.failures = 0
 
     def _let_rest(self, box: Box, exc: BotError) -> None:
         asked: timedelta | None = getattr(exc, "after", None)

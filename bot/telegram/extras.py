@@ -156,16 +156,25 @@ def preview_to_input(shown: Extras | None) -> Any | None:
     return newer(url=shown.preview.url, optional=True, **sizes)
 
 
-def answering(message_id: MessageId | None, shown: Extras | None = None) -> dict[str, Any]:
-    """Up to layer 160 a reply was two fields of the query, since then it is an object."""
-    if message_id is None:
+def answering(
+    message_id: MessageId | None, shown: Extras | None = None, *, topic: int = 0
+) -> dict[str, Any]:
+    """Up to layer 160 a reply was two fields of the query, since then it is an object.
+
+    What answers nothing in a topic answers the topic's first message, whose id is the topic's.
+    https://core.telegram.org/api/forum
+    """
+    if message_id is None and not topic:
         return {}
+    to: dict[str, Any] = {"reply_to_msg_id": message_id or topic}
+    if message_id is not None and topic:
+        to["top_msg_id"] = topic
     newer = getattr(types, "InputReplyToMessage", None)
     if newer is None:
-        return {"reply_to_msg_id": message_id}
+        return to
     words = {}
-    quote = None if shown is None else shown.quote
+    quote = None if shown is None or message_id is None else shown.quote
     if quote is not None:
         formats = entities_to_raw(quote.entities) or None
         words = {"quote_text": quote.text, "quote_entities": formats, "quote_offset": quote.offset}
-    return {"reply_to": build(newer, reply_to_msg_id=message_id, **words)}
+    return {"reply_to": build(newer, **to, **words)}

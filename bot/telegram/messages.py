@@ -14,6 +14,7 @@ from pyrogram import raw
 
 from bot.models import (
     CHANNELS,
+    GENERAL,
     AuthorId,
     ChatId,
     DeletedMessages,
@@ -157,6 +158,7 @@ def incoming(
         edited_at=_edited_at(message),
         indirect=_indirect(message),
         extras=extras(message),
+        topic=_topic(message),
     )
 
 
@@ -233,6 +235,20 @@ def _reply_to_top(message: Any) -> MessageId | None:
     if not _is_id(number) or any(getattr(header, name, None) for name in other):
         return None
     return MessageId(number)
+
+
+def _topic(message: Any) -> int:
+    """The topic of a forum; 0: General, or no forum, which no message tells apart.
+
+    The first message of a topic, a service message, is in it and does not say so.
+    """
+    header = getattr(message, "reply_to", None)
+    if not getattr(header, "forum_topic", None):
+        created = isinstance(getattr(message, "action", None), types.MessageActionTopicCreate)
+        return message.id if created else 0
+    top = getattr(header, "reply_to_top_id", None)
+    root = top if top is not None else getattr(header, "reply_to_msg_id", None)
+    return root if _is_id(root) and root != GENERAL else 0
 
 
 def _edited_at(message: Any) -> UnixTime | None:

@@ -22,7 +22,7 @@ from bot.telegram.reading import Poison, as_deleted, as_edited, as_new, read, un
 from bot.telegram.rpc_errors import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from bot.telegram.boxes import Box, Queue
     from bot.telegram.reading import ReadMessages
@@ -69,7 +69,8 @@ class RecordTable(Protocol):
 
 
 class Rereading:
-    """`chats` are the followed ones. `ttl`, in seconds, releases a flow; None: none ever is.
+    """`chats` are the followed ones. `ttls`: seconds after which flows of a chat are released; None, or
+    a chat that is not named: never.
 
     `room` waits until most of what was fed before has been dealt with.
     """
@@ -81,7 +82,7 @@ class Rereading:
         queue: Queue,
         *,
         chats: Sequence[ChatId],
-        ttl: float | None,
+        ttls: Mapping[ChatId, float | None],
         room: Callable[[], Awaitable[None]],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
@@ -89,7 +90,7 @@ class Rereading:
         self._table = table
         self._queue = queue
         self._chats = chats
-        self._ttl = ttl
+        self._ttls = ttls
         self._room = room
         self._sleep = sleep
         self._wanted: dict[ChatId, Box] = {}
@@ -268,10 +269,11 @@ class Rereading:
 
     async def _live_since(self, chat: ChatId) -> UnixTime | None:
         """By Telegram's own dates: what was live when we last heard of the chat. None: for ever."""
-        if self._ttl is None:
+        ttl = self._ttls.get(chat)
+        if ttl is None:
             return None
         last = await self._table.last_activity(chat)
-        return live_since(last or UnixTime(0), int(self._ttl))
+        return live_since(last or UnixTime(0), int(ttl))
 
     async def _patiently(self, work: Callable[[], Awaitable[T]], box: Box) -> T:
         failures = 0

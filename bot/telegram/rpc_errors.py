@@ -28,6 +28,7 @@ from bot.errors import (
     SentBefore,
     TargetUnavailable,
     TelegramError,
+    TopicUnavailable,
 )
 from bot.telegram.rpc_error_names import ELSEWHERE
 
@@ -142,6 +143,9 @@ NAMES: Final = {
 }
 TABLE: Final = {name: about for about, names in NAMES.items() for name in names.split()}
 
+# Of what is sent to a topic these say that it takes nothing, whatever was answered.
+TOPICS: Final = frozenset({"TOPIC_CLOSED", "TOPIC_DELETED", "TOPIC_ID_INVALID"})
+
 # Kinds of names, for those that Telegram has not thought of yet. The table goes before.
 KINDS: Final = (
     (re.compile(r"FILE_REFERENCE\w*|FILEREF\w*"), Subject.FILE),
@@ -198,19 +202,25 @@ class Asked(NamedTuple):
 
     chat_id: ChatId | None = None  # where to; None: no chat
     reply: bool = False  # it answers a message, which may be gone
+    topic: int = 0  # of a forum, where to; 0: none, or General
     medium: bool = False  # it carries one, which can be left out
     dress: bool = False  # it carries formatting, buttons and such, which can be left out
 
 
 @contextmanager
 def translated(
-    chat_id: ChatId | None = None, *, reply: bool = False, medium: bool = False, dress: bool = False
+    chat_id: ChatId | None = None,
+    *,
+    reply: bool = False,
+    medium: bool = False,
+    dress: bool = False,
+    topic: int = 0,
 ) -> Iterator[None]:
     """Let nothing of the library's out. What is said of the call is explained at `Asked`."""
     try:
         yield
     except RPCError as exc:
-        asked = Asked(chat_id, reply, medium, dress)
+        asked = Asked(chat_id, reply, topic, medium, dress)
         raise _refusal(exc, asked) from exc
     except OSError as exc:  # TimeoutError and lost connections among them
         raise RetryLater(f"no answer from Telegram ({exc or type(exc).__name__})") from exc
@@ -247,12 +257,19 @@ def _refusal(exc: RPCError, asked: Asked) -> TelegramError:
     if what in {Subject.WAIT, Subject.PASSING}:
         seconds = re.search(r"_(\d+)$", name) if what is Subject.WAIT else None
         return RetryLater(text, after=timedelta(seconds=int(seconds[1])) if seconds else None)
+    if asked.chat_id is not None and asked.topic and _is_the_topics(what, name, asked):
+        return TopicUnavailable(text, asked.chat_id, asked.topic)
     if what in {Subject.PLACE, Subject.PEER} and asked.chat_id is not None:
         return TargetUnavailable(text, asked.chat_id)
     if what is Subject.PARENT and asked.reply:
         return ParentGone(text)
     unknown = sorted_as(code, name) is None
     return _without_a_part(what, name, asked, text, unknown=unknown)
+
+
+def _is_the_topics(what: Subject, name: str, asked: Asked) -> bool:
+    """What answers nothing in a topic answers its first message, which goes with it."""
+    return name in TOPICS or (what is Subject.PARENT and not asked.reply)
 
 
 def _without_a_part(

@@ -72,9 +72,10 @@ class Sender:
         reply_to: MessageId | None = None,
         random_id: int,
         extras: Extras | None = None,
+        topic: int = 0,
     ) -> MessageId:
         dressed = is_dressed(entities, extras)
-        with translated(target, reply=reply_to is not None, dress=dressed):
+        with translated(target, reply=reply_to is not None, dress=dressed, topic=topic):
             preview = preview_to_input(extras)
             method = (
                 functions.messages.SendMessage if preview is None else functions.messages.SendMedia
@@ -86,7 +87,7 @@ class Sender:
                 message=text,
                 entities=await self._raw(entities),
                 random_id=random_id,
-                **answering(reply_to, extras),
+                **answering(reply_to, extras, topic=topic),
                 **as_fields(extras, is_bot=self._connection.is_bot),
             )
             answer = await self._call(target, query)
@@ -103,9 +104,12 @@ class Sender:
         reply_to: MessageId | None = None,
         random_id: int,
         extras: Extras | None = None,
+        topic: int = 0,
     ) -> MessageId:
         dressed = is_dressed(entities, extras)
-        with translated(target, reply=reply_to is not None, medium=True, dress=dressed):
+        with translated(
+            target, reply=reply_to is not None, medium=True, dress=dressed, topic=topic
+        ):
             peer, formatting = await self._connection.peer(target), await self._raw(entities)
             more = as_fields(extras, is_bot=self._connection.is_bot)
 
@@ -117,7 +121,7 @@ class Sender:
                     message=text,
                     entities=formatting,
                     random_id=random_id,
-                    **answering(reply_to, extras),
+                    **answering(reply_to, extras, topic=topic),
                     **more,
                 )
 
@@ -131,9 +135,10 @@ class Sender:
         *,
         reply_to: MessageId | None = None,
         extras: Extras | None = None,
+        topic: int = 0,
     ) -> list[MessageId]:
         """The ids in the order of the parts. `extras`: of the album as a whole."""
-        with translated(target, reply=reply_to is not None, medium=True):
+        with translated(target, reply=reply_to is not None, medium=True, topic=topic):
             peer = await self._connection.peer(target)
             formatting = [await self._raw(part.entities) for part in parts]
 
@@ -148,7 +153,7 @@ class Sender:
                     for medium, part, formats in zip(inputs, parts, formatting, strict=True)
                 ]
                 multi = functions.messages.SendMultiMedia
-                more = answering(reply_to, extras) | as_fields(extras, is_bot=True)
+                more = answering(reply_to, extras, topic=topic) | as_fields(extras, is_bot=True)
                 return build(multi, peer=peer, multi_media=singles, **more)
 
             media = [(part.media, part.source) for part in parts]

@@ -26,7 +26,7 @@ from pyrogram.raw.core import TLObject
 from bot import logs
 from bot.app import open_core
 from bot.config import Settings
-from bot.models import IncomingMessage, Route
+from bot.models import IncomingMessage
 from bot.telegram.catch_up import Following
 from bot.telegram.layers import build
 from bot.telegram.messages import incoming
@@ -214,7 +214,7 @@ async def _ours(telegram, directory, crowd):
     viewer, meter = crowd.bots[1], Meter()
     settings = Settings(data_dir=directory, source_chat_id=crowd.group.id, _env_file=None)
     async with open_core(settings) as core:
-        hearing = wiring.hearing(core.store, core.intake, Route(crowd.group.id, [], {}))
+        hearing = wiring.hearing(core.store, core.intake, wiring.route(crowd.group.id))
 
         async def hear(event):
             await hearing.hear(event)

@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import Column, Integer, MetaData, Table, Text, insert
 
 from bot.models import Decision, Outcome, Reason, Tier
+from bot.routes import Place
 from bot.rules.markers import parse
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
@@ -39,7 +40,7 @@ async def _recorded_update(database: Database) -> Ratio:
     await database.run(bare.create)
     signal = says(ALICE, "#idea BTC/USDT LONG", number=1)
     signal_id = await store.add_signal(
-        signal, author=ALICE, marker="#idea", fields=parse(signal.text), targets=[TARGET]
+        signal, author=ALICE, marker="#idea", fields=parse(signal.text), places=[Place(TARGET)]
     )
     assert signal_id is not None
     decision = Decision(Outcome.UPDATE, Reason.OWNER, Tier.MEMORY, signal_id)
@@ -56,7 +57,7 @@ async def _recorded_update(database: Database) -> Ratio:
     async def updates():
         for number in itertools.islice(numbers, AT_ONCE):
             message = says(ALICE, "TP1, stop to entry", number=number, to=signal, hours=number)
-            assert await store.add_update(message, decision, author=ALICE, targets=[TARGET])
+            assert await store.add_update(message, decision, author=ALICE, places=[Place(TARGET)])
 
     ratio = await compare(updates, floor, rounds=ROUNDS)
     await store.close()

@@ -224,6 +224,12 @@ class Person:
         forum.topics[topic.id] = topic
         return topic
 
+    async def deletes_topic(self, forum: Chat, topic: Topic) -> None:
+        """With all that stands in it."""
+        del forum.topics[topic.id]
+        there = [each for each in forum.messages.values() if topic.id in {each.id, each.topic}]
+        await self.deletes(*there)
+
     async def upgrades(self, group: Chat, new_bare_id: int | None = None) -> Chat:
         """Turn a basic group into a supergroup. https://core.telegram.org/api/channel."""
         world = self._desk.world

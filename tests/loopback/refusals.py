@@ -6,7 +6,7 @@ from pyrogram import raw
 
 from tests.loopback.calls import RpcFailure
 from tests.loopback.media import Document, Media, Photo, Poll
-from tests.loopback.world import Chat, Message, Place, Quote, World
+from tests.loopback.world import Account, Chat, Message, Place, Quote, Topic, World
 
 types = raw.types
 
@@ -34,6 +34,12 @@ def kind_of(medium: Media) -> str | None:
     if kind == "audios" and names["DocumentAttributeAudio"].voice:
         return "voices"
     return kind
+
+
+def check_topic(forum: Chat, topic: Topic, asking: Account) -> None:
+    """Who rules the forum may write in a closed one."""
+    if topic.closed and not forum.role(asking).rules:
+        raise RpcFailure(400, "TOPIC_CLOSED")
 
 
 def check_may_carry(world: World, place: Place, medium: Media) -> None:

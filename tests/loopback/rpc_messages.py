@@ -171,6 +171,8 @@ def _answered(desk: Desk, call: Call, place: Place) -> tuple[Reply | None, int |
         other = peers.place(desk, call, elsewhere)
         answered = peers.message(call, other, message_id)
         return (Reply(answered, other) if answered else None), topic_id
+    if isinstance(place, Chat) and (topic_id or message_id) in place.topics:
+        refusals.check_topic(place, place.topics[topic_id or message_id], call.account)
     if isinstance(place, Chat) and message_id in place.topics:
         return None, message_id
     answered = peers.message(call, place, message_id)

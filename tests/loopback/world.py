@@ -144,6 +144,7 @@ class Topic:
     title: str
     creator: Account
     date: int
+    closed: bool = False  # only those who rule the chat may write there
 
 
 @dataclass(eq=False)

@@ -1,0 +1,111 @@
+"""Each update box is dealt with in a line of its own: what one source waits for holds up no other.
+
+Events of one box come in order and one at a time, and so do the cursors behind them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bot.models import (
+    DeletedMessages,
+    EditedMessage,
+    IncomingMessage,
+    Reached,
+    UnreadableMessage,
+    has_own_box,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bot.models import AuthorId, ChatId, Event
+    from bot.pipeline.dispatch import Dispatcher
+    from bot.routes import Routes
+
+log = structlog.get_logger(__name__)
+
+# Events that wait in one line. A source in which so many do holds up the others, for the memory's sake.
+WAITING_MAX: Final = 10_000
+
+
+class _Line:
+    """Of one box."""
+
+    def __init__(self, make: Callable[[Callable[[], bool]], Dispatcher]) -> None:
+        self._waiting: asyncio.Queue[Event | None] = asyncio.Queue(WAITING_MAX)  # None: the end
+        self._task: asyncio.Task[None] | None = None
+        self.dispatcher = make(lambda: not self._waiting.empty())
+
+    async def put(self, event: Event) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        await self._waiting.put(event)
+
+    async def drain(self) -> None:
+        if self._task is not None:
+            await self._waiting.put(None)
+            await self._task
+
+    async def _run(self) -> None:
+        while (event := await self._waiting.get()) is not None:
+            try:
+                await self.dispatcher.hear(event)
+            except Exception:
+                # Those behind it are not to wait for ever.
+                log.exception("an event was not dealt with")
+
+    def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self.dispatcher.close()
+
+
+class Lines:
+    """`make` gives a dispatcher; it is handed a way to ask whether further events wait for it."""
+
+    def __init__(self, routes: Routes, make: Callable[[Callable[[], bool]], Dispatcher]) -> None:
+        self._account = _Line(make)
+        self._direct = len(routes.chats) == 1
+        boxes = [] if self._direct else filter(has_own_box, routes.chats)
+        self._of_chats: dict[ChatId | None, _Line] = {chat: _Line(make) for chat in boxes}
+        self.ours: set[AuthorId | ChatId] = self._account.dispatcher.ours
+        for line in self._of_chats.values():
+            line.dispatcher.ours = self.ours
+
+    async def hear(self, event: Event) -> None:
+        """Where there is one source, the tables hold what there was to hold when this returns."""
+        if self._direct:
+            await self._account.dispatcher.hear(event)
+        else:
+            await self._of_chats.get(_chat_of(event), self._account).put(event)
+
+    async def move(self, old: ChatId, new: ChatId) -> None:
+        """A chat of ours has become another one."""
+        await self._account.dispatcher.move(old, new)
+
+    async def drain(self) -> None:
+        """Finish what is in hand. Once the bot is told to stop, what waits is let go of."""
+        for line in (self._account, *self._of_chats.values()):
+            await line.drain()
+
+    def close(self) -> None:
+        """Let go of what is held: no cursor has passed it, so it comes again."""
+        for line in (self._account, *self._of_chats.values()):
+            line.close()
+
+
+def _chat_of(event: Event) -> ChatId | None:
+    """None: it is in the account's box, as all that is of no channel or supergroup."""
+    match event:
+        case IncomingMessage(chat_id=chat) | EditedMessage(IncomingMessage(chat_id=chat)):
+            return chat
+        case DeletedMessages(chat_id=chat) | UnreadableMessage(chat_id=chat):
+            return chat
+        case Reached(cursor):
+            return cursor.box
+        case _:
+            return None

@@ -1,0 +1,201 @@
+"""What is read, by which rules, and where it goes: sources and their places. Pure.
+
+What decides belongs to a source, so that a message is decided upon once, whoever gets it; what is
+shown belongs to a place. The settings of `.env` are one route, named `main`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from bot.config import DEFAULT_MARKERS, DEFAULT_TTL
+from bot.models import GENERAL, Address, AfterTtl, Answers, ChatId, is_basic_group
+from bot.rules.presentation import AS_IT_IS, Presentation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import timedelta
+
+    from bot.config import Settings
+    from bot.models import AuthorId
+
+MAIN: Final = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where posts go, and how they look there.
+
+    It is told apart by its row in the table `places`, whatever it is called.
+    """
+
+    chat: ChatId
+    topic: int = 0  # of a forum; 0: none, or General
+    name: str = ""  # as operators call it; empty: by its chat
+    id: int = 0  # its row; 0: it has none, as in a trial
+    mentions: bool = False  # whom a message mentions is mentioned there, too
+    presentation: Presentation = AS_IT_IS
+    source: str = ""  # what its messages come from, for `{source}`
+
+    @property
+    def label(self) -> str:
+        """What it is called, with or without a name of its own."""
+        return self.name or str(Address(self.chat, self.topic))
+
+
+def plain_place(_number: int, chat: ChatId, topic: int) -> Place:
+    """As `Routes.place`, where nothing is listed."""
+    return Place(chat, topic)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A chat or one topic of a forum where signals are read, and the rules for that.
+
+    `permitted` None: everyone whose identity can be told.
+    """
+
+    name: str = MAIN
+    chat: ChatId | None = None  # None: whatever is read, in a trial of an export
+    topic: int | None = None  # None: the chat as a whole
+    places: tuple[Place, ...] = ()
+    markers: tuple[str, ...] = DEFAULT_MARKERS
+    patterns: tuple[str, ...] = ()
+    permitted: frozenset[AuthorId] | None = None
+    ttl: timedelta = DEFAULT_TTL
+    after_ttl: AfterTtl = AfterTtl.RELEASE
+    relay_edits: bool = True
+    relay_deletes: bool = True
+    answers: Answers = Answers.IGNORE
+
+    @property
+    def where(self) -> str:
+        return MAIN if self.chat is None else str(Address(self.chat, self.topic or 0))
+
+
+@dataclass(frozen=True)
+class Routes:
+    """All sources, by the ids that chats have now.
+
+    `moved`: basic groups that became supergroups, old id to new. `mentions`: of places that are
+    not listed any more.
+    """
+
+    sources: tuple[Source, ...]
+    moved: Mapping[ChatId, ChatId] = field(default_factory=dict)
+    mentions: bool = False
+
+    @cached_property
+    def chats(self) -> tuple[ChatId, ...]:
+        """Those that are read, each once."""
+        named = (source.chat for source in self.sources)
+        return tuple(dict.fromkeys(chat for chat in named if chat is not None))
+
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        return tuple(place for source in self.sources for place in source.places)
+
+    @cached_property
+    def targets(self) -> tuple[ChatId, ...]:
+        """The chats that are posted to, each once."""
+        return tuple(dict.fromkeys(place.chat for place in self.places))
+
+    @cached_property
+    def basic_groups(self) -> tuple[ChatId, ...]:
+        """Those that are read, and those that chats which are read have been before."""
+        before = (old for old, new in self.moved.items() if new in self.chats)
+        return tuple(chat for chat in (*self.chats, *before) if is_basic_group(chat))
+
+    @cached_property
+    def _by_address(self) -> dict[tuple[ChatId | None, int | None], Source]:
+        return {(source.chat, source.topic): source for source in self.sources}
+
+    @cached_property
+    def _by_id(self) -> dict[int, Place]:
+        return {place.id: place for place in self.places if place.id}
+
+    @cached_property
+    def _by_target(self) -> dict[tuple[ChatId, int], Place]:
+        return {(place.chat, place.topic): place for place in reversed(self.places)}
+
+    def now(self, chat: ChatId) -> ChatId:
+        """What has become of a chat."""
+        return self.moved.get(chat, chat)
+
+    def source_of(self, chat: ChatId, topic: int) -> Source | None:
+        """Whose messages of that topic are; None: nobody reads it. `topic` 0: it is in none."""
+        known, chat = self._by_address, self.now(chat)
+        of_topic = known.get((chat, topic or GENERAL))
+        return of_topic or known.get((chat, None)) or known.get((None, None))
+
+    def sources_in(self, chat: ChatId) -> list[Source]:
+        return [each for each in self.sources if each.chat in {None, self.now(chat)}]
+
+    def place(self, number: int, chat: ChatId, topic: int) -> Place:
+        """By its row; one that is not listed any more looks as one of the same address would."""
+        listed = self._by_id.get(number) or self._by_target.get((chat, topic))
+        return listed or Place(chat, topic, mentions=self.mentions)
+
+    def where_chats_are(self, moved: Mapping[ChatId, ChatId]) -> Routes:
+        """With the ids that they have now; of two places that have become one, the first."""
+
+        def now(chat: ChatId) -> ChatId:
+            return moved.get(chat, chat)
+
+        sources = tuple(
+            replace(
+                source,
+                chat=None if source.chat is None else now(source.chat),
+                places=_once(replace(each, chat=now(each.chat)) for each in source.places),
+            )
+            for source in self.sources
+        )
+        return replace(self, sources=sources, moved=moved)
+
+    def with_rows(self, rows: Mapping[tuple[str, ChatId, int], int]) -> Routes:
+        """Each place with its row, by the name of its source, its chat and its topic."""
+        sources = tuple(
+            replace(
+                source,
+                places=tuple(
+                    replace(place, id=rows[source.name, place.chat, place.topic])
+                    for place in source.places
+                ),
+            )
+            for source in self.sources
+        )
+        return replace(self, sources=sources)
+
+    def without_places(self) -> Routes:
+        """Nothing is relayed, as in a trial or an import, and so are no edits of what was posted."""
+        quiet = (replace(source, places=(), relay_edits=False) for source in self.sources)
+        return replace(self, sources=tuple(quiet))
+
+
+def _once(places: Iterable[Place]) -> tuple[Place, ...]:
+    found: dict[tuple[ChatId, int], Place] = {}
+    for place in places:
+        found.setdefault((place.chat, place.topic), place)
+    return tuple(found.values())
+
+
+def main_route(settings: Settings) -> Routes:
+    """The settings of `.env`."""
+    mentions = settings.relay_mentions
+    source = Source(
+        MAIN,
+        settings.source_chat_id,
+        places=tuple(
+            Place(chat, topic, mentions=mentions) for chat, topic in settings.target_chat_id
+        ),
+        markers=settings.signal_markers,
+        patterns=settings.signal_patterns,
+        permitted=settings.permitted,
+        ttl=settings.flow_ttl_hours,
+        after_ttl=settings.flow_after_ttl,
+        relay_edits=settings.relay_edits,
+        relay_deletes=settings.relay_deletes,
+    )
+    return Routes((source,), mentions=mentions)

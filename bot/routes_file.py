@@ -1,0 +1,485 @@
+"""`routes.toml`: several sources, each with its own rules and places. Strict, and pure but for reading it.
+
+Each fault is one line, with the line of the file and what to do. A name such as `@group` stands for
+a chat until somebody has looked it up; see `Listed.known`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from bot.config import parse_address, parse_ttl
+from bot.errors import SettingsError
+from bot.models import CHANNELS, EVERYONE, GENERAL, Address, AfterTtl, Answers, AuthorId, ChatId
+from bot.routes import Place, Routes, Source, main_route
+from bot.rules.markers import Markers
+from bot.rules.presentation import AS_IT_IS, Presentation
+from bot.rules.presentation_keys import KEYS as SHOWN_KEYS
+from bot.rules.presentation_keys import presentation_from
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from datetime import timedelta
+
+    from bot.config import Settings
+
+NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+USERNAME: Final = re.compile(r"@?([A-Za-z][A-Za-z0-9_]{3,31})(?:#([1-9][0-9]{0,9}))?")
+HOSTS: Final = {"t.me", "telegram.me", "telegram.dog"}
+CHAT: Final = (
+    'an id such as -1001234567890, "-1001234567890#5" for a topic, "@name", or a t.me link'
+)
+# What the settings of `.env` say instead of a source of the file.
+INSTEAD: Final = (
+    *("source_chat_id", "target_chat_id", "source_allowed_users", "signal_markers"),
+    *("signal_patterns", "flow_ttl_hours", "flow_after_ttl", "relay_edits", "relay_deletes"),
+    "relay_mentions",
+)
+FILE: Final = "routes.toml"
+
+
+class ChatName(NamedTuple):
+    """A chat that is not named by its id."""
+
+    name: str  # with its @, in lower case
+    topic: int = 0
+
+
+Chat = Address | ChatName
+
+
+class Wrong(Exception):
+    """Of one value: what is wrong with it, and what to write instead."""
+
+
+# ── values ──
+
+
+def _chat(value: object) -> Chat:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise Wrong(f"give {CHAT}")
+    name = USERNAME.fullmatch(value.strip())
+    if name is not None and value.strip().startswith("@"):
+        return ChatName(f"@{name[1].lower()}", int(name[2] or 0))
+    if "/" in value:
+        return _of_link(value.strip())
+    try:
+        return parse_address(value.strip())
+    except ValueError as exc:
+        raise Wrong(f"{exc}; give {CHAT}") from exc
+
+
+def _of_link(text: str) -> Chat:
+    """https://t.me/name, https://t.me/c/1234567890, and either with the number of a topic."""
+    url = urlsplit(text if "://" in text else f"https://{text}")
+    path = [part for part in url.path.split("/") if part]
+    private = path[:1] == ["c"]
+    what, topic = (path[1:2], path[2:]) if private else (path[:1], path[1:])
+    numbers = [*(what if private else ()), *topic]
+    is_ours = url.hostname in HOSTS and len(what) == 1 and len(topic) <= 1
+    if not is_ours or not all(re.fullmatch(r"[1-9][0-9]{0,17}", each) for each in numbers):
+        raise Wrong(f"{text!r} is no link to a chat or topic; give {CHAT}")
+    number = int(topic[0]) if topic else 0
+    if private:
+        return Address(ChatId(CHANNELS - int(what[0])), number)
+    if USERNAME.fullmatch(what[0]) is None:
+        raise Wrong(f"{text!r} is no link to a chat or topic; give {CHAT}")
+    return ChatName(f"@{what[0].lower()}", number)
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or NAME.fullmatch(value) is None:
+        raise Wrong('give up to 32 small letters, digits, - and _, such as "majors"')
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise Wrong('give texts in brackets, such as ["#idea"]')
+    if not value or not all(one.strip() for one in value):
+        raise Wrong("one of them is empty, and would match every message")
+    return tuple(dict.fromkeys(value))
+
+
+def _patterns(value: object) -> tuple[str, ...]:
+    found = _texts(value) if value != [] else ()
+    try:
+        Markers((), found)
+    except SettingsError as exc:
+        said = str(exc).removeprefix("SIGNAL_PATTERNS: ")
+        raise Wrong(f"{said} (patterns are RE2, which has no look-around)") from exc
+    return found
+
+
+def _people(value: object) -> frozenset[AuthorId] | None:
+    """None: everyone."""
+    if value == EVERYONE.value:
+        return None
+    ids = value if isinstance(value, list) else []
+    if not ids or not all(isinstance(one, int) and one and abs(one) < 2**63 for one in ids):
+        raise Wrong(
+            f'give the ids of those who may post, such as [123456789], or "{EVERYONE.value}"'
+        )
+    return frozenset(AuthorId(one) for one in ids)
+
+
+def _hours(value: object) -> timedelta:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    try:
+        return parse_ttl(str(value) if number else repr(value))
+    except ValueError as exc:
+        raise Wrong(str(exc)) from exc
+
+
+def _one_of(words: type[AfterTtl | Answers]) -> Callable[[object], Any]:
+    def parse(value: object) -> Any:
+        found = next((word for word in words if word == value), None)
+        if found is None:
+            raise Wrong("give " + " or ".join(f'"{word}"' for word in words))
+        return found
+
+    return parse
+
+
+def _yes_or_no(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise Wrong("give true or false, without quotes")
+    return value
+
+
+Parse = Callable[[object], Any]
+
+# A key of the file: what it is called in `Source` or `Place`, and how its value is read.
+SOURCE_KEYS: Final[Mapping[str, tuple[str, Parse]]] = {
+    "name": ("name", _name),
+    "chat": ("chat", _chat),
+    "markers": ("markers", _texts),
+    "patterns": ("patterns", _patterns),
+    "allowed_users": ("permitted", _people),
+    "ttl_hours": ("ttl", _hours),
+    "after_ttl": ("after_ttl", _one_of(AfterTtl)),
+    "relay_edits": ("relay_edits", _yes_or_no),
+    "relay_deletes": ("relay_deletes", _yes_or_no),
+    "relay_mentions": ("mentions", _yes_or_no),
+    "answers": ("answers", _one_of(Answers)),
+}
+PLACE_KEYS: Final[Mapping[str, tuple[str, Parse]]] = {
+    "name": ("name", _name),
+    "chat": ("chat", _chat),
+}
+WANTED: Final = {
+    "name": 'name = "majors", by which the log, `status` and `flows --source` call it',
+    "chat": f"chat = {CHAT}",
+    "allowed_users": f'allowed_users = [123456789], or "{EVERYONE.value}"',
+}
+
+
+# ── lines ──
+
+TABLE: Final = re.compile(r"\s*\[\[\s*source(?:\s*\.\s*(place))?\s*\]\]")
+KEY: Final = re.compile(r"""\s*["']?([\w-]+)["']?\s*=""")
+LONG: Final = re.compile(r'"""|' + "'''")
+
+At = tuple[int, int | None]  # a source, and a place of it, by their numbers
+
+
+class LineNumbers:
+    """In which line of the file something stands; `tomllib` does not say."""
+
+    def __init__(self, text: str) -> None:
+        self._keys: dict[tuple[At, str | None], int] = {}
+        at: At = (-1, None)
+        inside = False  # of a text of several lines
+        for number, line in enumerate(text.splitlines(), 1):
+            began, inside = inside, inside ^ (len(LONG.findall(line)) % 2 == 1)
+            if began:
+                continue
+            if table := TABLE.match(line):
+                source, place = at
+                at = (
+                    (source, (-1 if place is None else place) + 1)
+                    if table[1]
+                    else (source + 1, None)
+                )
+                self._keys[at, None] = number
+            elif key := KEY.match(line):
+                self._keys.setdefault((at, key[1]), number)
+
+    def of(self, at: At, key: str | None = None) -> int:
+        """Of the key; of the table, where that does not stand in a line of its own."""
+        source = (at[0], None)
+        for known in ((at, key), (at, None), (source, "place"), (source, None)):
+            if known in self._keys:
+                return self._keys[known]
+        return 1
+
+
+# ── the file ──
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadPlace:
+    said: Mapping[str, Any]
+    at: At
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadSource:
+    said: Mapping[str, Any]
+    at: At
+    places: Sequence[_ReadPlace]
+
+
+class Listed:
+    """What a file says. Raises `SettingsError` with a line for each fault."""
+
+    def __init__(self, text: str, *, name: str = FILE) -> None:
+        self._name = name
+        self._lines = LineNumbers(text)
+        self._faults: list[tuple[int, str]] = []
+        self._sources = list(map(self._source, *self._numbered(self._parsed(text), "source", None)))
+        self._refuse()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of chats that are not named by their id, such as "@group"."""
+        chats = [chat for _, chat in self._chats() if isinstance(chat, ChatName)]
+        return tuple(dict.fromkeys(chat.name for chat in chats))
+
+    def where(self, name: str) -> str:
+        """The file and line that names that chat first."""
+        at = next(
+            at for at, chat in self._chats() if isinstance(chat, ChatName) and chat.name == name
+        )
+        return f"{self._name}, line {self._lines.of(at, 'chat')}"
+
+    def known(self, names: Mapping[str, ChatId]) -> Routes:
+        """The routes, with the ids of `names`. Raises `SettingsError`, as for two of one chat."""
+        routes = Routes(tuple(self._as_source(each, names) for each in self._sources))
+        self._check_names()
+        self._check_sources(routes)
+        self._check_places(routes)
+        self._refuse()
+        return routes
+
+    # ── reading ──
+
+    def _parsed(self, text: str) -> dict[str, Any]:
+        try:
+            return tomllib.loads(text)
+        except tomllib.TOMLDecodeError as exc:
+            at = re.search(r"\(at line (\d+), column \d+\)", str(exc))
+            line = int(at[1]) if at else len(text.splitlines()) or 1
+            said = re.sub(r"\s*\(at .*\)$", "", str(exc))
+            raise SettingsError(f"{self._name}, line {line}: this is no TOML: {said}") from exc
+
+    def _numbered(
+        self, table: Mapping[str, Any], name: str, of: int | None
+    ) -> tuple[list[Any], list[At]]:
+        found = table.get(name, [])
+        if of is None:
+            self._unknown(table, {"source"}, (-1, None), "outside of a [[source]]")
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            header = "[[source]]" if of is None else "[[source.place]]"
+            self._fault((of or 0, None), name, f"write {header} above each")
+            return [], []
+        if not found and of is None:
+            self._fault((0, None), None, "there is no [[source]] in it")
+        return found, [
+            (number, None) if of is None else (of, number) for number in range(len(found))
+        ]
+
+    def _source(self, table: dict[str, Any], at: At) -> _ReadSource:
+        self._unknown(table, {*SOURCE_KEYS, "place"}, at, "of a source")
+        said = self._said(table, SOURCE_KEYS, at, ("name", "chat", "allowed_users"))
+        tables, places = self._numbered(table, "place", at[0])
+        if not tables:
+            self._fault(at, None, "it has no [[source.place]], where its signals go")
+        return _ReadSource(said, at, list(map(self._place, tables, places)))
+
+    def _place(self, table: dict[str, Any], at: At) -> _ReadPlace:
+        self._unknown(table, {*PLACE_KEYS, *SHOWN_KEYS}, at, "of a place")
+        shown = {"presentation": self._shown(table, at)}
+        return _ReadPlace(self._said(table, PLACE_KEYS, at, ("chat",)) | shown, at)
+
+    def _shown(self, table: Mapping[str, Any], at: At) -> Presentation:
+        try:
+            return presentation_from({key: table[key] for key in table if key in SHOWN_KEYS})
+        except SettingsError as exc:
+            named = re.match(r"\w+", str(exc))
+            self._fault(at, named and named[0], str(exc))
+            return AS_IT_IS
+
+    def _said(
+        self,
+        table: Mapping[str, Any],
+        keys: Mapping[str, tuple[str, Parse]],
+        at: At,
+        wanted: Sequence[str],
+    ) -> dict[str, Any]:
+        said: dict[str, Any] = {}
+        for key, (field, parse) in keys.items():
+            if key in table:
+                try:
+                    said[field] = parse(table[key])
+                except Wrong as exc:
+                    self._fault(at, key, f"{key}: {exc}")
+            elif key in wanted:
+                self._fault(at, None, f"{key} is missing: {WANTED[key]}")
+        return said
+
+    def _unknown(
+        self, table: Mapping[str, Any], known: Collection[str], at: At, where: str
+    ) -> None:
+        for key in table:
+            if key not in known:
+                close = difflib.get_close_matches(key, list(known), n=1)
+                mend = (
+                    f"did you mean {close[0]}?"
+                    if close
+                    else f"there are {', '.join(sorted(known))}"
+                )
+                self._fault(at, key, f"{key} is no key {where}: {mend}")
+
+    def _fault(self, at: At, key: str | None, text: str) -> None:
+        self._faults.append((self._lines.of(at, key), text))
+
+    def _refuse(self) -> None:
+        if self._faults:
+            lines = dict.fromkeys(sorted(self._faults))
+            said = [f"{self._name}, line {number}: {text}" for number, text in lines]
+            raise SettingsError("\n".join(said))
+
+    # ── what does not go together ──
+
+    def _tables(self) -> Iterator[tuple[At, Mapping[str, Any]]]:
+        for source in self._sources:
+            yield source.at, source.said
+            for place in source.places:
+                yield place.at, place.said
+
+    def _chats(self) -> Iterator[tuple[At, Chat]]:
+        for at, said in self._tables():
+            yield at, said["chat"]
+
+    def _as_source(self, read: _ReadSource, names: Mapping[str, ChatId]) -> Source:
+        said = dict(read.said)
+        chat, topic = _address(said.pop("chat"), names)
+        mentions = said.pop("mentions", False)
+        places = []
+        for each in read.places:
+            address = _address(each.said["chat"], names)
+            more = {name: value for name, value in each.said.items() if name != "chat"}
+            to = 0 if address.topic == GENERAL else address.topic
+            places.append(
+                Place(address.chat, to, mentions=mentions, source=read.said["name"], **more)
+            )
+        return Source(chat=chat, topic=topic or None, places=tuple(places), **said)
+
+    def _check_names(self) -> None:
+        """Of sources and places alike: `pause NAME` takes either."""
+        seen: dict[str, int] = {}
+        for at, said in self._tables():
+            name = said.get("name")
+            if name is not None and name in seen:
+                self._fault(at, "name", f"{name} is the name of line {seen[name]}: take another")
+            elif name is not None:
+                seen[name] = self._lines.of(at, "name")
+
+    def _check_sources(self, routes: Routes) -> None:
+        """Two rules for one message would give two answers."""
+        seen: dict[tuple[ChatId | None, int | None], int] = {}
+        for read, source in zip(self._sources, routes.sources, strict=True):
+            line = self._lines.of(read.at, "chat")
+            same = seen.get((source.chat, source.topic))
+            if same is not None:
+                self._fault(read.at, "chat", f"{source.where} is read in line {same} already")
+            elif source.topic and any(
+                each.chat == source.chat and each.topic is None for each in routes.sources
+            ):
+                told = (
+                    f"{source.chat} is read as a whole, too: name a topic there, or take this out"
+                )
+                self._fault(read.at, "chat", told)
+            seen.setdefault((source.chat, source.topic), line)
+
+    def _check_places(self, routes: Routes) -> None:
+        for read, source in zip(self._sources, routes.sources, strict=True):
+            seen: dict[tuple[ChatId, int], int] = {}
+            for number, place in enumerate(source.places):
+                at, address = read.places[number].at, (place.chat, place.topic)
+                if address in seen:
+                    told = (
+                        f"{Address(*address)} is a place of {source.name} in line {seen[address]}"
+                    )
+                    self._fault(at, "chat", f"{told} already: keep one of them")
+                seen.setdefault(address, self._lines.of(at, "chat"))
+                if (ring := _ring(routes, source, place)) is not None:
+                    self._fault(at, "chat", f"this is a ring, {ring}: what is posted would be read")
+
+
+def _address(chat: Chat, names: Mapping[str, ChatId]) -> Address:
+    return chat if isinstance(chat, Address) else Address(names[chat.name], chat.topic)
+
+
+def _ring(routes: Routes, source: Source, place: Place) -> str | None:
+    """The way from that place back to its source, over any number of others; None: there is none."""
+    todo = [(place, f"{source.name} → {place.label}")]
+    seen: set[str] = set()
+    while todo:
+        at, way = todo.pop()
+        for reader in routes.sources:
+            if not _is_read_by(at, reader):
+                continue
+            if reader is source:
+                return f"{way} → {source.name}"
+            if reader.name not in seen:
+                seen.add(reader.name)
+                todo += [(each, f"{way} → {reader.name} → {each.label}") for each in reader.places]
+    return None
+
+
+def _is_read_by(place: Place, source: Source) -> bool:
+    return place.chat == source.chat and source.topic in {None, place.topic or GENERAL}
+
+
+def read_routes(settings: Settings, *, instead: Collection[str] = ()) -> Listed | Routes:
+    """What the file says, or, where there is none, the one route of the settings.
+
+    `instead`: settings that were given for this command alone. Raises `SettingsError`.
+    """
+    path = settings.routes
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        if settings.routes_file is not None:
+            raise SettingsError(f"ROUTES_FILE: there is no {path}") from None
+        return main_route(settings)
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsError(f"{path}: cannot be read: {exc}") from exc
+    both = [name for name in INSTEAD if name in settings.model_fields_set and name not in instead]
+    if both:
+        raise SettingsError(
+            f"{both[0].upper()} and {path} say the same, and one of them would be in vain: take "
+            f"{', '.join(map(str.upper, both))} out of .env, or put the file away"
+        )
+    return Listed(text, name=path.name)
+
+
+def with_settings(routes: Routes, settings: Settings, given: Collection[str]) -> Routes:
+    """With what options of a command say instead, for every source."""
+    said: dict[str, Any] = {
+        "flow_ttl_hours": ("ttl", settings.flow_ttl_hours),
+        "flow_after_ttl": ("after_ttl", settings.flow_after_ttl),
+        "source_allowed_users": ("permitted", settings.permitted),
+    }
+    changes = dict(said[name] for name in given if name in said)
+    return replace(routes, sources=tuple(replace(each, **changes) for each in routes.sources))

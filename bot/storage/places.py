@@ -1,0 +1,119 @@
+"""Places as rows: what posts belong to, whatever a place is called and wherever its source went.
+
+Posts of a place that is not listed any more, or that is paused, wait until it is again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sqlalchemy import and_, exists, insert, or_, select, update
+
+from bot.storage.schema import places, posts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import ColumnElement, Connection
+
+    from bot.models import ChatId, UnixTime
+    from bot.routes import Place, Routes, Source
+
+# In a query of posts: nothing is to be taken from their place.
+SHUT: Final = exists().where(
+    places.c.id == posts.c.place, or_(places.c.listed == 0, places.c.paused_at.is_not(None))
+)
+
+
+class PlaceRecord(NamedTuple):
+    id: int
+    name: str
+    source: str  # its name; empty: an earlier version wrote it, which knew of one source
+    source_chat_id: ChatId | None  # None: as above
+    source_topic: int
+    chat_id: ChatId
+    topic: int
+    listed: bool
+    paused_at: UnixTime | None
+
+
+def recorded(db: Connection) -> list[PlaceRecord]:
+    return [PlaceRecord(*row) for row in db.execute(select(places).order_by(places.c.id))]
+
+
+def take_list(db: Connection, routes: Routes) -> dict[tuple[str, ChatId, int], int]:
+    """Have the rows say what is listed now; gives the row of each by source, chat and topic.
+
+    One is the same place if it is the same chat and topic of the same source. It may have another
+    name by now, as may its source; or the source is another chat by now and has kept its name.
+    """
+    known = recorded(db)
+    found: dict[tuple[str, ChatId, int], int] = {}
+    for is_same in (_is_of_that_chat, _is_of_that_name):
+        for source, place in _each(routes):
+            key = (source.name, place.chat, place.topic)
+            rows = [row for row in known if _is_there(row, place) and is_same(row, source)]
+            for row in rows:
+                known.remove(row)
+                _claim(db, row, source, place, instead=found.get(key))
+                found.setdefault(key, row.id)
+    for source, place in _each(routes):
+        key = (source.name, place.chat, place.topic)
+        if key not in found:
+            query = insert(places).values(listed=1, **_says(source, place))
+            found[key] = int(db.execute(query.returning(places.c.id)).scalar_one())
+    left = [row.id for row in known]
+    db.execute(update(places).where(places.c.id.in_(left)).values(listed=0))
+    return found
+
+
+def _each(routes: Routes) -> Iterator[tuple[Source, Place]]:
+    for source in routes.sources:
+        for place in source.places:
+            yield source, place
+
+
+def _is_there(row: PlaceRecord, place: Place) -> bool:
+    return (row.chat_id, row.topic) == (place.chat, place.topic)
+
+
+def _is_of_that_chat(row: PlaceRecord, source: Source) -> bool:
+    return (row.source_chat_id, row.source_topic) == (source.chat, source.topic or 0)
+
+
+def _is_of_that_name(row: PlaceRecord, source: Source) -> bool:
+    return row.source in {"", source.name}
+
+
+def _claim(
+    db: Connection, row: PlaceRecord, source: Source, place: Place, *, instead: int | None
+) -> None:
+    """`instead`: it has become the same place as that one, as when a group was moved."""
+    if instead is None:
+        said = {**_says(source, place), "listed": 1}
+        db.execute(update(places).where(places.c.id == row.id).values(said))
+    else:
+        db.execute(update(posts).where(posts.c.place == row.id).values(place=instead))
+        db.execute(places.delete().where(places.c.id == row.id))
+
+
+def _says(source: Source, place: Place) -> dict[str, object]:
+    return {
+        "name": place.label,
+        "source": source.name,
+        "source_chat_id": source.chat,
+        "source_topic": source.topic or 0,
+        "chat_id": place.chat,
+        "topic": place.topic,
+    }
+
+
+def move(db: Connection, old: ChatId, new: ChatId) -> None:
+    """A basic group became a supergroup."""
+    for column in (places.c.chat_id, places.c.source_chat_id):
+        db.execute(update(places).where(column == old).values({column: new}))
+
+
+def named(name: str) -> ColumnElement[bool]:
+    """Of what is listed: the place of that name, or the places of that source."""
+    return and_(places.c.listed == 1, or_(places.c.name == name, places.c.source == name))
