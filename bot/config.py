@@ -12,6 +12,7 @@ import re
 import stat
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
@@ -19,6 +20,7 @@ from dotenv import dotenv_values
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from bot.endpoints import Endpoint, check_secret
 from bot.errors import SettingsError
 from bot.models import (
     EVERYONE,
@@ -213,6 +215,9 @@ class Settings(BaseSettings):
     relay_edits: bool = True
     relay_deletes: bool = True
     relay_mentions: bool = False
+    webhook_url: SecretStr | None = None
+    webhook_secret: SecretStr | None = None
+    webhook_allow_private: bool = False
 
     # None: `routes.toml` beside `.env`, where there is one.
     routes_file: Path | None = None
@@ -253,9 +258,25 @@ class Settings(BaseSettings):
         return frozenset(said) if isinstance(said, tuple) else None
 
     @property
+    def webhook(self) -> Endpoint | None:
+        """Raises `SettingsError` for one that cannot be told of anything."""
+        url, secret = self.webhook_url, self.webhook_secret
+        if url is None and secret is None:
+            return None
+        if url is None or secret is None:
+            raise SettingsError("WEBHOOK_URL and WEBHOOK_SECRET: neither is of use alone, set both")
+        found = Endpoint(
+            url.get_secret_value(), secret.get_secret_value(), self.webhook_allow_private
+        )
+        _check("WEBHOOK_URL", found.check)
+        _check("WEBHOOK_SECRET", partial(check_secret, found.secret))
+        return found
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown to anybody, for those who see to that."""
-        given = (self.api_hash, self.bot_token, self.session_string)
+        login = (self.api_hash, self.bot_token, self.session_string)
+        given = (*login, self.webhook_url, self.webhook_secret)
         return tuple(secret.get_secret_value() for secret in given if secret is not None)
 
     @property
@@ -274,6 +295,13 @@ class Settings(BaseSettings):
     @property
     def flow_cache(self) -> Path:
         return self.data_dir / "flows"
+
+
+def _check(name: str, check: Callable[[], None]) -> None:
+    try:
+        check()
+    except SettingsError as exc:
+        raise SettingsError(f"{name}: {exc}") from None
 
 
 def set_outside(names: Iterable[str]) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -12,6 +14,21 @@ from bot.errors import SettingsError
 
 PREFIX: Final = "whsec_"
 KEY_BYTES: Final = range(24, 65)  # by the rules of https://www.standardwebhooks.com
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A webhook. `fresh_for`: for how long a signal is new, counted from its own date."""
+
+    url: str = field(repr=False)  # a part of it may be a secret
+    secret: str = field(repr=False)
+    allow_private: bool = False
+    fresh_for: timedelta = timedelta(minutes=10)
+    skip_late: bool = False  # what is not new any more is not told
+
+    def check(self) -> None:
+        """Raises `SettingsError`, which shows nothing of it."""
+        check_endpoint(self.url, allow_private=self.allow_private)
 
 
 def check_endpoint(url: str, *, allow_private: bool = False) -> None:

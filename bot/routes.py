@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from bot.config import DEFAULT_MARKERS, DEFAULT_TTL
-from bot.models import GENERAL, Address, AfterTtl, Answers, ChatId, is_basic_group
+from bot.models import GENERAL, Address, AfterTtl, Answers, ChatId, is_basic_group, is_sink, sink_id
 from bot.rules.presentation import AS_IT_IS, Presentation
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from bot.config import Settings
+    from bot.endpoints import Endpoint
     from bot.models import AuthorId
 
 MAIN: Final = "main"
@@ -38,6 +39,7 @@ class Place:
     mentions: bool = False  # whom a message mentions is mentioned there, too
     presentation: Presentation = AS_IT_IS
     source: str = ""  # what its messages come from, for `{source}`
+    endpoint: Endpoint | None = None  # a program that is told; then `chat` is a `sink_id`
 
     @property
     def label(self) -> str:
@@ -100,6 +102,11 @@ class Routes:
     @cached_property
     def targets(self) -> tuple[ChatId, ...]:
         """The chats that are posted to, each once."""
+        return tuple(chat for chat in self.queues if not is_sink(chat))
+
+    @cached_property
+    def queues(self) -> tuple[ChatId, ...]:
+        """The same, and what stands for a chat where a program is told."""
         return tuple(dict.fromkeys(place.chat for place in self.places))
 
     @cached_property
@@ -182,14 +189,18 @@ def _once(places: Iterable[Place]) -> tuple[Place, ...]:
 
 
 def main_route(settings: Settings) -> Routes:
-    """The settings of `.env`."""
+    """The settings of `.env`. Raises `SettingsError` for a webhook that cannot be."""
     mentions = settings.relay_mentions
+    places = [Place(chat, topic, mentions=mentions) for chat, topic in settings.target_chat_id]
+    endpoint = settings.webhook
+    if endpoint is not None:
+        # Whatever its address is by then: what waits for it goes there.
+        sink = sink_id(f"webhook {MAIN}")
+        places.append(Place(sink, name="webhook", mentions=mentions, endpoint=endpoint))
     source = Source(
         MAIN,
         settings.source_chat_id,
-        places=tuple(
-            Place(chat, topic, mentions=mentions) for chat, topic in settings.target_chat_id
-        ),
+        places=tuple(replace(place, source=MAIN) for place in places),
         markers=settings.signal_markers,
         patterns=settings.signal_patterns,
         permitted=settings.permitted,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bot.config import Settings, parse_id
 from bot.errors import SettingsError
 from bot.models import AfterTtl, Everyone
+from bot.routes import main_route
 from tests.texts import EMOJI, TWO_WORDS, UNDERSCORE
 
 
@@ -143,7 +144,7 @@ def test_every_wrong_value_is_named_at_once(load):
     ["BOT_TOKEN=42:secret", "SESSION_STRING=secret", "API_HASH=secret"],
 )
 def test_a_secret_shows_in_no_repr_and_no_error(load, line):
-    assert "secret" not in repr(load(line))
+    assert "secret" not in repr(load(line)).replace("webhook_secret", "")
     with pytest.raises(SettingsError) as caught:
         load(line, "DATABASE_URL=postgresql://user:secret@host/db", "API_ID=x")
     assert "secret" not in str(caught.value)
@@ -246,3 +247,50 @@ def test_no_text_is_an_id_by_accident(text):
     except ValueError:
         return
     assert str(number) == text.strip()
+
+
+# ── a webhook ──
+
+WEBHOOK_SECRET = "whsec_" + "A" * 40
+
+
+def test_a_webhook_is_a_place_of_the_one_route(load):
+    told = load("WEBHOOK_URL=https://example.org/hook", f"WEBHOOK_SECRET={WEBHOOK_SECRET}")
+    (place,) = main_route(told).places
+
+    assert (place.label, place.endpoint.url) == ("webhook", "https://example.org/hook")
+    assert (place.endpoint.secret, place.endpoint.allow_private) == (WEBHOOK_SECRET, False)
+    assert main_route(told).targets == ()
+    assert {WEBHOOK_SECRET, "https://example.org/hook"} <= set(told.secrets)
+    assert "example.org" not in repr(place)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["WEBHOOK_URL=https://example.org/hook"], "WEBHOOK_URL and WEBHOOK_SECRET: neither is"),
+        ([f"WEBHOOK_SECRET={WEBHOOK_SECRET}"], "WEBHOOK_URL and WEBHOOK_SECRET: neither is"),
+        (
+            ["WEBHOOK_URL=http://example.org/", "WEBHOOK_SECRET=x"],
+            "WEBHOOK_URL: what is not on this",
+        ),
+        (
+            ["WEBHOOK_URL=https://10.0.0.8/", f"WEBHOOK_SECRET={WEBHOOK_SECRET}"],
+            "WEBHOOK_URL: this is",
+        ),
+        (["WEBHOOK_URL=https://example.org/", "WEBHOOK_SECRET=abc"], "WEBHOOK_SECRET: a secret is"),
+    ],
+)
+def test_a_webhook_that_cannot_be_is_named_and_not_shown(load, lines, said):
+    with pytest.raises(SettingsError) as caught:
+        main_route(load(*lines))
+
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+    assert "10.0.0.8" not in str(caught.value)
+
+
+def test_a_webhook_in_a_private_network_is_allowed_by_its_own_setting(load):
+    lines = ["WEBHOOK_URL=https://10.0.0.8/", f"WEBHOOK_SECRET={WEBHOOK_SECRET}"]
+
+    assert load(*lines, "WEBHOOK_ALLOW_PRIVATE=true").webhook.allow_private

@@ -19,7 +19,7 @@ import pytest
 import standardwebhooks
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from bot.delivery.events import Event, EventRelay, Freshness
+from bot.delivery.events import Event, EventRelay
 from bot.delivery.webhook import Webhook
 from bot.delivery.worker import Unwatched, Worker
 from bot.endpoints import check_endpoint, check_secret, is_public
@@ -41,10 +41,10 @@ TEXT = "#idea BTC/USDT LONG\nentry 64000-65000\ntp 70000, 72000.50\nsl 61000"
 class Program:
     """A bot whose only place is a webhook, with a clock of its own."""
 
-    def __init__(self, path, receiver, *, place=None, freshness=None, quick=False):
+    def __init__(self, path, receiver, *, place=None, quick=False, **late):
         self.path, self.receiver, self.now = path, receiver, float(NOON)
         self.place = place or Place(HOOK, source="majors")
-        self.freshness = freshness or Freshness()
+        self.late = late
         self.timeout = aiohttp.ClientTimeout(total=0.5 if quick else 30)
         self.numbers = iter(range(1, 10_000))
 
@@ -62,8 +62,8 @@ class Program:
             self.store,
             around(self.webhook),
             watch=Unwatched(),
-            freshness=self.freshness,
             clock=lambda: self.now,
+            **self.late,
         )
         self.worker = Worker(
             self.store,
@@ -397,8 +397,8 @@ async def test_nothing_goes_before_what_fails_for_however_long(tmp_path):
 @pytest.mark.parametrize("skip", [False, True])
 async def test_a_late_signal_is_told_as_late_or_not_at_all(tmp_path, skip):
     """An update is news whenever it comes."""
-    freshness = Freshness(timedelta(minutes=5), skip_late=skip)
-    async with running(tmp_path, freshness=freshness) as (program, receiver):
+    late = {"fresh_for": timedelta(minutes=5), "skip_late": skip}
+    async with running(tmp_path, **late) as (program, receiver):
         for seconds in (300, 301):
             program.now = NOON + seconds
             await program.update(await program.signal("#idea"), "TP1 hit")

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -57,18 +57,11 @@ class EventOutbox(Protocol):
     async def post_failed(self, post: Post, error: str) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Freshness:
-    """For how long a signal is new, counted from its own date; later it is told as late, or not at all."""
-
-    fresh_for: timedelta = timedelta(minutes=10)
-    skip_late: bool = False
-
-
 class EventRelay:
     """Tells one sink what becomes of the rows of its place: `deliver` is for a `Worker`.
 
-    `clock`: unix seconds.
+    `fresh_for`: for how long a signal is new, counted from its own date; later it is told as late or, by
+    `skip_late`, not at all. `clock`: unix seconds.
     """
 
     def __init__(
@@ -77,13 +70,15 @@ class EventRelay:
         sink: EventSink,
         *,
         watch: Watch,
-        freshness: Freshness = Freshness(),
+        fresh_for: timedelta = timedelta(minutes=10),
+        skip_late: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._outbox = outbox
         self._sink = sink
         self._watch = watch
-        self._freshness = freshness
+        self._fresh_for = fresh_for
+        self._skip_late = skip_late
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()  # changes are told beside what is new
 
@@ -118,8 +113,8 @@ class EventRelay:
         """What may have been heard before is said again as it was then; an edit comes behind it."""
         sent = post if post.sent_as is None else replace(post, text=post.sent_as.text)
         event = self._event(sent, CREATED)
-        if event.late and self._freshness.skip_late and not post.in_doubt:
-            raise PostRefused(f"not told: it was older than {self._freshness.fresh_for}")
+        if event.late and self._skip_late and not post.in_doubt:
+            raise PostRefused(f"not told: it was older than {self._fresh_for}")
         await self._sink.tell(event)
         await self._outbox.post_sent(post, MessageId(post.id))
         log.info("told", post_id=post.id, event_id=event.id, type=event.type)
@@ -129,7 +124,7 @@ class EventRelay:
         kind, data = said.pop("kind"), said
         now, new = self._clock(), what == CREATED
         age = now - data["at"]
-        late = new and kind == "signal" and age > self._freshness.fresh_for.total_seconds()
+        late = new and kind == "signal" and age > self._fresh_for.total_seconds()
         at = data["at"] if new else now
         data = {**data, "at": iso(data["at"])}
         return Event(event_id(post, what), f"{kind}.{what}", iso(at), late, data)
