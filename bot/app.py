@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import random
 import time
@@ -10,7 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 
@@ -20,7 +22,7 @@ from bot.delivery.progress import Places
 from bot.delivery.relay import Relay
 from bot.delivery.relays import Relays
 from bot.delivery.worker import Watch, Watches, Worker
-from bot.errors import DatabaseUnavailable
+from bot.errors import BotError, DatabaseUnavailable, SettingsError
 from bot.handlers.edit_handler import EditHandler
 from bot.handlers.lost_parents import LostParents
 from bot.handlers.signal_handler import SignalHandler
@@ -49,7 +51,6 @@ from bot.storage.store import SignalStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from pydantic import SecretStr
 
@@ -58,13 +59,17 @@ if TYPE_CHECKING:
     from bot.ending import Ending
     from bot.endpoints import Endpoint
     from bot.models import ChatId, MessageRef
+    from bot.monitoring.access import Access
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
     from bot.routes import Routes, Source
     from bot.telegram.catch_up import Following
     from bot.telegram.client import Telegram
+    from bot.telegram.network import Network
 
 log = structlog.get_logger(__name__)
+
+PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})  # no setting's fault
 
 
 class Core(NamedTuple):
@@ -173,7 +178,7 @@ def _keep_private(settings: Settings) -> None:
                 if path.stat().st_mode & 0o077 and path.is_file():
                     path.chmod(0o600)
     except OSError as exc:
-        raise DatabaseUnavailable(f"{exc.filename}: {exc.strerror}") from exc
+        raise _not_to_be_had(settings, exc) from exc
     for session in settings.sessions:
         refuse_readable(session)
 
@@ -186,6 +191,22 @@ def _doors(routes: Routes, table: SignalStore, flows: FlowTrackers, parents: Los
         for source in routes.sources
     }
     return Doors(routes, intakes)
+
+
+def _not_to_be_had(settings: Settings, exc: OSError) -> BotError:
+    """What `_keep_private` failed at, by the setting that names it."""
+    where = Path(exc.filename)
+    elsewhere = settings.database_url is not None and settings.data_dir not in {
+        where,
+        *where.parents,
+    }
+    name = "DATABASE_URL" if elsewhere else "DATA_DIR"
+    text = f"{name}: {where} cannot be made or written: {exc.strerror}"
+    if exc.errno in PASSING:
+        return DatabaseUnavailable(f"{text}: make room there")
+    text += ": name a directory that the bot may write to"
+    chosen = name.lower() in settings.model_fields_set
+    return SettingsError(text) if chosen else DatabaseUnavailable(text)
 
 
 def intake_of(
@@ -236,17 +257,21 @@ class Bot:
     relays: Relays
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]]
     admins: Admins | None  # None: nobody may give orders
+    access: Access
 
 
 @asynccontextmanager
 async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncIterator[Bot]:
+    from bot.monitoring.access import Access
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
     from bot.telegram.existing_messages import ExistingMessages
 
     telegram = telegram_of(settings, settings.data_dir, _following(core))
     core.parents.ask(ExistingMessages(telegram))
-    facts, metrics, places = Facts(telegram, core), Metrics(), Places(core.routes.queues)
+    access = Access(telegram, settings.access_file)
+    facts, metrics = Facts(telegram, core, access), Metrics()
+    places = Places(core.routes.queues)
     health = Health(facts, metrics, places)
     async with (
         _answering(settings, health),
@@ -275,10 +300,10 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
                 known=known,
             ),
         )
-        beside = _beside(core, relays, rereading, metrics)
+        beside = [*_beside(core, relays, rereading, metrics), access.run]
         if admins is not None:
             beside += admins.tasks
-        yield Bot(core, telegram, dispatcher, relays, beside, admins)
+        yield Bot(core, telegram, dispatcher, relays, beside, admins, access)
 
 
 def _watches(metrics: Metrics, admins: Admins | None) -> list[Watch]:
@@ -311,8 +336,17 @@ def telegram_of(
         directory,
         bot_token=_secret(settings.bot_token),
         session_string=_secret(settings.session_string),
+        network=network_of(settings),
     )
     return Telegram(credentials, following=following)
+
+
+def network_of(settings: Settings) -> Network:
+    from bot.telegram.network import Network
+
+    return Network(
+        settings.way, settings.ipv6, settings.device_name or None, settings.app_version or None
+    )
 
 
 def dispatcher_of(

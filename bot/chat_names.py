@@ -1,115 +1,78 @@
-"""Chats that `routes.toml` names by @name: looked up once, and kept by their ids from then on.
+"""What people write in the place of a chat's id, and which ids public names were found to have.
 
-A name may go to another chat, and to another's; whoever takes it over must not be posted to.
+A name is looked up once: it can change hands, and whoever has it next must not become the source, a target or
+an author. So what was found stays in `DATA_DIR`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import structlog
-
-from bot.app import telegram_of
-from bot.config import require
-from bot.errors import DatabaseError, RetryLater, SettingsError, TargetUnavailable, TelegramError
-from bot.lock import locked
-from bot.routes import Routes
-from bot.routes_file import read_routes
-from bot.storage import chat_names
-from bot.storage.engine import Database
-from bot.storage.store import SignalStore
-from bot.telegram.chats import named_chat
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from bot.config import Settings
-    from bot.models import ChatId
-    from bot.routes_file import Listed
-    from bot.telegram.client import Telegram
-
-log = structlog.get_logger(__name__)
-
-
-async def known_routes(settings: Settings, *, instead: Collection[str] = ()) -> Routes:
-    """The routes, as far as that is known without Telegram. Raises `SettingsError`."""
-    listed = read_routes(settings, instead=instead)
-    if isinstance(listed, Routes):
-        return listed
-    names = await _kept(settings) if listed.names else {}
-    unknown = [name for name in listed.names if name not in names]
-    if unknown:
-        raise SettingsError(
-            f"{listed.where(unknown[0])}: which chat {unknown[0]} is has not been looked up yet: "
-            "start the bot once, or write its id"
-        )
-    return listed.known(names)
+NUMBER: Final = r"[1-9][0-9]{0,17}"
+# What people copy: an id, the address of Telegram's web client, links to a chat or a message.
+AN_ID: Final = re.compile(rf"(?:https://web\.telegram\.org/\S*#)?(-?{NUMBER})(?:_[0-9]+)?")
+ITS_HOST: Final = r"(?:(?:https?://)?(?:www\.)?(?:t|telegram)\.(?:me|dog)/)"
+PRIVATE: Final = re.compile(rf"{ITS_HOST}c/({NUMBER})(?:/.*)?")
+INVITATION: Final = re.compile(rf"{ITS_HOST}(?:\+|joinchat/)\S+")
+PUBLIC: Final = re.compile(rf"(?:@|{ITS_HOST}(?:s/)?)([A-Za-z][A-Za-z0-9_]{{3,31}})(?:[/?].*)?")
+FORMS: Final = "an id such as -1001234567890, an @username, or a t.me link"
+CHANNELS: Final = -(10**12)  # as in `models`
+FILE: Final = "chats.json"
 
 
-async def found_routes(settings: Settings) -> Routes:
-    """The same, with names looked up that are new. Raises `SettingsError` and `TelegramError`."""
-    require(settings)
-    listed = read_routes(settings)
-    if isinstance(listed, Routes):
-        return listed
-    names = dict(await _kept(settings)) if listed.names else {}
-    if any(name not in names for name in listed.names):
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with locked(settings.data_dir / "lock"):
-            new = await look_up(settings, settings.data_dir, listed, names)
-            await _keep(settings, new)
-        names |= new
-    return listed.known(names)
+class ChatName(str):
+    """A public name of a chat or a person, without the @ and in lower case."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"@{self}"
 
 
-async def look_up(
-    settings: Settings, directory: Path, listed: Listed, known: Mapping[str, ChatId]
-) -> dict[str, ChatId]:
-    """Those that are not known, by a login whose session is in `directory`."""
-    telegram = telegram_of(settings, directory)
+class NamedAddress(NamedTuple):
+    """A `models.Address` whose chat is not known by its id yet."""
+
+    chat: ChatName
+    topic: int = 0
+
+
+def read(text: str) -> int | ChatName:
+    """Raises `ValueError` with what is wrong."""
+    text = text.strip()
+    if found := AN_ID.fullmatch(text):
+        return int(found[1])
+    if found := PRIVATE.fullmatch(text):
+        return CHANNELS - int(found[1])
+    if INVITATION.fullmatch(text):
+        raise ValueError("an invitation does not say which chat it is for: give its id")
+    if (found := PUBLIC.fullmatch(text)) is None:
+        raise ValueError(f"that is not a chat: give {FORMS}")
+    return ChatName(found[1].lower())
+
+
+def kept(directory: Path) -> dict[ChatName, int]:
+    """Empty where nothing is, or can be read."""
     try:
-        await telegram.start()
-        return await names_by(telegram, listed, known)
-    finally:
-        await telegram.stop()
-
-
-async def names_by(
-    telegram: Telegram, listed: Listed, known: Mapping[str, ChatId]
-) -> dict[str, ChatId]:
-    """By a connection that is there. Raises `SettingsError` for a name that no chat has."""
-    found: dict[str, ChatId] = {}
-    for name in listed.names:
-        if name in known:
-            continue
-        try:
-            found[name] = await named_chat(telegram, name)
-        except RetryLater:
-            raise
-        except (TargetUnavailable, TelegramError) as exc:
-            raise SettingsError(f"{listed.where(name)}: {name} is no chat: {exc}") from exc
-        log.info("looked up", name=name, chat=found[name])
-    return found
-
-
-async def _kept(settings: Settings) -> Mapping[str, ChatId]:
-    if not settings.database.exists():
+        found = json.loads((directory / FILE).read_text(encoding="utf-8"))
+        return {ChatName(name): int(number) for name, number in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
         return {}
-    store = SignalStore(Database(settings.database, in_loop=True, read_only=True))
-    try:
-        await store.open_existing()
-        return await store.ask(chat_names.kept)
-    except DatabaseError:
-        return {}  # whoever opens it next says why
-    finally:
-        await store.close()
 
 
-async def _keep(settings: Settings, names: Mapping[str, ChatId]) -> None:
-    store = SignalStore(Database(settings.database, in_loop=True))
-    try:
-        await store.open()
-        await store.change(lambda db: chat_names.keep(db, names))
-    finally:
-        await store.close()
+def keep(directory: Path, found: Mapping[ChatName, int]) -> None:
+    """Beside those that are kept already. Raises `OSError`."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = directory / f"{FILE}.new"
+    text = json.dumps({**kept(directory), **found}, indent=1)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(directory / FILE)

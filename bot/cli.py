@@ -1,4 +1,4 @@
-"""The command line. Exit codes: 0 done, 1 failed at run time, 2 wrong usage or settings, 3 in use.
+"""The command line. Exit codes: 0 done, 1 failed at run time, 2 wrong usage or settings, 3 in use, 130 stopped by Ctrl-C.
 
 Commands import what they need when they run: `--help` must not wait for a database library.
 """
@@ -11,10 +11,11 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from bot import __version__
 from bot.commands import history, operator
 from bot.commands.context import PlainCommand, hush, take_any_text
 from bot.errors import BotError, UsageError
@@ -42,7 +43,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     try:
         code = app(args=args, prog_name=_program(), standalone_mode=False)
     except _WrongUsage as exc:
-        code = _complain(exc.format_message().replace("\n", " "), exc.exit_code)
+        text = exc.format_message().replace("\n", " ").replace("Value error, ", "")
+        code = _complain(text, exc.exit_code)
     except BotError as exc:
         code = _complain(str(exc), exc.exit_code)
     except KeyboardInterrupt:
@@ -59,8 +61,24 @@ def _program() -> str:
     return name if name == SCRIPT else "python -m bot"
 
 
+def _show_version(asked: bool) -> None:  # noqa: FBT001  # typer calls it so
+    if asked:
+        typer.echo(f"{SCRIPT} {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_show_version, is_eager=True, help="Say the version."),
+]
+
+
 @app.callback(invoke_without_command=True)
-def default(context: typer.Context) -> None:
+def default(
+    context: typer.Context,
+    *,
+    version: Version = False,  # noqa: ARG001  # it is said before anything else is done
+) -> None:
     """Relays trading signals and their authors' follow-ups between Telegram groups."""
     if context.invoked_subcommand is None:
         run()
@@ -119,7 +137,7 @@ async def _until_told(work: Coroutine[Any, Any, bool]) -> bool:
 def check() -> None:
     """Log in and say whether it would work, and what is in its way.
 
-    Posts nothing.
+    Posts nothing. What is in its way goes to standard error.
     """
     from bot import logs
     from bot.config import Settings
@@ -129,8 +147,9 @@ def check() -> None:
     async def show() -> bool:
         works = True
         async for finding in findings(settings):
-            typer.echo(finding)
-            works = works and finding.verdict is not Verdict.FAILURE
+            failure = finding.verdict is Verdict.FAILURE
+            typer.echo(finding, err=failure)
+            works = works and not failure
         return works
 
     settings = Settings.load({})

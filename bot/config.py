@@ -12,15 +12,22 @@ import re
 import stat
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    WrapValidator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from bot.endpoints import Endpoint, check_secret
+from bot import chat_names, env_text
+from bot.chat_names import ChatName, NamedAddress
 from bot.errors import SettingsError
 from bot.models import (
     EVERYONE,
@@ -32,10 +39,21 @@ from bot.models import (
     Everyone,
     has_own_box,
 )
+from bot.proxy import Proxy, parse_proxy
+from bot.setting_values import (
+    api_hash_is_wrong,
+    one_of,
+    parse_api_id,
+    parse_bool,
+    parse_port,
+    session_is_wrong,
+    shown,
+    token_is_wrong,
+)
 from bot.spelling import meant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -48,9 +66,12 @@ _ID: Final = re.compile(r"-?[1-9][0-9]{0,18}")
 _TOPIC: Final = re.compile(r"[1-9][0-9]{0,9}")
 _MAX_ID: Final = 2**63 - 1
 _MAX_TTL_HOURS: Final = 24 * 3650
+HOLD_CHATS: Final = ("source_chat_id", "target_chat_id", "source_allowed_users", "admin_users")
 EMPTY_SAYS_SOMETHING: Final = {"source_allowed_users", "signal_markers", "alert_silence_hours"}
 POSTERS: Final = "list the ids of those who may post, or write `everyone`"
-LONGEST_SHOWN: Final = 20  # characters; an id has as many at most, and no secret as few
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
+FORMATS: Final = ("auto", "console", "json")
 # What a live bot needs, and where it comes from.
 NEEDED: Final = {
     "API_ID": "from https://my.telegram.org",
@@ -71,9 +92,22 @@ def parse_id(text: str) -> int:
     text = text.strip()
     if not _ID.fullmatch(text) or abs(int(text)) > _MAX_ID:
         raise ValueError(
-            f"{_shown(text)} is not a Telegram id (a whole number such as -1001234567890)"
+            f"{shown(text)} is not a Telegram id (a whole number such as -1001234567890)"
         )
     return int(text)
+
+
+def parse_chat(text: str) -> int | ChatName:
+    """An id, as it is or in a link, or a name. Raises `ValueError`."""
+    return chat_names.read(text) if re.search("[@/]", text) else parse_id(text)
+
+
+def parse_chats(text: str) -> tuple[int | ChatName, ...]:
+    """Comma-separated, each once. Raises `ValueError`, also if there is none."""
+    chats = tuple(dict.fromkeys(parse_chat(part) for part in text.split(",") if part.strip()))
+    if not chats:
+        raise ValueError("is set but empty: name at least one id, or leave the setting out")
+    return chats
 
 
 def parse_ids(text: str) -> tuple[int, ...]:
@@ -84,22 +118,24 @@ def parse_ids(text: str) -> tuple[int, ...]:
     return ids
 
 
-def parse_address(text: str) -> Address:
-    """A chat's id, and a topic of it behind a `#` where one is meant. Raises `ValueError`."""
-    chat, told, topic = text.partition("#")
-    found = ChatId(parse_id(chat))
-    if not told:
-        return Address(found)
-    if not _TOPIC.fullmatch(topic.strip()):
-        raise ValueError(f"{_shown(text.strip())}: behind # stands the number of a topic")
-    if not has_own_box(found):
-        raise ValueError(
-            f"{_shown(text.strip())}: only a supergroup, whose id is -100…, has topics"
-        )
-    return Address(found, int(topic))
+def parse_address(text: str) -> Address | NamedAddress:
+    """A chat as `parse_chat` takes it, and a topic of it behind a `#` where one is meant. Raises
+    `ValueError`.
+    """
+    text = text.strip()
+    split = None if "web.telegram.org" in text else re.fullmatch(r"([^#]*)#(.*)", text)
+    chat = parse_chat(text if split is None else split[1])
+    if split is not None and not _TOPIC.fullmatch(split[2].strip()):
+        raise ValueError(f"{shown(text)}: behind # stands the number of a topic")
+    topic = 0 if split is None else int(split[2])
+    if isinstance(chat, ChatName):
+        return NamedAddress(chat, topic)
+    if topic and not has_own_box(ChatId(chat)):
+        raise ValueError(f"{shown(text)}: only a supergroup, whose id is -100…, has topics")
+    return Address(ChatId(chat), topic)
 
 
-def parse_targets(text: str) -> tuple[Address, ...]:
+def parse_targets(text: str) -> tuple[Address | NamedAddress, ...]:
     """Comma-separated, each once. Raises `ValueError`, also if there is none.
 
     What is posted to General is posted to no topic.
@@ -107,7 +143,7 @@ def parse_targets(text: str) -> tuple[Address, ...]:
     parts = [parse_address(part) for part in text.split(",") if part.strip()]
     if not parts:
         raise ValueError("is set but empty: name at least one id, or leave the setting out")
-    named = (Address(chat, 0 if topic == GENERAL else topic) for chat, topic in parts)
+    named = (each._replace(topic=0) if each.topic == GENERAL else each for each in parts)
     return tuple(dict.fromkeys(named))
 
 
@@ -118,25 +154,30 @@ def parse_ttl(text: str) -> timedelta:
     except InvalidOperation:
         hours = Decimal(0)
     if not (hours.is_finite() and 0 < hours <= _MAX_TTL_HOURS):
-        raise ValueError(f"{_shown(text)} is not a number of hours above 0 (72 is three days)")
+        raise ValueError(f"{shown(text)} is not a number of hours above 0 (72 is three days)")
     return timedelta(hours=float(hours))
 
 
-def parse_posters(text: str) -> tuple[int, ...] | Everyone:
-    """Ids, or the one word for all of them. Raises `ValueError`, also if there is neither."""
+def parse_posters(text: str) -> tuple[int | ChatName, ...] | Everyone:
+    """Ids and names, or the one word for all of them. Raises `ValueError`, also if there is neither."""
     words = {part.strip().casefold() for part in text.split(",")} - {""}
     if not words:
         raise ValueError(f"is set but empty: {POSTERS}")
     if EVERYONE.value not in words:
-        return parse_ids(text)
+        return parse_chats(text)
     if len(words) > 1:
         raise ValueError(f"says `{EVERYONE.value}` and names people, too: {POSTERS}")
     return EVERYONE
 
 
-def _people(text: str) -> tuple[int, ...]:
-    ids = parse_ids(text)
-    chats = [each for each in ids if each < 0]
+def parse_after_ttl(text: str) -> AfterTtl:
+    """In any case. Raises `ValueError`."""
+    return AfterTtl(one_of(AfterTtl)(text))
+
+
+def _people(text: str) -> tuple[int | ChatName, ...]:
+    ids = parse_chats(text)
+    chats = [each for each in ids if isinstance(each, int) and each < 0]
     if chats:
         raise ValueError(f"{chats[0]} is a chat: only users can give orders")
     return ids
@@ -144,11 +185,6 @@ def _people(text: str) -> tuple[int, ...]:
 
 def _silence(text: str) -> timedelta | None:
     return None if text.strip() in {"", "0"} else parse_ttl(text)
-
-
-def _shown(text: str) -> str:
-    """A wrong value, unless it is as long as a token that was put on the wrong line."""
-    return repr(text) if len(text) <= LONGEST_SHOWN else f"a text of {len(text)} characters"
 
 
 def _patterns(text: str) -> tuple[str, ...]:
@@ -182,50 +218,69 @@ def _database(url: str) -> Path:
     return Path(found["path"]).expanduser()
 
 
+def _checked_proxy(text: str) -> SecretStr:
+    parse_proxy(text)
+    return SecretStr(text)
+
+
 def _from(parse: Callable[[str], object]) -> BeforeValidator:
     """Parse text, and let through what code passes as the value itself."""
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
+def _chats(parse: Callable[[str], object]) -> WrapValidator:
+    """The same for ids. A `ChatName` stands among them until `Settings.load` has its id."""
+    return WrapValidator(
+        lambda value, check: parse(value) if isinstance(value, str) else check(value)
+    )
+
+
 class Settings(BaseSettings):
     """The settings of README's table, by the same names in lower case."""
 
+    _with_unknown: dict[str, Any] = PrivateAttr(default_factory=dict)  # settings, as they are said
+
     model_config = SettingsConfigDict(
-        env_file_encoding="utf-8", extra="ignore", frozen=True, hide_input_in_errors=True
+        env_file_encoding=env_text.ENCODING, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    api_id: Annotated[Annotated[int, Field(gt=0)] | None, _from(parse_id)] = None
+    api_id: Annotated[int | None, _from(parse_api_id)] = None
     api_hash: SecretStr | None = None
     bot_token: SecretStr | None = None
     session_string: SecretStr | None = None
 
-    source_chat_id: Annotated[ChatId | None, _from(parse_id)] = None
-    target_chat_id: Annotated[tuple[Address, ...], NoDecode, _from(parse_targets)] = ()
+    source_chat_id: Annotated[ChatId | None, _chats(parse_chat)] = None
+    target_chat_id: Annotated[tuple[Address, ...], NoDecode, _chats(parse_targets)] = ()
     # None: nobody has said it. A live bot needs it; trials and imports then take everyone.
     source_allowed_users: Annotated[
-        tuple[AuthorId, ...] | Everyone | None, NoDecode, _from(parse_posters)
+        tuple[AuthorId, ...] | Everyone | None, NoDecode, _chats(parse_posters)
     ] = None
-    admin_users: Annotated[tuple[AuthorId, ...], NoDecode, _from(_people)] = ()
+    admin_users: Annotated[tuple[AuthorId, ...], NoDecode, _chats(_people)] = ()
     alert_silence_hours: Annotated[timedelta | None, _from(_silence)] = timedelta(hours=24)
 
     signal_markers: Annotated[tuple[str, ...], NoDecode, _from(_markers)] = DEFAULT_MARKERS
     signal_patterns: Annotated[tuple[str, ...], NoDecode, _from(_patterns)] = ()
     flow_ttl_hours: Annotated[timedelta, _from(parse_ttl)] = DEFAULT_TTL
-    flow_after_ttl: AfterTtl = AfterTtl.RELEASE
-    relay_edits: bool = True
-    relay_deletes: bool = True
-    relay_mentions: bool = False
+    flow_after_ttl: Annotated[AfterTtl, _from(parse_after_ttl)] = AfterTtl.RELEASE
+    relay_edits: Annotated[bool, _from(parse_bool)] = True
+    relay_deletes: Annotated[bool, _from(parse_bool)] = True
+    relay_mentions: Annotated[bool, _from(parse_bool)] = False
     webhook_url: SecretStr | None = None
     webhook_secret: SecretStr | None = None
-    webhook_allow_private: bool = False
+    webhook_allow_private: Annotated[bool, _from(parse_bool)] = False
+
+    proxy: Annotated[SecretStr | None, _from(_checked_proxy)] = None
+    ipv6: Annotated[bool, _from(parse_bool)] = False
+    device_name: str | None = None
+    app_version: str | None = None
 
     # None: `routes.toml` beside `.env`, where there is one.
     routes_file: Path | None = None
     data_dir: Path = Path("data")
     database_url: Annotated[Path | None, _from(_database)] = None
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["auto", "console", "json"] = "auto"
-    health_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    log_level: Annotated[Level, _from(one_of(LEVELS))] = "INFO"
+    log_format: Annotated[Literal["auto", "console", "json"], _from(one_of(FORMATS))] = "auto"
+    health_port: Annotated[int | None, _from(parse_port)] = None
     health_host: Annotated[str, _from(_address)] = "127.0.0.1"
 
     @model_validator(mode="before")
@@ -245,39 +300,60 @@ class Settings(BaseSettings):
         Raises `SettingsError` with a line per wrong value. The values of secrets are not in it.
         """
         refuse_readable(env_file)
-        _refuse_misspelt(env_file, known=set(cls.model_fields))
+        known = set(cls.model_fields)
+        _refuse_not_understood(env_file, known=known)
+        wrong = list(_misspelt(env_file, known=known))
         try:
-            return cls(_env_file=env_file, **overrides)
+            loaded = cls(_env_file=env_file, **overrides)
         except ValidationError as exc:
-            raise SettingsError("\n".join(map(_line, exc.errors(include_url=False)))) from None
+            wrong += map(_line, exc.errors(include_url=False))
+        if wrong:
+            raise SettingsError("\n".join(wrong))
+        return loaded.with_names(chat_names.kept(loaded.data_dir))
+
+    def with_names(self, ids: Mapping[ChatName, int]) -> Self:
+        """Names as the ids that they have; those without one are left out, and kept in mind."""
+        given = {**{name: getattr(self, name) for name in HOLD_CHATS}, **self._with_unknown}
+        known = {name: _with_ids(value, ids) for name, value in given.items()}
+        # What nobody has set is not to count as set.
+        new = {name: left for name, (left, _) in known.items() if left != getattr(self, name)}
+        settings = self.model_copy(update=new)
+        settings._with_unknown = {name: given[name] for name, (_, rest) in known.items() if rest}  # noqa: SLF001  # of its own kind
+        return settings
+
+    @property
+    def unknown_names(self) -> dict[ChatName, str]:
+        """Names whose ids are not known yet, each with its setting."""
+        held = ((name, value) for name, value in self._with_unknown.items())
+        return {each: name.upper() for name, value in held for each in _with_ids(value, {})[1]}
 
     @property
     def permitted(self) -> frozenset[AuthorId] | None:
-        """Who may post; None: everyone whose identity can be told."""
+        """Who may post; None: everyone whose identity can be told. Raises `SettingsError` where that
+        is not known yet.
+        """
+        if "source_allowed_users" in self._with_unknown:
+            raise SettingsError(
+                "SOURCE_ALLOWED_USERS has names whose ids are not known yet: start the bot, "
+                "or `check`, once, or write the ids"
+            )
         said = self.source_allowed_users
         return frozenset(said) if isinstance(said, tuple) else None
-
-    @property
-    def webhook(self) -> Endpoint | None:
-        """Raises `SettingsError` for one that cannot be told of anything."""
-        url, secret = self.webhook_url, self.webhook_secret
-        if url is None and secret is None:
-            return None
-        if url is None or secret is None:
-            raise SettingsError("WEBHOOK_URL and WEBHOOK_SECRET: neither is of use alone, set both")
-        found = Endpoint(
-            url.get_secret_value(), secret.get_secret_value(), self.webhook_allow_private
-        )
-        _check("WEBHOOK_URL", found.check)
-        _check("WEBHOOK_SECRET", partial(check_secret, found.secret))
-        return found
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown to anybody, for those who see to that."""
         login = (self.api_hash, self.bot_token, self.session_string)
         given = (*login, self.webhook_url, self.webhook_secret)
-        return tuple(secret.get_secret_value() for secret in given if secret is not None)
+        told = [secret.get_secret_value() for secret in given if secret is not None]
+        way = self.way
+        told += [] if way is None else filter(None, (way.password, way.secret))
+        return tuple(told)
+
+    @property
+    def way(self) -> Proxy | None:
+        """The proxy; None: there is none between us and Telegram."""
+        return None if self.proxy is None else parse_proxy(self.proxy.get_secret_value())
 
     @property
     def database(self) -> Path:
@@ -293,15 +369,33 @@ class Settings(BaseSettings):
         return tuple(self.data_dir.glob("*.session*"))
 
     @property
+    def access_file(self) -> Path:
+        """What stands in the way in the chats; see `monitoring.access`."""
+        return self.data_dir / "access.json"
+
+    @property
     def flow_cache(self) -> Path:
         return self.data_dir / "flows"
 
 
-def _check(name: str, check: Callable[[], None]) -> None:
-    try:
-        check()
-    except SettingsError as exc:
-        raise SettingsError(f"{name}: {exc}") from None
+def _with_ids(value: Any, ids: Mapping[ChatName, int]) -> tuple[Any, list[ChatName]]:
+    """The value with ids for names, and the names that have none."""
+    many = isinstance(value, tuple)
+    each = [_with_id(one, ids) for one in (value if many else [value])]
+    unknown = [name for one in each if isinstance(name := _chat_in(one), ChatName)]
+    left = tuple(dict.fromkeys(one for one in each if not isinstance(_chat_in(one), ChatName)))
+    return (left if many else next(iter(left), None)), unknown
+
+
+def _chat_in(one: Any) -> Any:
+    return one.chat if isinstance(one, NamedAddress) else one
+
+
+def _with_id(one: Any, ids: Mapping[ChatName, int]) -> Any:
+    if isinstance(one, NamedAddress):
+        found = ids.get(one.chat)
+        return one if found is None else Address(ChatId(found), one.topic)
+    return ids.get(one, one) if isinstance(one, ChatName) else one
 
 
 def set_outside(names: Iterable[str]) -> list[str]:
@@ -326,32 +420,34 @@ def _line(error: ErrorDetails) -> str:
     return f"{name}: {message[0].lower()}{message[1:]}"
 
 
-def _refuse_misspelt(env_file: Path, *, known: set[str]) -> None:
-    """Raise `SettingsError` for a name that sets nothing and was meant to.
+def _refuse_not_understood(env_file: Path, *, known: set[str]) -> None:
+    """Raise `SettingsError` for a file that is no text, or lines of it that the library passes over."""
+    wrong = env_text.not_understood(env_text.read(env_file), known)
+    lines = [f"line {line} of {env_file} {what}" for line, what in wrong]
+    if lines:
+        raise SettingsError("\n".join(lines))
+
+
+def _misspelt(env_file: Path, *, known: set[str]) -> Iterator[str]:
+    """Names that set nothing and were meant to, each with what it was to be.
 
     A misspelt SOURCE_ALLOWED_USERS would silently leave in force what another line says.
     """
-    try:
-        names = dotenv_values(env_file, interpolate=False).keys()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SettingsError(f"{env_file}: cannot be read: {exc}") from exc
-    for name in names:
+    for name in dotenv_values(env_file, interpolate=False, encoding=env_text.ENCODING):
         setting = meant(name, known)
         if setting is not None:
-            raise SettingsError(
-                f"{name} in {env_file} is not a setting: did you mean {setting.upper()}?"
-            )
+            yield f"{name} in {env_file} is not a setting: did you mean {setting.upper()}?"
     for name in os.environ:
         setting = meant(name, known, shared=True)
         if setting is not None:
-            raise SettingsError(
+            yield (
                 f"{name} in the environment is not a setting: did you mean {setting.upper()}? "
                 "If it is another program's, start the bot without it"
             )
 
 
 def require(settings: Settings) -> None:
-    """Raises `SettingsError` with all that is missing for a live bot, and where it comes from.
+    """For a live bot. Raises `SettingsError` with all that is missing and where it comes from.
 
     What is read and where it goes may be said by a file.
     """
@@ -366,7 +462,8 @@ def require(settings: Settings) -> None:
             "TARGET_CHAT_ID": settings.target_chat_id,
             "SOURCE_ALLOWED_USERS": settings.source_allowed_users,
         }
-    missing = [name for name, value in given.items() if not value]
+    named = set(settings.unknown_names.values())
+    missing = [name for name, value in given.items() if not value and name not in named]
     if missing == ["SOURCE_ALLOWED_USERS"]:  # what worked with an earlier version
         raise SettingsError(WHO_MAY_POST)
     if missing:
@@ -379,7 +476,22 @@ def require(settings: Settings) -> None:
                 ]
             )
         )
+    _refuse_malformed(settings)
     if settings.bot_token and settings.session_string:
         raise SettingsError("BOT_TOKEN and SESSION_STRING are both set: keep one of them")
     if settings.source_chat_id in {target.chat for target in settings.target_chat_id}:
         raise SettingsError(f"TARGET_CHAT_ID: {settings.source_chat_id} is SOURCE_CHAT_ID, too")
+
+
+def _refuse_malformed(settings: Settings) -> None:
+    """Raise `SettingsError` for what Telegram would refuse, or the library could not read."""
+    checks = {
+        "API_HASH": (settings.api_hash, api_hash_is_wrong),
+        "BOT_TOKEN": (settings.bot_token, token_is_wrong),
+        "SESSION_STRING": (settings.session_string, session_is_wrong),
+    }
+    given = ((name, value, look) for name, (value, look) in checks.items() if value)
+    wrong = ((name, look(value.get_secret_value())) for name, value, look in given)
+    lines = [f"{name}: {what}" for name, what in wrong if what]
+    if lines:
+        raise SettingsError("\n".join(lines))

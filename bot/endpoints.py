@@ -26,9 +26,12 @@ class Endpoint:
     fresh_for: timedelta = timedelta(minutes=10)
     skip_late: bool = False  # what is not new any more is not told
 
-    def check(self) -> None:
-        """Raises `SettingsError`, which shows nothing of it."""
+    def check_url(self) -> None:
+        """Raises `SettingsError`, which shows nothing of it; so does the other."""
         check_endpoint(self.url, allow_private=self.allow_private)
+
+    def check_secret(self) -> None:
+        check_secret(self.secret)
 
 
 def check_endpoint(url: str, *, allow_private: bool = False) -> None:

@@ -19,7 +19,8 @@ BotError                    one line for the operator, no traceback; `exit_code`
 │   │   ├── MediumRefused   what it carries will not: send the words without
 │   │   └── DressRefused    its buttons, quote, preview or formatting: send the words without
 │   └── LoggedOut           the session or token is void: stop, with the queue intact
-│       └── VoidLogin       the login that was kept is; a bot's token makes a new one
+│       ├── VoidLogin       the login that was kept is; a bot's token makes a new one
+│       └── WrongCredentials  a setting that Telegram does not take: mend it; exit 2
 └── DatabaseError           the table does not answer
     ├── DatabaseUnavailable locked, full, read-only: try again later
     └── DatabaseUnusable    not ours, damaged, or written by a newer version: an operator's task
@@ -142,6 +143,10 @@ class LoggedOut(TelegramError):
 
 class VoidLogin(LoggedOut):
     pass
+
+
+class WrongCredentials(LoggedOut):
+    exit_code: ClassVar[int] = 2
 
 
 class DatabaseError(BotError):

@@ -82,6 +82,8 @@ def _configure_libraries(
     root.handlers[:] = [handler]
     root.setLevel("ERROR" if level == "ERROR" else "WARNING")
     logging.getLogger("pyrogram").setLevel("DEBUG" if level == "DEBUG" else logging.NOTSET)
+    # Kurigram tells which proxy it goes by, with the password in it.
+    logging.getLogger("pyrogram.connection").setLevel("WARNING")
 
 
 # ── secrets ───────────────────────────────────────────────────────────────────

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, NewType
@@ -19,12 +18,6 @@ UnixTime = NewType("UnixTime", int)  # seconds, Telegram server time
 
 
 SINKS: Final = -(2**62)  # ids below it stand for places that are no chats: a webhook, a file
-
-
-def sink_id(address: str) -> ChatId:
-    """What stands for a chat in the rows of such a place. One address is one place, on every host."""
-    digest = hashlib.blake2b(address.encode(), digest_size=8).digest()
-    return ChatId(SINKS - 1 - (int.from_bytes(digest) >> 3))
 
 
 def is_sink(chat: ChatId) -> bool:
@@ -455,6 +448,17 @@ class UnreadableChat(NamedTuple):
     advice: str  # what the operator can do about it
     again_at: float | None  # when it is tried again; None: it is being tried, or on no schedule
     lost: bool = False  # Telegram keeps nothing for us of what is said there meanwhile
+
+
+class ChatTrouble(NamedTuple):
+    """A chat of the settings in which the bot may not do all that it is for, since it was started."""
+
+    chat: ChatId
+    since: float  # unix seconds, local clock
+    text: str  # one line: what it is, and what to do about it
+    source: bool  # else a target
+    outside: bool  # our account is not in it
+    stops: bool  # nothing goes on there; else some of it does
 
 
 class Backlog(NamedTuple):

@@ -11,12 +11,12 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final
 
+from bot.chat_names import ChatName, NamedAddress
 from bot.config import parse_address, parse_ttl
 from bot.errors import SettingsError
-from bot.models import CHANNELS, EVERYONE, GENERAL, Address, AfterTtl, Answers, AuthorId, ChatId
+from bot.models import EVERYONE, GENERAL, Address, AfterTtl, Answers, AuthorId, ChatId
 from bot.routes import Place, Routes, Source, main_route
 from bot.rules.markers import Markers
 from bot.rules.presentation import AS_IT_IS, Presentation
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from bot.config import Settings
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-USERNAME: Final = re.compile(r"@?([A-Za-z][A-Za-z0-9_]{3,31})(?:#([1-9][0-9]{0,9}))?")
-HOSTS: Final = {"t.me", "telegram.me", "telegram.dog"}
 CHAT: Final = (
     'an id such as -1001234567890, "-1001234567890#5" for a topic, "@name", or a t.me link'
 )
@@ -44,16 +42,6 @@ INSTEAD: Final = (
 FILE: Final = "routes.toml"
 
 
-class ChatName(NamedTuple):
-    """A chat that is not named by its id."""
-
-    name: str  # with its @, in lower case
-    topic: int = 0
-
-
-Chat = Address | ChatName
-
-
 class Wrong(Exception):
     """Of one value: what is wrong with it, and what to write instead."""
 
@@ -61,38 +49,15 @@ class Wrong(Exception):
 # ── values ──
 
 
-def _chat(value: object) -> Chat:
+def _chat(value: object) -> Address | NamedAddress:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
         raise Wrong(f"give {CHAT}")
-    name = USERNAME.fullmatch(value.strip())
-    if name is not None and value.strip().startswith("@"):
-        return ChatName(f"@{name[1].lower()}", int(name[2] or 0))
-    if "/" in value:
-        return _of_link(value.strip())
     try:
-        return parse_address(value.strip())
+        return parse_address(value)
     except ValueError as exc:
         raise Wrong(f"{exc}; give {CHAT}") from exc
-
-
-def _of_link(text: str) -> Chat:
-    """https://t.me/name, https://t.me/c/1234567890, and either with the number of a topic."""
-    url = urlsplit(text if "://" in text else f"https://{text}")
-    path = [part for part in url.path.split("/") if part]
-    private = path[:1] == ["c"]
-    what, topic = (path[1:2], path[2:]) if private else (path[:1], path[1:])
-    numbers = [*(what if private else ()), *topic]
-    is_ours = url.hostname in HOSTS and len(what) == 1 and len(topic) <= 1
-    if not is_ours or not all(re.fullmatch(r"[1-9][0-9]{0,17}", each) for each in numbers):
-        raise Wrong(f"{text!r} is no link to a chat or topic; give {CHAT}")
-    number = int(topic[0]) if topic else 0
-    if private:
-        return Address(ChatId(CHANNELS - int(what[0])), number)
-    if USERNAME.fullmatch(what[0]) is None:
-        raise Wrong(f"{text!r} is no link to a chat or topic; give {CHAT}")
-    return ChatName(f"@{what[0].lower()}", number)
 
 
 def _name(value: object) -> str:
@@ -249,19 +214,17 @@ class Listed:
         self._refuse()
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Of chats that are not named by their id, such as "@group"."""
-        chats = [chat for _, chat in self._chats() if isinstance(chat, ChatName)]
-        return tuple(dict.fromkeys(chat.name for chat in chats))
+    def names(self) -> tuple[ChatName, ...]:
+        """Of chats that are not named by their id."""
+        named = [each.chat for _, each in self._chats() if isinstance(each, NamedAddress)]
+        return tuple(dict.fromkeys(named))
 
-    def where(self, name: str) -> str:
+    def where(self, name: ChatName) -> str:
         """The file and line that names that chat first."""
-        at = next(
-            at for at, chat in self._chats() if isinstance(chat, ChatName) and chat.name == name
-        )
+        at = next(at for at, each in self._chats() if each == NamedAddress(name, each.topic))
         return f"{self._name}, line {self._lines.of(at, 'chat')}"
 
-    def known(self, names: Mapping[str, ChatId]) -> Routes:
+    def known(self, names: Mapping[ChatName, int]) -> Routes:
         """The routes, with the ids of `names`. Raises `SettingsError`, as for two of one chat."""
         routes = Routes(tuple(self._as_source(each, names) for each in self._sources))
         self._check_names()
@@ -366,11 +329,11 @@ class Listed:
             for place in source.places:
                 yield place.at, place.said
 
-    def _chats(self) -> Iterator[tuple[At, Chat]]:
+    def _chats(self) -> Iterator[tuple[At, Address | NamedAddress]]:
         for at, said in self._tables():
             yield at, said["chat"]
 
-    def _as_source(self, read: _ReadSource, names: Mapping[str, ChatId]) -> Source:
+    def _as_source(self, read: _ReadSource, names: Mapping[ChatName, int]) -> Source:
         said = dict(read.said)
         chat, topic = _address(said.pop("chat"), names)
         mentions = said.pop("mentions", False)
@@ -426,8 +389,10 @@ class Listed:
                     self._fault(at, "chat", f"this is a ring, {ring}: what is posted would be read")
 
 
-def _address(chat: Chat, names: Mapping[str, ChatId]) -> Address:
-    return chat if isinstance(chat, Address) else Address(names[chat.name], chat.topic)
+def _address(said: Address | NamedAddress, names: Mapping[ChatName, int]) -> Address:
+    if isinstance(said, Address):
+        return said
+    return Address(ChatId(names[said.chat]), said.topic)
 
 
 def _ring(routes: Routes, source: Source, place: Place) -> str | None:

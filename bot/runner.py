@@ -11,11 +11,11 @@ import structlog
 
 from bot.app import open_bot, open_core
 from bot.backoff import doubled
-from bot.chat_names import found_routes
 from bot.ending import Ending, Renewals, in_time
 from bot.errors import RetryLater, VoidLogin
 from bot.models import Address, AuthorId
 from bot.monitoring.housekeeping import forget_old_refusals, keep_forgetting
+from bot.naming import with_routes
 from bot.pipeline.patience import end, unless
 from bot.telegram.chats import moved_to
 
@@ -37,7 +37,7 @@ LOGIN_RETRY, LOGIN_RETRY_AT_MOST = 1.0, 30.0  # seconds, doubled with each failu
 
 async def run(settings: Settings) -> None:
     """Relay until SIGTERM or SIGINT. Raises `BotError` where it cannot go on."""
-    routes = await found_routes(settings)
+    settings, routes = await with_routes(settings)
     renewals = Renewals(allowed=settings.bot_token is not None)
     again = True
     with in_time() as told_to_stop:
@@ -125,6 +125,7 @@ class Runner:
     async def _hear(self, event: Event) -> None:
         if self._bot.admins is not None:
             self._bot.admins.hear(event, self._bot.core.routes.chats)
+        self._bot.access.heard(event)
         await self._bot.dispatcher.hear(event)
 
     async def _logged_in(self, stopping: asyncio.Task[Literal[True]]) -> bool:
@@ -143,6 +144,8 @@ class Runner:
             try:
                 me = await self._bot.telegram.start()
                 await self._look_where_chats_are()
+                if not self._ending.again:
+                    await self._look_at_access()
             except RetryLater as exc:
                 asked = exc.after.total_seconds() if exc.after else 0.0
                 wait = max(doubled(LOGIN_RETRY, LOGIN_RETRY_AT_MOST, failures), asked)
@@ -166,6 +169,11 @@ class Runner:
             if new is not None:
                 await self._bot.dispatcher.move(chat, new)
 
+    async def _look_at_access(self) -> None:
+        """Raises `SettingsError` for what cannot work."""
+        routes = self._bot.core.routes
+        await self._bot.access.begin(routes.chats, routes.targets)
+
     async def _say_started(self, me: Me) -> None:
         core, routes = self._bot.core, self._bot.core.routes
         counts = await core.store.counts()
@@ -176,6 +184,7 @@ class Runner:
             **_said_of(routes),
             tiers=["memory", *(["disk"] if core.flows.disk_works else []), "table"],
             paused=core.orders.paused_at is not None,
+            not_ready=[each.chat for each in self._bot.access.troubles()],
             **counts._asdict(),
         )
 
@@ -197,4 +206,5 @@ class Runner:
             async with asyncio.timeout(EVENTS_IN_HAND):
                 await self._bot.dispatcher.drain()
         self._bot.dispatcher.close()
+        self._bot.access.close()
         log.info("stopped")

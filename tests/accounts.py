@@ -8,7 +8,7 @@ from bot.telegram.client import Telegram, Timeouts
 from bot.telegram.credentials import Credentials
 from tests.loopback import API_HASH, API_ID
 
-LOGIN = ("api_id", "api_hash", "directory", "bot_token", "session_string")
+LOGIN = ("api_id", "api_hash", "directory", "bot_token", "session_string", "network")
 TIMEOUTS = {"call_timeout": "call", "start_timeout": "start", "silence": "silence"}
 
 

@@ -297,7 +297,7 @@ def sampled(mutants: Sequence[Mutant], number: int, seed: int) -> list[Mutant]:
     if not number or number >= len(mutants):
         return list(mutants)
     chosen = random.Random(seed).sample(mutants, number)
-    return sorted(chosen, key=lambda mutant: mutant.span)
+    return sorted(chosen, key=mutants.index)
 
 
 def survives(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import select
 
 from bot.models import Cursor, Media, Reason
 from bot.pipeline.albums import Albums
 from bot.state.flow_tracker import FlowTracker
+from bot.storage.schema import signal_updates
 from tests import wiring
-from tests.people import ALICE, BOB, GROUP, at, says
+from tests.people import ALICE, BOB, GROUP, TARGET, at, says
 
 PHOTO = Media("photo", "photo:1:2:3")
+ROWS = select(signal_updates).order_by(signal_updates.c.id)
 
 
 @pytest.fixture
@@ -71,6 +74,24 @@ async def test_the_pictures_of_a_reply_speak_for_themselves(intake):
 
     assert reasons(by_alice) == [Reason.OWNER] * 2
     assert reasons(by_bob) == [Reason.NOT_THE_OWNER] * 2
+
+
+async def test_of_an_albums_reply_the_first_part_leads_and_all_are_rows_in_their_order(
+    store, cache
+):
+    """Whatever its others answer: as Telegram sends it, only the first may say what that is."""
+    flows = FlowTracker(store, cache, clock=lambda: at(0))
+    intake = wiring.intake(store, flows, targets=[TARGET])
+    signal = says(ALICE, "#idea")
+    await intake.handle(signal)
+    reply = [part(text="TP1", to=signal), part(), part()]
+
+    decisions = await intake.take(reply)
+
+    assert reasons(decisions) == [Reason.OWNER] * 3
+    rows = await store.ask(lambda db: [*db.execute(ROWS)])
+    assert [row.source_message_id for row in rows] == [each.id for each in reply]
+    await flows.close()
 
 
 async def test_the_same_album_a_second_time_changes_nothing(intake, store):
@@ -168,3 +189,114 @@ async def test_albums_of_two_sources_do_not_end_each_other_and_cursors_wait_for_
 
     await albums.finish_before({2}, {GROUP})
     assert (taken, moved) == ([[1, 3], [4], [2]], [cursor])
+
+
+class Gates:
+    """A `sleep` that lasts until it is told to end."""
+
+    def __init__(self):
+        self.open, self.seconds = [], []
+
+    async def sleep(self, seconds):
+        self.seconds.append(seconds)
+        self.open.append(asyncio.get_running_loop().create_future())
+        await self.open[-1]
+
+    async def end(self, number=-1):
+        self.open[number].set_result(None)
+        await turns()
+
+
+async def turns():
+    for _ in range(6):
+        await asyncio.sleep(0)
+
+
+class Held:
+    """Albums whose time is played, what they gave, and which cursors moved."""
+
+    def __init__(self, *, more_to_come=lambda: False):
+        self.gates, self.said = Gates(), []
+        self.albums = Albums(
+            self.take, self.said.append, more_to_come=more_to_come, sleep=self.gates.sleep
+        )
+
+    async def take(self, messages):
+        self.said.append([message.id for message in messages])
+
+
+@pytest.fixture
+def held():
+    return Held()
+
+
+async def test_an_album_ends_after_a_third_of_a_second_without_a_further_part(held):
+    await held.albums.hear(part(number=1))
+    await turns()
+    await held.albums.hear(part(number=2))
+    await turns()
+    assert held.said == []
+
+    await held.gates.end()
+
+    assert held.said == [[1, 2]]
+    assert held.gates.seconds == [0.3, 0.3]
+
+
+async def test_a_part_that_comes_as_the_silence_ends_still_joins(held):
+    await held.albums.hear(part(number=1))
+    await turns()
+    held.gates.open[0].set_result(None)
+    await asyncio.sleep(0)  # the silence is over, and it is not the album's turn yet
+
+    await held.albums.hear(part(number=2))
+    await turns()
+    assert held.said == []
+
+    await held.gates.end()
+    assert held.said == [[1, 2]]
+
+
+async def test_while_more_is_to_come_silence_ends_nothing():
+    """A difference may be cut in the midst of an album."""
+    more = [True, True, False]
+    held = Held(more_to_come=lambda: more.pop(0))
+    await held.albums.hear(part(number=1))
+    await turns()
+    for said in ([], [], [[1]]):
+        await held.gates.end()
+        assert held.said == said
+
+
+async def test_cursors_wait_for_the_album_before_them_and_move_behind_it(held):
+    await held.albums.reached("before")
+    await held.albums.hear(part(number=1))
+    await held.albums.reached("first")
+    await held.albums.reached("second")
+    assert held.said == ["before"]
+
+    await held.albums.finish()
+    await held.albums.reached("after")
+
+    assert held.said == ["before", [1], "first", "second", "after"]
+
+
+async def test_only_what_happens_to_a_part_of_it_ends_an_album(held):
+    await held.albums.hear(part(number=1))
+    await held.albums.finish_before({2, 3})
+    assert held.said == []
+
+    await held.albums.finish_before({3, 1})
+    assert held.said == [[1]]
+
+
+async def test_what_was_let_go_is_given_to_nobody_when_its_silence_ends(held):
+    """Its cursors have not moved, so it comes again."""
+    await held.albums.hear(part(number=1))
+    await turns()
+    held.albums.forget()
+    await turns()
+
+    assert held.gates.open[0].cancelled()
+    assert held.said == []
+    Held().albums.forget()  # nothing was held

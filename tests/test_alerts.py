@@ -10,7 +10,7 @@ import pytest
 
 from bot.admin.alerts import Alerts
 from bot.errors import DatabaseUnavailable, LoggedOut, RetryLater, TargetUnavailable
-from bot.models import ChatId, MessageId, MessageRef, PostState, UnreadableChat
+from bot.models import ChatId, ChatTrouble, MessageId, MessageRef, PostState, UnreadableChat
 from bot.monitoring.supervision import ToldTable
 from tests.people import GROUP, NOON, TARGET
 from tests.posts import post
@@ -37,8 +37,12 @@ class Watch:
     def __init__(self, *, silence=timedelta(hours=24), told=None, now=NOON):
         self.now = now
         self.sources = []
+        self.troubles = []
         self.bot = SimpleNamespace(
-            cache_disabled=False, connected_since=NOON, unreadable=lambda: self.sources
+            cache_disabled=False,
+            connected_since=NOON,
+            unreadable=lambda: self.sources,
+            troubles=lambda: self.troubles,
         )
         self.read = []
         self.alerts = Alerts(
@@ -219,6 +223,7 @@ async def test_a_flood_wait_of_a_minute_is_no_trouble_and_a_longer_one_is_told(w
     minute = timedelta(seconds=60)
     watch.alerts.delayed(RetryLater("420 FLOOD_WAIT_60", after=minute), minute)
     watch.alerts.delayed(RetryLater("no answer"), WAIT)
+    watch.alerts.delayed(DatabaseUnavailable("locked"), WAIT)
     watch.alerts.done(post(1))
     assert await watch.after() == []
 
@@ -311,3 +316,18 @@ async def test_alerts_are_told_as_they_come_and_the_rest_is_looked_for_every_few
 
     assert "The flow cache cannot be used" in watch.read[1]
     assert watch.looks == [5, 5]
+
+
+async def test_a_chat_in_which_the_bot_may_not_work_is_told_once_and_so_is_that_it_may(watch):
+    """What a start has found; in other words when something else is in the way."""
+    hidden = ChatTrouble(GROUP, NOON, "cannot read", source=True, outside=False, stops=True)
+    watch.troubles = [hidden]
+    watch.alerts.look()
+    await watch.after(hours=1)
+    watch.troubles = []
+    watch.alerts.look()
+
+    assert await watch.after() == [
+        "It does not work yet: cannot read.",
+        f"Chat {GROUP} is as it should be now.",
+    ]

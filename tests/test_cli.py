@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import sqlite3
 import subprocess
 import sys
@@ -428,7 +429,14 @@ def test_a_data_directory_that_cannot_be_made_is_one_line(run, tmp_path, now):
     done = run("import", story(tmp_path / "chat.json", began=now))
 
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
-    assert "data" in done.stderr
+    assert "error: DATA_DIR: data cannot be made or written: File exists" in done.stderr
+
+
+def test_it_says_which_version_it_is(run):
+    done = run("--version")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"telegram-signal-relay [0-9]+\.[0-9]+\.[0-9]+\n", done.stdout)
 
 
 # ── whatever is the user's to mend ────────────────────────────────────────────
@@ -449,7 +457,60 @@ def test_a_data_directory_that_cannot_be_made_is_one_line(run, tmp_path, now):
             ["replay", SAMPLE, "--allowed-users", "bob"], {}, 2, "--allowed-users", id="users"
         ),
         pytest.param(["replay", SAMPLE], {"ALLOWED_USERS": "5"}, 2, "did you mean", id="misspelt"),
-        pytest.param(["replay", SAMPLE, "--after-ttl", "x"], {}, 2, "--after-ttl", id="after"),
+        pytest.param(
+            ["replay", SAMPLE, "--after-ttl", "x"],
+            {},
+            2,
+            "'--after-ttl': input should be 'release' or 'owner'",
+            id="after",
+        ),
+        pytest.param(
+            ["export", "all"], {}, 2, "'WHAT': 'all' is not one of 'signals', 'updates'", id="what"
+        ),
+        pytest.param(
+            ["replay", SAMPLE, "--restart-every", "x"],
+            {},
+            2,
+            "'--restart-every': 'x' is not a number of messages: give 1 or more",
+            id="restart x",
+        ),
+        pytest.param(
+            ["replay", SAMPLE],
+            {"SIGNAL_PATTERNS": "#(?!no)idea"},
+            2,
+            "RE2 cannot look ahead or behind: write the pattern without that",
+            id="look-around",
+        ),
+        pytest.param(
+            ["replay", SAMPLE],
+            {"SIGNAL_PATTERNS": r"([A-Z])\1"},
+            2,
+            "RE2 cannot refer back to a group: write the pattern without that",
+            id="back-reference",
+        ),
+        pytest.param(
+            ["import", SAMPLE],
+            {"DATA_DIR": "/proc/relay"},
+            2,
+            "DATA_DIR: /proc/relay cannot be made or written: No such file or directory: "
+            "name a directory that the bot may write to",
+            id="read-only path",
+        ),
+        pytest.param(
+            ["import", SAMPLE],
+            {"DATA_DIR": "/dev/null"},
+            2,
+            "DATA_DIR: /dev/null cannot be made or written: File exists",
+            id="data in a file",
+        ),
+        pytest.param(
+            ["import", SAMPLE],
+            {"DATABASE_URL": "sqlite:////proc/relay/signals.db"},
+            2,
+            "DATABASE_URL: /proc/relay cannot be made or written",
+            id="database elsewhere",
+        ),
+        pytest.param(["status"], {"DATA_DIR": "none"}, 1, "with another DATA_DIR", id="no data"),
         pytest.param(
             ["replay", SAMPLE, "--restart-every", "0"], {}, 2, "--restart-every", id="restart"
         ),

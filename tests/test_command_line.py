@@ -81,3 +81,16 @@ def test_an_error_can_be_told_in_any_locale(run, tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("error: this is the history of")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_data_goes_to_standard_output_where_secrets_are_set(run, form):
+    """As in the directory of any bot that runs; they are blacked out there as everywhere."""
+    run("import", SAMPLE)
+
+    plain = run("export", "signals", "--format", form)
+    done = run("export", "signals", "--format", form, env={"BOT_TOKEN": "42:#Идея BTC/USDT"})
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == plain.stdout.replace("#Идея BTC/USDT", "[secret]")
+    assert "[secret]" in done.stdout

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.config import Settings, parse_id
+from bot.config import Settings, parse_id, require
 from bot.errors import SettingsError
 from bot.models import AfterTtl, Everyone
-from bot.routes import main_route
+from bot.routes import main_route, webhook_of
 from tests.texts import EMOJI, TWO_WORDS, UNDERSCORE
 
 
@@ -102,9 +102,13 @@ def test_an_empty_line_of_env_sets_nothing(load):
         ("SOURCE_ALLOWED_USERS=all", "SOURCE_ALLOWED_USERS: 'all' is not a Telegram id"),
         ("SOURCE_ALLOWED_USERS=5,bob", "SOURCE_ALLOWED_USERS: 'bob' is not a Telegram id"),
         ("SIGNAL_MARKERS=", "SIGNAL_MARKERS: is set but empty"),
-        ("SOURCE_CHAT_ID=@group", "SOURCE_CHAT_ID: '@group' is not a Telegram id"),
+        ("SOURCE_CHAT_ID=group", "SOURCE_CHAT_ID: 'group' is not a Telegram id"),
+        ("SOURCE_CHAT_ID=@x", "SOURCE_CHAT_ID: that is not a chat: give an id such as"),
+        ("TARGET_CHAT_ID=t.me/+AbC", "TARGET_CHAT_ID: an invitation does not say which chat"),
         ("API_ID=x", "API_ID: 'x' is not"),
-        ("API_ID=-5", "API_ID: input should be greater than 0"),
+        ("API_ID=-5", "API_ID: '-5' is not an API id: it is a number such as 1234567, and stands"),
+        ("API_ID=0", "API_ID: '0' is not an API id"),
+        ("API_ID=99999999999", "API_ID: '99999999999' is not an API id"),
         ("ADMIN_USERS=5,-1001", "ADMIN_USERS: -1001 is a chat: only users can give orders"),
         ("ALERT_SILENCE_HOURS=-1", "ALERT_SILENCE_HOURS: '-1' is not a number of hours"),
         ("FLOW_TTL_HOURS=three", "FLOW_TTL_HOURS: 'three' is not a number of hours"),
@@ -113,10 +117,15 @@ def test_an_empty_line_of_env_sets_nothing(load):
         ("FLOW_TTL_HOURS=nan", "FLOW_TTL_HOURS: 'nan' is not a number of hours"),
         ("FLOW_TTL_HOURS=1e9", "FLOW_TTL_HOURS: '1e9' is not a number of hours"),
         ("FLOW_AFTER_TTL=never", "FLOW_AFTER_TTL: input should be 'release' or 'owner'"),
-        ("RELAY_EDITS=perhaps", "RELAY_EDITS: input should be a valid boolean"),
+        ("RELAY_EDITS=perhaps", "RELAY_EDITS: 'perhaps' is neither true nor false: write one"),
+        ("RELAY_DELETES=2", "RELAY_DELETES: '2' is neither true nor false"),
+        ("RELAY_MENTIONS=да", "RELAY_MENTIONS: 'да' is neither true nor false"),
         ("LOG_LEVEL=LOUD", "LOG_LEVEL: input should be 'DEBUG', 'INFO'"),
+        ("LOG_FORMAT=xml", "LOG_FORMAT: input should be 'auto', 'console' or 'json'"),
         ("HEALTH_HOST=everywhere", "HEALTH_HOST: 'everywhere' is not an IP address"),
-        ("HEALTH_PORT=70000", "HEALTH_PORT: input should be less than or equal to 65535"),
+        ("HEALTH_PORT=70000", "HEALTH_PORT: '70000' is not a port: give a number from 1 to"),
+        ("HEALTH_PORT=0", "HEALTH_PORT: '0' is not a port"),
+        ("HEALTH_PORT=http", "HEALTH_PORT: 'http' is not a port"),
         ("DATABASE_URL=sqlite://", "DATABASE_URL: must be sqlite:///relative"),
         ("DATABASE_URL=sqlite:///:memory:", "DATABASE_URL: must be sqlite:///relative"),
     ],
@@ -129,14 +138,118 @@ def test_a_wrong_value_is_named_in_one_line(load, line, complaint):
     assert "\n" not in str(caught.value)
 
 
-def test_every_wrong_value_is_named_at_once(load):
+def test_every_wrong_value_is_named_at_once(load, tmp_path):
+    """A misspelt name is one of them."""
     with pytest.raises(SettingsError) as caught:
-        load("SOURCE_CHAT_ID=x", "LOG_FORMAT=y")
+        load("SOURCE_CHAT_ID=x", "LOG_FORMAT=y", "RELAY_EDITS=z", "SOURCE_ALOWED_USERS=5")
 
     assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
+        f"SOURCE_ALOWED_USERS in {tmp_path / '.env'} is not a setting",
         "SOURCE_CHAT_ID",
+        "RELAY_EDITS",
         "LOG_FORMAT",
     ]
+
+
+def test_words_count_in_any_case(load):
+    settings = load("LOG_LEVEL=debug", "LOG_FORMAT=JSON", "FLOW_AFTER_TTL=Owner", "RELAY_EDITS=No")
+
+    assert (settings.log_level, settings.log_format) == ("DEBUG", "json")
+    assert (settings.flow_after_ttl, settings.relay_edits) == (AfterTtl.OWNER, False)
+
+
+def needed(**changed):
+    return Settings.model_validate(
+        {
+            "api_id": "1234567",
+            "api_hash": "0123456789abcdef" * 2,
+            "bot_token": "42:secret_of_the_bot",
+            "source_chat_id": "-1001",
+            "target_chat_id": "-1002",
+            "source_allowed_users": "everyone",
+            **changed,
+        }
+    )
+
+
+def test_what_telegram_would_refuse_is_told_before_it_is_asked():
+    """Each on a line of its own, and none with what may be a secret in it."""
+    require(needed())
+    with pytest.raises(SettingsError) as caught:
+        require(needed(api_hash="topsecret", bot_token="secret@bot"))
+
+    hash_line, token_line = str(caught.value).splitlines()
+    assert hash_line == (
+        "API_HASH: an API hash has 32 digits and letters from a to f, "
+        "and stands on https://my.telegram.org"
+    )
+    assert token_line == (
+        "BOT_TOKEN: a bot's token looks like 123456789:AbC…, and @BotFather gives it"
+    )
+    with pytest.raises(SettingsError, match=r"^SESSION_STRING: a session string of"):
+        require(needed(bot_token="", session_string="secret" * 20))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "complaint"),
+    [
+        ("utf-16", "it is UTF-16 text or none: save it as UTF-8"),
+        ("utf-16-le", "it is UTF-16 text or none: save it as UTF-8"),
+        ("utf-16-be", "it is UTF-16 text or none: save it as UTF-8"),
+        ("utf-32", "it is UTF-16 text or none: save it as UTF-8"),
+        ("cp1251", "line 2 is not UTF-8 text: save the file as UTF-8"),
+        ("koi8-r", "line 2 is not UTF-8 text: save the file as UTF-8"),
+        ("latin-1", "line 2 is not UTF-8 text: save the file as UTF-8"),
+    ],
+)
+def test_an_env_file_in_another_encoding_says_which_is_wanted(tmp_path, encoding, complaint):
+    file = tmp_path / ".env"
+    text = "#é" if encoding == "latin-1" else "#идея"
+    file.write_bytes(f"LOG_LEVEL=INFO\nSIGNAL_MARKERS='{text}'\n".encode(encoding))
+    file.chmod(0o600)
+
+    with pytest.raises(SettingsError) as caught:
+        Settings.load({}, env_file=file)
+
+    assert str(caught.value) == f"{file}: cannot be read: {complaint}"
+
+
+def test_a_mark_before_utf_8_and_ends_of_lines_of_windows_are_no_trouble(tmp_path):
+    file = tmp_path / ".env"
+    file.write_bytes("\ufeffSIGNAL_MARKERS='#цель'\r\nRELAY_EDITS=false\r\n".encode())
+    file.chmod(0o600)
+
+    settings = Settings.load({}, env_file=file)
+
+    assert (settings.signal_markers, settings.relay_edits) == (("#цель",), False)
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("API_HASH: secret", "is not NAME=value: is there an `=`, and is every quote closed?"),
+        ("SIGNAL_MARKERS='#idea", "is not NAME=value: is there an `=`, and is every quote closed?"),
+        ('BOT_TOKEN="42:secret', "is not NAME=value: is there an `=`, and is every quote closed?"),
+        ("BOT_TOKEN", "has no `=` behind BOT_TOKEN: write BOT_TOKEN=value"),
+    ],
+)
+def test_a_line_of_env_that_sets_nothing_is_named_by_its_number(load, line, what, capfd):
+    """The library passes over it, and the bot would start with what was not meant."""
+    with pytest.raises(SettingsError) as caught:
+        load("# our settings", "", "LOG_LEVEL=INFO", "", line, "RELAY_EDITS=true")
+
+    assert str(caught.value).startswith("line 5 of ")
+    assert str(caught.value).endswith(f".env {what}")
+    assert "secret" not in str(caught.value)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_directory_in_the_place_of_env_is_named(tmp_path):
+    """Docker makes one of a file that is to be mounted and is not there."""
+    (tmp_path / ".env").mkdir(mode=0o700)
+
+    with pytest.raises(SettingsError, match="it is a directory: put a file in its place"):
+        Settings.load({}, env_file=tmp_path / ".env")
 
 
 @pytest.mark.parametrize(
@@ -293,4 +406,4 @@ def test_a_webhook_that_cannot_be_is_named_and_not_shown(load, lines, said):
 def test_a_webhook_in_a_private_network_is_allowed_by_its_own_setting(load):
     lines = ["WEBHOOK_URL=https://10.0.0.8/", f"WEBHOOK_SECRET={WEBHOOK_SECRET}"]
 
-    assert load(*lines, "WEBHOOK_ALLOW_PRIVATE=true").webhook.allow_private
+    assert webhook_of(load(*lines, "WEBHOOK_ALLOW_PRIVATE=true")).allow_private

@@ -58,6 +58,9 @@ class FakeBot:
         self.others = {}
         self.sources = []
 
+    def troubles(self):
+        return []
+
     def unreadable(self):
         return self.sources
 
@@ -361,9 +364,10 @@ async def test_what_the_relay_does_is_counted_and_timed(samples, metrics, clock)
         RetryLater("no answer"),
         PostRefused("MESSAGE_EMPTY"),
     )
-    relay = Relay(outbox, telegram, TARGET, watch=metrics)
-    while await relay.post_next() is not None:
-        pass
+    seconds = [0.0]
+    relay = Relay(outbox, telegram, TARGET, watch=metrics, clock=lambda: seconds[0])
+    while (pause := await relay.post_next()) is not None:
+        seconds[0] += pause.total_seconds()
 
     found = await samples()
 

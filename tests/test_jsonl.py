@@ -15,7 +15,7 @@ import pytest
 from bot.delivery.events import Event
 from bot.delivery.jsonl import EventFile
 from bot.errors import RetryLater, TargetUnavailable
-from bot.models import sink_id
+from bot.routes import sink_id
 
 FILE = sink_id("jsonl main")
 

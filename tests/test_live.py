@@ -238,11 +238,23 @@ async def test_an_author_who_answers_at_once_is_relayed_in_order(stage):
     )
 
 
-async def test_a_wrong_token_is_one_line_and_exit_code_1(stage):
-    program = await stage.launch(BOT_TOKEN="43:wrong")
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        ({"BOT_TOKEN": "43:wrong"}, "BOT_TOKEN is wrong or was revoked, @BotFather gives another"),
+        ({"API_HASH": "0" * 32}, "API_ID or API_HASH is wrong, see https://my.telegram.org"),
+        ({"API_ID": "77"}, "API_ID or API_HASH is wrong, see https://my.telegram.org"),
+    ],
+    ids=["token", "hash", "id"],
+)
+async def test_what_telegram_does_not_take_is_one_line_and_a_wrong_setting(stage, wrong, line):
+    """Exit code 2: systemd does not start it again every ten seconds."""
+    program = await stage.launch(**wrong)
 
-    assert await program.wait(timeout=30) == 1
-    assert "BOT_TOKEN is wrong" in program.output
+    assert await program.wait(timeout=30) == 2
+    (error,) = (each for each in program.stderr.splitlines() if each.startswith("error: "))
+    assert line in error
+    assert '"started"' not in program.output
     assert "43:wrong" not in program.output
 
 
@@ -272,7 +284,8 @@ async def test_check_fails_where_the_bot_could_not_work(stage):
     done = await stage.launch("check", TARGET_CHAT_ID=f"{stage.target.id},{closed.id}")
 
     assert await done.wait(timeout=30) == 1, done.output
-    assert "has the account been added there?" in done.stdout
+    assert "has the account been added there?" in done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()].count("FAILURE") == 0
     assert "42:secret" not in done.output
 
 
@@ -281,5 +294,5 @@ async def test_check_fails_where_group_privacy_hides_the_group(stage):
     done = await stage.launch("check", SOURCE_CHAT_ID=str(hidden.id))
 
     assert await done.wait(timeout=30) == 1, done.output
-    assert "cannot read the supergroup 'Hidden'" in done.stdout
-    assert "/setprivacy" in done.stdout
+    assert "cannot read the supergroup 'Hidden'" in done.stderr
+    assert "/setprivacy" in done.stderr

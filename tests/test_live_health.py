@@ -219,10 +219,10 @@ async def test_check_says_who_is_no_member_any_more(stage, kind):
         done = await stage.launch("check", source=chat)
 
     assert await done.wait(timeout=60) == 1
-    (line,) = (each for each in done.stdout.splitlines() if "FAILURE" in each)
+    (line,) = (each for each in done.stderr.splitlines() if "FAILURE" in each)
     assert "not a member any more" in line
     assert str(chat.id) in line
-    assert "setprivacy" not in done.stdout
+    assert "setprivacy" not in done.output
 
 
 # ── data that is gone ──

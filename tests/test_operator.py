@@ -576,6 +576,14 @@ async def test_a_pause_is_told_and_the_same_order_twice_changes_nothing(ask, sto
         pytest.param(["release", "-1005:1"], "-1005:1 is no signal", id="other chat"),
         pytest.param(["release"], "SIGNAL", id="no signal given"),
         pytest.param(["retry", "99"], "there is no post 99", id="no post"),
+        pytest.param(
+            ["retry", "x"],
+            "'x' names no post and no message: give a post's number, as `status` names it, or a",
+            id="neither post nor message",
+        ),
+        pytest.param(
+            ["release", "me"], "; or a signal's number, which `flows` shows", id="no flow named"
+        ),
         pytest.param(["retry", "1"], "post 1 has not failed, it is sent", id="not failed"),
         pytest.param(["status", "--jsn"], "--jsn", id="misspelt"),
         pytest.param(["flows", "--al"], "--al", id="misspelt beside a link"),

@@ -107,6 +107,16 @@ def test_an_answer_that_ends_too_early_is_never_taken_for_a_whole_one(length):
         assert len(found.other_updates) == 1
 
 
+def test_an_answer_that_ends_before_the_people_in_it_is_none():
+    """What is missing is the end, and who knows of what: the library reads on into nothing."""
+    whole = difference(said(1), users=[make(types.User, id=1), make(types.User, id=2)])
+    without = len(difference(said(1)))
+    found = [answer(whole[:length]) for length in range(without - 4, without + 4, 4)]
+
+    assert [type(each) for each in found] == [Unreadable] * 2
+    assert all(each.garbled for each in found)
+
+
 def test_a_medium_without_its_bytes_makes_no_message_of_what_comes_behind_it():
     """What is read from there on is shifted, and so are the fields of the answer."""
     found = answer(difference(said(1, Raw(b""))))

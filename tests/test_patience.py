@@ -88,6 +88,14 @@ async def test_an_event_that_fails_by_itself_does_not_hold_up_the_others_for_eve
     assert table.asked == 5
 
 
+async def test_of_a_long_error_two_hundred_characters_are_kept():
+    table = Table(*[ValueError("x" * 500)] * 5)
+
+    with pytest.raises(GivenUp) as caught:
+        await patiently(table.work, asyncio.Event(), pause=0.001)
+    assert len(str(caught.value)) == 200
+
+
 async def test_an_error_of_the_table_is_told_without_what_somebody_wrote():
     written = {"text": "what Alice wrote"}
     error = IntegrityError("INSERT", written, sqlite3.IntegrityError("UNIQUE constraint failed"))

@@ -9,7 +9,7 @@ import pytest
 from bot.config import Settings
 from bot.errors import SettingsError
 from bot.models import AfterTtl, Answers
-from bot.routes import MAIN, Place, Routes, Source
+from bot.routes import Place, Routes, Source
 from bot.routes_file import Listed, read_routes
 from bot.rules.presentation import Presentation
 from tests import wiring
@@ -94,9 +94,9 @@ def test_everything_that_a_source_and_a_place_may_say():
         ('"@Signals_of_Ann"', -100777, None),
         ('"@signals_of_ann#3"', -100777, 3),
         ('"https://t.me/signals_of_ann"', -100777, None),
-        ('"t.me/signals_of_ann/3"', -100777, 3),
+        ('"t.me/signals_of_ann#3"', -100777, 3),
         ('"https://t.me/c/1000000001"', MAJORS, None),
-        ('"https://t.me/c/1000000001/3"', MAJORS, 3),
+        ('"https://t.me/c/1000000001#3"', MAJORS, 3),
     ],
 )
 def test_a_chat_is_named_as_people_have_it(written, chat, topic):
@@ -115,7 +115,7 @@ def test_a_chat_is_named_as_people_have_it(written, chat, topic):
         (f"chat = {MAJORS}", 'chat = "-1x"', 5, "chat: '-1x' is not a Telegram id"),
         (f"chat = {MAJORS}", "chat = true", 5, "chat: give an id such as"),
         (f"chat = {MAJORS}", 'chat = "-5#3"', 5, "only a supergroup"),
-        (f"chat = {MAJORS}", 'chat = "https://example.org/x"', 5, "is no link to a chat"),
+        (f"chat = {MAJORS}", 'chat = "https://example.org/x"', 5, "that is not a chat"),
         (f"chat = {MAJORS}\n", "", 3, "chat is missing: chat = an id"),
         (f'chat = "{FORUM}#12"', "", 20, "chat is missing"),
         ('name = "majors"\n', "", 3, "name is missing"),
@@ -198,9 +198,9 @@ def test_a_topic_beside_the_one_that_is_read_is_no_ring():
 def test_two_names_of_one_chat_are_found_out_when_they_are_known():
     text = source("one", "@anna", VIP) + source("two", MAJORS, VIP)
     found = Listed(text)
-    assert (found.names, found.where("@anna")) == (("@anna",), "routes.toml, line 3")
+    assert (found.names, found.where("anna")) == (("anna",), "routes.toml, line 3")
     with pytest.raises(SettingsError, match="is read in line 3 already"):
-        found.known({"@anna": MAJORS})
+        found.known({"anna": MAJORS})
 
 
 # ── beside the settings ──
@@ -219,7 +219,7 @@ def test_without_the_file_the_settings_are_one_route():
     routes = read_routes(given)
     assert isinstance(routes, Routes)
     (only,) = routes.sources
-    assert (only.name, only.chat, only.where) == (MAIN, MAJORS, str(MAJORS))
+    assert (only.name, only.chat, only.where) == ("main", MAJORS, str(MAJORS))
     assert [place.label for place in only.places] == [str(VIP), f"{FORUM}#12"]
 
 

@@ -112,7 +112,8 @@ async def test_a_bot_that_was_set_up_relays(stage):
         await screen.answers("Chat:", "1")
         await screen.shows("reads the supergroup")
 
-        await screen.shows("Where are they to be posted?")
+        await screen.shows("Where are they to be posted?", "2  the supergroup 'Hidden'")
+        assert "1  the supergroup" not in screen.text.split("to be posted?")[1]
         await screen.answers("Chat:", "1")
         await screen.shows("is taken already")
         await screen.answers("Chat:", "https://t.me/target_channel/7")
@@ -123,6 +124,8 @@ async def test_a_bot_that_was_set_up_relays(stage):
             "Who may post signals?", f"({stage.group.id}), for what is posted in its"
         )
         await screen.shows(f"2  'Alice' ({stage.alice.id})")
+        await screen.answers("Who:", "")
+        await screen.shows("nobody is named: type numbers, ids, or `everyone`")
         await screen.answers("Who:", "Alice")
         await screen.shows("that is not a chat")
         await stage.bob.sends(stage.group, "me, too")
@@ -203,7 +206,7 @@ async def test_what_a_file_says_is_offered_and_all_else_in_it_stays(stage):
         f"export API_ID='{API_ID}'\n"
         "\n"
         f"BOT_TOKEN={TOKEN}  # of last year\n"
-        "SIGNAL_MARKERS='#call,it''s' # and why\n"
+        "SIGNAL_MARKERS='#call,its' # and why\n"
         "target_chat_id=-1005,-1006\n"
         "SOURCE_ALLOWED_USERS=5\n"
         "FLOW_TTL_HOURS=5"
@@ -254,7 +257,7 @@ async def test_what_a_file_says_is_offered_and_all_else_in_it_stays(stage):
         "# how we run it\n"
         f"export API_ID='{API_ID}'\n"
         "\n"
-        "SIGNAL_MARKERS='#call,it''s' # and why\n"
+        "SIGNAL_MARKERS='#call,its' # and why\n"
         f"TARGET_CHAT_ID={stage.target.id}\n"
         "SOURCE_ALLOWED_USERS=everyone\n"
         "FLOW_TTL_HOURS=5\n"

@@ -24,8 +24,8 @@ from bot.delivery.webhook import Webhook
 from bot.delivery.worker import Unwatched, Worker
 from bot.endpoints import check_endpoint, check_secret, is_public
 from bot.errors import PostRefused, RetryLater, SettingsError, TargetUnavailable
-from bot.models import Decision, Media, Outcome, Reason, Tier, is_sink, sink_id
-from bot.routes import Place
+from bot.models import Decision, Media, Outcome, Reason, Tier, is_sink
+from bot.routes import Place, sink_id
 from bot.rules.markers import parse
 from bot.rules.presentation import Presentation
 from bot.storage.engine import Database

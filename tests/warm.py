@@ -58,6 +58,8 @@ class WarmPytest:
         self._temporary = tempfile.mkdtemp(prefix="warm-")
         self._server = subprocess.Popen(
             [sys.executable, __file__, self._temporary],
+            # What is measured is our tree, and not what is tried in another.
+            env={name: value for name, value in os.environ.items() if not name.startswith("COV")},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -23,7 +23,7 @@ from bot.models import PostState
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from bot.models import ChatId, MessageRef, Post, UnreadableChat, UnreadableMessage
+    from bot.models import ChatId, ChatTrouble, MessageRef, Post, UnreadableChat, UnreadableMessage
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +52,8 @@ class AlertKind(StrEnum):
     SOURCE = "source"  # cannot be read
     READABLE = "readable"  # again
     EVENT = "event"  # could not be dealt with
+    ACCESS = "access"  # the bot may not do all that it is for in a chat
+    READY = "ready"  # now it may
 
 
 class AlertSubject(NamedTuple):
@@ -70,6 +72,9 @@ class Facts(Protocol):
 
     def unreadable(self) -> Sequence[UnreadableChat]:
         """The followed chats that cannot be read, while there is a connection."""
+
+    def troubles(self) -> Sequence[ChatTrouble]:
+        """Chats in which the bot may not do all that it is for, since the start."""
 
 
 class Told(Protocol):
@@ -111,6 +116,7 @@ class Alerts:
         self._unreadable: dict[
             ChatId, UnreadableChat | None
         ] = {}  # told of; None: by an earlier run
+        self._troubles: dict[ChatId, str] = {}  # told of
         self._told = told
         self._told_at: dict[AlertSubject, float] = {}
         self._untold: Counter[AlertSubject] = Counter()  # since then
@@ -211,6 +217,7 @@ class Alerts:
             )
         self._cache_disabled = disabled
         self._look_at_sources()
+        self._look_at_access()
         silent = self._clock() - self._heard_at
         if self._silence is not None and silent >= self._silence.total_seconds():
             long = duration(self._clock() - self._silent_since)
@@ -234,6 +241,15 @@ class Alerts:
             if chat not in found and (trouble is not None or settled):
                 del self._unreadable[chat]
                 self._raise(AlertKind.READABLE, _readable_again(chat, trouble), chat)
+
+    def _look_at_access(self) -> None:
+        found = {each.chat: each for each in self._facts.troubles()}
+        for chat, each in found.items():
+            if self._troubles.get(chat) != each.text:
+                self._raise(AlertKind.ACCESS, f"It does not work yet: {each.text}.", chat)
+        for chat in [chat for chat in self._troubles if chat not in found]:
+            self._raise(AlertKind.READY, f"Chat {chat} is as it should be now.", chat)
+        self._troubles = {chat: each.text for chat, each in found.items()}
 
     async def run(self) -> None:
         """Tell what there is to tell, until cancelled."""

@@ -226,7 +226,10 @@ async def release(tables: SignalStore, signal_id: SignalId) -> str:
 
 async def find_signal(tables: Tables, settings: Settings, text: str) -> SignalId:
     """A signal by its own number, or by any message of its flow. Raises `UsageError`."""
-    asked = pointer(text)
+    try:
+        asked = pointer(text)
+    except UsageError as exc:
+        raise UsageError(f"{exc}; or a signal's number, which `flows` shows") from exc
     if asked.chat_id is None and asked.name is None:
         signal_id = SignalId(asked.message_id)
         if await tables.ask(partial(records.signal, signal_id=signal_id)) is not None:

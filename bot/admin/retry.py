@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from bot.admin.flows import find_message
 from bot.admin.formatting import counted, excerpt
-from bot.admin.links import link, pointer
+from bot.admin.links import link, names_a_message, pointer
 from bot.errors import UsageError
 from bot.models import PostState
 from bot.storage import failures, records
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 NAMED: Final = 10
 NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
 NOTHING: Final = "no post has failed"
+POSTS: Final = "a post's number, as `status` names it, or a link to a message or chat:message"
 
 
 async def retry(tables: SignalStore, settings: Settings, which: str | None) -> str:
@@ -39,6 +40,8 @@ async def retry(tables: SignalStore, settings: Settings, which: str | None) -> s
         return "; ".join(each for each in done if each not in {NOTHING, ""}) or NOTHING
     if NUMBER.fullmatch(which):
         return await put_back(tables, int(which))
+    if not names_a_message(which):
+        raise UsageError(f"{which!r} names no post and no message: give {POSTS}")
     found = await failure_of(tables, settings, which)
     return await read_again(tables, found.id)
 

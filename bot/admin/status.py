@@ -16,6 +16,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from bot import __version__
 from bot.admin.formatting import Row, ago, counted, date, duration, excerpt, size
 from bot.admin.links import link
 from bot.admin.reading import coverage_rows, details, where
@@ -66,6 +67,7 @@ class Status:
     paused_at: UnixTime | None  # since when nothing is posted; None: no pause
     holder: Holder | None  # who holds the lock on DATA_DIR; None: no bot runs there
     health: ToldHealth
+    in_the_way: list[str]  # in the chats of the settings, as the running bot has found
     heard: list[Heard]
     flows: FlowCounts
     after_ttl: AfterTtl
@@ -101,6 +103,7 @@ async def status(
         paused_at=await tables.ask(records.paused_at),
         holder=holder(settings.data_dir / "lock"),
         health=health or ask_health(settings),
+        in_the_way=in_the_way(settings),
         heard=await tables.ask(records.heard),
         flows=await tables.ask(lambda db: records.count_flows(db, active_since=oldest)),
         after_ttl=settings.flow_after_ttl,
@@ -151,6 +154,17 @@ def ask_health(settings: Settings) -> ToldHealth:
     return ToldHealth(where, answered=True, facts=facts)
 
 
+def in_the_way(settings: Settings) -> list[str]:
+    """Empty where no bot runs: what an earlier one has found says nothing of now."""
+    if holder(settings.data_dir / "lock") is None:
+        return []
+    try:
+        found = json.loads(settings.access_file.read_text(encoding="utf-8"))
+        return [str(each["text"]) for each in found]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
 def cache_size(file: Path) -> CacheSize | None:
     """Looked up beside the bot and without diskcache, which would write."""
     try:
@@ -162,7 +176,7 @@ def cache_size(file: Path) -> CacheSize | None:
 
 
 def _versions() -> Iterator[tuple[str, str]]:
-    yield "telegram-signal-relay", _version("telegram-signal-relay") or "from source"
+    yield "telegram-signal-relay", _version("telegram-signal-relay") or f"{__version__} from source"
     yield "Python", platform.python_version()
     yield "SQLite", sqlite3.sqlite_version
     for names in LIBRARIES:
@@ -187,6 +201,7 @@ def as_rows(status: Status) -> list[Row]:
     return [
         *_running(status),
         *_health(status),
+        *_in_the_way(status),
         *_heard(status),
         *_flows(status),
         *_signals(status),
@@ -208,6 +223,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "since": holder and int(holder.since),
         "paused_at": status.paused_at,
         "health": dict(status.health.facts) if status.health.answered else None,
+        "in_the_way": status.in_the_way,
         "heard": [box._asdict() for box in status.heard],
         "flows": status.flows._asdict(),
         "posts": {state.value: number for state, number in status.posts.items()},
@@ -256,6 +272,11 @@ def _health(status: Status) -> Iterator[Row]:
     reasons = [excerpt(str(reason), REASON_MAX) for reason in facts.get("reasons") or ()]
     for number, reason in enumerate(reasons or ["ok"]):
         yield Row("" if number else "health", reason)
+
+
+def _in_the_way(status: Status) -> Iterator[Row]:
+    for number, text in enumerate(status.in_the_way):
+        yield Row("" if number else "not yet", excerpt(text, REASON_MAX))
 
 
 def _heard(status: Status) -> Iterator[Row]:

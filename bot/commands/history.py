@@ -12,7 +12,6 @@ import typer
 
 from bot.commands.context import PlainCommand, console, option, settings_of
 from bot.errors import DatabaseUnavailable
-from bot.models import AfterTtl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +40,12 @@ TtlHours = Annotated[
     typer.Option(parser=option("parse_ttl"), metavar="HOURS", help="Instead of FLOW_TTL_HOURS."),
 ]
 After = Annotated[
-    AfterTtl | None, typer.Option(metavar="release|owner", help="Instead of FLOW_AFTER_TTL.")
+    Any,
+    typer.Option(
+        parser=option("parse_after_ttl"),
+        metavar="release|owner",
+        help="Instead of FLOW_AFTER_TTL.",
+    ),
 ]
 Posters = Annotated[
     Any,
@@ -50,9 +54,11 @@ Posters = Annotated[
     ),
 ]
 RestartEvery = Annotated[
-    int | None,
+    Any,
     typer.Option(
-        min=1, metavar="N", help="Reopen all tiers every so many messages: same decisions."
+        parser=option("parse_count", "bot.setting_values"),
+        metavar="N",
+        help="Reopen all tiers every so many messages: same decisions.",
     ),
 ]
 
@@ -77,9 +83,9 @@ def replay(
     source: Rules = None,
 ) -> None:
     """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
-    from bot.chat_names import known_routes
     from bot.history.export import Export
     from bot.history.replay import JsonReport, SummaryReport, TableReport, Trial, rules_for
+    from bot.naming import known_routes
     from bot.routes_file import with_settings
 
     overrides = {
@@ -89,7 +95,7 @@ def replay(
     }
     given = {name: value for name, value in overrides.items() if value is not None}
     settings = settings_of(given)
-    listed = asyncio.run(known_routes(settings, instead=given))
+    listed = known_routes(settings, instead=given)
     export = Export(file, chat=chat)
     report: Report = (SummaryReport if html else TableReport)(console())
     if as_json:
@@ -134,12 +140,12 @@ def import_(file: File, *, chat: Chat = None) -> None:
 
     That is its signals, updates, flows and refusals. May be run again, and with a longer export: only what is new is added.
     """
-    from bot.chat_names import known_routes
     from bot.history.export import Export
     from bot.history.replay import SummaryReport, import_history
+    from bot.naming import known_routes
 
     settings = settings_of({})
-    routes = asyncio.run(known_routes(settings))
+    routes = known_routes(settings)
     export = Export(file, chat=chat)
     report = SummaryReport(console())
     asyncio.run(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from bot.delivery.progress import Places
-    from bot.models import ChatId, UnreadableChat
+    from bot.models import ChatId, ChatTrouble, UnreadableChat
     from bot.monitoring.metrics import Metrics
 
 TABLE_PATIENCE: Final = 2.0  # seconds
@@ -54,6 +54,9 @@ class Bot(Protocol):
 
     def unreadable(self) -> list[UnreadableChat]:
         """The followed chats that cannot be read."""
+
+    def troubles(self) -> list[ChatTrouble]:
+        """What stands in the way in chats, since the start."""
 
     async def backlogs(self) -> Mapping[ChatId, Backlog]:
         """Of every place. Asks the table. Raises `DatabaseError`."""
@@ -119,6 +122,7 @@ class Health:
         if self._bot.connected_since is None:
             reasons.append("not connected to Telegram")
         reasons += [in_words(each, self._clock()) for each in self._bot.unreadable()]
+        reasons += [each.text for each in self._bot.troubles() if each.stops]
         backlogs = None
         try:
             async with asyncio.timeout(self._table_patience):
@@ -145,6 +149,7 @@ class Health:
             "relay_moved_at": metrics.moved_at,
             "paused_at": self._bot.paused_at,
             "unreadable": [each._asdict() for each in self._bot.unreadable()],
+            "warnings": [each.text for each in self._bot.troubles() if not each.stops],
             "places": self._places.facts(report.backlogs or {}),
             "pending_posts": backlog and backlog.pending,
             "oldest_pending_at": backlog and backlog.oldest,

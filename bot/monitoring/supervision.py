@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from bot.admin.alerts import Alerts
     from bot.admin.chat_commands import AdminHandler
     from bot.app import Core
-    from bot.models import Backlog, ChatId, Event, Failure, UnreadableChat
+    from bot.models import Backlog, ChatId, ChatTrouble, Event, Failure, UnreadableChat
+    from bot.monitoring.access import Access
     from bot.storage.store import SignalStore
     from bot.telegram.client import Telegram
 
@@ -38,9 +39,10 @@ class ToldTable:
 class Facts:
     """What `Health` asks of the running bot."""
 
-    def __init__(self, telegram: Telegram, core: Core) -> None:
+    def __init__(self, telegram: Telegram, core: Core, access: Access) -> None:
         self._telegram = telegram
         self._core = core
+        self._access = access
 
     @property
     def connected_since(self) -> float | None:
@@ -65,6 +67,10 @@ class Facts:
     def unreadable(self) -> list[UnreadableChat]:
         """Nothing is known of them without a connection."""
         return [] if self.connected_since is None else self._telegram.unreadable()
+
+    def troubles(self) -> list[ChatTrouble]:
+        """What stands in the way in chats. Of a source that our account is not in, `unreadable` tells."""
+        return [each for each in self._access.troubles() if not (each.source and each.outside)]
 
     async def backlogs(self) -> Mapping[ChatId, Backlog]:
         return await self._core.store.ask(

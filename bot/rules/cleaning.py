@@ -58,11 +58,12 @@ def cleaned(said: Formatted, how: Presentation) -> Formatted:
 
 def replaced(said: Formatted, by: Replacement) -> Formatted:
     raw = searched(said.text)
-    found = [match for match in compiled(by.pattern).finditer(raw) if _is_whole(raw, match)]
+    # Where nothing is found within a character, the nothing behind it is found a second time.
+    found = {m.span(): m for m in compiled(by.pattern).finditer(raw) if _is_whole(raw, m)}
     if not found:
         return said
     at = {byte: number for number, byte in enumerate(_starts(said.text))}
-    changes = [Change(at[m.start()], at[m.end()], _expanded(by.by, m)) for m in found]
+    changes = [Change(at[m.start()], at[m.end()], _expanded(by.by, m)) for m in found.values()]
     return changed(said, changes)
 
 

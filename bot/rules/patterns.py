@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
-from typing import Any
+from typing import Any, Final
+
+# What RE2 leaves out, since it would need more than one look at a text.
+AROUND: Final = re.compile(r"\(\?(?:[=!]|<[=!])")
+AGAIN: Final = re.compile(r"\\[1-9]|\\[gk]|\(\?P=")
 
 
 @cache
@@ -19,7 +24,7 @@ def compiled(pattern: str) -> Any:
     try:
         return re2.compile(pattern, options)
     except (re2.error, UnicodeEncodeError) as exc:
-        raise ValueError(_reason(exc)) from exc
+        raise ValueError(f"{_reason(exc)}; {_hint(pattern)}") from exc
 
 
 def searched(text: str) -> bytes:
@@ -30,6 +35,15 @@ def searched(text: str) -> bytes:
 def matches_all(regex: Any) -> bool:
     """A pattern that finds nothing, and so is found in every text."""
     return any(found and found.end() == found.start() for found in map(regex.search, (b"", b"a")))
+
+
+def _hint(pattern: str) -> str:
+    """For what other kinds of patterns have and RE2 has not."""
+    if AROUND.search(pattern):
+        return "RE2 cannot look ahead or behind: write the pattern without that"
+    if AGAIN.search(pattern):
+        return "RE2 cannot refer back to a group: write the pattern without that"
+    return "https://github.com/google/re2/wiki/Syntax says what may stand there"
 
 
 def _reason(exc: Exception) -> str:

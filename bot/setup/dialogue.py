@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import tempfile
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bot.app import network_of
 from bot.config import Settings, parse_address, set_outside
 from bot.errors import BotError, RetryLater, TelegramError, UsageError
-from bot.models import EVERYONE, AuthorId, ChatId
+from bot.models import EVERYONE, Address, AuthorId, ChatId
 from bot.routes import main_route
+from bot.setting_values import token_is_wrong
+from bot.setup import answers as typed_as
 from bot.setup import env_file
 from bot.setup.check import Verdict, named, of_account, of_routes, of_source, of_target
 from bot.telegram.chats import resolve
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from bot.setup.terminal import Terminal
     from bot.telegram.chats import ChatInfo
     from bot.telegram.client import Me
+    from bot.telegram.network import Network
     from bot.telegram.peer_names import Overheard
 
 # What is asked for.
@@ -35,10 +38,6 @@ ASKED: Final = (
     "SOURCE_CHAT_ID", "TARGET_CHAT_ID", "SOURCE_ALLOWED_USERS", "ADMIN_USERS",
 )  # fmt: skip
 SECRET: Final = frozenset({"API_HASH", "BOT_TOKEN", "SESSION_STRING"})
-API_ID: Final = re.compile(r"[1-9][0-9]{0,9}")
-HASH: Final = re.compile(r"[0-9a-f]{32}")
-TOKEN: Final = re.compile(r"[0-9]+:[A-Za-z0-9_-]+")
-SESSION: Final = re.compile(r"[A-Za-z0-9_-]{300,400}=*")
 NONE, AGAIN = "none", "?"
 REMINDER: Final = 20.0  # seconds
 HEARS_NOTHING: Final = (
@@ -65,7 +64,7 @@ async def setup(
     settings = Settings.load(_loaded({}))
     text = env_file.read(path)
     old = env_file.values(text)
-    dialogue = Dialogue(terminal, path, old, hide=hide, sleep=sleep)
+    dialogue = Dialogue(terminal, path, old, hide=hide, sleep=sleep, network=network_of(settings))
     answers = await dialogue.hold()
     changes = {name: value for name, value in answers.items() if value != old.get(name)}
     if not changes:
@@ -112,7 +111,9 @@ class Dialogue:
         *,
         hide: Callable[[Iterable[str]], None],
         sleep: Callable[[float], Awaitable[None]],
+        network: Network,
     ) -> None:
+        self._network = network
         self._terminal = terminal
         self._path = path
         self._old = old
@@ -185,6 +186,7 @@ class Dialogue:
             directory,
             bot_token=answers["BOT_TOKEN"],
             session_string=answers["SESSION_STRING"],
+            network=self._network,
         )
         return Telegram(credentials, on_overheard=self._chats.overhear)
 
@@ -192,16 +194,16 @@ class Dialogue:
         self._terminal.say(
             "\nThe application, from https://my.telegram.org (API development tools)"
         )
-        answers["API_ID"] = await self._answer("API id", "API_ID", _api_id)
-        answers["API_HASH"] = await self._answer("API hash", "API_HASH", _api_hash)
+        answers["API_ID"] = await self._answer("API id", "API_ID", typed_as.api_id)
+        answers["API_HASH"] = await self._answer("API hash", "API_HASH", typed_as.api_hash)
 
     async def _ask_for_login(self, answers: Answers) -> None:
         self._terminal.say(
             "\nThe bot's token, from @BotFather; or a session string, to run as a user account"
         )
         name = "SESSION_STRING" if self._old.get("SESSION_STRING") else "BOT_TOKEN"
-        login = await self._answer("Token", name, _login)
-        is_token = TOKEN.fullmatch(login) is not None
+        login = await self._answer("Token", name, typed_as.login)
+        is_token = token_is_wrong(login) is None
         answers["BOT_TOKEN"] = login if is_token else None
         answers["SESSION_STRING"] = None if is_token else login
 
@@ -230,11 +232,11 @@ class Dialogue:
                     await where.look(await dialogs(telegram))
         async with self._announced(where, me):
             self._terminal.say("\nWhere are the signals?")
-            self._how(me, where)
+            self._how(me, where, but=())
             source = await self._ask_for_chat(where, "SOURCE_CHAT_ID", of_source, ())
             answers["SOURCE_CHAT_ID"] = str(source.id)
             self._terminal.say("\nWhere are they to be posted?")
-            self._how(me, where)
+            self._how(me, where, but=[source.id])
             answers["TARGET_CHAT_ID"] = await self._ask_for_targets(where, source)
         await self._ask_for_everybody(telegram, source, answers)
 
@@ -266,7 +268,8 @@ class Dialogue:
             means=None,
         )
 
-    def _how(self, me: Me, where: Chats) -> None:
+    def _how(self, me: Me, where: Chats, *, but: Sequence[ChatId]) -> None:
+        """`but`: chats that are no answer. The others keep their numbers."""
         if me.is_bot:
             self._terminal.say(
                 "Add the bot there, or post something there now: the chat will appear here.\n"
@@ -275,7 +278,8 @@ class Dialogue:
         else:
             self._terminal.say(f"Type its number, or {FORMS}.")
         for number, chat in enumerate(where.known, 1):
-            self._terminal.say(f"  {number:>2}  {named(chat)}")
+            if chat.id not in but:
+                self._terminal.say(f"  {number:>2}  {named(chat)}")
 
     @asynccontextmanager
     async def _announced(self, where: Chats, me: Me) -> AsyncIterator[None]:
@@ -371,6 +375,8 @@ class Dialogue:
                 return means
             if typed in {"", AGAIN}:
                 people = self._list(listed())
+                if not typed:
+                    self._wrong(f"nobody is named: type numbers, ids, or `{word}`")
                 continue
             try:
                 ids = [await _person(telegram, part.strip(), people) for part in typed.split(",")]
@@ -388,11 +394,12 @@ class Dialogue:
         return people
 
     def _old_ids(self, *names: str) -> list[ChatId]:
-        found = []
+        found: list[ChatId] = []
         for name in names:
             for part in self._old.get(name, "").split(","):
                 with suppress(ValueError):
-                    found.append(parse_address(part).chat)
+                    address = parse_address(part)
+                    found += [address.chat] if isinstance(address, Address) else []
         return found
 
     # ── ──
@@ -479,21 +486,3 @@ async def _person(telegram: Telegram, text: str, people: Sequence[Human]) -> int
     if text.isdecimal() and 0 < int(text) <= len(people):
         return people[int(text) - 1].id
     return await find(telegram, text)
-
-
-def _api_id(text: str) -> str:
-    if not API_ID.fullmatch(text):
-        raise ValueError("an API id is a number such as 1234567")
-    return text
-
-
-def _api_hash(text: str) -> str:
-    if not HASH.fullmatch(text):
-        raise ValueError("an API hash has 32 digits and letters from a to f")
-    return text
-
-
-def _login(text: str) -> str:
-    if not (TOKEN.fullmatch(text) or SESSION.fullmatch(text)):
-        raise ValueError("a token looks like 123456789:AbC…, a session string has over 300 letters")
-    return text

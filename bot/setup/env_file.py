@@ -17,10 +17,13 @@ from typing import TYPE_CHECKING, Final
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
+from bot.env_text import read
 from bot.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+__all__ = ["changed", "quoted", "read", "refuse_unwritable", "values", "write"]
 
 # What docker, systemd and python-dotenv agree on without any quotes.
 PLAIN: Final = re.compile(r"[A-Za-z0-9_@:,.+/=-]+")
@@ -77,16 +80,6 @@ def _lines(text: str, changes: dict[str, str | None]) -> Iterator[str]:
 
 def _line(name: str, value: str) -> str:
     return f"{name}={quoted(value)}\n"
-
-
-def read(path: Path) -> str:
-    """The file's text; none if there is no such file. Raises `SettingsError`."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        return ""
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SettingsError(f"{path}: cannot be read: {exc}") from exc
 
 
 def refuse_unwritable(path: Path) -> None:

@@ -25,7 +25,7 @@ def back_up(database: Path, copy: Path) -> None:
     except FileExistsError as exc:
         raise UsageError(f"{copy} is there already: name a new file") from exc
     except OSError as exc:
-        raise UsageError(f"{copy}: {exc.strerror}") from exc
+        raise UsageError(f"{copy} cannot be made: {exc.strerror}") from exc
     try:
         engine.back_up(database, copy)
     except BaseException as exc:

@@ -155,7 +155,9 @@ class SignalStore:
         """
         name = self._database.path
         if not name.exists():
-            raise DatabaseUnavailable(f"{name}: no database there, the bot has not run here yet")
+            raise DatabaseUnavailable(
+                f"{name}: no database there, the bot has not run here yet (or with another DATA_DIR)"
+            )
         await self._database.open()
         await self._read(self._migration.refuse_outdated)
 
@@ -247,10 +249,11 @@ class SignalStore:
         """Record an accepted reply and its pending posts; False: recorded before.
 
         The owner's reply also moves his flow's `last_owner_activity`, never backwards. `parts`:
-        the others of its album. Raises `UnknownFlow`, having written nothing, if the table holds
-        no such flow of that owner.
+        the others of its album; one that says nothing of what it answers answers this one. Raises
+        `UnknownFlow`, having written nothing, if the table holds no such flow of that owner.
         """
         self._pass((message, *parts))
+        others = [replace(part, reply_to=part.reply_to or message.ref) for part in parts]
 
         def write(db: Connection) -> bool:
             if not self._add_updates(db, [message], decision, author, places):
@@ -262,7 +265,7 @@ class SignalStore:
                 )
                 if moved.rowcount == 0:
                     raise UnknownFlow(f"signal {decision.signal_id} is not {author}'s in the table")
-            self._add_updates(db, parts, decision, author, places)
+            self._add_updates(db, others, decision, author, places)
             return True
 
         try:

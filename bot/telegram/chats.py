@@ -32,6 +32,7 @@ class ChatInfo:
     can_read: bool | None  # all that is written there, not just what is meant for us
     can_post: bool | None  # None: cannot be told
     outside: str | None = None  # as what our account is not in it; None: it is a member
+    no_media: tuple[str, ...] = ()  # kinds that our account may not post there, for people
 
 
 async def moved_to(account: Account, chat_id: ChatId) -> ChatId | None:
@@ -92,6 +93,7 @@ def _chat_info(chat_id: ChatId, found: Any, itself: Any) -> ChatInfo:
         can_read=_can_read(found, itself),
         can_post=_can_post(found),
         outside=standing_outside(found),
+        no_media=_no_media(found),
     )
 
 
@@ -117,6 +119,29 @@ def _can_read(chat: Any, itself: Any) -> bool:
     return bool(hears_all or _rules(chat))
 
 
+# As https://core.telegram.org/constructor/chatBannedRights has them. `send_media` is all of them.
+MEDIA: Final = {
+    "send_photos": "pictures",
+    "send_videos": "videos",
+    "send_docs": "files",
+    "send_polls": "polls",
+}
+
+
+def _no_media(chat: Any) -> tuple[str, ...]:
+    if _rules(chat):
+        return ()
+    each = (getattr(chat, name, None) for name in ("banned_rights", "default_banned_rights"))
+    rights = [banned for banned in each if banned is not None]
+    if any(getattr(banned, "send_media", None) for banned in rights):
+        return ("media",)
+    return tuple(
+        kind
+        for name, kind in MEDIA.items()
+        if any(getattr(banned, name, None) for banned in rights)
+    )
+
+
 def _can_post(chat: Any) -> bool:
     if _is_outside(chat):
         return False
@@ -125,5 +150,9 @@ def _can_post(chat: Any) -> bool:
         all_may = _kind(chat) != "channel" or getattr(chat, "creator", None)
         return bool(all_may or getattr(rights, "post_messages", None))
     banned = (getattr(chat, name, None) for name in ("banned_rights", "default_banned_rights"))
-    muted = any(getattr(rights, "send_messages", None) for rights in banned)
+    muted = any(
+        getattr(rights, name, None)
+        for rights in banned
+        for name in ("send_messages", "send_plain", "view_messages")
+    )
     return _kind(chat) != "channel" and not muted

@@ -25,6 +25,7 @@ from bot.errors import (
     PostRefused,
     RetryLater,
     VoidLogin,
+    WrongCredentials,
 )
 from bot.models import (
     ChatId,
@@ -326,7 +327,7 @@ class Telegram:
         except (OSError, sqlite3.Error) as exc:
             raise LoggedOut(f"{file} cannot be used: {exc}") from exc
         except (struct.error, ValueError) as exc:
-            raise LoggedOut("SESSION_STRING cannot be read") from exc
+            raise WrongCredentials("SESSION_STRING cannot be read") from exc
 
     @contextmanager
     def _login_errors(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ next, and do not say what it was that ended a connection.
 from __future__ import annotations
 
 import asyncio
+import functools
 from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
@@ -51,6 +52,13 @@ class _Patient(TCP):
     silent = False  # that was why it ended
 
     async def recv(self, length: int = 0) -> bytes | None:
+        """None: the connection is over."""
+        if hasattr(TCP, "_recv_from_socket"):  # kurigram's, which may have to decrypt
+            plain: bytes | None = await super().recv(length)
+            return plain
+        return await self._recv_from_socket(length)
+
+    async def _recv_from_socket(self, length: int) -> bytes | None:
         """None: the connection is over. A large packet may take its time, as long as it comes."""
         data = b""
         while len(data) < length:
@@ -72,6 +80,14 @@ class PatientProtocol(TCPAbridged, _Patient):
     pass
 
 
+@functools.cache
+def _patient(framing: type[TCP]) -> type[TCP]:
+    """The secret of an mtproxy may ask for another framing."""
+    if framing is TCPAbridged:
+        return PatientProtocol
+    return type("PatientFraming", (framing, _Patient), {})
+
+
 class PatientConnection(Connection):
     """Connects once. The libraries try three times, and leave the sockets of the failed ones open."""
 
@@ -91,8 +107,14 @@ class PatientConnection(Connection):
         return connection
 
     async def connect(self) -> None:
-        own = {"ipv6": self.ipv6, "proxy": self.proxy, "loop": getattr(self, "loop", None)}
-        protocol: Any = build(PatientProtocol, **own)
+        own = {
+            "ipv6": self.ipv6,
+            "proxy": self.proxy,
+            "loop": getattr(self, "loop", None),
+            "dc_id": getattr(self, "_protocol_dc_id", None),
+        }
+        framing = getattr(self, "protocol_factory", TCPAbridged)
+        protocol: Any = build(_patient(framing), **own)
         where = getattr(self, "address", None) or (self.server_address, self.port)
         protocol.silence = self.silence
         self.protocol = protocol
@@ -101,6 +123,11 @@ class PatientConnection(Connection):
         except TimeoutError as exc:
             await self._give_up(protocol)
             raise NoAnswer(f"no connection to Telegram in {TCP.TIMEOUT:g} s") from exc
+        except Exception as exc:
+            await self._give_up(protocol)
+            if self.proxy is None:
+                raise
+            raise ConnectionCut(f"the proxy does not lead to Telegram: {_said(exc)}") from exc
         except BaseException:
             await self._give_up(protocol)
             raise
@@ -115,6 +142,11 @@ class PatientConnection(Connection):
     async def close(self) -> None:
         if self.protocol is not None:
             await self.protocol.close()
+
+
+def _said(exc: Exception) -> str:
+    """By whatever library speaks to the proxy; it does not repeat what it was told."""
+    return " ".join(str(exc).split()) or type(exc).__name__
 
 
 class AuthKey(Auth):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from bot.errors import LoggedOut, VoidLogin
+from bot.errors import LoggedOut, VoidLogin, WrongCredentials
+from bot.telegram.network import Network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +27,7 @@ class Credentials:
     directory: Path
     bot_token: str | None = field(default=None, repr=False)
     session_string: str | None = field(default=None, repr=False)
+    network: Network = field(default=Network(), repr=False)
 
     def __post_init__(self) -> None:
         if (self.bot_token is None) == (self.session_string is None):
@@ -49,18 +51,26 @@ class Credentials:
             "bot_token": self.bot_token,
             "session_string": self.session_string,
             "workdir": str(self.directory),
+            **self.network.for_client(),
         }
 
     def check(self, account: int) -> None:
         """A session file outlives the token it was made with. Raises `LoggedOut`."""
         if self.bot_token is not None and str(account) != self.bot_token.partition(":")[0]:
-            raise LoggedOut(f"BOT_TOKEN is not of the bot that {self.file} is logged in as")
+            raise WrongCredentials(
+                f"BOT_TOKEN is not of the bot that {self.file} is logged in as: "
+                "remove that file, or put back that bot's token"
+            )
 
     def explained(self, exc: TelegramError) -> LoggedOut:
         """A refusal, with what the operator is to look at."""
         if "API_ID" in str(exc):
-            return LoggedOut(f"{exc}: API_ID or API_HASH is wrong")
+            return WrongCredentials(
+                f"{exc}: API_ID or API_HASH is wrong, see https://my.telegram.org"
+            )
         if "ACCESS_TOKEN" in str(exc):
-            return LoggedOut(f"{exc}: BOT_TOKEN is wrong or was revoked")
+            return WrongCredentials(
+                f"{exc}: BOT_TOKEN is wrong or was revoked, @BotFather gives another"
+            )
         text = f"{exc}: {self.kept_in} is void, log in anew"
         return VoidLogin(text) if isinstance(exc, LoggedOut) else LoggedOut(text)

@@ -31,7 +31,15 @@ if TYPE_CHECKING:
 functions: Final[Any] = raw.functions
 
 FIRST: Final = 2  # the data centre that a login without one begins at, as the libraries do
-FIRST_ADDRESS: Final = ("149.154.167.51", 443)  # https://core.telegram.org/api/datacenter
+# https://core.telegram.org/api/datacenter: by IPv4 and by IPv6.
+ADDRESSES: Final = {
+    1: ("149.154.175.53", "2001:b28:f23d:f001::a"),
+    2: ("149.154.167.51", "2001:67c:4e8:f002::a"),
+    3: ("149.154.175.100", "2001:b28:f23d:f003::a"),
+    4: ("149.154.167.91", "2001:67c:4e8:f004::a"),
+    5: ("91.108.56.130", "2001:b28:f23f:f005::a"),
+}
+PORT: Final = 443
 
 
 class RelayClient(Client):
@@ -65,7 +73,7 @@ class RelayClient(Client):
             await self.storage.api_id(self.api_id)
         if await self.storage.auth_key() is None:
             await self.storage.test_mode(False)  # noqa: FBT003 - the library's own signature
-            await self._agree_on_key(FIRST, FIRST_ADDRESS)
+            await self._agree_on_key(FIRST, (ADDRESSES[FIRST][self.ipv6], PORT))
         try:
             await self._open_session()
         except KeyUnknown:
@@ -115,10 +123,17 @@ class RelayClient(Client):
         storage = self.storage
         where = [await storage.dc_id()]
         if self._knows_addresses:
-            where += [await storage.server_address(), await storage.port()]
+            where += await self._address(where[0])
         key, test = await storage.auth_key(), await storage.test_mode()
         self.session = RelaySession(self.clock, self.silence, self, *where, key, test)
         await self.session.start()
+
+    async def _address(self, data_centre: int) -> list[Any]:
+        """The one that is kept with the login, unless it is of the other kind of network."""
+        address, port = await self.storage.server_address(), await self.storage.port()
+        if (":" in address) is not bool(self.ipv6) and data_centre in ADDRESSES:
+            return [ADDRESSES[data_centre][bool(self.ipv6)], PORT]
+        return [address, port]
 
     @property
     def _knows_addresses(self) -> bool:

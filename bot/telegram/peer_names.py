@@ -6,13 +6,13 @@ a user account can list them. Either can look up a public name.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from pyrogram import raw
 
+from bot.chat_names import FORMS, INVITATION, ChatName, read
 from bot.errors import PostRefused, UsageError
-from bot.models import CHANNELS, AuthorId, ChatId, IncomingMessage, is_basic_group
+from bot.models import AuthorId, ChatId, IncomingMessage, is_basic_group
 from bot.telegram.messages import chat_id, events, people_of
 from bot.telegram.reading import input_channel
 from bot.telegram.rpc_errors import translated
@@ -26,14 +26,8 @@ types: Final[Any] = raw.types
 ADMINISTRATORS_MAX: Final = 50
 DIALOGS_SHOWN: Final = 50  # those with the newest messages
 
-NUMBER: Final = r"[1-9][0-9]{0,17}"
-# What people copy: an id, the address of Telegram's web client, links to a chat or a message.
-AN_ID: Final = re.compile(rf"(?:https://web\.telegram\.org/\S*#)?(-?{NUMBER})(?:_[0-9]+)?")
-ITS_HOST: Final = r"(?:(?:https?://)?(?:www\.)?(?:t|telegram)\.(?:me|dog)/)"
-PRIVATE: Final = re.compile(rf"{ITS_HOST}c/({NUMBER})(?:/.*)?")
-INVITATION: Final = re.compile(rf"{ITS_HOST}(?:\+|joinchat/)\S+")
-PUBLIC: Final = re.compile(rf"(?:@|{ITS_HOST}(?:s/)?)([A-Za-z][A-Za-z0-9_]{{3,31}})(?:[/?].*)?")
-FORMS: Final = "an id such as -1001234567890, an @username, or a t.me link"
+
+__all__ = ["FORMS", "Human", "Overheard", "administrators", "dialogs", "find", "id_of", "overheard"]
 
 
 class Account(Protocol):
@@ -92,22 +86,25 @@ async def find(account: Account, text: str) -> ChatId:
 
     Raises `UsageError` for what can mean none.
     """
-    if found := AN_ID.fullmatch(text):
-        return ChatId(int(found[1]))
-    if found := PRIVATE.fullmatch(text):
-        return ChatId(CHANNELS - int(found[1]))
     if INVITATION.fullmatch(text):
         raise UsageError("an invitation does not say which chat it is for: have it say something")
-    if (found := PUBLIC.fullmatch(text)) is None:
-        raise UsageError(f"that is not a chat: give {FORMS}")
+    try:
+        meant = read(text)
+    except ValueError as exc:
+        raise UsageError(str(exc)) from exc
+    return await id_of(account, meant) if isinstance(meant, ChatName) else ChatId(meant)
+
+
+async def id_of(account: Account, name: ChatName) -> ChatId:
+    """Raises `UsageError` where nobody has the name."""
     try:
         with translated():
-            answer = await account.call(functions.contacts.ResolveUsername(username=found[1]))
+            answer = await account.call(functions.contacts.ResolveUsername(username=name))
     except PostRefused as exc:
-        raise UsageError(f"@{found[1]}: nobody has that name ({exc})") from exc
+        raise UsageError(f"@{name}: nobody has that name ({exc})") from exc
     where = chat_id(answer.peer)
     if where is None:
-        raise UsageError(f"@{found[1]}: nobody has that name")
+        raise UsageError(f"@{name}: nobody has that name")
     return where
 
 

@@ -140,6 +140,8 @@ class Desk:
 
     def _record(self, session: Session, message_id: int, query: Any) -> Call:
         while isinstance(query, WRAPPERS):
+            if hasattr(query, "device_model"):
+                session.introduction = query
             query = query.query
         call = Call(self.world.clock(), session, message_id, query, session.account)
         self.calls.add(call)

@@ -11,6 +11,7 @@ from tests.loopback.rpc import Desk, handles
 from tests.loopback.tl import make
 from tests.loopback.transport import HOST
 from tests.loopback.views import View
+from tests.loopback.world import API_HASH, API_ID
 
 types = raw.types
 
@@ -37,6 +38,8 @@ def get_nearest_dc(_desk: Desk, _call: Call) -> Any:
 
 @handles("auth.ImportBotAuthorization")
 def import_bot_authorization(desk: Desk, call: Call) -> Any:
+    if (call.query.api_id, call.query.api_hash) != (API_ID, API_HASH):
+        raise RpcFailure(400, "API_ID_INVALID")
     token = call.query.bot_auth_token
     bot = next((a for a in desk.world.accounts.values() if a.bot and a.token == token), None)
     if bot is None:

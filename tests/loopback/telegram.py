@@ -27,10 +27,20 @@ from tests.loopback.people import Person
 from tests.loopback.rpc import HANDLERS, Desk
 from tests.loopback.snapshots import Seen, seen
 from tests.loopback.transport import HOST, MtprotoServer
-from tests.loopback.world import Account, Chat, Kind, Member, Place, Role, Rules, World
+from tests.loopback.world import (
+    API_HASH,
+    API_ID,
+    Account,
+    Chat,
+    Kind,
+    Member,
+    Place,
+    Role,
+    Rules,
+    World,
+)
 
 SESSION_STRING = ">BI?256sQ?"  # data centre, API id, test mode, auth key, user id, bot
-API_ID, API_HASH = 1, "5ec2e75a11ca7a2b0b1e0f2c0ffee042"
 RECONNECT_PATIENCE = 2  # seconds
 
 FIRST_USER_ID = 7_000_000_001

@@ -71,6 +71,7 @@ class Session:
     connection: "Connection | None" = None
     listening: bool = False
     announced: bool = False
+    introduction: Any = None  # the `initConnection` that it began with
     content_sent: int = 0
     unacked: dict[int, Packet] = field(default_factory=dict)  # content not yet confirmed
     heard: set[int] = field(default_factory=set)  # the client's message ids

@@ -45,6 +45,15 @@ ALL_RIGHTS = dict.fromkeys(
 )
 
 
+# Kinds of media whose right has another name than their refusal.
+FORBIDS = {"poll": "polls"}
+
+
+def banned(kinds: Iterable[str]) -> Any:
+    rights = dict.fromkeys((f"send_{kind}" for kind in kinds), True)
+    return make(types.ChatBannedRights, until_date=0, **rights)
+
+
 def plain_peer(who: Owner) -> Any:
     if isinstance(who, Account):
         return types.PeerUser(user_id=who.id)
@@ -128,9 +137,14 @@ class View:
             creator=role is Role.CREATOR or None,
             left=(not role.inside) or None,
             admin_rights=self._rights(role),
-            default_banned_rights=types.ChatBannedRights(until_date=0),
+            banned_rights=self._ban(chat),
+            default_banned_rights=banned(FORBIDS.get(kind, kind) for kind in chat.forbidden),
             participants_count=len(chat.readers()),
         )
+
+    def _ban(self, chat: Chat) -> Any:
+        member = chat.members.get(self.viewer)
+        return banned(["messages"]) if member is not None and member.muted else None
 
     def _group(self, chat: Chat, role: Role) -> Any:
         if role is Role.KICKED:

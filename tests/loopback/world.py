@@ -16,6 +16,8 @@ from typing import Any
 from tests.loopback.tl import short_hash
 
 FIRST_MESSAGE_ID = 2  # 1 is the message that says the chat was created, and the General topic
+# The one application that is known here.
+API_ID, API_HASH = 1, "5ec2e75a11ca7a2b0b1e0f2c0ffee042"
 ZERO_CHANNEL_ID = -1_000_000_000_000  # Bot API: -100 before the channel's own id
 
 

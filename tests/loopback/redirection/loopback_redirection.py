@@ -17,8 +17,10 @@ def redirect_tcp(module, address):
     original = module.TCP.connect
 
     @functools.wraps(original)
-    async def connect(self, _address):
-        return await original(self, address)
+    async def connect(self, meant):
+        host, port = address
+        # A socket for IPv6 reaches an IPv4 host by a name of its own.
+        return await original(self, (f"::ffff:{host}" if ":" in meant[0] else host, port))
 
     module.TCP.connect = connect
     return functools.partial(setattr, module.TCP, "connect", original)

@@ -1,0 +1,59 @@
+"""`.env` as text: read in the one encoding it has, with a line of advice for every other one.
+
+Half of a file that could not be read would be worse than none: what its other lines say would be in force.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+from typing import TYPE_CHECKING, Final
+
+from dotenv.parser import parse_stream
+
+from bot.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ENCODING: Final = "utf-8-sig"  # Windows' editors put a mark before UTF-8
+UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def read(path: Path) -> str:
+    """The file's text; none if there is no such file. Raises `SettingsError`."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return ""
+    except IsADirectoryError as exc:
+        # Docker makes one, where a file was to be mounted that is not there.
+        raise SettingsError(
+            f"{path}: cannot be read: it is a directory: put a file in its place"
+        ) from exc
+    except OSError as exc:
+        raise SettingsError(f"{path}: cannot be read: {exc.strerror}") from exc
+    if raw.startswith(UTF_16) or b"\0" in raw:
+        raise SettingsError(f"{path}: cannot be read: it is UTF-16 text or none: save it as UTF-8")
+    try:
+        return raw.decode(ENCODING)
+    except UnicodeDecodeError as exc:
+        line = raw.count(b"\n", 0, exc.start) + 1
+        raise SettingsError(
+            f"{path}: cannot be read: line {line} is not UTF-8 text: save the file as UTF-8"
+        ) from exc
+
+
+def not_understood(text: str, settings: set[str]) -> Iterator[tuple[int, str]]:
+    """Lines that set nothing and were meant to: their number, and what is wrong. Never what they say:
+    that may be a secret. `settings` are names in lower case.
+    """
+    for binding in parse_stream(io.StringIO(text)):
+        line = binding.original.line
+        # Blank lines before it count as part of it.
+        line += len(binding.original.string) - len(binding.original.string.lstrip("\r\n"))
+        if binding.error:
+            yield line, "is not NAME=value: is there an `=`, and is every quote closed?"
+        elif binding.key and binding.value is None and binding.key.lower() in settings:
+            yield line, f"has no `=` behind {binding.key}: write {binding.key}=value"

@@ -1,0 +1,146 @@
+"""What stands in the way in the chats of the settings: told at the start, and looked at until it does not.
+
+A start that said nothing of a chat it cannot read would look like one that works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bot.errors import BotError, SettingsError
+from bot.models import ChatTrouble, IncomingMessage
+from bot.telegram.access import Verdict, of_source, of_target
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from bot.models import ChatId, Event
+    from bot.telegram.access import Finding
+    from bot.telegram.peer_names import Account
+
+log = structlog.get_logger(__name__)
+
+EVERY: Final = 10.0  # seconds between two looks at what does not work yet
+
+
+class Access:
+    """`file` says what stands in the way, for `status`; it is there while something does. `every` is
+    seconds, `clock` unix seconds.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        file: Path,
+        *,
+        every: float = EVERY,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._account = account
+        self._file = file
+        self._every = every
+        self._clock = clock
+        self._sleep = sleep
+        self._sources: frozenset[ChatId] = frozenset()
+        self._troubles: dict[ChatId, ChatTrouble] = {}
+        self._unknown: set[ChatId] = set()  # Telegram did not say how it is there
+
+    def troubles(self) -> list[ChatTrouble]:
+        return list(self._troubles.values())
+
+    async def begin(self, sources: Iterable[ChatId], targets: Sequence[ChatId]) -> None:
+        """Look at all of them. Raises `SettingsError` for what no waiting mends, a line each."""
+        self._sources = frozenset(sources)
+        chats = [*self._sources, *(chat for chat in targets if chat not in self._sources)]
+        self._troubles.clear()
+        self._unknown = set(chats)
+        findings = await asyncio.gather(*map(self._finding, chats))
+        hopeless = [found.text for found in findings if found.hopeless]
+        if hopeless:
+            raise SettingsError("\n".join(hopeless))
+        for chat, found in zip(chats, findings, strict=True):
+            self._take(chat, found)
+        self._write()
+
+    async def run(self) -> None:
+        """Look again at what does not work yet, until cancelled."""
+        while True:
+            await self._sleep(self._every)
+            for chat in [*self._troubles, *self._unknown]:
+                # Without a connection nothing is known; the next look will do.
+                with suppress(BotError, OSError):
+                    self._take(chat, await self._finding(chat))
+            self._write()
+
+    def heard(self, event: Event) -> None:
+        """What a bot hears that is not meant for it shows that group privacy hides nothing: how that
+        stood when the bot was added counts, and not how it stands.
+        """
+        if not self._troubles or not isinstance(event, IncomingMessage):
+            return
+        trouble = self._troubles.get(event.chat_id)
+        if trouble is None or not trouble.source or trouble.outside or not _is_general(event):
+            return
+        del self._troubles[event.chat_id]
+        log.info("chat is as it should be now", chat=event.chat_id)
+        self._write()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._file.unlink(missing_ok=True)
+
+    async def _finding(self, chat: ChatId) -> Finding:
+        look = of_source if chat in self._sources else of_target
+        return await look(self._account, chat)
+
+    def _take(self, chat: ChatId, found: Finding) -> None:
+        if found.unknown:
+            return
+        self._unknown.discard(chat)
+        if found.verdict is Verdict.OK or (chat not in self._sources and chat > 0):
+            if self._troubles.pop(chat, None) is not None:
+                log.info("chat is as it should be now", chat=chat)
+            return
+        before = self._troubles.get(chat)
+        trouble = ChatTrouble(
+            chat,
+            since=self._clock() if before is None else before.since,
+            text=found.text,
+            source=chat in self._sources,
+            outside=found.outside,
+            stops=found.verdict is Verdict.FAILURE,
+        )
+        self._troubles[chat] = trouble
+        if before is None or before.text != trouble.text:
+            log.warning("chat is not as it should be yet", chat=chat, problem=found.text)
+
+    def _write(self) -> None:
+        """All of it or nothing, for `status`; what cannot be written is in the log."""
+        if not self._troubles:
+            self.close()
+            return
+        new = self._file.with_suffix(".new")
+        text = json.dumps([each._asdict() for each in self._troubles.values()])
+        try:
+            new.write_text(text, encoding="utf-8")
+            new.replace(self._file)
+        except OSError as exc:
+            log.warning(
+                "what stands in the way was not written down", error=os.strerror(exc.errno or 0)
+            )
+
+
+def _is_general(message: IncomingMessage) -> bool:
+    """Nobody's in particular. https://core.telegram.org/bots/features#privacy-mode has what is a bot's."""
+    words = message.text
+    own = message.service or message.reply_to is not None or words.startswith("/") or "@" in words
+    return bool(words) and not own

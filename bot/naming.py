@@ -1,0 +1,95 @@
+"""Names in the settings become ids: looked up once, before the bot is built, and kept."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bot import chat_names
+from bot.app import telegram_of
+from bot.config import require
+from bot.errors import SettingsError, UsageError
+from bot.routes import Routes
+from bot.routes_file import read_routes
+from bot.telegram.peer_names import id_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from bot.chat_names import ChatName
+    from bot.config import Settings
+
+
+async def with_ids(settings: Settings) -> Settings:
+    """The settings, with no name left in them. Raises `SettingsError` for one that nobody has, a line each,
+    and `TelegramError` where Telegram cannot be asked.
+    """
+    require(settings)
+    unknown = settings.unknown_names
+    if not unknown:
+        return settings
+    found = await _found(settings, unknown)
+    _keep(settings, found)
+    return settings.with_names(found)
+
+
+def _keep(settings: Settings, found: dict[ChatName, int]) -> None:
+    try:
+        chat_names.keep(settings.data_dir, found)
+    except OSError as exc:
+        raise SettingsError(
+            f"DATA_DIR: {settings.data_dir} cannot be written: {exc.strerror}: "
+            "name a directory that the bot may write to"
+        ) from exc
+
+
+async def with_routes(settings: Settings) -> tuple[Settings, Routes]:
+    """The same, and what is read and where it goes, by the settings or by a file."""
+    settings = await with_ids(settings)
+    listed = read_routes(settings)
+    if isinstance(listed, Routes):
+        return settings, listed
+    known = chat_names.kept(settings.data_dir)
+    unknown = {name: listed.where(name) for name in listed.names if name not in known}
+    if unknown:
+        found = await _found(settings, unknown)
+        _keep(settings, found)
+        known |= found
+    return settings, listed.known(known)
+
+
+def known_routes(settings: Settings, *, instead: Collection[str] = ()) -> Routes:
+    """As far as that is known without Telegram. `instead`: see `read_routes`. Raises `SettingsError`."""
+    listed = read_routes(settings, instead=instead)
+    if isinstance(listed, Routes):
+        return listed
+    known = chat_names.kept(settings.data_dir)
+    for name in listed.names:
+        if name not in known:
+            raise SettingsError(
+                f"{listed.where(name)}: which chat @{name} is has not been looked up yet: start the "
+                "bot, or `check`, once, or write its id"
+            )
+    return listed.known(known)
+
+
+async def _found(settings: Settings, names: dict[ChatName, str]) -> dict[ChatName, int]:
+    """`names`: with the setting that each stands in."""
+    found: dict[ChatName, int] = {}
+    wrong = []
+    # A session of its own: another bot may be running on the one in DATA_DIR.
+    with tempfile.TemporaryDirectory(prefix="names-") as directory:
+        telegram = telegram_of(settings, Path(directory))
+        try:
+            await telegram.start()
+            for name, setting in names.items():
+                try:
+                    found[name] = await id_of(telegram, name)
+                except UsageError as exc:
+                    wrong.append(f"{setting}: {exc}")
+        finally:
+            await telegram.stop()
+    if wrong:
+        raise SettingsError("\n".join(wrong))
+    return found

@@ -1,0 +1,94 @@
+"""Values of settings and options that are no ids: read, or refused with what would be right. Pure.
+
+Every function raises `ValueError`; its text never holds what may be a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+YES: Final = frozenset({"true", "yes", "on", "1", "t", "y"})
+NO: Final = frozenset({"false", "no", "off", "0", "f", "n"})
+API_ID: Final = re.compile(r"[1-9][0-9]{0,9}")
+API_HASH: Final = re.compile(r"[0-9a-f]{32}")
+TOKEN: Final = re.compile(r"[0-9]+:[A-Za-z0-9_-]+")
+SESSION: Final = re.compile(r"[A-Za-z0-9_-]{300,400}=*")
+LONGEST_SHOWN: Final = 20  # characters; an id has as many at most, and no secret as few
+HIGHEST_PORT: Final = 65_535
+
+
+def shown(text: str) -> str:
+    """A wrong value, unless it is as long as a token that was put on the wrong line."""
+    return repr(text) if len(text) <= LONGEST_SHOWN else f"a text of {len(text)} characters"
+
+
+def parse_bool(text: str) -> bool:
+    word = text.strip().casefold()
+    if word not in YES | NO:
+        raise ValueError(f"{shown(text)} is neither true nor false: write one of them")
+    return word in YES
+
+
+def parse_api_id(text: str) -> int:
+    if not API_ID.fullmatch(text.strip()):
+        raise ValueError(
+            f"{shown(text)} is not an API id: it is a number such as 1234567, "
+            "and stands on https://my.telegram.org"
+        )
+    return int(text)
+
+
+def parse_port(text: str) -> int:
+    number = text.strip()
+    if not re.fullmatch(r"[0-9]{1,5}", number) or not 0 < int(number) <= HIGHEST_PORT:
+        raise ValueError(f"{shown(text)} is not a port: give a number from 1 to {HIGHEST_PORT}")
+    return int(number)
+
+
+def parse_count(text: str) -> int:
+    number = text.strip()
+    if not re.fullmatch(r"0*[1-9][0-9]{0,9}", number):
+        raise ValueError(f"{shown(text)} is not a number of messages: give 1 or more")
+    return int(number)
+
+
+def one_of(words: Iterable[str]) -> Callable[[str], str]:
+    """Read one of the words, in any case, as it stands among them."""
+    known = {word.casefold(): word for word in words}
+    *most, last = [f"'{word}'" for word in known.values()]
+    choice = f"{', '.join(most)} or {last}"
+
+    def parse(text: str) -> str:
+        word = known.get(text.strip().casefold())
+        if word is None:
+            raise ValueError(f"input should be {choice}")
+        return word
+
+    return parse
+
+
+# What Telegram would refuse, told before it is asked. The texts do not repeat the value.
+
+
+def api_hash_is_wrong(text: str) -> str | None:
+    if API_HASH.fullmatch(text):
+        return None
+    return (
+        "an API hash has 32 digits and letters from a to f, and stands on https://my.telegram.org"
+    )
+
+
+def token_is_wrong(text: str) -> str | None:
+    if TOKEN.fullmatch(text):
+        return None
+    return "a bot's token looks like 123456789:AbC…, and @BotFather gives it"
+
+
+def session_is_wrong(text: str) -> str | None:
+    if SESSION.fullmatch(text):
+        return None
+    return "a session string of Pyrogram has over 300 letters and digits, on one line"

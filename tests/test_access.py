@@ -1,0 +1,219 @@
+"""What our account may do in the chats of the settings: looked at by a start, by `check` and by `setup`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+from pyrogram import raw
+
+from bot.errors import SettingsError
+from bot.models import ChatId
+from bot.monitoring.access import Access
+from bot.telegram.access import Verdict, of_source, of_target
+from tests.accounts import connection
+from tests.loopback import FloodWait, Role
+from tests.loopback.world import Member
+from tests.people import says
+
+GROUP_ID = 2_880_553_977
+
+
+@pytest.fixture
+async def account(telegram, bot, tmp_path):
+    account = connection(bot_token=bot.token, directory=tmp_path)
+    await account.start()
+    yield account
+    await account.stop()
+
+
+@pytest.fixture
+def group(telegram, bot, alice):
+    return telegram.supergroup("Сигналы", members=[alice], admins=[bot], id=GROUP_ID)
+
+
+@pytest.mark.parametrize("written", [GROUP_ID, -GROUP_ID, 1_002_880_553_977])
+async def test_a_number_that_is_nearly_the_sources_is_answered_with_the_right_one(
+    account, group, written
+):
+    """Without -100, without 100, without the minus."""
+    found = await of_source(account, ChatId(written))
+
+    assert found.hopeless
+    assert found.text == (
+        f"SOURCE_CHAT_ID: {written} is not known to this account: did you mean {group.id}, "
+        "the supergroup 'Сигналы'?"
+    )
+
+
+async def test_a_number_that_is_nearly_a_targets_is_answered_with_the_right_one(account, group):
+    found = await of_target(account, ChatId(-GROUP_ID))
+
+    assert found.hopeless
+    assert f"TARGET_CHAT_ID: {-GROUP_ID} is not known" in found.text
+    assert f"did you mean {group.id}, the supergroup" in found.text
+
+
+@pytest.mark.parametrize("before", [0, -1_000_000_000_000])
+async def test_a_basic_groups_id_has_a_minus_and_no_100(telegram, account, bot, alice, before):
+    small = telegram.group("Small", members=[alice, bot])
+    written = before - small.bare_id if before else small.bare_id
+
+    found = await of_source(account, ChatId(written))
+
+    assert found.hopeless
+    assert f"did you mean -{small.bare_id}, the group 'Small'?" in found.text
+
+
+async def test_a_person_is_no_source(account, alice):
+    """Whether our account knows who that is or not."""
+    stranger = await of_source(account, ChatId(123_456_789))
+    known = await of_source(account, ChatId(alice.id))
+
+    assert stranger.hopeless
+    assert "is the number of no group" in stranger.text
+    assert "did you mean -1000123456789?" in stranger.text
+    assert known.hopeless
+    assert f"SOURCE_CHAT_ID: {alice.id} is" in known.text
+
+
+async def test_what_members_may_not_post_is_told_before_anything_is_lost(telegram, account, bot):
+    """Their words go without the picture, so it is a warning."""
+    quiet = telegram.supergroup("Quiet", members=[bot])
+    quiet.forbidden = {"photos", "poll"}
+
+    found = await of_target(account, ChatId(quiet.id))
+    quiet.members[bot.account] = Member(Role.ADMIN)
+
+    assert (found.verdict, found.hopeless) == (Verdict.WARNING, False)
+    assert "may post no pictures and no polls to the supergroup 'Quiet'" in found.text
+    assert (await of_target(account, ChatId(quiet.id))).verdict is Verdict.OK
+
+
+async def test_a_member_who_was_muted_may_not_post(telegram, account, bot):
+    muted = telegram.supergroup("Muted")
+    muted.members[bot.account] = Member(Role.MEMBER, muted=True)
+
+    found = await of_target(account, ChatId(muted.id))
+
+    assert (found.verdict, found.hopeless) == (Verdict.FAILURE, False)
+    assert "may not post to the supergroup 'Muted'" in found.text
+
+
+class Start:
+    """The chats of a start, and the looks at what does not work yet; each waits for `look`."""
+
+    def __init__(self, telegram, account, directory):
+        self._telegram = telegram
+        self.file = directory / "access.json"
+        self.pauses = []
+        self._due = asyncio.Queue()
+        self.access = Access(account, self.file, sleep=self._sleep, clock=lambda: 1_000.0)
+
+    async def _sleep(self, seconds):
+        self.pauses.append(seconds)
+        self._telegram.notify()
+        await self._due.get()
+
+    @property
+    def told(self):
+        return {each.chat: each.text for each in self.access.troubles()}
+
+    async def look(self):
+        """One more, to its end."""
+        looks = len(self.pauses)
+        self._due.put_nowait(None)
+        await self._telegram.wait_for(lambda: len(self.pauses) > looks)
+
+
+async def test_what_may_work_later_is_looked_at_until_it_does(
+    telegram, account, alice, bot, tmp_path
+):
+    """Privacy mode in the source, no rights in the target: each is told, written down, and mended."""
+    hidden = telegram.supergroup("Hidden", members=[alice, bot])
+    closed = telegram.channel("Closed", id=2_990_000_009)
+    fine = telegram.channel("Fine", admins=[bot])
+    start = Start(telegram, account, tmp_path)
+
+    await start.access.begin([hidden.id], [closed.id, fine.id])
+
+    assert set(start.told) == {hidden.id, closed.id}
+    assert "with @BotFather turn /setprivacy off" in start.told[hidden.id]
+    assert "has the account been added there?" in start.told[closed.id]
+    assert [each["text"] for each in json.loads(start.file.read_text())] == list(
+        start.told.values()
+    )
+
+    running = asyncio.create_task(start.access.run())
+    await telegram.wait_for(lambda: start.pauses == [10])
+    hidden.members[bot.account] = Member(Role.ADMIN)
+    await start.look()
+    assert set(start.told) == {closed.id}
+    closed.members[bot.account] = Member(Role.ADMIN)
+    await start.look()
+    assert start.told == {}
+    assert not start.file.exists()
+    assert not running.done()
+    running.cancel()
+
+
+async def test_what_no_waiting_mends_ends_the_start_with_a_line_each(
+    telegram, account, group, tmp_path
+):
+    start = Start(telegram, account, tmp_path)
+
+    with pytest.raises(SettingsError) as caught:
+        await start.access.begin([ChatId(GROUP_ID)], [ChatId(-GROUP_ID)])
+
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
+        "SOURCE_CHAT_ID",
+        "TARGET_CHAT_ID",
+    ]
+    assert caught.value.exit_code == 2
+    assert not start.file.exists()
+
+
+async def test_where_telegram_does_not_say_nothing_is_told_and_it_is_asked_again(
+    telegram, account, group, tmp_path
+):
+    """A flood wait is no wrong setting, and no missing right."""
+    telegram.faults.on(raw.functions.channels.GetChannels, FloodWait(5), times=None)
+    start = Start(telegram, account, tmp_path)
+
+    await start.access.begin([], [group.id])
+
+    assert start.told == {}
+    running = asyncio.create_task(start.access.run())
+    await telegram.wait_for(lambda: start.pauses == [10])
+    telegram.faults.clear()
+    group.members.clear()
+    await start.look()
+    assert set(start.told) == {group.id}
+    running.cancel()
+
+
+@pytest.mark.parametrize(
+    ("said", "proof"),
+    [
+        ({"text": "hello, everybody"}, True),
+        ({"text": "/status"}, False),
+        ({"text": "what do you think, @relay_bot?"}, False),
+        ({"text": "hello", "reply_to": 5}, False),
+        ({"text": "", "service": True}, False),
+    ],
+)
+async def test_who_hears_what_is_not_meant_for_it_is_hidden_nothing(
+    telegram, account, alice, bot, tmp_path, said, proof
+):
+    """How group privacy stood when the bot was added counts, and Telegram tells how it stands."""
+    hidden = telegram.supergroup("Hidden", members=[alice, bot])
+    start = Start(telegram, account, tmp_path)
+    await start.access.begin([hidden.id], [])
+    assert set(start.told) == {hidden.id}
+
+    start.access.heard(replace(says(alice.id, "x"), chat_id=hidden.id, **said))
+
+    assert (start.told == {}) is proof
+    assert start.file.exists() is not proof
