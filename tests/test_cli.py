@@ -436,7 +436,11 @@ def test_it_says_which_version_it_is(run):
     done = run("--version")
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(r"telegram-signal-relay [0-9]+\.[0-9]+\.[0-9]+\n", done.stdout)
+    name, version = done.stdout.split()
+    assert name == "telegram-signal-relay"
+    assert re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+(\.dev[0-9]+)?", version)
+    newest = re.findall(r"^## ([0-9.]+), ", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
+    assert tuple(map(int, version.split(".")[:2])) >= tuple(map(int, newest.split(".")[:2]))
 
 
 # ── whatever is the user's to mend ────────────────────────────────────────────

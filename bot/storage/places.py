@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sqlalchemy import and_, exists, insert, or_, select, update
+from sqlalchemy import exists, insert, or_, select, update
 
 from bot.storage.schema import places, posts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import Connection
 
     from bot.models import ChatId, UnixTime
     from bot.routes import Place, Routes, Source
@@ -112,8 +112,3 @@ def move(db: Connection, old: ChatId, new: ChatId) -> None:
     """A basic group became a supergroup."""
     for column in (places.c.chat_id, places.c.source_chat_id):
         db.execute(update(places).where(column == old).values({column: new}))
-
-
-def named(name: str) -> ColumnElement[bool]:
-    """Of what is listed: the place of that name, or the places of that source."""
-    return and_(places.c.listed == 1, or_(places.c.name == name, places.c.source == name))
