@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import random
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -20,7 +21,7 @@ from bot.config import refuse_readable
 from bot.delivery.progress import Places
 from bot.delivery.relay import Relay
 from bot.delivery.relays import Relays
-from bot.delivery.worker import Watch, Watches
+from bot.delivery.worker import Watch, Watches, Worker
 from bot.errors import BotError, DatabaseUnavailable, SettingsError
 from bot.handlers.edit_handler import EditHandler
 from bot.handlers.lost_parents import LostParents
@@ -54,7 +55,9 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from bot.config import Settings
+    from bot.delivery.relays import Queue
     from bot.ending import Ending
+    from bot.endpoints import Endpoint
     from bot.models import ChatId, MessageRef
     from bot.monitoring.access import Access
     from bot.monitoring.health import Health
@@ -268,16 +271,15 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
     core.parents.ask(ExistingMessages(telegram))
     access = Access(telegram, settings.access_file)
     facts, metrics = Facts(telegram, core, access), Metrics()
-    places = Places(core.routes.targets)
+    places = Places(core.routes.queues)
     health = Health(facts, metrics, places)
     async with (
         _answering(settings, health),
         _administered(settings, telegram, health, facts) as admins,
+        _queues(core, telegram, _watches(metrics, admins), places) as each,
     ):
         known: set[MessageRef] = set()
         rereading = RetriedEvents(core.store, telegram.read_again, known.add)
-        watches: list[Watch] = [metrics] if admins is None else [metrics, admins.alerts]
-        each = _relays(core, telegram, watches, places)
         relays = Relays(
             each, places, reread=rereading.wake, paused=core.orders.paused_at is not None
         )
@@ -302,6 +304,10 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
         if admins is not None:
             beside += admins.tasks
         yield Bot(core, telegram, dispatcher, relays, beside, admins, access)
+
+
+def _watches(metrics: Metrics, admins: Admins | None) -> list[Watch]:
+    return [metrics] if admins is None else [metrics, admins.alerts]
 
 
 def _beside(
@@ -400,14 +406,47 @@ def _released_after(sources: Iterable[Source]) -> float | None:
     return None if longest == inf else longest
 
 
-def _relays(
+@asynccontextmanager
+async def _queues(
     core: Core, telegram: Telegram, watches: Sequence[Watch], places: Places
-) -> list[Relay]:
-    """One for each target."""
-    return [
-        Relay(core.store, telegram.sender, target, watch=Watches(watches, places[target]))
-        for target in core.routes.targets
-    ]
+) -> AsyncIterator[list[Queue]]:
+    """One for each chat and each program."""
+    async with AsyncExitStack() as stack:
+        queues: list[Queue] = [
+            Relay(core.store, telegram.sender, target, watch=Watches(watches, places[target]))
+            for target in core.routes.targets
+        ]
+        for place in core.routes.places:
+            if place.endpoint is not None:
+                watch = Watches(watches, places[place.chat])
+                queues.append(_told(core, place.chat, place.endpoint, watch, stack))
+        yield queues
+
+
+def _told(
+    core: Core, target: ChatId, endpoint: Endpoint, watch: Watch, stack: AsyncExitStack
+) -> Worker:
+    from bot.delivery.events import EventRelay
+    from bot.delivery.webhook import Webhook
+
+    webhook = Webhook(endpoint.url, endpoint.secret, target, allow_private=endpoint.allow_private)
+    stack.push_async_callback(webhook.close)
+    events = EventRelay(
+        core.store,
+        webhook,
+        watch=watch,
+        fresh_for=endpoint.fresh_for,
+        skip_late=endpoint.skip_late,
+    )
+    return Worker(
+        core.store,
+        events.deliver,
+        target,
+        watch=watch,
+        sleep=asyncio.sleep,
+        jitter=random.random,
+        in_order=True,
+    )
 
 
 @asynccontextmanager
