@@ -263,6 +263,9 @@ class Settings(BaseSettings):
     relay_edits: Annotated[bool, _from(parse_bool)] = True
     relay_deletes: Annotated[bool, _from(parse_bool)] = True
     relay_mentions: Annotated[bool, _from(parse_bool)] = False
+    webhook_url: SecretStr | None = None
+    webhook_secret: SecretStr | None = None
+    webhook_allow_private: Annotated[bool, _from(parse_bool)] = False
 
     proxy: Annotated[SecretStr | None, _from(_checked_proxy)] = None
     ipv6: Annotated[bool, _from(parse_bool)] = False
@@ -338,7 +341,8 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown to anybody, for those who see to that."""
-        given = (self.api_hash, self.bot_token, self.session_string)
+        login = (self.api_hash, self.bot_token, self.session_string)
+        given = (*login, self.webhook_url, self.webhook_secret)
         told = [secret.get_secret_value() for secret in given if secret is not None]
         way = self.way
         told += [] if way is None else filter(None, (way.password, way.secret))

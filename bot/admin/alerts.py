@@ -245,7 +245,9 @@ class Alerts:
     def _look_at_access(self) -> None:
         found = {each.chat: each for each in self._facts.troubles()}
         for chat, each in found.items():
-            if self._troubles.get(chat) != each.text:
+            told = self._told_at.get(AlertSubject(AlertKind.TARGET, chat))
+            known = told is not None and self._clock() - told < AT_MOST_EVERY
+            if self._troubles.get(chat) != each.text and not (each.outside and known):
                 self._raise(AlertKind.ACCESS, f"It does not work yet: {each.text}.", chat)
         for chat in [chat for chat in self._troubles if chat not in found]:
             self._raise(AlertKind.READY, f"Chat {chat} is as it should be now.", chat)

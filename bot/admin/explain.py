@@ -9,7 +9,7 @@ from bot.admin.flows import HELD, find_message, signal_of, standing, title, unti
 from bot.admin.formatting import Row, counted, date, duration, excerpt
 from bot.admin.links import link, pointer
 from bot.admin.reading import details, in_words, told_rows
-from bot.models import CHANNELS, MessageRef, Outcome, PostState, Reason, UnixTime
+from bot.models import CHANNELS, MessageRef, Outcome, PostState, Reason, UnixTime, is_sink
 from bot.storage import coverage, failures, records
 from bot.storage.store import REFUSALS_KEPT
 
@@ -245,13 +245,17 @@ def _posted(record: Recorded, posts: list[PostRecord]) -> Iterator[Row]:
             yield Row("", f"  last error: {excerpt(post.error, 80)}")
 
 
+def _where(post: PostRecord) -> str:
+    if is_sink(post.target):
+        return "told to a program" if post.target_message_id else "to a program"
+    if post.target_message_id is None:
+        return f"in {post.target}"
+    return link(MessageRef(post.target, post.target_message_id))
+
+
 def _post(post: PostRecord) -> str:
     """Where it stands, or why it does not."""
-    where = (
-        f"in {post.target}"
-        if post.target_message_id is None
-        else link(MessageRef(post.target, post.target_message_id))
-    )
+    where = _where(post)
     part = f", part {post.part + 1}" if post.part else ""
     name = f"{where}{part} (post {post.id})"
     if post.state is PostState.SENT:

@@ -355,8 +355,6 @@ def summary(tally: Tally) -> str:
             share = f"{by[outcome] / whole:.0%} of {name}"
             lines.append(f"{by[outcome]:>8} {outcome:<10}{share:<28}{reasons}")
     if tally.answers:
-        own = (
-            "by owners to replies refused in their own flows; routes.toml says what becomes of them"
-        )
+        own = "by owners to replies refused in their own flows: `answers` in routes.toml"
         lines.append(f"{tally.answers:>8} answers   {own}")
     return "\n".join(lines)
