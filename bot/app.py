@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
+import random
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
 from bot.admin.control import Orders
-from bot.config import refuse_readable
 from bot.delivery.progress import Places
 from bot.delivery.relay import Relay
 from bot.delivery.relays import Relays
-from bot.delivery.worker import Watch, Watches
-from bot.errors import BotError, DatabaseUnavailable, SettingsError
+from bot.delivery.worker import Watch, Watches, Worker
 from bot.handlers.edit_handler import EditHandler
 from bot.handlers.lost_parents import LostParents
 from bot.handlers.signal_handler import SignalHandler
@@ -40,33 +36,36 @@ from bot.pipeline.recording import Door, Listeners, Recorder
 from bot.pipeline.rereading import RetriedEvents
 from bot.routes import main_route
 from bot.rules.markers import Markers
+from bot.server_address import ServerAddress
 from bot.state.disk_tier import DiskTier
 from bot.state.flow_cache import open_flow_cache
 from bot.state.flow_tracker import FlowTracker, closed
 from bot.state.flow_trackers import FlowTrackers
-from bot.storage.data_directory import Presence
+from bot.storage.data_directory import Presence, keep_private, what_must_stay
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from pydantic import SecretStr
 
     from bot.config import Settings
+    from bot.delivery.relays import Queue
     from bot.ending import Ending
+    from bot.endpoints import Endpoint
     from bot.models import ChatId, MessageRef
     from bot.monitoring.access import Access
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
     from bot.routes import Routes, Source
+    from bot.storage.engine import AnyDatabase
     from bot.telegram.catch_up import Following
     from bot.telegram.client import Telegram
     from bot.telegram.network import Network
 
 log = structlog.get_logger(__name__)
-
-PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})  # no setting's fault
 
 
 class Core(NamedTuple):
@@ -97,8 +96,8 @@ async def open_core(
     routes = main_route(settings).without_places() if routes is None else routes
     for source in routes.sources:
         Markers(source.markers, source.patterns)  # raises for what RE2 refuses
-    _keep_private(settings)
-    database = Database(settings.database, in_loop=in_loop)
+    keep_private(settings)
+    database = database_at(settings.database, in_loop=in_loop)
     store = SignalStore(database, clock=clock, place=routes.place)
     with locked(settings.data_dir / "lock"):
         try:
@@ -111,7 +110,7 @@ async def open_core(
                 intake = _doors(routes, store, flows, parents)
                 orders = Orders(store, flows)
                 await orders.begin()
-                presence = Presence(_what_must_stay(settings))
+                presence = Presence(what_must_stay(settings))
                 yield Core(store, flows, intake, parents, orders, routes, presence)
         finally:
             await store.close()
@@ -122,7 +121,7 @@ async def open_tables(
     settings: Settings, *, read_only: bool = True, in_loop: bool = True
 ) -> AsyncIterator[SignalStore]:
     """The tables alone, for a look at them or an order, beside a running bot or without one."""
-    store = SignalStore(Database(settings.database, in_loop=in_loop, read_only=read_only))
+    store = SignalStore(database_at(settings.database, in_loop=in_loop, read_only=read_only))
     try:
         await store.open_existing()
         yield store
@@ -151,33 +150,14 @@ async def _flows(
         await closed(disk)
 
 
-def _what_must_stay(settings: Settings) -> list[Path]:
-    """All but the flow cache, which is made anew; the lock, since another bot could take another."""
-    directory, database = settings.data_dir, settings.database
-    beside = [database.with_name(f"{database.name}{more}") for more in ("-wal", "-shm")]
-    return [directory, database.parent, database, *beside, directory / "lock"]
+def database_at(
+    where: Path | ServerAddress, *, in_loop: bool = False, read_only: bool = False
+) -> AnyDatabase:
+    if isinstance(where, ServerAddress):
+        from bot.storage.postgresql import Server
 
-
-def _keep_private(settings: Settings) -> None:
-    """Make what is missing, and see that nobody else reads what the bot writes, whatever the umask.
-
-    Raises `SettingsError` for a session file that others may have read already: it is a login.
-    """
-    try:
-        for directory in (settings.data_dir, settings.database.parent):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        settings.data_dir.chmod(0o700)
-        if not settings.database.exists():
-            # SQLite would ask the umask; the files beside it take over this one's mode.
-            os.close(os.open(settings.database, os.O_CREAT | os.O_CLOEXEC, 0o600))
-        for path in settings.database.parent.glob(f"{settings.database.name}*"):
-            with suppress(FileNotFoundError):  # SQLite takes its own away, with whoever read last
-                if path.stat().st_mode & 0o077 and path.is_file():
-                    path.chmod(0o600)
-    except OSError as exc:
-        raise _not_to_be_had(settings, exc) from exc
-    for session in settings.sessions:
-        refuse_readable(session)
+        return Server(where, in_loop=in_loop, read_only=read_only)
+    return Database(where, in_loop=in_loop, read_only=read_only)
 
 
 def _doors(routes: Routes, table: SignalStore, flows: FlowTrackers, parents: LostParents) -> Doors:
@@ -188,22 +168,6 @@ def _doors(routes: Routes, table: SignalStore, flows: FlowTrackers, parents: Los
         for source in routes.sources
     }
     return Doors(routes, intakes)
-
-
-def _not_to_be_had(settings: Settings, exc: OSError) -> BotError:
-    """What `_keep_private` failed at, by the setting that names it."""
-    where = Path(exc.filename)
-    elsewhere = settings.database_url is not None and settings.data_dir not in {
-        where,
-        *where.parents,
-    }
-    name = "DATABASE_URL" if elsewhere else "DATA_DIR"
-    text = f"{name}: {where} cannot be made or written: {exc.strerror}"
-    if exc.errno in PASSING:
-        return DatabaseUnavailable(f"{text}: make room there")
-    text += ": name a directory that the bot may write to"
-    chosen = name.lower() in settings.model_fields_set
-    return SettingsError(text) if chosen else DatabaseUnavailable(text)
 
 
 def intake_of(
@@ -268,16 +232,15 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
     core.parents.ask(ExistingMessages(telegram))
     access = Access(telegram, settings.access_file)
     facts, metrics = Facts(telegram, core, access), Metrics()
-    places = Places(core.routes.targets)
+    places = Places(core.routes.queues)
     health = Health(facts, metrics, places)
     async with (
         _answering(settings, health),
         _administered(settings, core.routes, telegram, health, facts) as admins,
+        _queues(core, telegram, _watches(metrics, admins), places) as each,
     ):
         known: set[MessageRef] = set()
         rereading = RetriedEvents(core.store, telegram.read_again, known.add)
-        watches: list[Watch] = [metrics] if admins is None else [metrics, admins.alerts]
-        each = _relays(core, telegram, watches, places)
         relays = Relays(
             each, places, reread=rereading.wake, paused=core.orders.paused_at is not None
         )
@@ -302,6 +265,10 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
         if admins is not None:
             beside += admins.tasks
         yield Bot(core, telegram, dispatcher, relays, beside, admins, access)
+
+
+def _watches(metrics: Metrics, admins: Admins | None) -> list[Watch]:
+    return [metrics] if admins is None else [metrics, admins.alerts]
 
 
 def _beside(
@@ -400,14 +367,47 @@ def _released_after(sources: Iterable[Source]) -> float | None:
     return None if longest == inf else longest
 
 
-def _relays(
+@asynccontextmanager
+async def _queues(
     core: Core, telegram: Telegram, watches: Sequence[Watch], places: Places
-) -> list[Relay]:
-    """One for each target."""
-    return [
-        Relay(core.store, telegram.sender, target, watch=Watches(watches, places[target]))
-        for target in core.routes.targets
-    ]
+) -> AsyncIterator[list[Queue]]:
+    """One for each chat and each program."""
+    async with AsyncExitStack() as stack:
+        queues: list[Queue] = [
+            Relay(core.store, telegram.sender, target, watch=Watches(watches, places[target]))
+            for target in core.routes.targets
+        ]
+        for place in core.routes.places:
+            if place.endpoint is not None:
+                watch = Watches(watches, places[place.chat])
+                queues.append(_told(core, place.chat, place.endpoint, watch, stack))
+        yield queues
+
+
+def _told(
+    core: Core, target: ChatId, endpoint: Endpoint, watch: Watch, stack: AsyncExitStack
+) -> Worker:
+    from bot.delivery.events import EventRelay
+    from bot.delivery.webhook import Webhook
+
+    webhook = Webhook(endpoint.url, endpoint.secret, target, allow_private=endpoint.allow_private)
+    stack.push_async_callback(webhook.close)
+    events = EventRelay(
+        core.store,
+        webhook,
+        watch=watch,
+        fresh_for=endpoint.fresh_for,
+        skip_late=endpoint.skip_late,
+    )
+    return Worker(
+        core.store,
+        events.deliver,
+        target,
+        watch=watch,
+        sleep=asyncio.sleep,
+        jitter=random.random,
+        in_order=True,
+    )
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 from dotenv import dotenv_values
 from pydantic import (
     BeforeValidator,
+    InstanceOf,
     PrivateAttr,
     SecretStr,
     ValidationError,
@@ -40,6 +41,7 @@ from bot.models import (
     has_own_box,
 )
 from bot.proxy import Proxy, parse_proxy
+from bot.server_address import ServerAddress
 from bot.setting_values import (
     api_hash_is_wrong,
     one_of,
@@ -202,11 +204,15 @@ def _address(text: str) -> str:
         raise ValueError(f"{text!r} is not an IP address such as 127.0.0.1 or 0.0.0.0") from None
 
 
-def _database(url: str) -> Path:
+def _database(url: str) -> Path | ServerAddress:
+    if re.match(r"postgres(?:ql)?://", url.strip()):
+        return ServerAddress(url.strip())
     found = re.fullmatch(r"sqlite(?:\+aiosqlite)?:///(?P<path>.+)", url.strip())
     if found is None or found["path"] == ":memory:":
         # The value is not repeated: a URL for a database server holds a password.
-        raise ValueError("must be sqlite:///relative/path.db or sqlite:////absolute/path.db")
+        raise ValueError(
+            "must be sqlite:///relative/path.db, sqlite:////absolute/path.db or postgresql://…"
+        )
     return Path(found["path"]).expanduser()
 
 
@@ -257,6 +263,9 @@ class Settings(BaseSettings):
     relay_edits: Annotated[bool, _from(parse_bool)] = True
     relay_deletes: Annotated[bool, _from(parse_bool)] = True
     relay_mentions: Annotated[bool, _from(parse_bool)] = False
+    webhook_url: SecretStr | None = None
+    webhook_secret: SecretStr | None = None
+    webhook_allow_private: Annotated[bool, _from(parse_bool)] = False
 
     proxy: Annotated[SecretStr | None, _from(_checked_proxy)] = None
     ipv6: Annotated[bool, _from(parse_bool)] = False
@@ -266,7 +275,7 @@ class Settings(BaseSettings):
     # None: `routes.toml` beside `.env`, where there is one.
     routes_file: Path | None = None
     data_dir: Path = Path("data")
-    database_url: Annotated[Path | None, _from(_database)] = None
+    database_url: Annotated[Path | InstanceOf[ServerAddress] | None, _from(_database)] = None
     log_level: Annotated[Level, _from(one_of(LEVELS))] = "INFO"
     log_format: Annotated[Literal["auto", "console", "json"], _from(one_of(FORMATS))] = "auto"
     health_port: Annotated[int | None, _from(parse_port)] = None
@@ -332,10 +341,12 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown to anybody, for those who see to that."""
-        given = (self.api_hash, self.bot_token, self.session_string)
+        login = (self.api_hash, self.bot_token, self.session_string)
+        given = (*login, self.webhook_url, self.webhook_secret)
         told = [secret.get_secret_value() for secret in given if secret is not None]
         way = self.way
         told += [] if way is None else filter(None, (way.password, way.secret))
+        told += self.database.secrets if isinstance(self.database, ServerAddress) else ()
         return tuple(told)
 
     @property
@@ -344,7 +355,7 @@ class Settings(BaseSettings):
         return None if self.proxy is None else parse_proxy(self.proxy.get_secret_value())
 
     @property
-    def database(self) -> Path:
+    def database(self) -> Path | ServerAddress:
         return self.database_url or self.data_dir / "signals.db"
 
     @property

@@ -17,6 +17,13 @@ SignalId = NewType("SignalId", int)  # our own: the row of the `signals` table
 UnixTime = NewType("UnixTime", int)  # seconds, Telegram server time
 
 
+SINKS: Final = -(2**62)  # ids below it stand for places that are no chats: a webhook, a file
+
+
+def is_sink(chat: ChatId) -> bool:
+    return chat < SINKS
+
+
 class Everyone(Enum):
     """Of an allow-list that says so in one word: whoever can be told is permitted."""
 
@@ -35,7 +42,7 @@ CHANNELS: Final = ChatId(-(10**12))  # a channel's id is this minus its own, as 
 
 def has_own_box(chat: ChatId) -> bool:
     """A channel or supergroup: its updates and its messages are counted apart from all others."""
-    return chat < CHANNELS
+    return SINKS < chat < CHANNELS
 
 
 def is_basic_group(chat: ChatId) -> bool:
@@ -111,7 +118,7 @@ class MessageRef(NamedTuple):
     @property
     def link(self) -> str | None:
         """What opens it in Telegram, for whoever is in that chat; None: there is no such link."""
-        if self.chat_id >= CHANNELS:
+        if not has_own_box(self.chat_id):
             return None
         return f"https://t.me/c/{CHANNELS - self.chat_id}/{self.message_id}"
 

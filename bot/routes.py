@@ -6,12 +6,15 @@ shown belongs to a place. The settings of `.env` are one route, named `main`.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from bot.config import DEFAULT_MARKERS, DEFAULT_TTL
-from bot.models import GENERAL, Address, AfterTtl, Answers, ChatId, is_basic_group
+from bot.endpoints import Endpoint
+from bot.errors import SettingsError
+from bot.models import GENERAL, SINKS, Address, AfterTtl, Answers, ChatId, is_basic_group, is_sink
 from bot.rules.presentation import AS_IT_IS, Presentation
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ class Place:
     mentions: bool = False  # whom a message mentions is mentioned there, too
     presentation: Presentation = AS_IT_IS
     source: str = ""  # what its messages come from, for `{source}`
+    endpoint: Endpoint | None = None  # a program that is told; then `chat` is a `sink_id`
 
     @property
     def label(self) -> str:
@@ -101,6 +105,11 @@ class Routes:
     @cached_property
     def targets(self) -> tuple[ChatId, ...]:
         """The chats that are posted to, each once."""
+        return tuple(chat for chat in self.queues if not is_sink(chat))
+
+    @cached_property
+    def queues(self) -> tuple[ChatId, ...]:
+        """The same, and what stands for a chat where a program is told."""
         return tuple(dict.fromkeys(place.chat for place in self.places))
 
     @cached_property
@@ -189,15 +198,45 @@ def _once(places: Iterable[Place]) -> tuple[Place, ...]:
     return tuple(found.values())
 
 
+def sink_id(address: str) -> ChatId:
+    """What stands for a chat in the rows of a place that is none. One address is one place, on every host."""
+    digest = hashlib.blake2b(address.encode(), digest_size=8).digest()
+    return ChatId(SINKS - 1 - (int.from_bytes(digest) >> 3))
+
+
+def webhook_of(settings: Settings) -> Endpoint | None:
+    """Raises `SettingsError` for one that cannot be told of anything."""
+    url, secret = settings.webhook_url, settings.webhook_secret
+    if url is None and secret is None:
+        return None
+    if url is None or secret is None:
+        raise SettingsError("WEBHOOK_URL and WEBHOOK_SECRET: neither is of use alone, set both")
+    private = settings.webhook_allow_private
+    found = Endpoint(url.get_secret_value(), secret.get_secret_value(), allow_private=private)
+    for setting, check in (
+        ("WEBHOOK_URL", found.check_url),
+        ("WEBHOOK_SECRET", found.check_secret),
+    ):
+        try:
+            check()
+        except SettingsError as exc:
+            raise SettingsError(f"{setting}: {exc}") from None
+    return found
+
+
 def main_route(settings: Settings) -> Routes:
-    """The settings of `.env`."""
+    """The settings of `.env`. Raises `SettingsError` for a webhook that cannot be."""
     mentions = settings.relay_mentions
+    places = [Place(chat, topic, mentions=mentions) for chat, topic in settings.target_chat_id]
+    endpoint = webhook_of(settings)
+    if endpoint is not None:
+        # Whatever its address is by then: what waits for it goes there.
+        sink = sink_id(f"webhook {MAIN}")
+        places.append(Place(sink, name="webhook", mentions=mentions, endpoint=endpoint))
     source = Source(
         MAIN,
         settings.source_chat_id,
-        places=tuple(
-            Place(chat, topic, mentions=mentions) for chat, topic in settings.target_chat_id
-        ),
+        places=tuple(replace(place, source=MAIN) for place in places),
         markers=settings.signal_markers,
         patterns=settings.signal_patterns,
         permitted=settings.permitted,

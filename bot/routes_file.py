@@ -38,7 +38,7 @@ CHAT: Final = (
 INSTEAD: Final = (
     *("source_chat_id", "target_chat_id", "source_allowed_users", "signal_markers"),
     *("signal_patterns", "flow_ttl_hours", "flow_after_ttl", "relay_edits", "relay_deletes"),
-    "relay_mentions",
+    *("relay_mentions", "webhook_url"),
 )
 FILE: Final = "routes.toml"
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bot.app import Bot
     from bot.config import Settings
     from bot.models import Event
-    from bot.routes import Routes
+    from bot.routes import Place, Routes
     from bot.telegram.client import Me
 
 log = structlog.get_logger(__name__)
@@ -57,15 +57,21 @@ async def run(settings: Settings) -> None:
 def _said_of(routes: Routes) -> dict[str, object]:
     """For the log. Of several sources each has its own rule."""
     one, *others = routes.sources
-    targets = list(dict.fromkeys(str(Address(each.chat, each.topic)) for each in routes.places))
+    targets = list(dict.fromkeys(_where(each) for each in routes.places))
     if others:
         return {"sources": {each.name: each.where for each in routes.sources}, "targets": targets}
     return {
         "source": one.chat if one.topic is None else one.where,
-        "targets": [each.chat if not each.topic else each.label for each in one.places],
+        "targets": [
+            each.label if each.topic or each.endpoint else each.chat for each in one.places
+        ],
         "ttl_hours": one.ttl.total_seconds() / 3600,
         "after_ttl": one.after_ttl,
     }
+
+
+def _where(place: Place) -> str:
+    return place.label if place.endpoint else str(Address(place.chat, place.topic))
 
 
 class Runner:

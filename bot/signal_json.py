@@ -10,11 +10,13 @@ import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from bot.models import MessageRef
 from bot.signal_fields import EventKind, decimal_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bot.models import Content
     from bot.signal_fields import SignalEvent, SignalFields
 
 
@@ -88,3 +90,31 @@ def _told(kind: EventKind, target: int | None, stop: str | None) -> dict[str, An
     if kind is EventKind.STOP_MOVED:
         told["stop"] = stop or "entry"
     return told
+
+
+def message_object(
+    row: Mapping[str, Any], signal: Mapping[str, Any], *, source: str, said: Content
+) -> dict[str, Any]:
+    """A recorded message, `row` of `signals` or `signal_updates`, and what its place shows of it.
+
+    `signal` is its own row, or its flow's. `kind` is "signal" or "update", `at` unix seconds.
+    """
+    is_signal = row is signal
+    ref = MessageRef(row["source_chat_id"], row["source_message_id"])
+    told = {"fields": recorded_fields(row)} if is_signal else {"event": recorded_event(row)}
+    return {
+        "kind": "signal" if is_signal else "update",
+        "source": source,
+        "chat_id": ref.chat_id,
+        "message_id": ref.message_id,
+        "link": ref.link,
+        "signal_message_id": signal["source_message_id"],
+        "reply_to": None if is_signal else row["reply_to_message_id"],
+        "author": row["source_user_id"],
+        "author_name": row["author_name"],
+        "at": row["at"],
+        "text": said.text,
+        "media": said.media and said.media.kind,
+        "album": row["album_id"] and str(row["album_id"]),
+        **told,
+    }

@@ -64,12 +64,13 @@ def test_the_sample_is_a_table_that_fits_100_columns(run):
     assert header.split()[:3] == ["message", "date", "(UTC)"]
     assert max(map(len, [header, *lines])) <= 100
     assert any("Марк Вершинин" in line and "new_signal" in line for line in lines)
-    assert lines[-5:] == [
+    assert lines[-6:] == [
         "      71 messages",
         "       7 signal    10% of messages             new_signal 7",
         "      15 update    44% of replies into flows   owner 13, released 2",
         "      19 rejected  56% of replies into flows   not_the_owner 18, unknown_author 1",
         f"      30 ignored   {'42% of messages':28}not_a_signal 22, unknown_parent 7, forwarded 1",
+        "       1 answers   by owners to replies refused in their own flows: `answers` in routes.toml",
     ]
 
 

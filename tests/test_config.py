@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bot.config import Settings, parse_id, require, set_outside
 from bot.errors import SettingsError
 from bot.models import AfterTtl, Everyone
+from bot.routes import main_route, webhook_of
 from tests.texts import EMOJI, TWO_WORDS, UNDERSCORE
 
 
@@ -256,7 +257,7 @@ def test_a_directory_in_the_place_of_env_is_named(tmp_path):
     ["BOT_TOKEN=42:secret", "SESSION_STRING=secret", "API_HASH=secret"],
 )
 def test_a_secret_shows_in_no_repr_and_no_error(load, line):
-    assert "secret" not in repr(load(line))
+    assert "secret" not in repr(load(line)).replace("webhook_secret", "")
     with pytest.raises(SettingsError) as caught:
         load(line, "DATABASE_URL=postgresql://user:secret@host/db", "API_ID=x")
     assert "secret" not in str(caught.value)
@@ -416,3 +417,50 @@ def test_what_is_missing_is_named_with_where_it_comes_from(load, number):
         require(load(*WHOLE[:number], *WHOLE[number + 1 :]))
     others = [line.partition("=")[0] for line in WHOLE if not line.startswith(name)]
     assert not any(f"  {other} " in str(caught.value) for other in others)
+
+
+# ── a webhook ──
+
+WEBHOOK_SECRET = "whsec_" + "A" * 40
+
+
+def test_a_webhook_is_a_place_of_the_one_route(load):
+    told = load("WEBHOOK_URL=https://example.org/hook", f"WEBHOOK_SECRET={WEBHOOK_SECRET}")
+    (place,) = main_route(told).places
+
+    assert (place.label, place.endpoint.url) == ("webhook", "https://example.org/hook")
+    assert (place.endpoint.secret, place.endpoint.allow_private) == (WEBHOOK_SECRET, False)
+    assert main_route(told).targets == ()
+    assert {WEBHOOK_SECRET, "https://example.org/hook"} <= set(told.secrets)
+    assert "example.org" not in repr(place)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["WEBHOOK_URL=https://example.org/hook"], "WEBHOOK_URL and WEBHOOK_SECRET: neither is"),
+        ([f"WEBHOOK_SECRET={WEBHOOK_SECRET}"], "WEBHOOK_URL and WEBHOOK_SECRET: neither is"),
+        (
+            ["WEBHOOK_URL=http://example.org/", "WEBHOOK_SECRET=x"],
+            "WEBHOOK_URL: what is not on this",
+        ),
+        (
+            ["WEBHOOK_URL=https://10.0.0.8/", f"WEBHOOK_SECRET={WEBHOOK_SECRET}"],
+            "WEBHOOK_URL: this is",
+        ),
+        (["WEBHOOK_URL=https://example.org/", "WEBHOOK_SECRET=abc"], "WEBHOOK_SECRET: a secret is"),
+    ],
+)
+def test_a_webhook_that_cannot_be_is_named_and_not_shown(load, lines, said):
+    with pytest.raises(SettingsError) as caught:
+        main_route(load(*lines))
+
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+    assert "10.0.0.8" not in str(caught.value)
+
+
+def test_a_webhook_in_a_private_network_is_allowed_by_its_own_setting(load):
+    lines = ["WEBHOOK_URL=https://10.0.0.8/", f"WEBHOOK_SECRET={WEBHOOK_SECRET}"]
+
+    assert webhook_of(load(*lines, "WEBHOOK_ALLOW_PRIVATE=true")).allow_private

@@ -26,8 +26,9 @@ class Table:
     async def readable_again(self, ref):
         return self.known
 
-    async def delete(self, chat_id, ids):
+    async def delete(self, chat_id, ids, *, places=None):
         self.asked.append(("delete", chat_id, *ids))
+        assert places is None
         return 3
 
 

@@ -607,7 +607,7 @@ def test_with_a_page_a_replay_prints_the_summary_alone(run):
     done = run("replay", SAMPLE, "--html", "page.html")
 
     assert done.stdout.splitlines()[0] == "      71 messages"
-    assert len(done.stdout.splitlines()) == 5
+    assert len(done.stdout.splitlines()) == 6
 
 
 def test_of_a_damaged_export_what_comes_before_the_damage_is_drawn(run, tmp_path):

@@ -10,7 +10,7 @@ from bot.admin.formatting import Row, counted, date, duration, excerpt
 from bot.admin.links import link
 from bot.admin.reading import details, in_words, told_rows
 from bot.admin.sources import asked, current, find_message, key_of, source_of
-from bot.models import CHANNELS, Address, MessageRef, Outcome, PostState, Reason, UnixTime
+from bot.models import CHANNELS, Address, MessageRef, Outcome, PostState, Reason, UnixTime, is_sink
 from bot.storage import coverage, failures, places, records
 from bot.storage.store import REFUSALS_KEPT
 
@@ -130,7 +130,8 @@ async def _story(
         async for row in _its_flow(tables, routes, record, signal, now):
             yield row
     posts = await tables.ask(partial(records.posts_of, ref=record.ref))
-    names = {row.id: row.name for row in await tables.ask(places.recorded)}
+    listed = await tables.ask(places.recorded) if routes.named else ()
+    names = {row.id: row.name for row in listed}
     for row in [*_posted(record, posts, names), *_not_posted(posts, its)]:
         yield row
     refused = await tables.ask(partial(records.refused_edit, ref=record.ref))
@@ -283,17 +284,22 @@ def _not_posted(posts: list[PostRecord], source: Source | None) -> Iterator[Row]
             yield Row("", f"in {place.label}: no, it was no place of {source.name} by then")
 
 
+def _where(post: PostRecord, place: str) -> str:
+    """`place`: what it is called; empty: nothing."""
+    address = str(Address(post.target, post.topic))
+    called = f", {place}" if place not in {"", address} else ""
+    if is_sink(post.target):
+        return ("told to a program" if post.target_message_id else "to a program") + called
+    if post.target_message_id is None:
+        return f"in {address}{called}"
+    return link(MessageRef(post.target, post.target_message_id)) + called
+
+
 def _post(post: PostRecord, place: str) -> str:
     """Where it stands, or why it does not."""
-    address = Address(post.target, post.topic)
-    where = (
-        f"in {address}"
-        if post.target_message_id is None
-        else link(MessageRef(post.target, post.target_message_id))
-    )
+    where = _where(post, place)
     part = f", part {post.part + 1}" if post.part else ""
-    called = f", {place}" if place not in {"", str(address)} else ""
-    name = f"{where}{part}{called} (post {post.id})"
+    name = f"{where}{part} (post {post.id})"
     if post.state is PostState.SENT:
         return f"{name}, {_tries(post.attempts + 1)}"
     if post.state is PostState.DELETED:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bot.delivery.progress import Places
-    from bot.delivery.relay import Relay
+
+
+class Queue(Protocol):
+    """What is delivered to one chat or one program, in its order; a `Relay`, or a `Worker` alone."""
+
+    async def run(self) -> None: ...
+    def stop(self) -> None: ...
+    def wake(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
 
 
 class Relays:
@@ -17,7 +26,7 @@ class Relays:
 
     def __init__(
         self,
-        relays: Sequence[Relay],
+        relays: Sequence[Queue],
         places: Places,
         *,
         reread: Callable[[], None],

@@ -125,7 +125,8 @@ class Trouble(NamedTuple):
 
 class Worker:
     """`deliver` does what is to be done with one post, or with the parts of an album. It raises
-    `RetryLater`, `TargetUnavailable` and `LoggedOut`. `clock` is monotonic, in seconds.
+    `RetryLater`, `TargetUnavailable` and `LoggedOut`. `clock` is monotonic, in seconds. `in_order`:
+    nothing goes before what fails, for however long it does.
     """
 
     def __init__(
@@ -138,8 +139,10 @@ class Worker:
         sleep: Callable[[float], Awaitable[None]],
         jitter: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
+        in_order: bool = False,
     ) -> None:
         self._line = line
+        self._in_order = in_order
         self._deliver = deliver
         self._target = target
         self._watch = watch
@@ -363,7 +366,7 @@ class Worker:
         through, all stay in line, in their order.
         """
         since, method = self._failing.get(posts[0].id), posts[0].method
-        if trouble.told or since is None or self._clock() - since < OVERDUE:
+        if self._in_order or trouble.told or since is None or self._clock() - since < OVERDUE:
             return False
         if self._worked.get(method, since) > since:
             await self._set_aside(posts)

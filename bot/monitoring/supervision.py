@@ -74,7 +74,7 @@ class Facts:
 
     async def backlogs(self) -> Mapping[ChatId, Backlog]:
         return await self._core.store.ask(
-            partial(records.backlogs, targets=self._core.routes.targets)
+            partial(records.backlogs, targets=self._core.routes.queues)
         )
 
 

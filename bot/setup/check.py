@@ -69,6 +69,9 @@ async def _of_chats(telegram: Telegram, routes: Routes) -> AsyncIterator[Finding
         yield await of_source(telegram, chat)
     for target in routes.targets:
         yield await of_target(telegram, target)
+    for place in routes.places:
+        if place.endpoint is not None:
+            yield Finding(Verdict.OK, f"{place.label}: a program is told; it was not asked")
 
 
 def of_account(me: Me) -> Finding:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, func, insert, select, update
 
-from bot.models import ChatId, Content, MessageId, MessageRef, PostState
+from bot.models import ChatId, Content, MessageId, MessageRef, PostState, is_sink
 from bot.routes import Place
 from bot.rules.presentation import AS_IT_IS, SIGNAL_NOT_SHOWN, NotShown, present
 from bot.rules.render import cut, in_words
 from bot.storage import messages
-from bot.storage.about import about, signal_is_hidden
+from bot.storage.about import about, as_event, signal_is_hidden
 from bot.storage.engine import Prepared
 from bot.storage.messages import content_from, content_json, content_of, content_row
 from bot.storage.schema import posts
@@ -66,7 +66,8 @@ class Parts:
                 posts, hidden = self._rendered(db, message.ref, place, said)
                 lead, *rest = posts or [Content("")]
                 first = _new_row(message.ref, place, lead, now)
-                if lead.media is not None or said.media is None:  # else it is of no album there
+                # Without its medium it is of no album there; and programs are told of one at a time.
+                if (lead.media is not None or said.media is None) and not is_sink(place.chat):
                     first |= {"album_id": message.album_id}
                 if hidden is not None:
                     first |= {"state": PostState.DELETED, "hidden": hidden}
@@ -126,13 +127,15 @@ class Parts:
         self, db: Connection, source: MessageRef, place: Place, said: Content
     ) -> Rendered:
         """Where all is shown as it is, nothing is asked about it."""
-        if place.presentation == AS_IT_IS:
+        if place.presentation == AS_IT_IS and not is_sink(place.chat):
             return Rendered(cut(said, place))
         if signal_is_hidden(db, source, place):
             return Rendered([], SIGNAL_NOT_SHOWN)
         shown = present(said, place.presentation, about(db, source), source=place.source)
         if isinstance(shown, NotShown):
             return Rendered([], shown.reason)
+        if is_sink(place.chat):
+            return Rendered([as_event(db, source, shown, source=place.source)])
         return Rendered(cut(shown, place))
 
     def _fit(

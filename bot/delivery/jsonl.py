@@ -1,0 +1,82 @@
+"""Events as lines of a file, each whole or not at all, and each once.
+
+A crash may leave half a line at the end. Nobody was told that it was there: it is taken away, and told
+again. Whoever reads along takes a line once its line break is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+from typing import TYPE_CHECKING, Final
+
+from bot.errors import RetryLater, TargetUnavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bot.delivery.events import Event
+    from bot.models import ChatId
+
+TAIL: Final = 1 << 20  # bytes of the file's end in which ids are looked for
+
+
+class EventFile:
+    """`path` is opened for each line, so that it may be moved away at any time."""
+
+    def __init__(self, path: Path, target: ChatId) -> None:
+        self._path = path
+        self._target = target
+
+    async def close(self) -> None: ...
+
+    async def tell(self, event: Event) -> None:
+        try:
+            await asyncio.to_thread(self._append, event)
+        except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as exc:
+            raise TargetUnavailable(f"{self._path}: {exc.strerror}", self._target) from exc
+        except OSError as exc:
+            raise RetryLater(f"{self._path}: {exc.strerror}") from exc
+
+    def _append(self, event: Event) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        file = os.open(self._path, flags, 0o600)
+        try:
+            end, tail = _whole_lines(file)
+            if _holds(tail, event.id):
+                return  # written before, and that was not noted
+            _write(file, end, f"{event.body()}\n".encode())
+        finally:
+            os.close(file)
+
+
+def _whole_lines(file: int) -> tuple[int, bytes]:
+    """Where the last of them ends, and the last of them. What is behind it is taken away."""
+    size = os.fstat(file).st_size
+    start = max(0, size - TAIL)
+    tail = os.pread(file, size - start, start)
+    whole = tail.rfind(b"\n") + 1
+    if whole < len(tail):
+        os.ftruncate(file, start + whole)
+    return start + whole, tail[:whole]
+
+
+def _holds(tail: bytes, event_id: str) -> bool:
+    """Quotation marks in what people wrote are escaped there, so that nobody can write this."""
+    return f'"id":{json.dumps(event_id)},'.encode() in tail
+
+
+def _write(file: int, end: int, line: bytes) -> None:
+    try:
+        _write_whole(file, line)
+    except OSError:
+        os.ftruncate(file, end)
+        raise
+
+
+def _write_whole(file: int, line: bytes) -> None:
+    if os.write(file, line) < len(line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.fsync(file)

@@ -1,0 +1,60 @@
+"""The real program tells a program of somebody's, beside the chat; both come to know all, whatever falls."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.receiver import SECRET, Receiver
+
+FATES = [204, 204, 500, 429, "lost", "cut", "redirect", 404]
+
+
+@pytest.mark.heavy
+async def test_killed_in_the_midst_it_has_told_each_event_once_by_its_id_and_in_order(stage):
+    """And the chat shows each post once, whatever the receiver does meanwhile."""
+    chance, said = random.Random(7), []
+    async with Receiver() as receiver:
+        env = {"WEBHOOK_URL": receiver.url, "WEBHOOK_SECRET": SECRET}
+        for number in range(6):
+            program = await stage.launch(**env)
+            await program.wait_output('"started"', timeout=60)
+            for each in range(4):
+                receiver.fates.append(chance.choice(FATES))
+                signal = await stage.alice.sends(stage.group, f"#idea BTC {number}.{each}")
+                await stage.bob.sends(stage.group, "closed!", reply_to=signal)
+                await stage.alice.sends(stage.group, f"TP1 hit {number}.{each}", reply_to=signal)
+                said += [f"#idea BTC {number}.{each}", f"TP1 hit {number}.{each}"]
+            program.kill()
+            await program.wait(timeout=15)
+        receiver.fates.clear()
+        async with stage.relay(**env) as program:
+            await stage.shows(*said)
+            await stage.telegram.wait_for(
+                lambda: len(receiver.heard) >= len(said), timeout=120, what="all events"
+            )
+
+    assert (receiver.wrong, receiver.elsewhere) == ([], 0)
+    assert [event["data"]["text"] for event in receiver.events] == said
+    assert {event["type"] for event in receiver.events} == {"signal.created", "update.created"}
+    for told in receiver.bodies.values():
+        assert all(each["data"] == told[0]["data"] for each in told)
+
+
+async def test_a_receiver_that_is_dead_delays_no_chat(stage):
+    """And its secret is in no line of the log; see `Program`, which looks."""
+    async with Receiver() as receiver:
+        env = {"WEBHOOK_URL": receiver.url, "WEBHOOK_SECRET": SECRET}
+        await receiver.stop()
+        async with stage.relay(**env) as program:
+            for number in range(3):
+                await stage.alice.sends(stage.group, f"#idea {number}")
+            await stage.shows("#idea 0", "#idea 1", "#idea 2")
+            await receiver.start()
+            await stage.telegram.wait_for(
+                lambda: len(receiver.heard) == 3, timeout=60, what="all events"
+            )
+
+    assert SECRET not in program.output
+    assert SECRET[6:] not in program.output
