@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -10,6 +11,7 @@ from datetime import timedelta
 import pytest
 from rich.console import Console
 
+from bot.admin.chat_commands import AdminHandler
 from bot.admin.explain import in_hand, why
 from bot.admin.flows import find_signal, none_found, overview, thread
 from bot.admin.status import ToldHealth, as_json, as_rows, status
@@ -17,6 +19,7 @@ from bot.admin.views import show_flows, show_rows, show_thread
 from bot.app import open_core, open_tables
 from bot.errors import UsageError
 from bot.models import AfterTtl, ChatId
+from bot.report.drawing import draw_tables
 from bot.routes import Place, Routes, Source
 from bot.rules.presentation import Presentation
 from tests import wiring
@@ -285,3 +288,86 @@ async def test_what_waits_for_a_place_that_is_listed_no_more_is_told(operator):
 
     assert f"{TARGET}: 2 pending, 0 failed; it is not listed any more, so they wait" in lines
     assert not any("quiet" in line for line in lines)
+
+
+# ── report ────────────────────────────────────────────────────────────────────
+
+
+async def drawn(operator, routes=BOTH, **more):
+    """The words of the page."""
+    file = operator.directory / "page.html"
+    async with open_tables(operator.settings) as tables:
+        await draw_tables(tables.ask, routes, file, now=operator.now, **more)
+    return " ".join(re.sub(r"<svg.*?</svg>|<[^>]+>", " ", file.read_text("utf-8")).split())
+
+
+async def test_a_picture_of_one_source_goes_by_its_ttl_and_has_its_messages_alone(operator):
+    majors, scalps = [await drawn(operator, source=name) for name in ("majors", "scalps")]
+
+    assert "until 72 h after his last word" in majors
+    assert "until 4 h after his last word" in scalps
+    assert " 1 recorded message " in majors
+    assert " 3 recorded messages 1 signal 1 updates relayed " in scalps
+
+
+async def test_a_picture_of_all_is_drawn_only_where_flows_last_as_long_in_all(operator):
+    with pytest.raises(UsageError, match="in all of majors, scalps: name one of them"):
+        await drawn(operator)
+    with pytest.raises(UsageError, match="there is no source swings: there are majors, scalps"):
+        await drawn(operator, source="swings")
+
+    page = await drawn(operator, replace(BOTH, sources=(MAJORS, replace(QUICK, ttl=MAJORS.ttl))))
+    assert " 4 recorded messages 2 signals " in page
+
+
+# ── in Telegram ───────────────────────────────────────────────────────────────
+
+
+class Phone:
+    """Telegram's side of a private chat."""
+
+    def __init__(self):
+        self.sent = []
+
+    async def send(self, to, text, entities=(), buttons=()):
+        self.sent.append((" ".join(text.split()), [each.text for row in buttons for each in row]))
+
+    async def offer(self, user, commands):
+        return True
+
+
+async def nothing_known():
+    return {}
+
+
+async def test_operators_in_telegram_are_answered_by_the_rules_of_each_source(operator):
+    """Only what is its owner's alone has a button that releases it."""
+    phone = Phone()
+    settings = operator.settings.model_copy(update={"admin_users": (CAROL,)})
+    async with open_tables(operator.settings, read_only=False) as tables:
+        handler = AdminHandler(
+            tables,
+            settings,
+            phone,
+            facts=nothing_known,
+            routes=BOTH,
+            clock=lambda: operator.now,
+        )
+        for text in (
+            "/flows",
+            "/flows scalps",
+            "/why 15",
+            "/why scalps:15",
+            "majors:15",
+            "/status",
+        ):
+            await handler.handle(operator.says(CAROL, text, ago=0, chat_id=CAROL))
+
+    live, none, refused, quick, slow, stands = phone.sent
+    flow = "1 BTC/USDT LONG by 1001 in majors live for 2 d 14 h more, quiet for 10 h"
+    assert live == (f"{flow} 0 updates, 0 refused", ["Release 1"])
+    assert none[0].startswith("No such flow is live")
+    assert "Give majors:15 or scalps:15" in refused[0]
+    assert ("flow now: released since" in quick[0], quick[1]) == (True, [])
+    assert ("flow now: live; released in 2 d" in slow[0], slow[1]) == (True, ["Release 1"])
+    assert "flows 0 live, 1 released" in stands[0]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.commands.context import PlainCommand, console, option, settings_of
+from bot.commands.context import PlainCommand, console, option, rules_of_all, settings_of
 from bot.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def replay(
     else:
         from bot.report.drawing import drawn
 
-        with drawn(report, settings, export.chat, html) as drawing:
+        with drawn(report, rules.sources[0], export.chat, html) as drawing:
             asyncio.run(trial.run(_watched(export), drawing))
         typer.echo(f"wrote {html}", err=True)
     _mention_malformed(export)
@@ -115,6 +115,9 @@ def replay(
 @app.command(cls=PlainCommand)
 def report(
     html: Annotated[Path, typer.Option(metavar="FILE", help="Where the HTML page goes.")],
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of one source of routes.toml alone.")
+    ] = None,
 ) -> None:
     """Draw a picture of the bot's tables. Changes nothing, and may run beside the bot."""
     from bot.app import open_tables
@@ -122,9 +125,9 @@ def report(
 
     async def draw() -> None:
         async with open_tables(settings) as tables:
-            await draw_tables(tables.ask, settings, html, now=time.time())
+            await draw_tables(tables.ask, routes, html, now=time.time(), source=source)
 
-    settings = settings_of({})
+    settings, routes = rules_of_all()
     if isinstance(settings.database, Path) and not settings.database.exists():
         raise DatabaseUnavailable(
             f"{settings.database}: there is none yet; the bot or `import` makes it"
