@@ -35,7 +35,8 @@ from bot.storage.store import SignalStore
 from tests import wiring
 from tests.people import ALICE, BOB, CAROL, GROUP, HOUR, NOON, TARGET, TTL
 
-pytestmark = pytest.mark.heavy
+# A hundred restarts an example: on a loaded machine it takes longer than others may.
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
 
 ENDED = 0  # what an operator's release leaves as the last activity
 PERMITTED = (ALICE, BOB)
