@@ -371,3 +371,45 @@ async def test_operators_in_telegram_are_answered_by_the_rules_of_each_source(op
     assert ("flow now: released since" in quick[0], quick[1]) == (True, [])
     assert ("flow now: live; released in 2 d" in slow[0], slow[1]) == (True, ["Release 1"])
     assert "flows 0 live, 1 released" in stands[0]
+
+
+# ── from a shell ──────────────────────────────────────────────────────────────
+
+FILE = f"""
+[[source]]
+name = "majors"
+chat = {GROUP}
+allowed_users = "everyone"
+[[source.place]]
+name = "vip"
+chat = {TARGET}
+
+[[source]]
+name = "scalps"
+chat = {SCALPS}
+allowed_users = [{ALICE}, {BOB}]
+ttl_hours = 4
+[[source.place]]
+chat = {TARGET}
+"""
+
+
+def test_a_shells_commands_read_the_file(run, operator):
+    (operator.directory / "routes.toml").write_text(FILE, "utf-8")
+
+    def says(*command):
+        done = run(*command)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        return " ".join(done.stdout.split())
+
+    assert "ETH/USDT" not in says("flows")
+    assert "released" in says("flows", "--source", "scalps", "--all")
+    assert "flow released since" in says("flows", "scalps:15")
+    assert "flow now released since" in says("why", "scalps:15")
+    assert f"source scalps ({SCALPS}): flows 0 live, 1 released" in says("status")
+    assert says("release", "majors:15") == "released: signal 1, BTC/USDT LONG by 1001"
+    run("report", "--html", "p.html", "--source", "scalps")
+    assert "days of scalps" in (operator.directory / "p.html").read_text("utf-8")
+    refused = run("why", "15")
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+    assert "Give majors:15 or scalps:15" in refused.stderr
