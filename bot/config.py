@@ -231,6 +231,7 @@ class Settings(BaseSettings):
     """The settings of README's table, by the same names in lower case."""
 
     _with_unknown: dict[str, Any] = PrivateAttr(default_factory=dict)  # settings, as they are said
+    _place_secrets: dict[str, SecretStr] = PrivateAttr(default_factory=dict)
 
     model_config = SettingsConfigDict(
         env_file_encoding=env_text.ENCODING, extra="ignore", frozen=True, hide_input_in_errors=True
@@ -301,6 +302,8 @@ class Settings(BaseSettings):
             wrong += map(_line, exc.errors(include_url=False))
         if wrong:
             raise SettingsError("\n".join(wrong))
+        secrets = env_text.secrets_of_places(env_file, os.environ)
+        loaded._place_secrets = {name: SecretStr(each) for name, each in secrets.items()}
         return loaded.with_names(chat_names.kept(loaded.data_dir))
 
     def with_names(self, ids: Mapping[ChatName, int]) -> Self:
@@ -333,10 +336,15 @@ class Settings(BaseSettings):
         return frozenset(said) if isinstance(said, tuple) else None
 
     @property
+    def place_secrets(self) -> Mapping[str, SecretStr]:
+        """Of the webhooks of a file, by the names of their settings."""
+        return self._place_secrets
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown to anybody, for those who see to that."""
         login = (self.api_hash, self.bot_token, self.session_string)
-        given = (*login, self.webhook_url, self.webhook_secret)
+        given = (*login, self.webhook_url, self.webhook_secret, *self.place_secrets.values())
         told = [secret.get_secret_value() for secret in given if secret is not None]
         way = self.way
         told += [] if way is None else filter(None, (way.password, way.secret))
@@ -427,11 +435,11 @@ def _misspelt(env_file: Path, *, known: set[str]) -> Iterator[str]:
     """
     for name in dotenv_values(env_file, interpolate=False, encoding=env_text.ENCODING):
         setting = meant(name, known)
-        if setting is not None:
+        if setting is not None and not env_text.is_secret_of_place(name):
             yield f"{name} in {env_file} is not a setting: did you mean {setting.upper()}?"
     for name in os.environ:
         setting = meant(name, known, shared=True)
-        if setting is not None:
+        if setting is not None and not env_text.is_secret_of_place(name):
             yield (
                 f"{name} in the environment is not a setting: did you mean {setting.upper()}? "
                 "If it is another program's, start the bot without it"
