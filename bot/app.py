@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import random
 import time
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
 from bot.admin.control import Orders
-from bot.config import refuse_readable
 from bot.delivery.progress import Places
 from bot.delivery.relay import Relay
 from bot.delivery.relays import Relays
 from bot.delivery.worker import Watch, Watches, Worker
-from bot.errors import BotError, DatabaseUnavailable, SettingsError
 from bot.handlers.edit_handler import EditHandler
 from bot.handlers.lost_parents import LostParents
 from bot.handlers.signal_handler import SignalHandler
@@ -41,16 +36,18 @@ from bot.pipeline.recording import Door, Listeners, Recorder
 from bot.pipeline.rereading import RetriedEvents
 from bot.routes import main_route
 from bot.rules.markers import Markers
+from bot.server_address import ServerAddress
 from bot.state.disk_tier import DiskTier
 from bot.state.flow_cache import open_flow_cache
 from bot.state.flow_tracker import FlowTracker, closed
 from bot.state.flow_trackers import FlowTrackers
-from bot.storage.data_directory import Presence
+from bot.storage.data_directory import Presence, keep_private, what_must_stay
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from pydantic import SecretStr
 
@@ -63,13 +60,12 @@ if TYPE_CHECKING:
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
     from bot.routes import Routes, Source
+    from bot.storage.engine import AnyDatabase
     from bot.telegram.catch_up import Following
     from bot.telegram.client import Telegram
     from bot.telegram.network import Network
 
 log = structlog.get_logger(__name__)
-
-PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})  # no setting's fault
 
 
 class Core(NamedTuple):
@@ -100,8 +96,8 @@ async def open_core(
     routes = main_route(settings).without_places() if routes is None else routes
     for source in routes.sources:
         Markers(source.markers, source.patterns)  # raises for what RE2 refuses
-    _keep_private(settings)
-    database = Database(settings.database, in_loop=in_loop)
+    keep_private(settings)
+    database = database_at(settings.database, in_loop=in_loop)
     store = SignalStore(database, clock=clock, place=routes.place)
     with locked(settings.data_dir / "lock"):
         try:
@@ -114,7 +110,7 @@ async def open_core(
                 intake = _doors(routes, store, flows, parents)
                 orders = Orders(store, flows)
                 await orders.begin()
-                presence = Presence(_what_must_stay(settings))
+                presence = Presence(what_must_stay(settings))
                 yield Core(store, flows, intake, parents, orders, routes, presence)
         finally:
             await store.close()
@@ -125,7 +121,7 @@ async def open_tables(
     settings: Settings, *, read_only: bool = True, in_loop: bool = True
 ) -> AsyncIterator[SignalStore]:
     """The tables alone, for a look at them or an order, beside a running bot or without one."""
-    store = SignalStore(Database(settings.database, in_loop=in_loop, read_only=read_only))
+    store = SignalStore(database_at(settings.database, in_loop=in_loop, read_only=read_only))
     try:
         await store.open_existing()
         yield store
@@ -154,33 +150,14 @@ async def _flows(
         await closed(disk)
 
 
-def _what_must_stay(settings: Settings) -> list[Path]:
-    """All but the flow cache, which is made anew; the lock, since another bot could take another."""
-    directory, database = settings.data_dir, settings.database
-    beside = [database.with_name(f"{database.name}{more}") for more in ("-wal", "-shm")]
-    return [directory, database.parent, database, *beside, directory / "lock"]
+def database_at(
+    where: Path | ServerAddress, *, in_loop: bool = False, read_only: bool = False
+) -> AnyDatabase:
+    if isinstance(where, ServerAddress):
+        from bot.storage.postgresql import Server
 
-
-def _keep_private(settings: Settings) -> None:
-    """Make what is missing, and see that nobody else reads what the bot writes, whatever the umask.
-
-    Raises `SettingsError` for a session file that others may have read already: it is a login.
-    """
-    try:
-        for directory in (settings.data_dir, settings.database.parent):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        settings.data_dir.chmod(0o700)
-        if not settings.database.exists():
-            # SQLite would ask the umask; the files beside it take over this one's mode.
-            os.close(os.open(settings.database, os.O_CREAT | os.O_CLOEXEC, 0o600))
-        for path in settings.database.parent.glob(f"{settings.database.name}*"):
-            with suppress(FileNotFoundError):  # SQLite takes its own away, with whoever read last
-                if path.stat().st_mode & 0o077 and path.is_file():
-                    path.chmod(0o600)
-    except OSError as exc:
-        raise _not_to_be_had(settings, exc) from exc
-    for session in settings.sessions:
-        refuse_readable(session)
+        return Server(where, in_loop=in_loop, read_only=read_only)
+    return Database(where, in_loop=in_loop, read_only=read_only)
 
 
 def _doors(routes: Routes, table: SignalStore, flows: FlowTrackers, parents: LostParents) -> Doors:
@@ -191,22 +168,6 @@ def _doors(routes: Routes, table: SignalStore, flows: FlowTrackers, parents: Los
         for source in routes.sources
     }
     return Doors(routes, intakes)
-
-
-def _not_to_be_had(settings: Settings, exc: OSError) -> BotError:
-    """What `_keep_private` failed at, by the setting that names it."""
-    where = Path(exc.filename)
-    elsewhere = settings.database_url is not None and settings.data_dir not in {
-        where,
-        *where.parents,
-    }
-    name = "DATABASE_URL" if elsewhere else "DATA_DIR"
-    text = f"{name}: {where} cannot be made or written: {exc.strerror}"
-    if exc.errno in PASSING:
-        return DatabaseUnavailable(f"{text}: make room there")
-    text += ": name a directory that the bot may write to"
-    chosen = name.lower() in settings.model_fields_set
-    return SettingsError(text) if chosen else DatabaseUnavailable(text)
 
 
 def intake_of(

@@ -6,7 +6,6 @@ because `replay` and `import` do without it.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import stat
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 from dotenv import dotenv_values
 from pydantic import (
     BeforeValidator,
+    InstanceOf,
     PrivateAttr,
     SecretStr,
     ValidationError,
@@ -40,11 +40,13 @@ from bot.models import (
     has_own_box,
 )
 from bot.proxy import Proxy, parse_proxy
+from bot.server_address import ServerAddress
 from bot.setting_values import (
     api_hash_is_wrong,
     one_of,
     parse_api_id,
     parse_bool,
+    parse_ip,
     parse_port,
     session_is_wrong,
     shown,
@@ -195,18 +197,15 @@ def _markers(text: str) -> tuple[str, ...]:
     return markers
 
 
-def _address(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text.strip()))
-    except ValueError:
-        raise ValueError(f"{text!r} is not an IP address such as 127.0.0.1 or 0.0.0.0") from None
-
-
-def _database(url: str) -> Path:
+def _database(url: str) -> Path | ServerAddress:
+    if re.match(r"postgres(?:ql)?://", url.strip()):
+        return ServerAddress(url.strip())
     found = re.fullmatch(r"sqlite(?:\+aiosqlite)?:///(?P<path>.+)", url.strip())
     if found is None or found["path"] == ":memory:":
         # The value is not repeated: a URL for a database server holds a password.
-        raise ValueError("must be sqlite:///relative/path.db or sqlite:////absolute/path.db")
+        raise ValueError(
+            "must be sqlite:///relative/path.db, sqlite:////absolute/path.db or postgresql://…"
+        )
     return Path(found["path"]).expanduser()
 
 
@@ -270,11 +269,11 @@ class Settings(BaseSettings):
     # None: `routes.toml` beside `.env`, where there is one.
     routes_file: Path | None = None
     data_dir: Path = Path("data")
-    database_url: Annotated[Path | None, _from(_database)] = None
+    database_url: Annotated[Path | InstanceOf[ServerAddress] | None, _from(_database)] = None
     log_level: Annotated[Level, _from(one_of(LEVELS))] = "INFO"
     log_format: Annotated[Literal["auto", "console", "json"], _from(one_of(FORMATS))] = "auto"
     health_port: Annotated[int | None, _from(parse_port)] = None
-    health_host: Annotated[str, _from(_address)] = "127.0.0.1"
+    health_host: Annotated[str, _from(parse_ip)] = "127.0.0.1"
 
     @model_validator(mode="before")
     @classmethod
@@ -348,6 +347,7 @@ class Settings(BaseSettings):
         told = [secret.get_secret_value() for secret in given if secret is not None]
         way = self.way
         told += [] if way is None else filter(None, (way.password, way.secret))
+        told += self.database.secrets if isinstance(self.database, ServerAddress) else ()
         return tuple(told)
 
     @property
@@ -356,7 +356,7 @@ class Settings(BaseSettings):
         return None if self.proxy is None else parse_proxy(self.proxy.get_secret_value())
 
     @property
-    def database(self) -> Path:
+    def database(self) -> Path | ServerAddress:
         return self.database_url or self.data_dir / "signals.db"
 
     @property

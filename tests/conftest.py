@@ -10,10 +10,12 @@ import diskcache
 import pytest
 from hypothesis import Phase, settings
 
+from bot.app import database_at
 from bot.state.flow_cache import open_flow_cache
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests import forkserver
+from tests.server import server
 
 # Examples vary in how much disk they touch; their time says nothing.
 settings.register_profile("default", deadline=None, print_blob=True)
@@ -36,12 +38,39 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("played")
 
 
+# The contract of the store: tests that ask nothing but the store are run over each database.
+CONTRACT = {"test_outbox", "test_update_handler", "test_lost_parents", "test_edits_permitted"}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    module = metafunc.module.__name__.split(".")[-1]
+    of_one = metafunc.definition.get_closest_marker("sqlite")
+    if "store" in metafunc.fixturenames and module in CONTRACT and not of_one:
+        metafunc.parametrize("store", ["sqlite", "postgresql"], indirect=True)
+
+
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SignalStore]:
-    store = SignalStore(Database(tmp_path / "signals.db", in_loop=True))
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SignalStore]:
+    if getattr(request, "param", "sqlite") == "postgresql":
+        address = request.getfixturevalue("postgresql").new_database()
+        store = SignalStore(database_at(address, in_loop=True))
+    else:
+        store = SignalStore(Database(tmp_path / "signals.db", in_loop=True))
     await store.open()
     yield store
     await store.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A server of our own, of which each test takes a database or some."""
+    pytest.importorskip("psycopg", reason="without psycopg there is nothing that speaks to it")
+    with server() as found:
+        if found is None:
+            if "POSTGRESQL_REQUIRED" in os.environ:
+                pytest.fail("no PostgreSQL here, and its tests are required")
+            pytest.skip("no PostgreSQL on this machine")
+        yield found
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ once more here, from its table in `bot.rules.policy` and by other means: plain S
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -25,16 +26,17 @@ from hypothesis.stateful import (
 )
 
 from bot.admin.control import Orders
+from bot.app import database_at
 from bot.models import AfterTtl, IncomingMessage, MessageId, MessageRef
 from bot.pipeline.intake import Intake
 from bot.state.flow_cache import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
-from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests import wiring
 from tests.people import ALICE, BOB, CAROL, GROUP, HOUR, NOON, TARGET, TTL
 
-pytestmark = pytest.mark.heavy
+# A hundred restarts an example: on a loaded machine it takes longer than others may.
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
 
 ENDED = 0  # what an operator's release leaves as the last activity
 PERMITTED = (ALICE, BOB)
@@ -64,8 +66,8 @@ class Bot(NamedTuple):
     orders: Orders
 
 
-async def start(directory: Path, after_ttl: AfterTtl, max_in_memory: int, clock) -> Bot:
-    store = SignalStore(Database(directory / "signals.db", in_loop=True))
+async def start(where, directory: Path, after_ttl: AfterTtl, max_in_memory: int, clock) -> Bot:
+    store = SignalStore(database_at(where, in_loop=True))
     await store.open()
     cache = open_flow_cache(directory / "flows", await store.cache_key())
     flows = FlowTracker(store, cache, after_ttl=after_ttl, max_in_memory=max_in_memory, clock=clock)
@@ -134,12 +136,16 @@ class OneAnswer(RuleBasedStateMachine):
         self.clock_goes = clock_goes
         self.runner = asyncio.Runner()
         self.directory = Path(tempfile.mkdtemp(prefix="one-answer-"))
+        self.where = self.new_database()
         self.after_ttl, self.max_in_memory = after_ttl, max_in_memory
         self.now = NOON
         self.said: list[IncomingMessage] = []
         self.accepted: list[IncomingMessage] = []
         self.start()
         self.somebody_posts_a_signal(ALICE)
+
+    def new_database(self):
+        return self.directory / "signals.db"
 
     @property
     def flows_directory(self) -> Path:
@@ -155,7 +161,7 @@ class OneAnswer(RuleBasedStateMachine):
 
     def start(self):
         self.bot = self.runner.run(
-            start(self.directory, self.after_ttl, self.max_in_memory, self.clock)
+            start(self.where, self.directory, self.after_ttl, self.max_in_memory, self.clock)
         )
         shutil.rmtree(self.copy, ignore_errors=True)
         shutil.copytree(self.flows_directory, self.copy)
@@ -165,11 +171,14 @@ class OneAnswer(RuleBasedStateMachine):
         self.runner.run(self.bot.store.close())
 
     def query(self, sql, *parameters):
-        with closing(sqlite3.connect(self.directory / "signals.db")) as db:
+        with closing(self.connected()) as db:
             return db.execute(sql, parameters).fetchone()
 
+    def connected(self):
+        return sqlite3.connect(self.where)
+
     def hear(self, message: IncomingMessage):
-        with closing(sqlite3.connect(self.directory / "signals.db")) as db:
+        with closing(self.connected()) as db:
             answer = expected(db, message, self.after_ttl)
         decision = self.runner.run(self.bot.intake.handle(message))
         assert f"{decision.outcome} {decision.reason}" == answer
@@ -313,3 +322,38 @@ OneAnswer.TestCase.settings = settings(
     max_examples=80, stateful_step_count=30, deadline=None, print_blob=True
 )
 TestOneAnswer = OneAnswer.TestCase
+
+
+class InItsWords:
+    """A connection of psycopg's that is asked as one of SQLite's is."""
+
+    def __init__(self, address):
+        import psycopg  # noqa: PLC0415  # not everywhere
+
+        self._db = psycopg.connect(address.url, autocommit=True)
+        self.close = self._db.close
+
+    def execute(self, sql, values):
+        named = re.sub(r":(\w+)", r"%(\1)s", sql).replace("?", "%s")
+        return self._db.execute(named, values)
+
+
+class OneAnswerOfAServer(OneAnswer):
+    server = None  # the tests' own
+
+    def new_database(self):
+        return self.server.new_database()
+
+    def connected(self):
+        return InItsWords(self.where)
+
+
+@pytest.fixture
+def _of_a_server(postgresql):
+    OneAnswerOfAServer.server = postgresql
+
+
+OneAnswerOfAServer.TestCase.settings = settings(
+    max_examples=10, stateful_step_count=20, deadline=None, print_blob=True
+)
+TestOneAnswerOfAServer = pytest.mark.usefixtures("_of_a_server")(OneAnswerOfAServer.TestCase)

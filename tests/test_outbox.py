@@ -1013,6 +1013,7 @@ SENT_BEFORE = """
 """
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("method", [*Method, "aside"])
 async def test_to_learn_that_nothing_is_to_be_done_costs_the_same_however_much_was_posted(
     store, method

@@ -20,7 +20,7 @@ NOT_WATCHED = {
     "KEYS": "the page about routes is held against the keys that are read",
     "NAMES": "the table of errors is looked through for what stands in it twice",
     "NEEDS": "each kind of post to be taken is compiled",
-    "NEWEST": "what the newest version is called changes with each step",
+    "NEWEST": "of the schema there is always another one",
     "RECORDS": "each place where a message may stand is compiled",
     "SETTINGS": "what an attack must differ from to be one",
 }

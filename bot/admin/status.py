@@ -22,8 +22,10 @@ from bot.admin.links import link
 from bot.admin.reading import coverage_rows, details, where
 from bot.lock import Holder, holder
 from bot.models import AfterTtl, PostState, UnixTime
+from bot.server_address import ServerAddress
 from bot.signal_json import recorded_fields
 from bot.storage import coverage, failures, records
+from bot.storage.engine import size_on_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -81,7 +83,7 @@ class Status:
     newest_posts: list[PostRecord]
     tiers: dict[Tier, int]  # how many recorded replies each of them knew the flow of
     cache: CacheSize | None  # None: there is none, or it cannot be read
-    database: Path
+    database: Path | ServerAddress
     database_size: int  # bytes
     schema: int
     versions: dict[str, str]
@@ -120,7 +122,7 @@ async def status(
         tiers=await tables.ask(records.tier_hits),
         cache=await asyncio.to_thread(cache_size, settings.flow_cache / "cache.db"),
         database=settings.database,
-        database_size=_size_of(settings.database),
+        database_size=await _size_of(settings.database, tables),
         schema=schema,
         versions=dict(_versions()),
     )
@@ -131,8 +133,10 @@ def _newest(db: Connection) -> SignalRecord | None:
     return None if found is None else records.signal(db, found)
 
 
-def _size_of(database: Path) -> int:
+async def _size_of(database: Path | ServerAddress, tables: Tables) -> int:
     """With what is written ahead of it."""
+    if isinstance(database, ServerAddress):
+        return int(await tables.ask(size_on_server))
     files = (database, database.with_name(f"{database.name}-wal"))
     return sum(file.stat().st_size for file in files if file.exists())
 

@@ -126,7 +126,7 @@ def report(
             await draw_tables(tables.ask, settings, html, now=time.time())
 
     settings = settings_of({})
-    if not settings.database.exists():
+    if isinstance(settings.database, Path) and not settings.database.exists():
         raise DatabaseUnavailable(
             f"{settings.database}: there is none yet; the bot or `import` makes it"
         )

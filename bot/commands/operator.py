@@ -13,7 +13,9 @@ import typer
 from bot.admin.formats import Format, Out
 from bot.admin.formatting import counted
 from bot.commands.context import PlainCommand, console, option, settings_of, standard_output
+from bot.errors import UsageError
 from bot.models import UnixTime
+from bot.server_address import ServerAddress
 from bot.signal_json import RowKind
 
 if TYPE_CHECKING:
@@ -184,7 +186,12 @@ def backup(
     """Copy the database to a new file, while the bot runs or not."""
     from bot.storage.backup import back_up
 
-    back_up(settings_of({}).database, file)
+    database = settings_of({}).database
+    if isinstance(database, ServerAddress):
+        raise UsageError(
+            f"{database} is backed up by PostgreSQL's own means: pg_dump -Fc -f {file}"
+        )
+    back_up(database, file)
     typer.echo(f"{file}: written")
 
 

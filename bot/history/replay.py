@@ -33,8 +33,16 @@ if TYPE_CHECKING:
 
     from bot.config import Settings
     from bot.history.export import ExportedChat
-    from bot.models import AuthorId, Decision, IncomingMessage, MessageRef, Reason, SignalId
+    from bot.models import (
+        AuthorId,
+        Decision,
+        IncomingMessage,
+        MessageRef,
+        Reason,
+        SignalId,
+    )
     from bot.routes import Routes
+    from bot.server_address import ServerAddress
     from bot.storage.store import Counts
 
 
@@ -208,7 +216,7 @@ def _refuse_another(routes: Routes, chat: ExportedChat) -> None:
         raise UsageError(f"{named}, of which topics are read, and an export does not tell them")
 
 
-def _written(before: Counts, after: Counts, database: Path) -> str:
+def _written(before: Counts, after: Counts, database: Path | ServerAddress) -> str:
     """Refusals may have been too old to be kept, and older ones may have gone meanwhile."""
     new = [max(0, now - then) for then, now in zip(before, after, strict=True)]
     counts = map(counted, new, ("signal", "update", "refusal"))

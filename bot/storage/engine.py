@@ -1,4 +1,4 @@
-"""One connection to a SQLite file. What is asked of it is done whole, and not in the event loop.
+"""One connection to a database. What is asked of it is done whole, and not in the event loop.
 
 SQLAlchemy's asynchronous drivers hop to a thread and back for every step of every statement, eleven
 times for a recorded message. Here a unit of work, such as a whole transaction, is handed over once:
@@ -11,25 +11,27 @@ import asyncio
 import secrets
 import sqlite3
 import threading
+from abc import ABC, abstractmethod
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from sqlalchemy import ClauseElement, create_engine
+from sqlalchemy import ClauseElement, create_engine, func, inspect, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
 from bot.errors import DatabaseUnavailable, DatabaseUnusable
 from bot.storage.data_directory import Presence
-from bot.storage.schema import APPLICATION_ID
+from bot.storage.schema import APPLICATION_ID, alembic_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from sqlalchemy import Connection, Dialect, Table
+    from sqlalchemy import Connection, Dialect, Engine, Table
     from sqlalchemy.dialects import postgresql
 
     Insert = sqlite.Insert | postgresql.Insert
@@ -37,6 +39,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INTEGRITY: Final = (IntegrityError, sqlite3.IntegrityError)
+# One writer at a time, from its beginning on: who begins by reading may not get the lock later, and
+# numbers given out in a sequence are in the order in which they are written for good.
+BEGIN: Final = {
+    "sqlite": "BEGIN IMMEDIATE",
+    "postgresql": f"BEGIN; SELECT pg_advisory_xact_lock({APPLICATION_ID}, 1)",
+}
+OURS: Final = {"alembic_version", "meta", "signals"}  # tables
 BUSY_TIMEOUT: Final = 5.0  # seconds a statement waits for another process's lock
 WAL_TRIES, WAL_RETRY = 5, 0.1  # seconds
 SMALL: Final = 8 * 2**20  # bytes; a database of this size is looked through in 20 ms or so
@@ -50,37 +59,107 @@ HINTS: Final = {
 UNUSABLE: Final = ("malformed", "not a database", "no such")
 
 
-class Database:
+class Cursor(Protocol):
+    """As far as the drivers agree."""
+
+    rowcount: int
+
+    @property
+    def description(self) -> Any: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+
+
+class AnyDatabase(ABC):
     """May be opened again after it was closed. Raises `DatabaseError`, and `IntegrityError`s as they are.
 
     Work is done one after the other, in the order in which it was asked for. `in_loop`: in the
-    event loop itself, for work that nothing else waits beside. `read_only` works in the loop, and
-    beside a bot that writes.
+    event loop itself, for work that nothing else waits beside. `name` is for people.
     """
 
-    def __init__(self, path: Path, *, in_loop: bool = False, read_only: bool = False) -> None:
-        self.path = path
-        self._in_loop = in_loop or read_only
-        self._read_only = read_only
-        self._engine = create_engine(
-            "sqlite://", creator=partial(_connect, path, read_only=read_only), poolclass=NullPool
-        )
+    def __init__(self, name: str, engine: Engine, *, in_loop: bool) -> None:
+        self.name = name
+        self._in_loop = in_loop
+        self._engine = engine
         self._thread: ThreadPoolExecutor | None = None
         self._connection: Connection | None = None
-        self._presence = Presence([])
 
     async def open(self) -> None:
         if not self._in_loop:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="tables")
-        self._presence = Presence([])  # whatever was there when it was open before
         await self._do(self._open)
-        if not self._read_only:
-            await self._prepare()
-            self._presence = Presence([self.path])
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Once it was asked for it is done, whatever becomes of whoever asked."""
         return await self._do(partial(self._run, work))
+
+    async def close(self) -> None:
+        """Behind whatever was asked before."""
+        await self._do(self._close)
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)
+            self._thread = None
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        if self._thread is None:
+            return work()
+        asked = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await asyncio.shield(asked)
+
+    def _run(self, work: Callable[[Connection], T]) -> T:
+        if self._connection is None:
+            raise DatabaseUnavailable(f"{self.name}: not open")
+        with self._errors():
+            return work(self._connection)
+
+    def _open(self) -> None:
+        with self._errors():
+            self._connection = self._engine.connect()
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """False: nothing was ever written there."""
+
+    @abstractmethod
+    async def glance(self) -> None:
+        """Look for damage, unless that would take long. Raises `DatabaseUnusable`."""
+
+    @abstractmethod
+    async def look_through(self) -> None:
+        """Look for damage everywhere, beside whatever else is done. Raises `DatabaseUnusable`."""
+
+    @abstractmethod
+    def _errors(self) -> AbstractContextManager[None]:
+        """Raise ours for the driver's, in its words but without the statement and its parameters."""
+
+
+class Database(AnyDatabase):
+    """A SQLite file. `read_only` works in the loop, and beside a bot that writes."""
+
+    def __init__(self, path: Path, *, in_loop: bool = False, read_only: bool = False) -> None:
+        engine = create_engine(
+            "sqlite://", creator=partial(_connect, path, read_only=read_only), poolclass=NullPool
+        )
+        super().__init__(str(path), engine, in_loop=in_loop or read_only)
+        self.path = path
+        self._read_only = read_only
+        self._presence = Presence([])
+
+    async def open(self) -> None:
+        self._presence = Presence([])  # whatever was there when it was open before
+        await super().open()
+        if not self._read_only:
+            await self._prepare()
+            self._presence = Presence([self.path])
+
+    def exists(self) -> bool:
+        return self.path.exists()
 
     async def glance(self) -> None:
         """Look for damage, unless that would take long. Raises `DatabaseUnusable`.
@@ -117,29 +196,9 @@ class Database:
             problem = " ".join(verdict.split())
             raise DatabaseUnusable(f"{self.path} is damaged: put a backup in its place ({problem})")
 
-    async def close(self) -> None:
-        """Behind whatever was asked before."""
-        await self._do(self._close)
-        if self._thread is not None:
-            self._thread.shutdown(wait=False)
-            self._thread = None
-
-    async def _do(self, work: Callable[[], T]) -> T:
-        if self._thread is None:
-            return work()
-        asked = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        return await asyncio.shield(asked)
-
     def _run(self, work: Callable[[Connection], T]) -> T:
-        if self._connection is None:
-            raise DatabaseUnavailable(f"{self.path}: not open")
         self._presence.check()  # what is written to a file without a name is written to nowhere
-        with self._errors():
-            return work(self._connection)
-
-    def _open(self) -> None:
-        with self._errors():
-            self._connection = self._engine.connect()
+        return super()._run(work)
 
     async def _prepare(self) -> None:
         """Two that turn a new file to WAL at once are refused at once, whatever their time-out."""
@@ -152,14 +211,8 @@ class Database:
             await asyncio.sleep(WAL_RETRY)
         return await self.run(_prepare)
 
-    def _close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Raise ours for SQLite's, in SQLite's words but without the statement and its parameters."""
         try:
             yield
         except INTEGRITY:
@@ -197,8 +250,7 @@ def _prepare(db: Connection) -> None:
 
 def in_transaction(db: Connection, work: Callable[[Connection], T]) -> T:
     """All of it or nothing."""
-    # IMMEDIATE takes the write lock now: one who begins by reading may not get it later.
-    _driver(db).execute("BEGIN IMMEDIATE")
+    _driver(db).execute(BEGIN[db.dialect.name])
     try:
         result = work(db)
         _driver(db).commit()
@@ -233,7 +285,7 @@ class Prepared:
 
     def __init__(self, statement: ClauseElement | Callable[[type[Insert]], ClauseElement]) -> None:
         self._statement = statement
-        self._sql, self._said = self.compiled(sqlite.dialect(paramstyle="named"))
+        self._compiled: dict[str, tuple[str, dict[str, Any]]] = {}  # by the dialect's name
 
     def compiled(self, dialect: Dialect) -> tuple[str, dict[str, Any]]:
         """The SQL, and what the statement itself says. All else comes with the row."""
@@ -244,8 +296,17 @@ class Prepared:
         named = compiled.bind_names.items()  # type: ignore[attr-defined]  # it is one of SQL
         return str(compiled), {name: bind.value for bind, name in named if not bind.required}
 
-    def run(self, db: Connection, row: Mapping[str, object]) -> sqlite3.Cursor:
-        return _driver(db).execute(self._sql, {**self._said, **row})
+    def _for(self, db: Connection) -> tuple[str, dict[str, Any]]:
+        dialect = db.dialect
+        if dialect.name not in self._compiled:
+            named = sqlite.dialect(paramstyle="named") if dialect.name == "sqlite" else dialect
+            self._compiled[dialect.name] = self.compiled(named)
+        return self._compiled[dialect.name]
+
+    def run(self, db: Connection, row: Mapping[str, object]) -> Cursor:
+        sql, said = self._for(db)
+        found: Cursor = _driver(db).execute(sql, {**said, **row})
+        return found
 
     def value(self, db: Connection, row: Mapping[str, object]) -> Any:
         """What the statement returns, of one row and column; None: it found or did nothing."""
@@ -259,11 +320,17 @@ class Prepared:
         return [dict(zip(names, each, strict=True)) for each in found]
 
     def run_many(self, db: Connection, rows: Iterable[Mapping[str, object]]) -> None:
-        _driver(db).executemany(self._sql, [{**self._said, **row} for row in rows])
+        sql, said = self._for(db)
+        _driver(db).cursor().executemany(sql, [{**said, **row} for row in rows])
 
 
 def marked(db: Connection) -> int | None:
     """The revision of a database; 0: it is empty. None: it is another program's."""
+    if db.dialect.name != "sqlite":
+        tables = set(inspect(db).get_table_names())
+        if tables >= OURS:
+            return int(db.scalars(select(alembic_version)).one())
+        return None if tables else 0
     application, version = _pragma(db, "application_id"), _pragma(db, "user_version")
     if application == APPLICATION_ID:
         return version
@@ -273,12 +340,19 @@ def marked(db: Connection) -> int | None:
 
 def mark(db: Connection, version: int) -> None:
     """In the header, too, where versions before Alembic look: they are to refuse what is newer."""
+    if db.dialect.name != "sqlite":
+        return  # no version before Alembic knew it
     db.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
     db.exec_driver_sql(f"PRAGMA user_version = {version}")
 
 
 def _pragma(db: Connection, name: str) -> int:
     return int(db.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+
+
+def size_on_server(db: Connection) -> int:
+    """In bytes."""
+    return int(db.scalar(select(func.pg_database_size(func.current_database()))) or 0)
 
 
 def back_up(path: Path, copy: Path) -> None:
@@ -297,8 +371,8 @@ def back_up(path: Path, copy: Path) -> None:
         raise DatabaseUnusable(f"{path} is damaged, and so would be its copy: {verdict}")
 
 
-def _driver(db: Connection) -> sqlite3.Connection:
-    connection: sqlite3.Connection | None = db.connection.driver_connection
+def _driver(db: Connection) -> Any:
+    connection = db.connection.driver_connection
     assert connection is not None  # noqa: S101  # it was never given back
     return connection
 

@@ -78,7 +78,10 @@ def same_content(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def storable(text: str) -> str:
-    """The text as SQLite takes it: half a surrogate pair, as an export may hold, becomes "\ufffd"."""
+    """As the tables take it: half a surrogate pair, as an export may hold, becomes "\ufffd", and so
+    does NUL, which PostgreSQL does not take.
+    """
+    text = text.replace("\0", "\ufffd")
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

@@ -23,19 +23,19 @@ REVISIONS: Final = Path(__file__).parent / "migrations"
 
 
 class Migration:
-    """Of the database at that path."""
+    """Of the database of that name."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def version(self, db: Connection) -> int:
         """Its revision; 0: it is new. Raises `DatabaseUnusable` if it is not for us."""
         version = engine.marked(db)
         if version is None:
-            raise DatabaseUnusable(f"{self._path} is another program's database")
+            raise DatabaseUnusable(f"{self._name} is another program's database")
         if version > NEWEST:
             raise DatabaseUnusable(
-                f"{self._path} has schema {version} and this program knows up to {NEWEST}: "
+                f"{self._name} has schema {version} and this program knows up to {NEWEST}: "
                 "run the newer version that wrote it"
             )
         return version
@@ -45,7 +45,7 @@ class Migration:
         version = self.version(db)
         if version < NEWEST:
             raise DatabaseUnusable(
-                f"{self._path} has schema {version} and this program works on {NEWEST}: "
+                f"{self._name} has schema {version} and this program works on {NEWEST}: "
                 "start the bot once, that brings it up to date"
             )
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from bot.models import AuthorId, ChatId, IncomingMessage, UnreadableMessage
     from bot.routes import Routes
     from bot.signal_fields import SignalFields
-    from bot.storage.engine import Database
+    from bot.storage.engine import AnyDatabase
 
 log = structlog.get_logger(__name__)
 
@@ -79,14 +79,14 @@ class SignalStore:
 
     def __init__(
         self,
-        database: Database,
+        database: AnyDatabase,
         *,
         clock: Callable[[], float] = time.time,
         place: outbox.PlaceOf = plain_place,
     ) -> None:
         self._database = database
         self._clock = clock
-        self._migration = Migration(database.path)
+        self._migration = Migration(database.name)
         self._insert = {table: statements.insert_once(table) for table in statements.RECORDS}
         self._move_activity = statements.move_activity()
         self._signal_at = statements.signal_at()
@@ -153,10 +153,10 @@ class SignalStore:
 
         Makes nothing and brings nothing up to date: that is for the bot, which holds the lock.
         """
-        name = self._database.path
-        if not name.exists():
+        if not self._database.exists():
             raise DatabaseUnavailable(
-                f"{name}: no database there, the bot has not run here yet (or with another DATA_DIR)"
+                f"{self._database.name}: no database there, the bot has not run here yet"
+                " (or with another DATA_DIR)"
             )
         await self._database.open()
         await self._read(self._migration.refuse_outdated)
@@ -460,7 +460,7 @@ class SignalStore:
         query = select(meta.c.value).where(meta.c.name == "cache_key")
         key = await self._read(lambda db: db.scalar(query))
         if not isinstance(key, bytes):
-            raise DatabaseUnusable(f"{self._database.path}: no cache_key in table meta")
+            raise DatabaseUnusable(f"{self._database.name}: no cache_key in table meta")
         return key
 
     async def counts(self) -> Counts:

@@ -1,0 +1,26 @@
+"""Where a database server is, and what of that may be shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, unquote, urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """Where a PostgreSQL server is, as libpq takes it. What is shown of it holds no password."""
+
+    url: str = field(repr=False)
+
+    def __str__(self) -> str:
+        found = urlsplit(self.url)
+        who = f"{found.username}@" if found.username else ""
+        return f"postgresql://{who}{found.netloc.rpartition('@')[2]}{found.path}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The password, as it is written there and as it is meant."""
+        found = urlsplit(self.url)
+        named = parse_qs(found.query)
+        written = [found.password or "", *named.get("password", []), *named.get("sslpassword", [])]
+        return tuple({each for word in written if word for each in (word, unquote(word))})
