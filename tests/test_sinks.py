@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import pytest
 from pydantic import SecretStr
 
+from bot.admin import explain, status
 from bot.app import open_core, sink_queue
 from bot.config import Settings
 from bot.delivery.jsonl import EventFile
@@ -21,6 +24,7 @@ from bot.models import Backlog, is_sink
 from bot.routes_file import Listed, read_routes
 from bot.setup.check import Verdict, of_sink
 from bot.sink_keys import Sinks
+from bot.storage import records
 from tests import wiring
 from tests.people import ALICE, GROUP, NOON, TARGET, says
 from tests.receiver import SECRET, Receiver
@@ -349,6 +353,33 @@ async def test_check_tells_whether_a_file_can_be_written_and_makes_none(tmp_path
     found = await of_sink("sheet", FileEndpoint(missing, "x"), -1)
     assert found.verdict is Verdict.FAILURE
     assert found.text == f"sheet: {missing}: No such file or directory"
+
+
+async def test_status_and_why_name_a_program_by_its_place_and_not_by_a_number(tmp_path):
+    """And a chat by its number, as before."""
+    text = routes_text("https://example.org/") + f"[[source.place]]\nchat = {TARGET}\n"
+    signal = says(ALICE, "#idea ETH", chat_id=OTHER_GROUP)
+    async with running(text, tmp_path) as (core, _):
+        await core.intake.take([signal])
+        posts = await core.store.ask(partial(records.posts_of, ref=signal.ref))
+        await core.store.post_failed((await core.store.take_posts(posts[0].target))[0], "422")
+        settings = wiring.settings(data_dir=tmp_path, source_chat_id=OTHER_GROUP)
+        seen = [
+            await status.status(core.store, settings, 1, now=NOON),
+            await explain.why(core.store, settings, str(signal.id), now=NOON),
+        ]
+
+    said = "\n".join(" ".join(row) for row in (*status.as_rows(seen[0]), *seen[1]))
+    facts = status.as_json(seen[0])["newest_signal"]["posts"]
+    assert {each["place"]: each["chat"] for each in facts} == {
+        "desk-2": None,
+        "log-2": None,
+        str(TARGET): TARGET,
+    }
+    assert "in desk-2: " in said
+    assert "in log-2: " in said
+    assert "to log-2 (post " in said
+    assert not re.search(r"-[4-9][0-9]{18}", said)
 
 
 def test_health_names_a_program_by_its_places_and_not_by_a_number(tmp_path):

@@ -247,7 +247,7 @@ def _posted(record: Recorded, posts: list[PostRecord]) -> Iterator[Row]:
 
 def _where(post: PostRecord) -> str:
     if is_sink(post.target):
-        return "told to a program" if post.target_message_id else "to a program"
+        return f"told to {post.place}" if post.target_message_id else f"to {post.place}"
     if post.target_message_id is None:
         return f"in {post.target}"
     return link(MessageRef(post.target, post.target_message_id))

@@ -25,6 +25,7 @@ from bot.models import (
     SignalId,
     Tier,
     UnixTime,
+    is_sink,
 )
 from bot.signal_fields import EventKind, SignalEvent
 from bot.storage.schema import (
@@ -32,6 +33,7 @@ from bot.storage.schema import (
     decisions,
     moved_chats,
     orders,
+    places,
     posts,
     refused_edits,
     signal_updates,
@@ -92,6 +94,12 @@ class PostRecord(NamedTuple):
     aside_at: UnixTime | None  # local clock; None: it is not set aside
     note: str | None  # what it was posted without
     hidden: str | None  # why the rules of its place keep it from being shown; None: they do not
+    place: str  # as it is called
+
+    @property
+    def where(self) -> str:
+        """The chat; a program by its place, since its number says nothing to people."""
+        return self.place if is_sink(self.target) else str(self.target)
 
 
 class Heard(NamedTuple):
@@ -246,7 +254,7 @@ def count_flows(db: Connection, *, active_since: UnixTime) -> FlowCounts:
 
 
 def posts_of(db: Connection, ref: MessageRef) -> list[PostRecord]:
-    query = select(posts).where(
+    query = _posts().where(
         posts.c.source_chat_id == ref.chat_id, posts.c.source_message_id == ref.message_id
     )
     return [_post(row) for row in db.execute(query.order_by(posts.c.target_chat_id, posts.c.part))]
@@ -262,7 +270,7 @@ def posted_from(db: Connection, target: MessageRef) -> MessageRef | None:
 
 
 def post(db: Connection, post_id: int) -> PostRecord | None:
-    row = db.execute(select(posts).where(posts.c.id == post_id)).first()
+    row = db.execute(_posts().where(posts.c.id == post_id)).first()
     return None if row is None else _post(row)
 
 
@@ -281,7 +289,7 @@ def count_aside(db: Connection) -> int:
 def troubles(db: Connection, *, at_most: int) -> list[PostRecord]:
     """Posts that failed or were put off, the latest first."""
     trouble = and_(posts.c.error.is_not(None), posts.c.state.in_([*OPEN, PostState.FAILED]))
-    query = select(posts).where(trouble).order_by(posts.c.id.desc()).limit(at_most)
+    query = _posts().where(trouble).order_by(posts.c.id.desc()).limit(at_most)
     return [_post(row) for row in db.execute(query)]
 
 
@@ -454,6 +462,12 @@ def _signal(row: Row[Any]) -> SignalRecord:
     )
 
 
+def _posts() -> Select[Any]:
+    """Each with what its place is called."""
+    called = select(places.c.name).where(places.c.id == posts.c.place).scalar_subquery()
+    return select(posts, called.label("called"))
+
+
 def _post(row: Row[Any]) -> PostRecord:
     return PostRecord(
         id=row.id,
@@ -468,4 +482,5 @@ def _post(row: Row[Any]) -> PostRecord:
         aside_at=row.aside_at,
         note=row.note,
         hidden=row.hidden,
+        place=row.called or str(row.target_chat_id),
     )
