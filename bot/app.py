@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.delivery.relays import Queue
     from bot.ending import Ending
-    from bot.endpoints import Endpoint
+    from bot.endpoints import Endpoint, FileEndpoint
     from bot.models import ChatId, MessageRef
     from bot.monitoring.access import Access
     from bot.monitoring.health import Health
@@ -232,7 +232,7 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
     core.parents.ask(ExistingMessages(telegram))
     access = Access(telegram, settings.access_file)
     facts, metrics = Facts(telegram, core, access), Metrics()
-    places = Places(core.routes.queues)
+    places = Places(core.routes.queues, names=core.routes.sink_names)
     health = Health(facts, metrics, places)
     async with (
         _answering(settings, health),
@@ -377,24 +377,27 @@ async def _queues(
             Relay(core.store, telegram.sender, target, watch=Watches(watches, places[target]))
             for target in core.routes.targets
         ]
-        for place in core.routes.places:
-            if place.endpoint is not None:
-                watch = Watches(watches, places[place.chat])
-                queues.append(_told(core, place.chat, place.endpoint, watch, stack))
+        for target, endpoint in core.routes.sinks.items():
+            watch = Watches(watches, places[target])
+            queues.append(sink_queue(core, target, endpoint, watch, stack))
         yield queues
 
 
-def _told(
-    core: Core, target: ChatId, endpoint: Endpoint, watch: Watch, stack: AsyncExitStack
+def sink_queue(
+    core: Core,
+    target: ChatId,
+    endpoint: Endpoint | FileEndpoint,
+    watch: Watch,
+    stack: AsyncExitStack,
 ) -> Worker:
     from bot.delivery.events import EventRelay
-    from bot.delivery.webhook import Webhook
+    from bot.delivery.sinks import sink_of
 
-    webhook = Webhook(endpoint.url, endpoint.secret, target, allow_private=endpoint.allow_private)
-    stack.push_async_callback(webhook.close)
+    sink = sink_of(endpoint, target)
+    stack.push_async_callback(sink.close)
     events = EventRelay(
         core.store,
-        webhook,
+        sink,
         watch=watch,
         fresh_for=endpoint.fresh_for,
         skip_late=endpoint.skip_late,

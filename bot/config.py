@@ -6,7 +6,6 @@ because `replay` and `import` do without it.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import stat
@@ -47,6 +46,7 @@ from bot.setting_values import (
     one_of,
     parse_api_id,
     parse_bool,
+    parse_ip,
     parse_port,
     session_is_wrong,
     shown,
@@ -197,13 +197,6 @@ def _markers(text: str) -> tuple[str, ...]:
     return markers
 
 
-def _address(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text.strip()))
-    except ValueError:
-        raise ValueError(f"{text!r} is not an IP address such as 127.0.0.1 or 0.0.0.0") from None
-
-
 def _database(url: str) -> Path | ServerAddress:
     if re.match(r"postgres(?:ql)?://", url.strip()):
         return ServerAddress(url.strip())
@@ -237,6 +230,7 @@ class Settings(BaseSettings):
     """The settings of README's table, by the same names in lower case."""
 
     _with_unknown: dict[str, Any] = PrivateAttr(default_factory=dict)  # settings, as they are said
+    _place_secrets: dict[str, SecretStr] = PrivateAttr(default_factory=dict)
 
     model_config = SettingsConfigDict(
         env_file_encoding=env_text.ENCODING, extra="ignore", frozen=True, hide_input_in_errors=True
@@ -279,7 +273,7 @@ class Settings(BaseSettings):
     log_level: Annotated[Level, _from(one_of(LEVELS))] = "INFO"
     log_format: Annotated[Literal["auto", "console", "json"], _from(one_of(FORMATS))] = "auto"
     health_port: Annotated[int | None, _from(parse_port)] = None
-    health_host: Annotated[str, _from(_address)] = "127.0.0.1"
+    health_host: Annotated[str, _from(parse_ip)] = "127.0.0.1"
 
     @model_validator(mode="before")
     @classmethod
@@ -307,6 +301,8 @@ class Settings(BaseSettings):
             wrong += map(_line, exc.errors(include_url=False))
         if wrong:
             raise SettingsError("\n".join(wrong))
+        secrets = env_text.secrets_of_places(env_file, os.environ)
+        loaded._place_secrets = {name: SecretStr(each) for name, each in secrets.items()}
         return loaded.with_names(chat_names.kept(loaded.data_dir))
 
     def with_names(self, ids: Mapping[ChatName, int]) -> Self:
@@ -339,10 +335,15 @@ class Settings(BaseSettings):
         return frozenset(said) if isinstance(said, tuple) else None
 
     @property
+    def place_secrets(self) -> Mapping[str, SecretStr]:
+        """Of the webhooks of a file, by the names of their settings."""
+        return self._place_secrets
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown to anybody, for those who see to that."""
         login = (self.api_hash, self.bot_token, self.session_string)
-        given = (*login, self.webhook_url, self.webhook_secret)
+        given = (*login, self.webhook_url, self.webhook_secret, *self.place_secrets.values())
         told = [secret.get_secret_value() for secret in given if secret is not None]
         way = self.way
         told += [] if way is None else filter(None, (way.password, way.secret))
@@ -434,11 +435,11 @@ def _misspelt(env_file: Path, *, known: set[str]) -> Iterator[str]:
     """
     for name in dotenv_values(env_file, interpolate=False, encoding=env_text.ENCODING):
         setting = meant(name, known)
-        if setting is not None:
+        if setting is not None and not env_text.is_secret_of_place(name):
             yield f"{name} in {env_file} is not a setting: did you mean {setting.upper()}?"
     for name in os.environ:
         setting = meant(name, known, shared=True)
-        if setting is not None:
+        if setting is not None and not env_text.is_secret_of_place(name):
             yield (
                 f"{name} in the environment is not a setting: did you mean {setting.upper()}? "
                 "If it is another program's, start the bot without it"

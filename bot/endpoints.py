@@ -1,4 +1,4 @@
-"""Where events may be sent to, and what they are signed with. Pure."""
+"""Where programs are told events: a webhook, or a file. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import binascii
 import ipaddress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from bot.errors import SettingsError
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PREFIX: Final = "whsec_"
+PORTS: Final = {"http": 80, "https": 443}
 KEY_BYTES: Final = range(24, 65)  # by the rules of https://www.standardwebhooks.com
 
 
@@ -26,12 +30,33 @@ class Endpoint:
     fresh_for: timedelta = timedelta(minutes=10)
     skip_late: bool = False  # what is not new any more is not told
 
+    @property
+    def address(self) -> str:
+        """Two that are written in two ways and are one have the same."""
+        parts = urlsplit(self.url)
+        port = parts.port or PORTS[parts.scheme]
+        return f"webhook {parts.scheme}://{parts.hostname}:{port}{parts.path or '/'}?{parts.query}"
+
     def check_url(self) -> None:
         """Raises `SettingsError`, which shows nothing of it; so does the other."""
         check_endpoint(self.url, allow_private=self.allow_private)
 
     def check_secret(self) -> None:
         check_secret(self.secret)
+
+
+@dataclass(frozen=True, slots=True)
+class FileEndpoint:
+    """A file of events. `name`: what it is told apart by; below DATA_DIR the way from there. The rest as above."""
+
+    path: Path
+    name: str
+    fresh_for: timedelta = timedelta(minutes=10)
+    skip_late: bool = False
+
+    @property
+    def address(self) -> str:
+        return f"jsonl {self.name}"
 
 
 def check_endpoint(url: str, *, allow_private: bool = False) -> None:

@@ -9,15 +9,17 @@ import codecs
 import io
 from typing import TYPE_CHECKING, Final
 
+from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
 from bot.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 ENCODING: Final = "utf-8-sig"  # Windows' editors put a mark before UTF-8
+SECRET_OF: Final = "WEBHOOK_SECRET_"  # noqa: S105  # the beginning of names of settings
 UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -57,3 +59,14 @@ def not_understood(text: str, settings: set[str]) -> Iterator[tuple[int, str]]:
             yield line, "is not NAME=value: is there an `=`, and is every quote closed?"
         elif binding.key and binding.value is None and binding.key.lower() in settings:
             yield line, f"has no `=` behind {binding.key}: write {binding.key}=value"
+
+
+def is_secret_of_place(name: str) -> bool:
+    return name.upper().startswith(SECRET_OF)
+
+
+def secrets_of_places(path: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """What webhooks of a file of routes are signed with, by its setting. The environment goes before the file."""
+    said = {**dotenv_values(path, interpolate=False, encoding=ENCODING), **environ}
+    upper = {name.upper(): value for name, value in said.items() if is_secret_of_place(name)}
+    return {name: value for name, value in upper.items() if value}

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from bot.config import DEFAULT_MARKERS, DEFAULT_TTL
-from bot.endpoints import Endpoint
+from bot.endpoints import Endpoint, FileEndpoint
 from bot.errors import SettingsError
 from bot.models import GENERAL, SINKS, Address, AfterTtl, Answers, ChatId, is_basic_group, is_sink
 from bot.rules.presentation import AS_IT_IS, Presentation
@@ -41,7 +41,7 @@ class Place:
     mentions: bool = False  # whom a message mentions is mentioned there, too
     presentation: Presentation = AS_IT_IS
     source: str = ""  # what its messages come from, for `{source}`
-    endpoint: Endpoint | None = None  # a program that is told; then `chat` is a `sink_id`
+    endpoint: Endpoint | FileEndpoint | None = None  # of a program; then `chat` is a `sink_id`
 
     @property
     def label(self) -> str:
@@ -111,6 +111,20 @@ class Routes:
     def queues(self) -> tuple[ChatId, ...]:
         """The same, and what stands for a chat where a program is told."""
         return tuple(dict.fromkeys(place.chat for place in self.places))
+
+    @cached_property
+    def sinks(self) -> dict[ChatId, Endpoint | FileEndpoint]:
+        """Those of `queues` that are no chats; places of one say the same of it."""
+        return {each.chat: each.endpoint for each in self.places if each.endpoint is not None}
+
+    @cached_property
+    def sink_names(self) -> dict[ChatId, str]:
+        """The same, each by all its places, since a number says nothing to people."""
+        names: dict[ChatId, list[str]] = {chat: [] for chat in self.sinks}
+        for each in self.places:
+            if each.endpoint is not None:
+                names[each.chat].append(each.label)
+        return {chat: ", ".join(each) for chat, each in names.items()}
 
     @cached_property
     def basic_groups(self) -> tuple[ChatId, ...]:

@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Any, Final
 from bot import chat_names
 from bot.chat_names import ChatName, NamedAddress
 from bot.config import parse_address, parse_ttl
+from bot.endpoints import Endpoint
 from bot.errors import SettingsError
 from bot.models import EVERYONE, GENERAL, Address, AfterTtl, Answers, AuthorId, ChatId
-from bot.routes import Place, Routes, Source, main_route
+from bot.routes import Place, Routes, Source, main_route, sink_id
 from bot.rules.markers import Markers
 from bot.rules.presentation import AS_IT_IS, Presentation
 from bot.rules.presentation_keys import KEYS as SHOWN_KEYS
 from bot.rules.presentation_keys import presentation_from
+from bot.sink_keys import KEYS as SINK_KEYS
+from bot.sink_keys import Sinks, WrongKey, differing, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -38,7 +41,7 @@ CHAT: Final = (
 INSTEAD: Final = (
     *("source_chat_id", "target_chat_id", "source_allowed_users", "signal_markers"),
     *("signal_patterns", "flow_ttl_hours", "flow_after_ttl", "relay_edits", "relay_deletes"),
-    *("relay_mentions", "webhook_url"),
+    *("relay_mentions", "webhook_url", "webhook_secret", "webhook_allow_private"),
 )
 FILE: Final = "routes.toml"
 
@@ -146,6 +149,7 @@ WANTED: Final = {
     "chat": f"chat = {CHAT}",
     "allowed_users": f'allowed_users = [123456789], or "{EVERYONE.value}"',
 }
+ELSE: Final = ', or webhook = "https://…", or jsonl = "signals.jsonl"'
 
 
 # ── lines ──
@@ -207,8 +211,9 @@ class _ReadSource:
 class Listed:
     """What a file says. Raises `SettingsError` with a line for each fault."""
 
-    def __init__(self, text: str, *, name: str = FILE) -> None:
+    def __init__(self, text: str, *, name: str = FILE, sinks: Sinks | None = None) -> None:
         self._name = name
+        self._sinks = sinks or Sinks()
         self._lines = LineNumbers(text)
         self._faults: list[tuple[int, str]] = []
         self._sources = list(map(self._source, *self._numbered(self._parsed(text), "source", None)))
@@ -231,6 +236,7 @@ class Listed:
         self._check_names()
         self._check_sources(routes)
         self._check_places(routes)
+        self._check_sinks(routes)
         self._refuse()
         return routes
 
@@ -270,9 +276,25 @@ class Listed:
         return _ReadSource(said, at, list(map(self._place, tables, places)))
 
     def _place(self, table: dict[str, Any], at: At) -> _ReadPlace:
-        self._unknown(table, {*PLACE_KEYS, *SHOWN_KEYS}, at, "of a place")
+        self._unknown(table, {*PLACE_KEYS, *SINK_KEYS, *SHOWN_KEYS}, at, "of a place")
         shown = {"presentation": self._shown(table, at)}
-        return _ReadPlace(self._said(table, PLACE_KEYS, at, ("chat",)) | shown, at)
+        try:
+            kind = kind_of(table)
+            if kind in {"webhook", "jsonl"}:
+                return _ReadPlace(self._sink(table, at) | shown, at)
+        except WrongKey as exc:
+            self._fault(at, exc.key, exc.text)
+            return _ReadPlace({}, at)
+        if kind is None:
+            self._fault(at, None, f"chat is missing: {WANTED['chat']}{ELSE}")
+        return _ReadPlace(self._said(table, PLACE_KEYS, at, ()) | shown, at)
+
+    def _sink(self, table: Mapping[str, Any], at: At) -> dict[str, Any]:
+        """Of a place that is no chat. Raises `WrongKey`."""
+        said = self._said(table, PLACE_KEYS, at, ("name",))
+        if "name" in said:
+            said["endpoint"] = self._sinks.endpoint(table, said["name"])
+        return said
 
     def _shown(self, table: Mapping[str, Any], at: At) -> Presentation:
         try:
@@ -332,7 +354,8 @@ class Listed:
 
     def _chats(self) -> Iterator[tuple[At, Address | NamedAddress]]:
         for at, said in self._tables():
-            yield at, said["chat"]
+            if "chat" in said:
+                yield at, said["chat"]
 
     def _as_source(self, read: _ReadSource, names: Mapping[ChatName, int]) -> Source:
         said = dict(read.said)
@@ -340,12 +363,9 @@ class Listed:
         mentions = said.pop("mentions", False)
         places = []
         for each in read.places:
-            address = _address(each.said["chat"], names)
+            address = _place_address(each.said, names)
             more = {name: value for name, value in each.said.items() if name != "chat"}
-            to = 0 if address.topic == GENERAL else address.topic
-            places.append(
-                Place(address.chat, to, mentions=mentions, source=read.said["name"], **more)
-            )
+            places.append(Place(*address, mentions=mentions, source=read.said["name"], **more))
         return Source(chat=chat, topic=topic or None, places=tuple(places), **said)
 
     def _check_names(self) -> None:
@@ -381,13 +401,40 @@ class Listed:
             for number, place in enumerate(source.places):
                 at, address = read.places[number].at, (place.chat, place.topic)
                 if address in seen:
-                    told = (
-                        f"{Address(*address)} is a place of {source.name} in line {seen[address]}"
-                    )
-                    self._fault(at, "chat", f"{told} already: keep one of them")
-                seen.setdefault(address, self._lines.of(at, "chat"))
+                    what = "this" if place.endpoint else Address(*address)
+                    told = f"{what} is a place of {source.name} in line {seen[address]}"
+                    self._fault(at, _kind(place), f"{told} already: keep one of them")
+                seen.setdefault(address, self._lines.of(at, _kind(place)))
                 if (ring := _ring(routes, source, place)) is not None:
                     self._fault(at, "chat", f"this is a ring, {ring}: what is posted would be read")
+
+    def _check_sinks(self, routes: Routes) -> None:
+        """One that has several sources has one queue, so what holds for it is said alike."""
+        first: dict[ChatId, tuple[Place, int]] = {}
+        for read, source in zip(self._sources, routes.sources, strict=True):
+            for each, place in zip(read.places, source.places, strict=True):
+                if place.endpoint is None:
+                    continue
+                line = self._lines.of(each.at, _kind(place))
+                known, where = first.setdefault(place.chat, (place, line))
+                key = differing(place.endpoint, known.endpoint or place.endpoint)
+                if key is not None:
+                    told = f"this is where {known.label} leads in line {where}, too: say one {key} of both"
+                    self._fault(each.at, key, told)
+
+
+def _kind(place: Place) -> str:
+    """The key that says where it is."""
+    if place.endpoint is None:
+        return "chat"
+    return "webhook" if isinstance(place.endpoint, Endpoint) else "jsonl"
+
+
+def _place_address(said: Mapping[str, Any], names: Mapping[ChatName, int]) -> Address:
+    if "endpoint" in said:
+        return Address(sink_id(said["endpoint"].address), 0)
+    chat, topic = _address(said["chat"], names)
+    return Address(chat, 0 if topic == GENERAL else topic)
 
 
 def _address(said: Address | NamedAddress, names: Mapping[ChatName, int]) -> Address:
@@ -437,7 +484,7 @@ def read_routes(settings: Settings, *, instead: Collection[str] = ()) -> Listed 
             f"{both[0].upper()} and {path} say the same, and one of them would be in vain: take "
             f"{', '.join(map(str.upper, both))} out of .env, or put the file away"
         )
-    return Listed(text, name=path.name)
+    return Listed(text, name=path.name, sinks=Sinks(settings.place_secrets, settings.data_dir))
 
 
 def known_routes(settings: Settings, *, instead: Collection[str] = ()) -> Routes:

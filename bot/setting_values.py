@@ -5,6 +5,7 @@ Every function raises `ValueError`; its text never holds what may be a secret.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -69,6 +70,13 @@ def one_of(words: Iterable[str]) -> Callable[[str], str]:
         return word
 
     return parse
+
+
+def parse_ip(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IP address such as 127.0.0.1 or 0.0.0.0") from None
 
 
 # What Telegram would refuse, told before it is asked. The texts do not repeat the value.

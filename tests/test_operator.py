@@ -484,7 +484,7 @@ def test_status_for_scripts_is_one_object(ask):
     }
     assert found["newest_signal"]["fields"] == {"pair": "SOL", "direction": "LONG"}
     assert found["newest_signal"]["posts"] == [
-        {"post": 4, "chat": TARGET, "state": "failed", "part": 0}
+        {"post": 4, "chat": TARGET, "place": str(TARGET), "state": "failed", "part": 0}
     ]
     assert found["database"]["schema"] == NEWEST
     assert found["cache"]["flows"] == 2

@@ -18,7 +18,7 @@ import structlog
 from bot.admin.formatting import duration
 from bot.admin.links import link
 from bot.errors import AccountLimited, DatabaseError, RetryLater, TargetUnavailable
-from bot.models import PostState
+from bot.models import PostState, is_sink
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -161,8 +161,8 @@ class Alerts:
         if isinstance(error, TargetUnavailable):
             self._raise(
                 AlertKind.TARGET,
-                f"Target {error.chat_id} takes nothing: {error}. Posts are kept, and tried again "
-                f"in {again}.",
+                f"{_target(error.chat_id)} takes nothing: {error}. Posts are kept, and tried "
+                f"again in {again}.",
                 error.chat_id,
             )
         elif isinstance(error, RetryLater) and error.after is not None and error.after > LONG_WAIT:
@@ -301,6 +301,10 @@ class News(NamedTuple):
     of: AlertSubject
     text: str
     at: float  # unix seconds
+
+
+def _target(chat: ChatId) -> str:
+    return "A program that is told of signals" if is_sink(chat) else f"Target {chat}"
 
 
 def _readable_again(chat: ChatId, trouble: UnreadableChat | None) -> str:

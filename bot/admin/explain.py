@@ -289,7 +289,8 @@ def _where(post: PostRecord, place: str) -> str:
     address = str(Address(post.target, post.topic))
     called = f", {place}" if place not in {"", address} else ""
     if is_sink(post.target):
-        return ("told to a program" if post.target_message_id else "to a program") + called
+        name = place or post.called
+        return f"told to {name}" if post.target_message_id else f"to {name}"
     if post.target_message_id is None:
         return f"in {address}{called}"
     return link(MessageRef(post.target, post.target_message_id)) + called

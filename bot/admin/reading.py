@@ -80,13 +80,13 @@ def coverage_rows(coverage: Coverage) -> Iterator[Row]:
 
 def where(posts: Iterable[PostRecord]) -> Iterator[str]:
     """Each place that a message went to, with how its parts stand there."""
-    places: dict[int, Counter[str]] = {}
+    places: dict[str, Counter[str]] = {}
     for post in posts:
         hidden = post.hidden and post.state is PostState.DELETED
         state = "not shown" if hidden else STATES[post.state]
-        places.setdefault(post.target, Counter())[state] += 1
-    for target, states in places.items():
+        places.setdefault(post.where, Counter())[state] += 1
+    for place, states in places.items():
         parts = (
             f"{state}{f' {number} parts' if number > 1 else ''}" for state, number in states.items()
         )
-        yield f"in {target}: {', '.join(parts)}"
+        yield f"in {place}: {', '.join(parts)}"

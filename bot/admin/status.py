@@ -30,7 +30,7 @@ from bot.admin.standings import (
     sum_of,
 )
 from bot.lock import Holder, holder
-from bot.models import PostState, UnixTime
+from bot.models import PostState, UnixTime, is_sink
 from bot.server_address import ServerAddress
 from bot.signal_json import recorded_fields
 from bot.storage import coverage, failures, records
@@ -355,7 +355,13 @@ def _newest_object(signal: SignalRecord, posts: list[PostRecord]) -> dict[str, A
         "at": signal.at,
         "fields": recorded_fields(signal.fields),
         "posts": [
-            {"post": each.id, "chat": each.target, "state": each.state, "part": each.part}
+            {
+                "post": each.id,
+                "chat": None if is_sink(each.target) else each.target,
+                "place": each.place,
+                "state": each.state,
+                "part": each.part,
+            }
             for each in posts
         ],
     }
@@ -380,7 +386,7 @@ def _posts(status: Status) -> Iterator[Row]:
     yield from _places(status)
     for number, post in enumerate(status.troubles):
         error = excerpt(post.error or "", 60)
-        yield Row("" if number else "errors", f"post {post.id} to {post.target}, {post.state}:")
+        yield Row("" if number else "errors", f"post {post.id} to {post.where}, {post.state}:")
         yield Row("", f"  {error}")
 
 

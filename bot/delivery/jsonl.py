@@ -10,9 +10,10 @@ import asyncio
 import errno
 import json
 import os
+import stat
 from typing import TYPE_CHECKING, Final
 
-from bot.errors import RetryLater, TargetUnavailable
+from bot.errors import RetryLater, TargetUnavailable, TelegramError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from bot.models import ChatId
 
 TAIL: Final = 1 << 20  # bytes of the file's end in which ids are looked for
+# A link may be led to another file by whoever may write where it is; a pipe may wait without end.
+FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+UNTIL_MENDED: Final = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+NO_FILE: Final = {errno.ELOOP, errno.ENXIO, errno.ENODEV}
 
 
 class EventFile:
@@ -32,24 +37,59 @@ class EventFile:
 
     async def close(self) -> None: ...
 
+    async def look(self) -> str:
+        """What a look finds: it is or could be made. Raises as `tell`."""
+        try:
+            await asyncio.to_thread(self._look)
+        except OSError as exc:
+            raise self._in_words(exc) from exc
+        return f"{self._path} can be written"
+
     async def tell(self, event: Event) -> None:
         try:
             await asyncio.to_thread(self._append, event)
-        except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as exc:
-            raise TargetUnavailable(f"{self._path}: {exc.strerror}", self._target) from exc
         except OSError as exc:
-            raise RetryLater(f"{self._path}: {exc.strerror}") from exc
+            raise self._in_words(exc) from exc
+
+    def _in_words(self, exc: OSError) -> TelegramError:
+        if exc.errno in NO_FILE:
+            told = f"{self._path}: this is a link or no file, and is not written to"
+            return TargetUnavailable(told, self._target)
+        if isinstance(exc, UNTIL_MENDED):
+            return TargetUnavailable(f"{self._path}: {exc.strerror}", self._target)
+        return RetryLater(f"{self._path}: {exc.strerror}")
+
+    def _look(self) -> None:
+        try:
+            file = os.open(self._path, FLAGS & ~os.O_CREAT)
+        except FileNotFoundError:
+            if not os.access(self._path.parent, os.W_OK | os.X_OK):
+                raise
+        else:
+            try:
+                _refuse_no_file(file)
+            finally:
+                os.close(file)
 
     def _append(self, event: Event) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        file = os.open(self._path, flags, 0o600)
+        file = os.open(self._path, FLAGS, 0o600)
         try:
+            if _refuse_no_file(file) & 0o077:
+                os.fchmod(file, 0o600)
             end, tail = _whole_lines(file)
             if _holds(tail, event.id):
                 return  # written before, and that was not noted
             _write(file, end, f"{event.body()}\n".encode())
         finally:
             os.close(file)
+
+
+def _refuse_no_file(file: int) -> int:
+    """The mode of what is one; else raises `OSError`."""
+    mode = os.fstat(file).st_mode
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+    return mode
 
 
 def _whole_lines(file: int) -> tuple[int, bytes]:

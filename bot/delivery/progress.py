@@ -50,10 +50,17 @@ class Progress:
 
 
 class Places:
+    """`names`: of what has no id that people know."""
+
     def __init__(
-        self, targets: Iterable[ChatId], *, clock: Callable[[], float] = time.time
+        self,
+        targets: Iterable[ChatId],
+        *,
+        names: Mapping[ChatId, str] | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock
+        self._names = names or {}
         self._places = {target: Progress(clock=clock) for target in targets}
 
     def __getitem__(self, target: ChatId) -> Progress:
@@ -74,13 +81,15 @@ class Places:
             if place is None or backlog.oldest is None:
                 continue
             if min(now - backlog.oldest, now - place.moved_at) > STALLED:
-                yield f"target {target}: {self._why(place, now)}, posts that wait: {backlog.pending}"
+                name = self._names.get(target, target)
+                yield f"target {name}: {self._why(place, now)}, posts that wait: {backlog.pending}"
 
     def facts(self, backlogs: Mapping[ChatId, Backlog]) -> list[dict[str, object]]:
         """For scripts. Dates are unix seconds; None is what is not known."""
         return [
             {
-                "chat": target,
+                "chat": None if target in self._names else target,
+                "name": self._names.get(target),
                 "moved_at": place.moved_at,
                 "pending": backlogs[target].pending if target in backlogs else None,
                 "oldest_pending_at": backlogs[target].oldest if target in backlogs else None,

@@ -68,6 +68,18 @@ class Webhook:
         )
         self._session: aiohttp.ClientSession | None = None  # it wants a running loop
 
+    async def look(self) -> str:
+        """What a look finds: its address is known and may be connected to. Nothing is told. Raises as `tell`."""
+        parts = urlsplit(self._url)
+        try:
+            await self._resolver.resolve(parts.hostname or "", parts.port or 0)
+        except PrivateAddress as exc:
+            raise TargetUnavailable(str(exc), self._target) from exc
+        except OSError as exc:
+            said = f"the webhook's host {parts.hostname} is not known: {exc.strerror or exc}"
+            raise RetryLater(said) from exc
+        return f"the address of {parts.hostname} may be connected to; it was not asked"
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()

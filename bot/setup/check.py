@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bot.app import telegram_of
 from bot.config import refuse_readable
+from bot.delivery.sinks import sink_of
 from bot.errors import BotError, SettingsError
 from bot.models import AfterTtl
 from bot.naming import with_routes
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from bot.config import Settings
+    from bot.endpoints import Endpoint, FileEndpoint
+    from bot.models import ChatId
     from bot.routes import Routes, Source
     from bot.telegram.client import Me, Telegram
 
@@ -69,9 +72,20 @@ async def _of_chats(telegram: Telegram, routes: Routes) -> AsyncIterator[Finding
         yield await of_source(telegram, chat)
     for target in routes.targets:
         yield await of_target(telegram, target)
-    for place in routes.places:
-        if place.endpoint is not None:
-            yield Finding(Verdict.OK, f"{place.label}: a program is told; it was not asked")
+    for target, endpoint in routes.sinks.items():
+        yield await of_sink(routes.sink_names[target], endpoint, target)
+
+
+async def of_sink(name: str, endpoint: Endpoint | FileEndpoint, target: ChatId) -> Finding:
+    """Whether its address could be connected to, or its file written. Nothing is told."""
+    sink = sink_of(endpoint, target)
+    try:
+        found = await sink.look()
+    except BotError as exc:
+        return Finding(Verdict.FAILURE, f"{name}: {exc}")
+    finally:
+        await sink.close()
+    return Finding(Verdict.OK, f"{name}: {found}")
 
 
 def of_account(me: Me) -> Finding:

@@ -5,10 +5,12 @@ Posts of a place that is not listed any more, or that is paused, wait until it i
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import exists, insert, or_, select, update
 
+from bot.models import is_sink
 from bot.storage.schema import places, posts
 
 if TYPE_CHECKING:
@@ -46,14 +48,17 @@ def take_list(db: Connection, routes: Routes) -> dict[tuple[str, ChatId, int], i
     """Have the rows say what is listed now; gives the row of each by source, chat and topic.
 
     One is the same place if it is the same chat and topic of the same source. It may have another
-    name by now, as may its source; or the source is another chat by now and has kept its name.
+    name by now, as may its source; or the source is another chat by now and has kept its name. A program
+    may have moved, and its place has kept its name.
     """
     known = recorded(db)
     found: dict[tuple[str, ChatId, int], int] = {}
-    for is_same in (_is_of_that_chat, _is_of_that_name):
+    for is_there, is_same in product((_is_there, _has_moved), (_is_of_that_chat, _is_of_that_name)):
         for source, place in _each(routes):
             key = (source.name, place.chat, place.topic)
-            rows = [row for row in known if _is_there(row, place) and is_same(row, source)]
+            if key in found and is_there is _has_moved:
+                continue
+            rows = [row for row in known if is_there(row, place) and is_same(row, source)]
             for row in rows:
                 known.remove(row)
                 _claim(db, row, source, place, instead=found.get(key))
@@ -78,6 +83,10 @@ def _is_there(row: PlaceRecord, place: Place) -> bool:
     return (row.chat_id, row.topic) == (place.chat, place.topic)
 
 
+def _has_moved(row: PlaceRecord, place: Place) -> bool:
+    return place.endpoint is not None and is_sink(row.chat_id) and row.name == place.name
+
+
 def _is_of_that_chat(row: PlaceRecord, source: Source) -> bool:
     return (row.source_chat_id, row.source_topic) == (source.chat, source.topic or 0)
 
@@ -93,6 +102,9 @@ def _claim(
     if instead is None:
         said = {**_says(source, place), "listed": 1}
         db.execute(update(places).where(places.c.id == row.id).values(said))
+        if row.chat_id != place.chat:
+            its = posts.c.place == row.id
+            db.execute(update(posts).where(its).values(target_chat_id=place.chat))
     else:
         db.execute(update(posts).where(posts.c.place == row.id).values(place=instead))
         db.execute(places.delete().where(places.c.id == row.id))

@@ -25,6 +25,7 @@ from bot.models import (
     SignalId,
     Tier,
     UnixTime,
+    is_sink,
 )
 from bot.signal_fields import EventKind, SignalEvent
 from bot.storage.schema import (
@@ -32,6 +33,7 @@ from bot.storage.schema import (
     decisions,
     moved_chats,
     orders,
+    places,
     posts,
     refused_edits,
     signal_updates,
@@ -95,6 +97,12 @@ class PostRecord(NamedTuple):
     hidden: str | None  # why the rules of its place keep it from being shown; None: they do not
     topic: int  # of the target, a forum; 0: none
     place: int  # in `places`; 0: of none
+    called: str  # what the place is called
+
+    @property
+    def where(self) -> str:
+        """The chat; a program by its place, since its number says nothing to people."""
+        return self.called if is_sink(self.target) else str(self.target)
 
 
 class Heard(NamedTuple):
@@ -252,7 +260,7 @@ def count_flows(db: Connection, *, active_since: UnixTime) -> dict[tuple[ChatId,
 
 
 def posts_of(db: Connection, ref: MessageRef) -> list[PostRecord]:
-    query = select(posts).where(
+    query = _posts().where(
         posts.c.source_chat_id == ref.chat_id, posts.c.source_message_id == ref.message_id
     )
     return [_post(row) for row in db.execute(query.order_by(posts.c.target_chat_id, posts.c.part))]
@@ -268,7 +276,7 @@ def posted_from(db: Connection, target: MessageRef) -> MessageRef | None:
 
 
 def post(db: Connection, post_id: int) -> PostRecord | None:
-    row = db.execute(select(posts).where(posts.c.id == post_id)).first()
+    row = db.execute(_posts().where(posts.c.id == post_id)).first()
     return None if row is None else _post(row)
 
 
@@ -298,7 +306,7 @@ def count_aside(db: Connection) -> int:
 def troubles(db: Connection, *, at_most: int) -> list[PostRecord]:
     """Posts that failed or were put off, the latest first."""
     trouble = and_(posts.c.error.is_not(None), posts.c.state.in_([*OPEN, PostState.FAILED]))
-    query = select(posts).where(trouble).order_by(posts.c.id.desc()).limit(at_most)
+    query = _posts().where(trouble).order_by(posts.c.id.desc()).limit(at_most)
     return [_post(row) for row in db.execute(query)]
 
 
@@ -471,6 +479,12 @@ def _signal(row: Row[Any]) -> SignalRecord:
     )
 
 
+def _posts() -> Select[Any]:
+    """Each with what its place is called."""
+    called = select(places.c.name).where(places.c.id == posts.c.place).scalar_subquery()
+    return select(posts, called.label("called"))
+
+
 def _post(row: Row[Any]) -> PostRecord:
     return PostRecord(
         id=row.id,
@@ -487,4 +501,5 @@ def _post(row: Row[Any]) -> PostRecord:
         hidden=row.hidden,
         topic=row.topic,
         place=row.place,
+        called=row.called or str(row.target_chat_id),
     )
