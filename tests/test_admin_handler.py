@@ -22,7 +22,7 @@ from bot.models import (
     PressedButton,
     UnixTime,
 )
-from bot.storage import records
+from bot.storage import post_records
 from tests.people import ALICE, BOB, CAROL, GROUP, NOON, TARGET
 from tests.story import Story
 
@@ -156,7 +156,7 @@ class Desk:
 
 
 def _troubles(db):
-    return records.troubles(db, at_most=9)
+    return post_records.troubles(db, at_most=9)
 
 
 def words(text):

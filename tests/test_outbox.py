@@ -24,7 +24,7 @@ from bot.models import (
 from bot.routes import Place
 from bot.signal_fields import SignalFields
 from bot.state.flow_tracker import FlowTracker
-from bot.storage import records
+from bot.storage import post_records, records
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests import wiring
@@ -414,7 +414,7 @@ async def refused_edit(record, store, send_all):
 
 
 async def post_of(store, message):
-    (post,) = await store.ask(lambda db: records.posts_of(db, message.ref))
+    (post,) = await store.ask(lambda db: post_records.posts_of(db, message.ref))
     return post
 
 

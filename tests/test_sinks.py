@@ -24,7 +24,7 @@ from bot.models import Backlog, is_sink
 from bot.routes_file import Listed, read_routes
 from bot.setup.check import Verdict, of_sink
 from bot.sink_keys import Sinks
-from bot.storage import records
+from bot.storage import post_records
 from tests import wiring
 from tests.people import ALICE, GROUP, NOON, TARGET, says
 from tests.receiver import SECRET, Receiver
@@ -361,7 +361,7 @@ async def test_status_and_why_name_a_program_by_its_place_and_not_by_a_number(tm
     signal = says(ALICE, "#idea ETH", chat_id=OTHER_GROUP)
     async with running(text, tmp_path) as (core, _):
         await core.intake.take([signal])
-        posts = await core.store.ask(partial(records.posts_of, ref=signal.ref))
+        posts = await core.store.ask(partial(post_records.posts_of, ref=signal.ref))
         await core.store.post_failed((await core.store.take_posts(posts[0].target))[0], "422")
         settings = wiring.settings(data_dir=tmp_path, source_chat_id=OTHER_GROUP)
         seen = [

@@ -21,7 +21,7 @@ from bot.admin.formatting import excerpt
 from bot.admin.retry import ask_to_read_again, ask_to_retry_all, read_again, retry
 from bot.errors import UsageError
 from bot.models import ENDED_BY_HAND, Button, PostState, PressedButton, SignalId
-from bot.storage import records
+from bot.storage import post_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +98,7 @@ class Confirmations:
             return await ask_to_read_again(self._tables, order.subject or 0)
         if order.subject is None:
             return await ask_to_retry_all(self._tables)
-        post = await self._tables.ask(partial(records.post, post_id=order.subject))
+        post = await self._tables.ask(partial(post_records.post, post_id=order.subject))
         if post is None or post.state is not PostState.FAILED:
             raise UsageError(f"there is no failed post {order.subject}: /status names them")
         return f"Put post {order.subject} back in line? {excerpt(post.error or '', 80)}"

@@ -11,7 +11,7 @@ from bot.admin.links import link
 from bot.admin.reading import details, in_words, told_rows
 from bot.admin.sources import asked, current, find_message, key_of, source_of
 from bot.models import CHANNELS, Address, MessageRef, Outcome, PostState, Reason, UnixTime, is_sink
-from bot.storage import coverage, failures, places, records
+from bot.storage import coverage, failures, places, post_records, records
 from bot.storage.store import REFUSALS_KEPT
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from bot.routes import Routes, Source
     from bot.storage.coverage import ToldSince
     from bot.storage.failures import FailureRecord
-    from bot.storage.records import Heard, PostRecord, Recorded, SignalRecord
+    from bot.storage.post_records import PostRecord
+    from bot.storage.records import Heard, Recorded, SignalRecord
 
 # What decided, in the operator's words; {author} is the message's, {owner} the flow's, {allowed} the list.
 BECAUSE: Final = {
@@ -104,7 +105,7 @@ async def in_hand(
     signal = await signal_of(tables, record.signal_id)
     source_now = routes.rules_for(signal.ref.chat_id, signal.topic)
     how = standing(signal.last_owner_activity, now, source_now)
-    posts = await tables.ask(partial(records.posts_of, ref=record.ref))
+    posts = await tables.ask(partial(post_records.posts_of, ref=record.ref))
     failed = [post.id for post in posts if post.state is PostState.FAILED]
     return InHand(signal.id if how in HELD else None, failed, number)
 
@@ -129,7 +130,7 @@ async def _story(
     if signal is not None:
         async for row in _its_flow(tables, routes, record, signal, now):
             yield row
-    posts = await tables.ask(partial(records.posts_of, ref=record.ref))
+    posts = await tables.ask(partial(post_records.posts_of, ref=record.ref))
     listed = await tables.ask(places.recorded) if routes.named else ()
     names = {row.id: row.name for row in listed}
     for row in [*_posted(record, posts, names), *_not_posted(posts, its)]:

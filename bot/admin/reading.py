@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from bot.signal_fields import SignalEvent
     from bot.storage.coverage import Coverage, ToldSince
-    from bot.storage.records import PostRecord, SignalRecord
+    from bot.storage.post_records import PostRecord
+    from bot.storage.records import SignalRecord
 
 SHOWN: Final = 5  # of what was told; the newest
 STATES: Final = {

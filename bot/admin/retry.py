@@ -14,7 +14,7 @@ from bot.admin.links import link, names_a_message
 from bot.admin.sources import asked, current, find_message
 from bot.errors import UsageError
 from bot.models import PostState
-from bot.storage import failures, records
+from bot.storage import failures, post_records, records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,7 +56,7 @@ async def put_back(tables: SignalStore, post_id: int | None) -> str:
         return f"back in line: {counted(len(ids), 'post')} ({_named(map(str, ids))})"
     if post_id is None:
         return NOTHING
-    found = await tables.ask(partial(records.post, post_id=post_id))
+    found = await tables.ask(partial(post_records.post, post_id=post_id))
     if found is None:
         raise UsageError(f"there is no post {post_id}: `status` and `why` name them")
     raise UsageError(f"post {post_id} has not failed, it is {found.state}")
@@ -104,7 +104,7 @@ async def ask_to_read_again(tables: SignalStore, number: int) -> str:
 
 
 async def _its_posts(tables: SignalStore, ref: MessageRef) -> str:
-    posts = await tables.ask(partial(records.posts_of, ref=ref))
+    posts = await tables.ask(partial(post_records.posts_of, ref=ref))
     failed = [str(post.id) for post in posts if post.state is PostState.FAILED]
     return f", but its post has: `retry {failed[0]}`" if failed else ""
 

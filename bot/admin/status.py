@@ -33,7 +33,7 @@ from bot.lock import Holder, holder
 from bot.models import PostState, UnixTime, is_sink
 from bot.server_address import ServerAddress
 from bot.signal_json import recorded_fields
-from bot.storage import coverage, failures, records
+from bot.storage import coverage, failures, post_records, records
 from bot.storage.engine import size_on_server
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     from bot.routes import Routes
     from bot.storage.coverage import Coverage
     from bot.storage.failures import FailureRecord
-    from bot.storage.records import Heard, PostRecord, SignalRecord
+    from bot.storage.post_records import PostRecord
+    from bot.storage.records import Heard, SignalRecord
 
 PATIENCE: Final = 3.0  # seconds for the running bot to answer
 TROUBLES: Final = 3
@@ -125,14 +126,14 @@ async def status(
         places=await tables.ask(place_standings),
         posts=await tables.ask(records.count_posts),
         aside=await tables.ask(records.count_aside),
-        troubles=await tables.ask(lambda db: records.troubles(db, at_most=TROUBLES)),
+        troubles=await tables.ask(lambda db: post_records.troubles(db, at_most=TROUBLES)),
         failed=await tables.ask(failures.count),
         last_failed=next(iter(await tables.ask(lambda db: failures.newest(db, at_most=1))), None),
         coverage=await tables.ask(coverage.coverage),
         newest=newest,
         newest_posts=[]
         if newest is None
-        else await tables.ask(partial(records.posts_of, ref=newest.ref)),
+        else await tables.ask(partial(post_records.posts_of, ref=newest.ref)),
         tiers=await tables.ask(records.tier_hits),
         cache=await asyncio.to_thread(cache_size, settings.flow_cache / "cache.db"),
         database=settings.database,
@@ -358,7 +359,7 @@ def _newest_object(signal: SignalRecord, posts: list[PostRecord]) -> dict[str, A
             {
                 "post": each.id,
                 "chat": None if is_sink(each.target) else each.target,
-                "place": each.place,
+                "place": each.called,
                 "state": each.state,
                 "part": each.part,
             }

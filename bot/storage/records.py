@@ -25,15 +25,14 @@ from bot.models import (
     SignalId,
     Tier,
     UnixTime,
-    is_sink,
 )
 from bot.signal_fields import EventKind, SignalEvent
+from bot.storage.post_records import OPEN
 from bot.storage.schema import (
     cursors,
     decisions,
     moved_chats,
     orders,
-    places,
     posts,
     refused_edits,
     signal_updates,
@@ -46,8 +45,6 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Row, Select, Table
 
     from bot.extras import Extras
-
-OPEN: Final = (PostState.PENDING, PostState.EDIT, PostState.DELETE)
 
 
 class Recorded(NamedTuple):
@@ -80,29 +77,6 @@ class SignalRecord(NamedTuple):
     updates: int
     refused: int
     topic: int  # of a forum; 0: none, or General
-
-
-class PostRecord(NamedTuple):
-    id: int
-    source: MessageRef
-    target: ChatId
-    target_message_id: MessageId | None
-    part: int
-    state: PostState
-    attempts: int  # that came to nothing
-    error: str | None
-    refused: PostState | None  # FAILED: what Telegram refused to do with it
-    aside_at: UnixTime | None  # local clock; None: it is not set aside
-    note: str | None  # what it was posted without
-    hidden: str | None  # why the rules of its place keep it from being shown; None: they do not
-    topic: int  # of the target, a forum; 0: none
-    place: int  # in `places`; 0: of none
-    called: str  # what the place is called
-
-    @property
-    def where(self) -> str:
-        """The chat; a program by its place, since its number says nothing to people."""
-        return self.called if is_sink(self.target) else str(self.target)
 
 
 class Heard(NamedTuple):
@@ -259,13 +233,6 @@ def count_flows(db: Connection, *, active_since: UnixTime) -> dict[tuple[ChatId,
 # ── posts and the rest ────────────────────────────────────────────────────────
 
 
-def posts_of(db: Connection, ref: MessageRef) -> list[PostRecord]:
-    query = _posts().where(
-        posts.c.source_chat_id == ref.chat_id, posts.c.source_message_id == ref.message_id
-    )
-    return [_post(row) for row in db.execute(query.order_by(posts.c.target_chat_id, posts.c.part))]
-
-
 def posted_from(db: Connection, target: MessageRef) -> MessageRef | None:
     """The source message of a message that we posted."""
     query = select(posts.c.source_chat_id, posts.c.source_message_id).where(
@@ -273,11 +240,6 @@ def posted_from(db: Connection, target: MessageRef) -> MessageRef | None:
     )
     row = db.execute(query).first()
     return None if row is None else MessageRef(*row)
-
-
-def post(db: Connection, post_id: int) -> PostRecord | None:
-    row = db.execute(_posts().where(posts.c.id == post_id)).first()
-    return None if row is None else _post(row)
 
 
 def count_posts(db: Connection) -> dict[PostState, int]:
@@ -301,13 +263,6 @@ def count_aside(db: Connection) -> int:
     """Posts that keep failing without a reason, and wait apart from the line."""
     aside = and_(posts.c.aside_at.is_not(None), posts.c.state.in_(OPEN))
     return int(db.scalar(select(func.count()).select_from(posts).where(aside)) or 0)
-
-
-def troubles(db: Connection, *, at_most: int) -> list[PostRecord]:
-    """Posts that failed or were put off, the latest first."""
-    trouble = and_(posts.c.error.is_not(None), posts.c.state.in_([*OPEN, PostState.FAILED]))
-    query = _posts().where(trouble).order_by(posts.c.id.desc()).limit(at_most)
-    return [_post(row) for row in db.execute(query)]
 
 
 def backlogs(db: Connection, targets: Iterable[ChatId]) -> dict[ChatId, Backlog]:
@@ -476,30 +431,4 @@ def _signal(row: Row[Any]) -> SignalRecord:
         updates=found["updates"],
         refused=found["refused"],
         topic=found["topic"],
-    )
-
-
-def _posts() -> Select[Any]:
-    """Each with what its place is called."""
-    called = select(places.c.name).where(places.c.id == posts.c.place).scalar_subquery()
-    return select(posts, called.label("called"))
-
-
-def _post(row: Row[Any]) -> PostRecord:
-    return PostRecord(
-        id=row.id,
-        source=MessageRef(row.source_chat_id, row.source_message_id),
-        target=row.target_chat_id,
-        target_message_id=row.target_message_id,
-        part=row.part,
-        state=PostState(row.state),
-        attempts=row.attempts,
-        error=row.error,
-        refused=None if row.refused is None else PostState(row.refused),
-        aside_at=row.aside_at,
-        note=row.note,
-        hidden=row.hidden,
-        topic=row.topic,
-        place=row.place,
-        called=row.called or str(row.target_chat_id),
     )

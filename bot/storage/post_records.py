@@ -1,0 +1,87 @@
+"""What an operator asks the tables of posts: where each stands, and why not. Reads only.
+
+Each is run by `SignalStore.ask`, within the bot or beside it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from sqlalchemy import and_, select
+
+from bot.models import ChatId, MessageId, MessageRef, PostState, UnixTime, is_sink
+from bot.storage.schema import places, posts
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row, Select
+
+
+OPEN: Final = (PostState.PENDING, PostState.EDIT, PostState.DELETE)
+
+
+class PostRecord(NamedTuple):
+    id: int
+    source: MessageRef
+    target: ChatId
+    target_message_id: MessageId | None
+    part: int
+    state: PostState
+    attempts: int  # that came to nothing
+    error: str | None
+    refused: PostState | None  # FAILED: what Telegram refused to do with it
+    aside_at: UnixTime | None  # local clock; None: it is not set aside
+    note: str | None  # what it was posted without
+    hidden: str | None  # why the rules of its place keep it from being shown; None: they do not
+    topic: int  # of the target, a forum; 0: none
+    place: int  # in `places`; 0: of none
+    called: str  # what the place is called
+
+    @property
+    def where(self) -> str:
+        """The chat; a program by its place, since its number says nothing to people."""
+        return self.called if is_sink(self.target) else str(self.target)
+
+
+def posts_of(db: Connection, ref: MessageRef) -> list[PostRecord]:
+    query = _posts().where(
+        posts.c.source_chat_id == ref.chat_id, posts.c.source_message_id == ref.message_id
+    )
+    return [_post(row) for row in db.execute(query.order_by(posts.c.target_chat_id, posts.c.part))]
+
+
+def post(db: Connection, post_id: int) -> PostRecord | None:
+    row = db.execute(_posts().where(posts.c.id == post_id)).first()
+    return None if row is None else _post(row)
+
+
+def troubles(db: Connection, *, at_most: int) -> list[PostRecord]:
+    """Posts that failed or were put off, the latest first."""
+    trouble = and_(posts.c.error.is_not(None), posts.c.state.in_([*OPEN, PostState.FAILED]))
+    query = _posts().where(trouble).order_by(posts.c.id.desc()).limit(at_most)
+    return [_post(row) for row in db.execute(query)]
+
+
+def _posts() -> Select[Any]:
+    """Each with what its place is called."""
+    called = select(places.c.name).where(places.c.id == posts.c.place).scalar_subquery()
+    return select(posts, called.label("called"))
+
+
+def _post(row: Row[Any]) -> PostRecord:
+    return PostRecord(
+        id=row.id,
+        source=MessageRef(row.source_chat_id, row.source_message_id),
+        target=row.target_chat_id,
+        target_message_id=row.target_message_id,
+        part=row.part,
+        state=PostState(row.state),
+        attempts=row.attempts,
+        error=row.error,
+        refused=None if row.refused is None else PostState(row.refused),
+        aside_at=row.aside_at,
+        note=row.note,
+        hidden=row.hidden,
+        topic=row.topic,
+        place=row.place,
+        called=row.called or str(row.target_chat_id),
+    )
