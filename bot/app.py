@@ -236,7 +236,7 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
     health = Health(facts, metrics, places)
     async with (
         _answering(settings, health),
-        _administered(settings, telegram, health, facts) as admins,
+        _administered(settings, core.routes, telegram, health, facts) as admins,
         _queues(core, telegram, _watches(metrics, admins), places) as each,
     ):
         known: set[MessageRef] = set()
@@ -427,7 +427,7 @@ async def _answering(settings: Settings, health: Health) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _administered(
-    settings: Settings, telegram: Telegram, health: Health, facts: Facts
+    settings: Settings, routes: Routes, telegram: Telegram, health: Health, facts: Facts
 ) -> AsyncIterator[Admins | None]:
     """Take orders of `ADMIN_USERS` in private chats, and tell them of trouble."""
     from bot.admin.alerts import Alerts
@@ -442,7 +442,9 @@ async def _administered(
     async with open_tables(settings, read_only=False, in_loop=False) as tables:
         chat = AdminChat(telegram)
         clock = partial(_telegrams_time, telegram)
-        orders = AdminHandler(tables, settings, chat, facts=health.facts, clock=clock)
+        orders = AdminHandler(
+            tables, settings, chat, facts=health.facts, routes=routes, clock=clock
+        )
         silence = settings.alert_silence_hours
         alerts = Alerts(orders.tell, facts, ToldTable(tables), silence=silence)
         await alerts.begin()

@@ -15,8 +15,6 @@ from bot.routes_file import read_routes
 from bot.telegram.peer_names import id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from bot.chat_names import ChatName
     from bot.config import Settings
 
@@ -57,21 +55,6 @@ async def with_routes(settings: Settings) -> tuple[Settings, Routes]:
         _keep(settings, found)
         known |= found
     return settings, listed.known(known)
-
-
-def known_routes(settings: Settings, *, instead: Collection[str] = ()) -> Routes:
-    """As far as that is known without Telegram. `instead`: see `read_routes`. Raises `SettingsError`."""
-    listed = read_routes(settings, instead=instead)
-    if isinstance(listed, Routes):
-        return listed
-    known = chat_names.kept(settings.data_dir)
-    for name in listed.names:
-        if name not in known:
-            raise SettingsError(
-                f"{listed.where(name)}: which chat @{name} is has not been looked up yet: start the "
-                "bot, or `check`, once, or write its id"
-            )
-    return listed.known(known)
 
 
 async def _found(settings: Settings, names: dict[ChatName, str]) -> dict[ChatName, int]:

@@ -84,12 +84,13 @@ class Routes:
     """All sources, by the ids that chats have now.
 
     `moved`: basic groups that became supergroups, old id to new. `mentions`: of places that are
-    not listed any more.
+    not listed any more. `named`: by a file; else the settings are the one source.
     """
 
     sources: tuple[Source, ...]
     moved: Mapping[ChatId, ChatId] = field(default_factory=dict)
     mentions: bool = False
+    named: bool = False
 
     @cached_property
     def chats(self) -> tuple[ChatId, ...]:
@@ -152,6 +153,13 @@ class Routes:
         known, chat = self._by_address, self.now(chat)
         of_topic = known.get((chat, topic or GENERAL))
         return of_topic or known.get((chat, None)) or known.get((None, None))
+
+    def rules_for(self, chat: ChatId, topic: int) -> Source | None:
+        """For a flow that was recorded there. The one source of the settings has no others beside it."""
+        return self.source_of(chat, topic) if self.named else self.sources[0]
+
+    def source(self, name: str) -> Source | None:
+        return next((each for each in self.sources if each.name == name), None)
 
     def sources_in(self, chat: ChatId) -> list[Source]:
         return [each for each in self.sources if each.chat in {None, self.now(chat)}]

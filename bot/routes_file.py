@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from bot import chat_names
 from bot.chat_names import ChatName, NamedAddress
 from bot.config import parse_address, parse_ttl
 from bot.endpoints import Endpoint
@@ -231,7 +232,7 @@ class Listed:
 
     def known(self, names: Mapping[ChatName, int]) -> Routes:
         """The routes, with the ids of `names`. Raises `SettingsError`, as for two of one chat."""
-        routes = Routes(tuple(self._as_source(each, names) for each in self._sources))
+        routes = Routes(tuple(self._as_source(each, names) for each in self._sources), named=True)
         self._check_names()
         self._check_sources(routes)
         self._check_places(routes)
@@ -484,6 +485,21 @@ def read_routes(settings: Settings, *, instead: Collection[str] = ()) -> Listed 
             f"{', '.join(map(str.upper, both))} out of .env, or put the file away"
         )
     return Listed(text, name=path.name, sinks=Sinks(settings.place_secrets, settings.data_dir))
+
+
+def known_routes(settings: Settings, *, instead: Collection[str] = ()) -> Routes:
+    """As far as that is known without Telegram. `instead`: see `read_routes`. Raises `SettingsError`."""
+    listed = read_routes(settings, instead=instead)
+    if isinstance(listed, Routes):
+        return listed
+    known = chat_names.kept(settings.data_dir)
+    for name in listed.names:
+        if name not in known:
+            raise SettingsError(
+                f"{listed.where(name)}: which chat @{name} is has not been looked up yet: start the "
+                "bot, or `check`, once, or write its id"
+            )
+    return listed.known(known)
 
 
 def with_settings(routes: Routes, settings: Settings, given: Collection[str]) -> Routes:

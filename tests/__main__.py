@@ -88,6 +88,7 @@ def main() -> None:
     pytest = ("pytest", "-q", "-rs", "-n", processes, "--maxschedchunk", "4")
     with tempfile.TemporaryDirectory(dir=memory(), prefix="tests-") as directory:
         os.environ["TMPDIR"] = directory
+        Path(directory).chmod(0o711)  # a database server in it runs as another user
         if arguments and (marked := ALONE.get(arguments[0])) is not None:
             return run(PYTHON, "-m", *pytest, *marked, *arguments[1:])
         check()

@@ -104,7 +104,7 @@ QUERIES = (
     records.paused_at,
     records.tier_hits,
     records.heard,
-    lambda db: records.now(db, GROUP),
+    records.moved,
     *(
         lambda db, kind=kind: stream.page(
             db, stream.Wanted(kind, NOON, [GROUP]), MessageRef(GROUP, 1)

@@ -261,7 +261,8 @@ def test_csv_says_what_json_lines_say_and_runs_no_formula_whatever_separates_its
 
 
 def storable(text):
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return whole.replace("\0", "\ufffd")
 
 
 def formulas(sheet, separator):

@@ -20,12 +20,10 @@ from bot.admin.confirmations import AskedOrder, Confirmations, Reaction, asking
 from bot.admin.explain import in_hand, why
 from bot.admin.flows import HELD, find_signal, overview, thread
 from bot.admin.formatting import counted, excerpt
-from bot.admin.links import names_a_message, pointer
+from bot.admin.links import names_a_message
 from bot.admin.pause import pause, resume
-from bot.admin.retry import (
-    NUMBER,
-    failure_of,
-)
+from bot.admin.retry import NUMBER, failure_of
+from bot.admin.sources import asked
 from bot.admin.status import ToldHealth, as_rows, status
 from bot.errors import BotError, TelegramError, UsageError
 from bot.models import (
@@ -37,6 +35,7 @@ from bot.models import (
     PressedButton,
     UnixTime,
 )
+from bot.routes import main_route
 from bot.rules.render import split
 
 if TYPE_CHECKING:
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from bot.admin.explain import InHand
     from bot.config import Settings
     from bot.models import AuthorId, Entity, Event, MessageId
+    from bot.routes import Routes
     from bot.storage.store import SignalStore
 
 log = structlog.get_logger(__name__)
@@ -113,7 +113,7 @@ class Chat(Protocol):
 class AdminHandler:
     """`tables` is a connection of its own, so that no question of an operator holds up the intake.
 
-    `facts` is what `/healthz` would say. `clock` is unix seconds; `token` names a button.
+    `facts` is what `/healthz` would say. `routes` None: the settings'. `clock` is unix seconds; `token` names a button.
     """
 
     def __init__(
@@ -123,11 +123,13 @@ class AdminHandler:
         chat: Chat,
         *,
         facts: Callable[[], Awaitable[Mapping[str, Any]]],
+        routes: Routes | None = None,
         clock: Callable[[], float] = time.time,
         token: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._tables = tables
         self._settings = settings
+        self._routes = main_route(settings) if routes is None else routes
         self._chat = chat
         self._admins = frozenset(settings.admin_users)
         self._facts = facts
@@ -267,7 +269,9 @@ class AdminHandler:
         del rest, message
         schema = await self._tables.ask(self._tables.schema_version)
         health = ToldHealth("here", answered=True, facts=await self._facts())
-        found = await status(self._tables, self._settings, schema, now=self._now, health=health)
+        found = await status(
+            self._tables, self._settings, schema, now=self._now, health=health, routes=self._routes
+        )
         failed = found.posts[PostState.FAILED] + found.failed
         what = "failure" if found.failed else "post"
         buttons = ((asking(AskedOrder("retry", None), f"Retry {counted(failed, what)}"),),)
@@ -275,15 +279,19 @@ class AdminHandler:
 
     async def _flows(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         del message
-        if rest and rest.lower() != "all" and not PAIR.fullmatch(rest):
+        known = rest.lower() == "all" or self._routes.source(rest) is not None
+        if rest and not known and not PAIR.fullmatch(rest):
             return await self._thread(rest)
-        everything, pair = rest.lower() == "all", rest or None
+        everything, source = rest.lower() == "all", self._routes.source(rest)
+        pair = None if everything or source else rest or None
         found = await overview(
             self._tables,
             self._settings,
             now=self._now,
-            pair=None if everything else pair,
+            pair=pair,
             everything=everything,
+            source=None if source is None else source.name,
+            routes=self._routes,
         )
         if not found:
             return chat_views.notice("No such flow is live. /flows all shows the others.")
@@ -296,8 +304,10 @@ class AdminHandler:
         return chat_views.shown(lines, chat_views.in_rows(buttons))
 
     async def _thread(self, rest: str) -> chat_views.Answer:
-        signal_id = await find_signal(self._tables, self._settings, rest)
-        found = await thread(self._tables, self._settings, signal_id, now=self._now)
+        signal_id = await find_signal(self._tables, self._settings, rest, routes=self._routes)
+        found = await thread(
+            self._tables, self._settings, signal_id, now=self._now, routes=self._routes
+        )
         return chat_views.shown(
             chat_views.thread(found), chat_views.in_rows(await self._buttons_for(rest))
         )
@@ -320,23 +330,25 @@ class AdminHandler:
 
     async def _why_of_link(self, text: str) -> chat_views.Answer:
         try:
-            asked = pointer(text)
+            which = asked(self._routes, text)
         except UsageError:
-            asked = None
-        if asked is None or (asked.chat_id is None and asked.name is None):
+            which = None
+        if which is None or (which.chat_id is None and which.name is None):
             return chat_views.notice(
                 "I know commands and links to messages. /help shows what there is."
             )
         return await self._story(text)
 
     async def _story(self, which: str) -> chat_views.Answer:
-        story = await why(self._tables, self._settings, which, now=self._now)
+        story = await why(self._tables, self._settings, which, now=self._now, routes=self._routes)
         return chat_views.shown(
             chat_views.rows(story), chat_views.in_rows(await self._buttons_for(which))
         )
 
     async def _buttons_for(self, which: str) -> list[Button]:
-        found: InHand = await in_hand(self._tables, self._settings, which, now=self._now)
+        found: InHand = await in_hand(
+            self._tables, self._settings, which, now=self._now, routes=self._routes
+        )
         retries = [asking(AskedOrder("retry", post), f"Retry post {post}") for post in found.failed]
         if found.failure is not None:
             retries.insert(0, asking(AskedOrder("reread", found.failure), "Read it again"))
@@ -348,7 +360,7 @@ class AdminHandler:
     async def _release(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         if not rest:
             raise UsageError("which flow? /release 3, or /release LINK of a message in it")
-        signal_id = await find_signal(self._tables, self._settings, rest)
+        signal_id = await find_signal(self._tables, self._settings, rest, routes=self._routes)
         return await self._confirmations.ask_back(AskedOrder("release", signal_id), message.author)
 
     async def _retry(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
@@ -358,7 +370,7 @@ class AdminHandler:
             )
         if not names_a_message(rest):
             raise UsageError(f"{excerpt(rest, 30)!r} is not the number of a post, such as 5")
-        found = await failure_of(self._tables, self._settings, rest)
+        found = await failure_of(self._tables, self._settings, rest, routes=self._routes)
         return await self._confirmations.ask_back(AskedOrder("reread", found.id), message.author)
 
     async def _pause(self, rest: str, message: IncomingMessage) -> chat_views.Answer:

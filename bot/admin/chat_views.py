@@ -102,7 +102,9 @@ def rows(found: Iterable[Row]) -> Iterator[ChatLine]:
 def flows(found: Sequence[Overview]) -> Iterator[ChatLine]:
     for flow in found:
         what = " ".join(filter(None, (flow.pair, flow.direction)))
-        yield from wrapped(f"{flow.signal}  ", f"{what} by {flow.owner}")
+        yield from wrapped(
+            f"{flow.signal}  ", f"{what} by {flow.owner}{flow.source and f' in {flow.source}'}"
+        )
         left = flow.released.removeprefix("in ")
         held = flow.released if left == flow.released else f"live for {left} more"
         yield from wrapped(INDENT, f"{held}, quiet for {flow.quiet_for or 'unknown'}")

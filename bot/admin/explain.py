@@ -5,31 +5,33 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bot.admin.flows import HELD, find_message, signal_of, standing, title, until
+from bot.admin.flows import HELD, signal_of, standing, title, until
 from bot.admin.formatting import Row, counted, date, duration, excerpt
-from bot.admin.links import link, pointer
+from bot.admin.links import link
 from bot.admin.reading import details, in_words, told_rows
-from bot.models import CHANNELS, MessageRef, Outcome, PostState, Reason, UnixTime, is_sink
-from bot.storage import coverage, failures, records
+from bot.admin.sources import asked, current, find_message, key_of, source_of
+from bot.models import CHANNELS, Address, MessageRef, Outcome, PostState, Reason, UnixTime, is_sink
+from bot.storage import coverage, failures, places, records
 from bot.storage.store import REFUSALS_KEPT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
-    from bot.admin.flows import Tables
+    from bot.admin.sources import Tables
     from bot.config import Settings
     from bot.models import ChatId, SignalId
+    from bot.routes import Routes, Source
     from bot.storage.coverage import ToldSince
     from bot.storage.failures import FailureRecord
     from bot.storage.records import Heard, PostRecord, Recorded, SignalRecord
 
-# What decided, in the operator's words; {author} is the message's, {owner} the flow's.
+# What decided, in the operator's words; {author} is the message's, {owner} the flow's, {allowed} the list.
 BECAUSE: Final = {
     (Outcome.SIGNAL, Reason.NEW_SIGNAL): "it carries {marker}",
     (Outcome.UPDATE, Reason.OWNER): "{author} owns the flow",
     (Outcome.UPDATE, Reason.RELEASED): "the flow was released, so any permitted author may",
     (Outcome.REJECTED, Reason.NOT_THE_OWNER): "the flow is {owner}'s, and {author} is not he",
-    (Outcome.REJECTED, Reason.NOT_PERMITTED): "{author} is not in SOURCE_ALLOWED_USERS",
+    (Outcome.REJECTED, Reason.NOT_PERMITTED): "{author} is not in {allowed}",
     (Outcome.REJECTED, Reason.UNKNOWN_AUTHOR): "who wrote it cannot be told",
     (Outcome.IGNORED, Reason.UNREADABLE): (
         "it holds something that this version of the library does not know, so that not a word of "
@@ -38,7 +40,7 @@ BECAUSE: Final = {
     (Outcome.IGNORED, Reason.FAILED): "the bot could not deal with it",
     (Outcome.IGNORED, Reason.FORWARDED): "it carries a marker, but is a forward",
     (Outcome.IGNORED, Reason.NOT_PERMITTED): (
-        "it carries a marker, but {author} is not in SOURCE_ALLOWED_USERS"
+        "it carries a marker, but {author} is not in {allowed}"
     ),
     (Outcome.IGNORED, Reason.UNKNOWN_AUTHOR): (
         "it carries a marker, but who wrote it cannot be told"
@@ -58,9 +60,15 @@ WAITING: Final = {
 }
 
 
-async def why(tables: Tables, settings: Settings, text: str, *, now: UnixTime) -> list[Row]:
-    """The answer, line by line. Raises `UsageError` if it cannot be told which message is meant."""
-    ref = await find_message(tables, settings, pointer(text))
+async def why(
+    tables: Tables, settings: Settings, text: str, *, now: UnixTime, routes: Routes | None = None
+) -> list[Row]:
+    """The answer, line by line. `routes` None: the settings'.
+
+    Raises `UsageError` if it cannot be told which message is meant.
+    """
+    routes = await current(tables, settings, routes)
+    ref = await find_message(tables, routes, asked(routes, text))
     source = await tables.ask(partial(records.posted_from, target=ref))
     rows = []
     if source is not None:
@@ -68,9 +76,9 @@ async def why(tables: Tables, settings: Settings, text: str, *, now: UnixTime) -
         ref = source
     record = await tables.ask(partial(records.recorded, ref=ref))
     if record is None:
-        story = _unseen(tables, settings, ref, now)
+        story = _unseen(tables, settings, routes, ref, now)
     else:
-        story = _story(tables, settings, record, now)
+        story = _story(tables, routes, record, now)
     return [*rows, *[row async for row in story]]
 
 
@@ -82,8 +90,11 @@ class InHand(NamedTuple):
     failure: int | None = None  # the record that the message could not be dealt with
 
 
-async def in_hand(tables: Tables, settings: Settings, text: str, *, now: UnixTime) -> InHand:
-    ref = await find_message(tables, settings, pointer(text))
+async def in_hand(
+    tables: Tables, settings: Settings, text: str, *, now: UnixTime, routes: Routes | None = None
+) -> InHand:
+    routes = await current(tables, settings, routes)
+    ref = await find_message(tables, routes, asked(routes, text))
     source = await tables.ask(partial(records.posted_from, target=ref))
     record = await tables.ask(partial(records.recorded, ref=source or ref))
     failure = await tables.ask(partial(failures.failure, ref=source or ref))
@@ -91,7 +102,8 @@ async def in_hand(tables: Tables, settings: Settings, text: str, *, now: UnixTim
     if record is None or record.signal_id is None:
         return InHand(None, [], number)
     signal = await signal_of(tables, record.signal_id)
-    how = standing(signal.last_owner_activity, now, settings)
+    source_now = routes.rules_for(signal.ref.chat_id, signal.topic)
+    how = standing(signal.last_owner_activity, now, source_now)
     posts = await tables.ask(partial(records.posts_of, ref=record.ref))
     failed = [post.id for post in posts if post.state is PostState.FAILED]
     return InHand(signal.id if how in HELD else None, failed, number)
@@ -101,29 +113,39 @@ async def in_hand(tables: Tables, settings: Settings, text: str, *, now: UnixTim
 
 
 async def _story(
-    tables: Tables, settings: Settings, record: Recorded, now: UnixTime
+    tables: Tables, routes: Routes, record: Recorded, now: UnixTime
 ) -> AsyncIterator[Row]:
     signal = None if record.signal_id is None else await signal_of(tables, record.signal_id)
     failure = await tables.ask(partial(failures.failure, ref=record.ref))
-    for row in [*_message(record), *_decision(record, signal), *_failed(failure)]:
+    its = await source_of(tables, routes, record)
+    allowed = key_of(routes, its, "SOURCE_ALLOWED_USERS", "allowed_users")
+    for row in [
+        *_message(record),
+        *_source(routes, its),
+        *_decision(record, signal, allowed),
+        *_failed(failure),
+    ]:
         yield row
     if signal is not None:
-        async for row in _its_flow(tables, settings, record, signal, now):
+        async for row in _its_flow(tables, routes, record, signal, now):
             yield row
     posts = await tables.ask(partial(records.posts_of, ref=record.ref))
-    for row in _posted(record, posts):
+    listed = await tables.ask(places.recorded) if routes.named else ()
+    names = {row.id: row.name for row in listed}
+    for row in [*_posted(record, posts, names), *_not_posted(posts, its)]:
         yield row
     refused = await tables.ask(partial(records.refused_edit, ref=record.ref))
     if refused is not None:
-        yield Row("edited", _refused(refused, record))
+        yield Row("edited", _refused(refused, record, allowed))
     extras = await tables.ask(partial(records.extras_of, ref=record.ref))
     for number, lost in enumerate(extras.lost if extras else ()):
         yield Row("" if number else "not carried", excerpt(lost, 80))
 
 
 async def _its_flow(
-    tables: Tables, settings: Settings, record: Recorded, signal: SignalRecord, now: UnixTime
+    tables: Tables, routes: Routes, record: Recorded, signal: SignalRecord, now: UnixTime
 ) -> AsyncIterator[Row]:
+    source = routes.rules_for(signal.ref.chat_id, signal.topic)
     if record.outcome is Outcome.SIGNAL:
         told = await tables.ask(partial(coverage.told_of, signal_id=signal.id))
         for row in _says(signal, told):
@@ -133,8 +155,8 @@ async def _its_flow(
             yield row
         async for row in _by_its_thread(tables, record):
             yield row
-        yield await _flow_then(tables, settings, record, signal)
-    yield Row("flow now", until(signal.last_owner_activity, now, settings))
+        yield await _flow_then(tables, source, record, signal)
+    yield Row("flow now", until(signal.last_owner_activity, now, source, routes))
     async for row in _ended(tables, signal):
         yield row
 
@@ -148,11 +170,17 @@ def _message(record: Recorded) -> Iterator[Row]:
         yield Row("", f"“{excerpt(record.text, 70)}”")
 
 
-def _decision(record: Recorded, signal: SignalRecord | None) -> Iterator[Row]:
+def _source(routes: Routes, source: Source | None) -> Iterator[Row]:
+    if routes.named and source is not None:
+        yield Row("source", f"{source.name}, {source.where}")
+
+
+def _decision(record: Recorded, signal: SignalRecord | None, allowed: str) -> Iterator[Row]:
     because = BECAUSE[record.outcome, record.reason].format(
         author=record.author,
         owner=signal and signal.owner,
         marker=signal and excerpt(signal.marker, 60),
+        allowed=allowed,
     )
     yield Row("decided", f"{record.outcome} ({record.reason}): {because}")
     if record.tier is not None:
@@ -199,7 +227,7 @@ async def _by_its_thread(tables: Tables, record: Recorded) -> AsyncIterator[Row]
 
 
 async def _flow_then(
-    tables: Tables, settings: Settings, record: Recorded, signal: SignalRecord
+    tables: Tables, source: Source | None, record: Recorded, signal: SignalRecord
 ) -> Row:
     """How the flow stood when the message was written, from what is recorded of it."""
     active = await tables.ask(
@@ -212,10 +240,10 @@ async def _flow_then(
         return Row("flow then", f"ended by hand on {date(ended)}")
     if active is None:
         return Row("flow then", "when its owner had last been active is not known")
-    how = standing(active, record.at, settings)
+    how = "" if source is None else f"{standing(active, record.at, source)}: "
     return Row(
         "flow then",
-        f"{how}: its owner was last active {date(active)}, {duration(record.at - active)} before",
+        f"{how}its owner was last active {date(active)}, {duration(record.at - active)} before",
     )
 
 
@@ -225,18 +253,19 @@ async def _ended(tables: Tables, signal: SignalRecord) -> AsyncIterator[Row]:
         yield Row("", f"an operator ended it on {date(ended)}")
 
 
-def _refused(edit: records.RefusedEdit, record: Recorded) -> str:
+def _refused(edit: records.RefusedEdit, record: Recorded, allowed: str) -> str:
     when = "later" if edit.at is None else f"on {date(edit.at)}"
-    return f"{when}, not relayed: {record.author} was not in SOURCE_ALLOWED_USERS any more"
+    return f"{when}, not relayed: {record.author} was not in {allowed} any more"
 
 
-def _posted(record: Recorded, posts: list[PostRecord]) -> Iterator[Row]:
+def _posted(record: Recorded, posts: list[PostRecord], names: Mapping[int, str]) -> Iterator[Row]:
+    """`names`: of places, by their rows."""
     if record.outcome not in {Outcome.SIGNAL, Outcome.UPDATE}:
         yield Row("posted", "no: only signals and updates are")
     elif not posts:
         yield Row("posted", "no: it was imported, or the bot had no target then")
     for number, post in enumerate(posts):
-        yield Row("" if number else "posted", _post(post))
+        yield Row("" if number else "posted", _post(post, names.get(post.place, "")))
         if post.hidden is not None and post.state is not PostState.DELETED:
             yield Row("", f"  since its edit {post.hidden}")
         if post.note is not None:
@@ -245,17 +274,31 @@ def _posted(record: Recorded, posts: list[PostRecord]) -> Iterator[Row]:
             yield Row("", f"  last error: {excerpt(post.error, 80)}")
 
 
-def _where(post: PostRecord) -> str:
+def _not_posted(posts: list[PostRecord], source: Source | None) -> Iterator[Row]:
+    """Of the other places of its source: each had a post, if only one that is not shown."""
+    there = {(post.target, post.topic) for post in posts}
+    if source is None or not posts:
+        return
+    for place in source.places:
+        if (place.chat, place.topic) not in there:
+            yield Row("", f"in {place.label}: no, it was no place of {source.name} by then")
+
+
+def _where(post: PostRecord, place: str) -> str:
+    """`place`: what it is called; empty: nothing."""
+    address = str(Address(post.target, post.topic))
+    called = f", {place}" if place not in {"", address} else ""
     if is_sink(post.target):
-        return f"told to {post.place}" if post.target_message_id else f"to {post.place}"
+        name = place or post.called
+        return f"told to {name}" if post.target_message_id else f"to {name}"
     if post.target_message_id is None:
-        return f"in {post.target}"
-    return link(MessageRef(post.target, post.target_message_id))
+        return f"in {address}{called}"
+    return link(MessageRef(post.target, post.target_message_id)) + called
 
 
-def _post(post: PostRecord) -> str:
+def _post(post: PostRecord, place: str) -> str:
     """Where it stands, or why it does not."""
-    where = _where(post)
+    where = _where(post, place)
     part = f", part {post.part + 1}" if post.part else ""
     name = f"{where}{part} (post {post.id})"
     if post.state is PostState.SENT:
@@ -282,25 +325,24 @@ class _Surroundings(NamedTuple):
     before: Recorded | None
     after: Recorded | None
     heard: Heard | None  # None: nothing has been heard of that chat
-    sources: list[ChatId]  # the source chat, under all its ids; empty: not set
+    sources: list[Source]  # of that chat; several, if topics of it are
 
 
 async def _unseen(
-    tables: Tables, settings: Settings, ref: MessageRef, now: UnixTime
+    tables: Tables, settings: Settings, routes: Routes, ref: MessageRef, now: UnixTime
 ) -> AsyncIterator[Row]:
-    around = await _surroundings(tables, settings, ref)
+    around = await _surroundings(tables, routes, ref)
     yield Row("message", link(ref))
     yield Row(
         "recorded",
         "no: the bot has not seen it, or it was chatter, which leaves no record. For the bot to "
         "have decided on it, all of this must hold:",
     )
-    yield _is_source(settings, around, ref.chat_id)
+    yield _is_source(routes, around.sources, ref.chat_id)
     for row in _was_there(around, ref, now):
         yield row
-    for row in _could_see(settings):
+    for row in [*_could_see(settings), *_would_count(routes, around.sources)]:
         yield row
-    yield Row("?", f"it carries {_marks(settings)}, or it answers a message of a flow")
     yield Row(
         "?",
         "its signal was not deleted before the bot saw it: the replies below such a one are chatter",
@@ -308,28 +350,40 @@ async def _unseen(
     yield _kept(around.after, now)
 
 
-async def _surroundings(tables: Tables, settings: Settings, ref: MessageRef) -> _Surroundings:
+async def _surroundings(tables: Tables, routes: Routes, ref: MessageRef) -> _Surroundings:
     before, after = await tables.ask(partial(records.neighbours, ref=ref))
     # All chats but supergroups and channels share the account's box.
     private = ref.chat_id > CHANNELS
     boxes = await tables.ask(records.heard)
     heard = [each for each in boxes if each.box == ref.chat_id or (private and each.box > 0)]
-    sources = []
-    if settings.source_chat_id is not None:
-        now = await tables.ask(partial(records.now, chat=settings.source_chat_id))
-        sources = [now, settings.source_chat_id]
+    sources = routes.sources_in(ref.chat_id)
     return _Surroundings(before, after, heard[0] if heard else None, sources)
 
 
-def _is_source(settings: Settings, around: _Surroundings, chat_id: ChatId) -> Row:
-    if not around.sources:
+def _is_source(routes: Routes, its: list[Source], chat_id: ChatId) -> Row:
+    if not routes.chats:
         return Row("?", f"{chat_id} is the source chat: SOURCE_CHAT_ID is not set here")
-    source = around.sources[0]
-    if chat_id in around.sources:
+    if its:
+        return _is_read(routes, its, chat_id)
+    if routes.named:
+        sources = f"the sources are {_listed(routes.sources)}"
+    else:
+        sources = f"the source chat is {routes.chats[0]}"
+    where = "a target chat" if chat_id in routes.targets else str(chat_id)
+    return Row("NO", f"it stands in {where}; {sources}")
+
+
+def _is_read(routes: Routes, its: list[Source], chat_id: ChatId) -> Row:
+    """Of what is not recorded the topic is not known."""
+    if not routes.named:
         return Row("yes", f"it stands in the source chat, {chat_id}")
-    if chat_id in {target.chat for target in settings.target_chat_id}:
-        return Row("NO", f"it stands in a target chat; the source chat is {source}")
-    return Row("NO", f"it stands in {chat_id}; the source chat is {source}")
+    if its[0].topic is None:
+        return Row("yes", f"it stands in a source, {_listed(its)}")
+    return Row("?", f"it stands in a topic that is a source: {_listed(its)}")
+
+
+def _listed(sources: Iterable[Source]) -> str:
+    return " or ".join(f"{source.name} ({source.where})" for source in sources)
 
 
 def _was_there(around: _Surroundings, ref: MessageRef, now: UnixTime) -> Iterator[Row]:
@@ -359,14 +413,22 @@ def _could_see(settings: Settings) -> Iterator[Row]:
     if settings.session_string is None:
         yield Row("?", "the bot sees all of the group: `python -m bot check` says (/setprivacy)")
         yield Row("?", "it was not written by another bot: Telegram shows bots no bots")
-    allowed = settings.permitted
-    if allowed is not None:
-        yield Row("?", f"its author is one of the {len(allowed)} in SOURCE_ALLOWED_USERS")
 
 
-def _marks(settings: Settings) -> str:
-    marks = " or ".join(settings.signal_markers)
-    patterns = len(settings.signal_patterns)
+def _would_count(routes: Routes, its: list[Source]) -> Iterator[Row]:
+    """Where it is nobody's, no rules but those of the settings could count."""
+    judges = its if its or routes.named else routes.sources
+    for source in judges:
+        where = f"in {source.name}, " if len(judges) > 1 else ""
+        if source.permitted is not None:
+            allowed = key_of(routes, source, "SOURCE_ALLOWED_USERS", "allowed_users")
+            yield Row("?", f"{where}its author is one of the {len(source.permitted)} in {allowed}")
+        yield Row("?", f"{where}it carries {_marks(source)}, or it answers a message of a flow")
+
+
+def _marks(source: Source) -> str:
+    marks = " or ".join(source.markers)
+    patterns = len(source.patterns)
     return f"{marks} or matches one of {patterns} patterns" if patterns else marks
 
 

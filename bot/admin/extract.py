@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from bot.admin.formats import Csv, Format, JsonLines
+from bot.admin.sources import current
 from bot.errors import UsageError
 from bot.models import MessageRef, Outcome, UnixTime
 from bot.signal_json import RowKind, recorded_event, recorded_fields
@@ -18,10 +19,11 @@ from bot.storage.stream import Wanted
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from bot.admin.flows import Tables
     from bot.admin.formats import Out, Writer
+    from bot.admin.sources import Tables
     from bot.config import Settings
     from bot.models import ChatId
+    from bot.routes import Routes
 
 # The names of an object, in their order.
 NAMES: Final[Mapping[RowKind, Sequence[str]]] = {
@@ -74,12 +76,14 @@ async def wanted(
     *,
     since: UnixTime | None = None,
     source: ChatId | None = None,
+    routes: Routes | None = None,
 ) -> Wanted:
-    """Raises `UsageError` for a chat that is not the source and of which nothing is recorded."""
+    """Raises `UsageError` for a chat that is no source and of which nothing is recorded."""
     if source is None:
         return Wanted(kind, since)
     chats = await tables.ask(partial(stream.once_called, chat=source))
-    ours = settings.source_chat_id in chats
+    routes = await current(tables, settings, routes)
+    ours = not set(routes.chats).isdisjoint(chats)
     if not ours and not await tables.ask(partial(stream.is_known, chats=chats)):
         known = ", ".join(map(str, await tables.ask(stream.known_chats))) or "nothing"
         raise UsageError(f"--source: nothing is recorded of {source}, only of {known}")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bot.admin.formatting import Row, ago, counted, date, duration, excerpt
-from bot.admin.links import pointer
+from bot.admin.sources import asked, current, find_message, named
 from bot.errors import UsageError
 from bot.models import (
     ENDED_BY_HAND,
-    MessageRef,
     Outcome,
     SignalId,
     UnixTime,
@@ -20,24 +19,17 @@ from bot.rules.policy import is_quiet, is_released, live_since
 from bot.storage import flow_list, records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from sqlalchemy import Connection
 
-    from bot.admin.links import Pointer
+    from bot.admin.sources import Tables
     from bot.config import Settings
     from bot.models import AuthorId
+    from bot.routes import Routes, Source
     from bot.storage.flow_list import FlowRecord
     from bot.storage.records import Recorded, SignalRecord
     from bot.storage.store import SignalStore
-
-T = TypeVar("T")
-
-
-class Tables(Protocol):
-    """The store, as far as an operator's questions go."""
-
-    async def ask(self, query: Callable[[Connection], T]) -> T: ...
 
 
 class Standing(StrEnum):
@@ -47,44 +39,51 @@ class Standing(StrEnum):
     QUIET = "quiet"  # its owner's alone, though he has been quiet for longer than the TTL
     RELEASED = "released"  # every permitted author may continue it
     ENDED = "ended by hand"  # the same, because an operator said so
+    UNREAD = "not read"  # its chat is no source's any more, so nobody continues it
 
 
 HELD: Final = {Standing.LIVE, Standing.QUIET}  # by its owner
 
 
-def standing(activity: UnixTime | None, at: UnixTime, settings: Settings) -> Standing:
-    ttl = _ttl(settings)
+def standing(activity: UnixTime | None, at: UnixTime, source: Source | None) -> Standing:
+    """`source` None: nobody reads the flow's chat any more."""
+    if source is None:
+        return Standing.UNREAD
+    ttl = _ttl(source)
     if activity == ENDED_BY_HAND:
         return Standing.ENDED
     if not is_quiet(activity, at, ttl):
         return Standing.LIVE
-    released = is_released(activity, at, ttl, settings.flow_after_ttl)
+    released = is_released(activity, at, ttl, source.after_ttl)
     return Standing.RELEASED if released else Standing.QUIET
 
 
-def until(activity: UnixTime | None, at: UnixTime, settings: Settings) -> str:
+def until(activity: UnixTime | None, at: UnixTime, source: Source | None, routes: Routes) -> str:
     """How long the flow stays as it is, or since when it is so."""
+    if source is None:
+        return "not read: its chat is no source's any more"
     if activity is None:
         return "live: when its owner was last active is not known, so it stays his"
-    ends = UnixTime(activity + _ttl(settings))
-    match standing(activity, at, settings):
+    ends = UnixTime(activity + _ttl(source))
+    match standing(activity, at, source):
         case Standing.LIVE:
-            later = standing(activity, UnixTime(ends + 1), settings)
+            later = standing(activity, UnixTime(ends + 1), source)
             then = "released" if later is Standing.RELEASED else "quiet, and still its owner's,"
             return f"live; {then} {ago(ends, at)} ({date(ends)}) unless its owner continues it"
         case Standing.ENDED:
             return "ended by hand; its owner's next reply takes it back"
         case Standing.QUIET:
-            return f"quiet since {date(ends)}, and still its owner's (FLOW_AFTER_TTL=owner)"
-        case Standing.RELEASED:
+            rule = 'after_ttl = "owner"' if routes.named else "FLOW_AFTER_TTL=owner"
+            return f"quiet since {date(ends)}, and still its owner's ({rule})"
+        case _:  # released
             return (
                 f"released since {date(ends)} ({ago(ends, at)}); "
                 "its owner's next reply takes it back"
             )
 
 
-def _ttl(settings: Settings) -> int:
-    return int(settings.flow_ttl_hours.total_seconds())
+def _ttl(source: Source) -> int:
+    return int(source.ttl.total_seconds())
 
 
 def title(signal: SignalRecord) -> str:
@@ -106,6 +105,7 @@ class Overview(NamedTuple):
     updates: int
     refused: int
     standing: Standing
+    source: str = ""  # its name; empty: there is but one, or none any more
 
 
 async def overview(
@@ -116,32 +116,48 @@ async def overview(
     owner: AuthorId | None = None,
     pair: str | None = None,
     everything: bool = False,
+    source: str | None = None,
+    routes: Routes | None = None,
 ) -> list[Overview]:
-    """The live flows, or every one, the most lately active first."""
-    oldest = live_since(now, _ttl(settings))
+    """The live flows, or every one, the most lately active first. `routes` None: the settings'.
+
+    Raises `UsageError` for a `source` that there is not.
+    """
+    routes = await current(tables, settings, routes)
+    of = None if source is None else named(routes, source)
+    oldest = live_since(now, max(map(_ttl, routes.sources)))
 
     def ask(db: Connection) -> list[Overview]:
         since = None if everything else oldest
-        found = flow_list.flows(db, active_since=since, owner=owner, pair=pair)
-        return [_overview(each, settings, now) for each in found]
+        shown = []
+        for each in flow_list.flows(db, active_since=since, owner=owner, pair=pair):
+            its = routes.rules_for(each.chat, each.topic)
+            how = standing(each.last_owner_activity, now, its)
+            if of in {None, its} and (everything or how is Standing.LIVE):
+                shown.append(_overview(each, its, how, now, routes))
+        return shown
 
     return await tables.ask(ask)
 
 
-def none_found(*, owner: AuthorId | None, pair: str | None, everything: bool) -> str:
+def none_found(
+    *, owner: AuthorId | None, pair: str | None, everything: bool, source: str | None = None
+) -> str:
     """What there is to say where `overview` is empty."""
     of_pair = "" if pair is None else f" of pair {excerpt(pair, 20)}"
     by_owner = "" if owner is None else f" by {owner}"
+    by_owner += "" if source is None else f" in {source}"
     if everything:
         return f"there is no flow{of_pair}{by_owner}, live or not"
     return f"no flow{of_pair}{by_owner} is live; --all looks among the others, too"
 
 
-def _overview(signal: FlowRecord, settings: Settings, now: UnixTime) -> Overview:
+def _overview(
+    signal: FlowRecord, source: Source | None, how: Standing, now: UnixTime, routes: Routes
+) -> Overview:
     activity = signal.last_owner_activity
-    how = standing(activity, now, settings)
     known = activity or None  # the date of a flow ended by hand is gone
-    left = known and known + _ttl(settings) - now
+    left = known and source and known + _ttl(source) - now
     return Overview(
         signal=str(signal.id),
         pair=excerpt(signal.pair or signal.text, 14),
@@ -153,6 +169,7 @@ def _overview(signal: FlowRecord, settings: Settings, now: UnixTime) -> Overview
         updates=signal.updates,
         refused=signal.refused,
         standing=how,
+        source=source.name if source and routes.named else "",
     )
 
 
@@ -173,9 +190,15 @@ class Thread(NamedTuple):
 
 
 async def thread(
-    tables: Tables, settings: Settings, signal_id: SignalId, *, now: UnixTime
+    tables: Tables,
+    settings: Settings,
+    signal_id: SignalId,
+    *,
+    now: UnixTime,
+    routes: Routes | None = None,
 ) -> Thread:
     """One flow as it was said. The tables hold no text of a refused reply."""
+    routes = await current(tables, settings, routes)
     signal = await signal_of(tables, signal_id)
     replies = await tables.ask(partial(records.replies, signal_id=signal_id))
     ended = await tables.ask(partial(records.ended_by_hand, signal_id=signal_id))
@@ -186,7 +209,7 @@ async def thread(
         # What is answered may be older than the table, or unknown of a reply refused long ago.
         by_message.get(reply.answers or signal.ref, root).answers.append(node)
         by_message[reply.ref] = node
-    return Thread(list(_about(signal, settings, now, ended)), root)
+    return Thread(list(_about(signal, routes, now, ended)), root)
 
 
 def _reply_line(reply: Recorded) -> str:
@@ -197,10 +220,13 @@ def _reply_line(reply: Recorded) -> str:
 
 
 def _about(
-    signal: SignalRecord, settings: Settings, now: UnixTime, ended: UnixTime | None
+    signal: SignalRecord, routes: Routes, now: UnixTime, ended: UnixTime | None
 ) -> Iterator[Row]:
     yield Row("signal", f"{signal.id}: {title(signal)} by {signal.owner}")
-    yield Row("flow", until(signal.last_owner_activity, now, settings))
+    source = routes.rules_for(signal.ref.chat_id, signal.topic)
+    if source is not None and routes.named:
+        yield Row("source", source.name)
+    yield Row("flow", until(signal.last_owner_activity, now, source, routes))
     if ended is not None:
         yield Row("", f"ended by hand on {date(ended)}")
     refused = f"{signal.refused} refused"
@@ -224,42 +250,22 @@ async def release(tables: SignalStore, signal_id: SignalId) -> str:
     return f"released: signal {signal_id}, {title(found)} by {found.owner}"
 
 
-async def find_signal(tables: Tables, settings: Settings, text: str) -> SignalId:
+async def find_signal(
+    tables: Tables, settings: Settings, text: str, *, routes: Routes | None = None
+) -> SignalId:
     """A signal by its own number, or by any message of its flow. Raises `UsageError`."""
+    routes = await current(tables, settings, routes)
     try:
-        asked = pointer(text)
+        which = asked(routes, text)
     except UsageError as exc:
         raise UsageError(f"{exc}; or a signal's number, which `flows` shows") from exc
-    if asked.chat_id is None and asked.name is None:
-        signal_id = SignalId(asked.message_id)
+    if which.chat_id is None and which.name is None:
+        signal_id = SignalId(which.message_id)
         if await tables.ask(partial(records.signal, signal_id=signal_id)) is not None:
             return signal_id
-    ref = await find_message(tables, settings, asked)
+    ref = await find_message(tables, routes, which)
     source = await tables.ask(partial(records.posted_from, target=ref))
     record = await tables.ask(partial(records.recorded, ref=source or ref))
     if record is None or record.signal_id is None:
         raise UsageError(f"{text} is no signal and belongs to no flow that the bot knows")
     return record.signal_id
-
-
-async def find_message(tables: Tables, settings: Settings, asked: Pointer) -> MessageRef:
-    """The message that is meant. Raises `UsageError` where that cannot be told offline."""
-    if asked.chat_id is not None:
-        return MessageRef(asked.chat_id, asked.message_id)
-    source = settings.source_chat_id
-    if source is not None:
-        source = await tables.ask(partial(records.now, chat=source))
-        if asked.name is None:
-            return MessageRef(source, asked.message_id)
-    found = await tables.ask(partial(records.messages_with_id, message_id=asked.message_id))
-    if len(found) == 1:
-        return found[0]
-    if found:
-        which = " or ".join(f"{ref.chat_id}:{ref.message_id}" for ref in found)
-        raise UsageError(f"message {asked.message_id} stands in several chats: give {which}")
-    name = asked.name or "that"
-    example = f"{source or -1001234567890}:{asked.message_id}"
-    raise UsageError(
-        f"no message {asked.message_id} is recorded, and which chat {name} is cannot be looked up "
-        f"offline: give the chat's id and the message's, such as {example}"
-    )

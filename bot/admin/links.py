@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HOSTS: Final = {"t.me", "telegram.me", "telegram.dog"}
 ID: Final = re.compile(r"[1-9][0-9]{0,17}")
+IN_A_SOURCE: Final = re.compile(rf"([a-z0-9][a-z0-9_-]*):({ID.pattern})")  # majors:15
 FORMS: Final = "a link such as https://t.me/c/1234567890/15, or -1001234567890:15, or 15"
 
 
@@ -43,6 +44,9 @@ def pointer(text: str) -> Pointer:
 
 
 def names_a_message(text: str) -> bool:
+    """Also in a source, whether there is such a one or not."""
+    if IN_A_SOURCE.fullmatch(text.strip()):
+        return True
     try:
         pointer(text)
     except UsageError:

@@ -9,9 +9,9 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from bot.admin.flows import find_message
 from bot.admin.formatting import counted, excerpt
-from bot.admin.links import link, names_a_message, pointer
+from bot.admin.links import link, names_a_message
+from bot.admin.sources import asked, current, find_message
 from bot.errors import UsageError
 from bot.models import PostState
 from bot.storage import failures, records
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from bot.config import Settings
     from bot.models import MessageRef
+    from bot.routes import Routes
     from bot.storage.failures import FailureRecord
     from bot.storage.store import SignalStore
 
@@ -30,7 +31,9 @@ NOTHING: Final = "no post has failed"
 POSTS: Final = "a post's number, as `status` names it, or a link to a message or chat:message"
 
 
-async def retry(tables: SignalStore, settings: Settings, which: str | None) -> str:
+async def retry(
+    tables: SignalStore, settings: Settings, which: str | None, *, routes: Routes | None = None
+) -> str:
     """`which`: a post by its number, or a message; None: all. Tells what was done.
 
     Raises `UsageError` for what has not failed.
@@ -42,7 +45,7 @@ async def retry(tables: SignalStore, settings: Settings, which: str | None) -> s
         return await put_back(tables, int(which))
     if not names_a_message(which):
         raise UsageError(f"{which!r} names no post and no message: give {POSTS}")
-    found = await failure_of(tables, settings, which)
+    found = await failure_of(tables, settings, which, routes=routes)
     return await read_again(tables, found.id)
 
 
@@ -68,9 +71,12 @@ async def read_again(tables: SignalStore, number: int | None) -> str:
     return f"to be read again: {counted(len(refs), 'message')} ({_named(map(link, refs))})"
 
 
-async def failure_of(tables: SignalStore, settings: Settings, text: str) -> FailureRecord:
+async def failure_of(
+    tables: SignalStore, settings: Settings, text: str, *, routes: Routes | None = None
+) -> FailureRecord:
     """Raises `UsageError` if that message has not failed."""
-    ref = await find_message(tables, settings, pointer(text))
+    routes = await current(tables, settings, routes)
+    ref = await find_message(tables, routes, asked(routes, text))
     found = await tables.ask(partial(failures.failure, ref=ref))
     if found is not None:
         return found

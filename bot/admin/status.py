@@ -20,8 +20,17 @@ from bot import __version__
 from bot.admin.formatting import Row, ago, counted, date, duration, excerpt, size
 from bot.admin.links import link
 from bot.admin.reading import coverage_rows, details, where
+from bot.admin.sources import Tables, current
+from bot.admin.standings import (
+    PlaceStanding,
+    SourceStanding,
+    flows_of,
+    place_standings,
+    source_standings,
+    sum_of,
+)
 from bot.lock import Holder, holder
-from bot.models import AfterTtl, PostState, UnixTime, is_sink
+from bot.models import PostState, UnixTime, is_sink
 from bot.server_address import ServerAddress
 from bot.signal_json import recorded_fields
 from bot.storage import coverage, failures, records
@@ -33,15 +42,16 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bot.admin.flows import Tables
     from bot.config import Settings
-    from bot.models import Tier
+    from bot.models import ChatId, Tier
+    from bot.routes import Routes
     from bot.storage.coverage import Coverage
     from bot.storage.failures import FailureRecord
-    from bot.storage.records import FlowCounts, Heard, PostRecord, SignalRecord
+    from bot.storage.records import Heard, PostRecord, SignalRecord
 
 PATIENCE: Final = 3.0  # seconds for the running bot to answer
 TROUBLES: Final = 3
+MANY: Final = 2  # places, from which on each is named
 REASON_MAX: Final = 240  # characters
 # Where a bot that listens everywhere is reached from here.
 LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nothing is bound here
@@ -71,8 +81,9 @@ class Status:
     health: ToldHealth
     in_the_way: list[str]  # in the chats of the settings, as the running bot has found
     heard: list[Heard]
-    flows: FlowCounts
-    after_ttl: AfterTtl
+    named: bool  # its sources and places have names, of a file
+    sources: list[SourceStanding]
+    places: list[PlaceStanding]  # those that are posted to, and others that posts wait for
     posts: dict[PostState, int]
     aside: int  # of them, set aside: Telegram keeps failing at them
     troubles: list[PostRecord]  # the latest first
@@ -96,19 +107,22 @@ async def status(
     *,
     now: UnixTime,
     health: ToldHealth | None = None,
+    routes: Routes | None = None,
 ) -> Status:
-    """`health`: what the running bot knows of itself; None: it is asked."""
-    oldest = UnixTime(now - int(settings.flow_ttl_hours.total_seconds()))
+    """`health`: what the running bot knows of itself; None: it is asked. `routes` None: the settings'."""
+    routes = await current(tables, settings, routes)
+    health = health or ask_health(settings)
     newest = await tables.ask(_newest)
     return Status(
         now=now,
         paused_at=await tables.ask(records.paused_at),
         holder=holder(settings.data_dir / "lock"),
-        health=health or ask_health(settings),
+        health=health,
         in_the_way=in_the_way(settings),
         heard=await tables.ask(records.heard),
-        flows=await tables.ask(lambda db: records.count_flows(db, active_since=oldest)),
-        after_ttl=settings.flow_after_ttl,
+        named=routes.named,
+        sources=await tables.ask(partial(source_standings, routes=routes, now=now)),
+        places=await tables.ask(place_standings),
         posts=await tables.ask(records.count_posts),
         aside=await tables.ask(records.count_aside),
         troubles=await tables.ask(lambda db: records.troubles(db, at_most=TROUBLES)),
@@ -207,7 +221,7 @@ def as_rows(status: Status) -> list[Row]:
         *_health(status),
         *_in_the_way(status),
         *_heard(status),
-        *_flows(status),
+        *_sources(status),
         *_signals(status),
         *_posts(status),
         *_failed(status),
@@ -229,7 +243,9 @@ def as_json(status: Status) -> dict[str, Any]:
         "health": dict(status.health.facts) if status.health.answered else None,
         "in_the_way": status.in_the_way,
         "heard": [box._asdict() for box in status.heard],
-        "flows": status.flows._asdict(),
+        "flows": sum_of(status.sources)._asdict(),
+        "sources": [_source_object(each, status) for each in status.sources if each.name],
+        "places": [each._asdict() for each in status.places],
         "posts": {state.value: number for state, number in status.posts.items()},
         "set_aside": status.aside,
         "last_error": last_error
@@ -290,13 +306,37 @@ def _heard(status: Status) -> Iterator[Row]:
         yield Row("" if number else "heard", f"{what}{upto}, {ago(at, status.now)}")
 
 
-def _flows(status: Status) -> Iterator[Row]:
-    active, quiet, ended = status.flows
-    if status.after_ttl is AfterTtl.RELEASE:
-        text = f"{active} live, {quiet + ended} released"
-    else:
-        text = f"{active} live, {quiet} quiet and still their owners', {ended} released"
-    yield Row("flows", text + (f" ({ended} of them by hand)" if ended else ""))
+def _sources(status: Status) -> Iterator[Row]:
+    if not status.named:
+        for source in status.sources:
+            yield Row("flows", flows_of(source))
+        return
+    unreadable = _unreadable(status)
+    for source in status.sources:
+        label, where = "source", f" ({source.where})"
+        if not source.name:
+            label, where = "", "chats that are no source's any more"
+        yield Row(label, f"{source.name}{where}: flows {flows_of(source)}")
+        if source.chat in unreadable:
+            error = excerpt(unreadable[source.chat], REASON_MAX)
+            yield Row("", f"  CANNOT BE READ: {error}")
+
+
+def _unreadable(status: Status) -> dict[ChatId | None, str]:
+    """What the running bot says of the chats that it cannot read."""
+    told = status.health.facts.get("unreadable") or ()
+    return {each["chat"]: str(each.get("error")) for each in told}
+
+
+def _source_object(source: SourceStanding, status: Status) -> dict[str, Any]:
+    unreadable = _unreadable(status)
+    return {
+        "name": source.name,
+        "chat": source.chat,
+        "topic": source.topic,
+        "flows": source.flows._asdict(),
+        "unreadable": unreadable.get(source.chat),
+    }
 
 
 def _signals(status: Status) -> Iterator[Row]:
@@ -343,10 +383,21 @@ def _posts(status: Status) -> Iterator[Row]:
     if status.aside:
         aside = counted(status.aside, "post")
         yield Row("", f"{aside} set aside: Telegram keeps failing there, others go before")
+    yield from _places(status)
     for number, post in enumerate(status.troubles):
         error = excerpt(post.error or "", 60)
         yield Row("" if number else "errors", f"post {post.id} to {post.where}, {post.state}:")
         yield Row("", f"  {error}")
+
+
+def _places(status: Status) -> Iterator[Row]:
+    if not status.named and len(status.places) < MANY:
+        return
+    for number, place in enumerate(status.places):
+        text = f"{place.label}: {place.pending} pending, {place.failed} failed"
+        changes = f", {place.changes} to be changed" if place.changes else ""
+        shut = "" if place.listed else "; it is not listed any more, so they wait"
+        yield Row("" if number else "places", f"{text}{changes}{shut}")
 
 
 def _failed(status: Status) -> Iterator[Row]:

@@ -25,6 +25,7 @@ GAP: Final = "  "
 HEADS: Final = (
     *("signal", "pair", "", "owner", "age", "quiet for", "released", "updates", "refused"),
 )
+WITH_SOURCES: Final = (*HEADS, "source")
 RIGHT: Final = {"signal", "owner", "age", "quiet for", "updates", "refused"}
 INDENT: Final = "    "
 DEEPEST: Final = 12  # indents
@@ -34,6 +35,7 @@ STYLES: Final = {
     Standing.QUIET: "",
     Standing.RELEASED: "dim",
     Standing.ENDED: "yellow",
+    Standing.UNREAD: "dim",
 }
 LABELS: Final = {"yes": "green", "NO": "bold red", "?": "yellow"}
 
@@ -52,30 +54,34 @@ def show_flows(console: Console, flows: Sequence[Overview], *, none: str = "no f
     if not flows:
         console.print(none)
         return
-    widths = [cell_len(head) for head in HEADS]
+    heads = WITH_SOURCES if any(flow.source for flow in flows) else HEADS
+    widths = [cell_len(head) for head in heads]
     for flow in flows:
-        widths = [*map(max, widths, map(cell_len, _cells(flow)))]
+        widths = [*map(max, widths, map(cell_len, _cells(flow, heads)))]
     fits = sum(widths) + len(GAP) * (len(widths) - 1) <= console.width
-    lines = _table(flows, widths) if fits else _cards(flows, console)
+    lines = _table(flows, heads, widths) if fits else _cards(flows, console)
     colours = ColorSystem.STANDARD if console.color_system else None
     for line, style in lines:
         console.file.write(Style.parse(style).render(line, color_system=colours) + "\n")
 
 
-def _cells(flow: Overview) -> list[str]:
-    return [str(cell) for cell in flow[: len(HEADS)]]
+def _cells(flow: Overview, heads: Sequence[str]) -> list[str]:
+    cells = [str(cell) for cell in flow[: len(HEADS)]]
+    return cells if heads is HEADS else [*cells, flow.source]
 
 
-def _table(flows: Sequence[Overview], widths: Sequence[int]) -> Iterator[tuple[str, str]]:
+def _table(
+    flows: Sequence[Overview], heads: Sequence[str], widths: Sequence[int]
+) -> Iterator[tuple[str, str]]:
     """Each line with its style. A rich table of 20,000 flows would take twenty seconds."""
-    yield _line(HEADS, widths), "bold underline"
+    yield _line(heads, widths), "bold underline"
     for flow in flows:
-        yield _line(_cells(flow), widths), STYLES[flow.standing]
+        yield _line(_cells(flow, heads), widths), STYLES[flow.standing]
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     padded = []
-    for name, cell, width in zip(HEADS, cells, widths, strict=True):
+    for name, cell, width in zip(WITH_SOURCES, cells, widths, strict=False):
         blanks = " " * (width - cell_len(cell))
         padded.append(blanks + cell if name in RIGHT else cell + blanks)
     return GAP.join(padded).rstrip()
@@ -85,11 +91,11 @@ def _cards(flows: Sequence[Overview], console: Console) -> Iterator[tuple[str, s
     """Two or three short lines for each, for the width of a telephone."""
     wide = max(cell_len(flow.signal) for flow in flows)
     for flow in flows:
-        updates = counted(flow.updates, "update")
+        updates, refused = counted(flow.updates, "update"), f"{flow.refused} refused"
         for number, text in enumerate(
             (
                 " ".join(filter(None, (flow.pair, flow.direction, f"by {flow.owner}"))),
-                f"{flow.released}, {updates}, {flow.refused} refused",
+                ", ".join(filter(None, (flow.released, updates, refused, flow.source))),
             )
         ):
             first = " " * (wide + 1) if number else f"{flow.signal:<{wide}} "

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from bot.admin.formats import Out
     from bot.config import Settings
+    from bot.routes import Routes
 
 
 def option(parse: str, module: str = "bot.config") -> Callable[[str], Any]:
@@ -43,6 +44,14 @@ def settings_of(overrides: Mapping[str, Any]) -> Settings:
     settings = Settings.load(overrides)
     logs.configure("WARNING", secrets=settings.secrets)
     return settings
+
+
+def rules_of_all() -> tuple[Settings, Routes]:
+    """The settings, and all sources and places, as far as that is known without Telegram."""
+    from bot.routes_file import known_routes
+
+    settings = settings_of({})
+    return settings, known_routes(settings)
 
 
 def console() -> Console:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.commands.context import PlainCommand, console, option, settings_of
+from bot.commands.context import PlainCommand, console, option, rules_of_all, settings_of
 from bot.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ def replay(
     """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
     from bot.history.export import Export
     from bot.history.replay import JsonReport, SummaryReport, TableReport, Trial, rules_for
-    from bot.naming import known_routes
-    from bot.routes_file import with_settings
+    from bot.routes_file import known_routes, with_settings
 
     overrides = {
         "flow_ttl_hours": ttl_hours,
@@ -107,7 +106,7 @@ def replay(
     else:
         from bot.report.drawing import drawn
 
-        with drawn(report, settings, export.chat, html) as drawing:
+        with drawn(report, rules.sources[0], export.chat, html) as drawing:
             asyncio.run(trial.run(_watched(export), drawing))
         typer.echo(f"wrote {html}", err=True)
     _mention_malformed(export)
@@ -116,6 +115,9 @@ def replay(
 @app.command(cls=PlainCommand)
 def report(
     html: Annotated[Path, typer.Option(metavar="FILE", help="Where the HTML page goes.")],
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of one source of routes.toml alone.")
+    ] = None,
 ) -> None:
     """Draw a picture of the bot's tables. Changes nothing, and may run beside the bot."""
     from bot.app import open_tables
@@ -123,9 +125,9 @@ def report(
 
     async def draw() -> None:
         async with open_tables(settings) as tables:
-            await draw_tables(tables.ask, settings, html, now=time.time())
+            await draw_tables(tables.ask, routes, html, now=time.time(), source=source)
 
-    settings = settings_of({})
+    settings, routes = rules_of_all()
     if isinstance(settings.database, Path) and not settings.database.exists():
         raise DatabaseUnavailable(
             f"{settings.database}: there is none yet; the bot or `import` makes it"
@@ -142,7 +144,7 @@ def import_(file: File, *, chat: Chat = None) -> None:
     """
     from bot.history.export import Export
     from bot.history.replay import SummaryReport, import_history
-    from bot.naming import known_routes
+    from bot.routes_file import known_routes
 
     settings = settings_of({})
     routes = known_routes(settings)

@@ -12,7 +12,14 @@ import typer
 
 from bot.admin.formats import Format, Out
 from bot.admin.formatting import counted
-from bot.commands.context import PlainCommand, console, option, settings_of, standard_output
+from bot.commands.context import (
+    PlainCommand,
+    console,
+    option,
+    rules_of_all,
+    settings_of,
+    standard_output,
+)
 from bot.errors import UsageError
 from bot.models import UnixTime
 from bot.server_address import ServerAddress
@@ -26,7 +33,10 @@ app = typer.Typer()
 
 Message = Annotated[
     str,
-    typer.Argument(metavar="MESSAGE", help="A link to it, chat:message, or its id in the source."),
+    typer.Argument(
+        metavar="MESSAGE",
+        help="A link to it, chat:message, SOURCE:ID, or its id in the only source.",
+    ),
 ]
 A_SIGNAL = "By its number in `flows`, or by any message of its flow."
 # An id such as -1001234567890:15 is no option.
@@ -45,9 +55,9 @@ def why(message: Message) -> None:
 
     async def ask() -> list[Row]:
         async with open_tables(settings) as tables:
-            return await story(tables, settings, message, now=_now())
+            return await story(tables, settings, message, now=_now(), routes=routes)
 
-    settings = settings_of({})
+    settings, routes = rules_of_all()
     show_rows(console(), asyncio.run(ask()))
 
 
@@ -65,9 +75,9 @@ def status(
     async def ask() -> Status:
         async with open_tables(settings) as tables:
             schema = await tables.ask(tables.schema_version)
-            return await look(tables, settings, schema, now=_now())
+            return await look(tables, settings, schema, now=_now(), routes=routes)
 
-    settings = settings_of({})
+    settings, routes = rules_of_all()
     found = asyncio.run(ask())
     if as_json:
         typer.echo(json.dumps(as_object(found), indent=2, ensure_ascii=False))
@@ -91,6 +101,9 @@ def flows(
     everything: Annotated[
         bool, typer.Option("--all", help="Those that are released or quiet, too.")
     ] = False,
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Those of one source of routes.toml.")
+    ] = None,
 ) -> None:
     """Show the live flows, or what was said in one of them.
 
@@ -103,15 +116,15 @@ def flows(
     async def ask() -> None:
         async with open_tables(settings) as tables:
             if signal is not None:
-                signal_id = await find_signal(tables, settings, signal)
-                return show_thread(console(), await thread(tables, settings, signal_id, now=_now()))
-            found = await overview(
-                tables, settings, now=_now(), owner=owner, pair=pair, everything=everything
-            )
-            none = none_found(owner=owner, pair=pair, everything=everything)
+                signal_id = await find_signal(tables, settings, signal, routes=routes)
+                said = await thread(tables, settings, signal_id, now=_now(), routes=routes)
+                return show_thread(console(), said)
+            asked: Any = {"owner": owner, "pair": pair, "everything": everything, "source": source}
+            found = await overview(tables, settings, now=_now(), routes=routes, **asked)
+            none = none_found(**asked)
             return show_flows(console(), found, none=none)
 
-    settings = settings_of({})
+    settings, routes = rules_of_all()
     asyncio.run(ask())
 
 
@@ -124,9 +137,10 @@ def release(signal: Annotated[str, typer.Argument(metavar="SIGNAL", help=A_SIGNA
 
     async def order() -> str:
         async with open_tables(settings, read_only=False) as tables:
-            return await end(tables, await find_signal(tables, settings, signal))
+            signal_id = await find_signal(tables, settings, signal, routes=routes)
+            return await end(tables, signal_id)
 
-    settings = settings_of({})
+    settings, routes = rules_of_all()
     typer.echo(asyncio.run(order()))
 
 
@@ -149,9 +163,9 @@ def retry(
 
     async def order() -> str:
         async with open_tables(settings, read_only=False) as tables:
-            return await again(tables, settings, which)
+            return await again(tables, settings, which, routes=routes)
 
-    settings = settings_of({})
+    settings, routes = rules_of_all()
     typer.echo(asyncio.run(order()))
 
 
@@ -241,10 +255,12 @@ def export(
 
     async def copy(out: Out) -> int:
         async with open_tables(settings) as tables:
-            asked = await wanted(tables, settings, kind, since=from_then, source=source)
+            asked = await wanted(
+                tables, settings, kind, since=from_then, source=source, routes=routes
+            )
             return await write(tables, asked, form, out)
 
-    settings = settings_of({})
+    settings, routes = rules_of_all()
     from_then = None if since is None else moment(since, now=_now())
     if output is None:
         with standard_output() as out:

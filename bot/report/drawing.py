@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bot.atomic_file import AtomicFile
-from bot.errors import ExportError
+from bot.errors import ExportError, UsageError
 from bot.models import Fact, Outcome, UnixTime
 from bot.report.figures import Figures
 from bot.report.page import page
 from bot.report.sections import PageHead
 from bot.rules.markers import parse
 from bot.rules.signal_parser.events import event_of
+from bot.storage import records
 from bot.storage.history import facts
 from bot.storage.store import REFUSALS_KEPT
 
@@ -22,21 +23,21 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bot.config import Settings
     from bot.history.export import ExportedChat
     from bot.history.replay import Decided, Report, Tally
+    from bot.routes import Routes, Source
     from bot.storage.outbox import Run
 
 
 @contextmanager
-def drawn(report: Report, settings: Settings, chat: ExportedChat, html: Path) -> Iterator[Report]:
+def drawn(report: Report, rules: Source, chat: ExportedChat, html: Path) -> Iterator[Report]:
     """The report, and at the end a page besides. Also of an export that breaks off."""
     file = PageFile(html)
-    figures = Figures(settings.flow_ttl_hours)
+    figures = Figures(rules.ttl)
     about = PageHead(
         title=chat.name or str(chat.id),
         origin="An exported chat, and what the bot would have done with it.",
-        after_ttl=settings.flow_after_ttl,
+        after_ttl=rules.after_ttl,
         until=None,
         until_what="end of the export",
     )
@@ -49,25 +50,46 @@ def drawn(report: Report, settings: Settings, chat: ExportedChat, html: Path) ->
     file.write(page(figures, about))
 
 
-async def draw_tables(ask: Run, settings: Settings, html: Path, *, now: float) -> None:
-    """Of as long as refusals are kept: a share of updates and forgotten refusals would be none."""
+async def draw_tables(
+    ask: Run, routes: Routes, html: Path, *, now: float, source: str | None = None
+) -> None:
+    """Of as long as refusals are kept: a share of updates and forgotten refusals would be none.
+
+    `source`: its flows alone; None: all. Raises `UsageError` where one page cannot tell of all.
+    """
+    routes = routes.where_chats_are(await ask(records.moved))
+    rules = _rules_of(routes, source)
     file = PageFile(html)
-    figures = Figures(settings.flow_ttl_hours, since=UnixTime(int(now) - REFUSALS_KEPT))
+    figures = Figures(rules.ttl, since=UnixTime(int(now) - REFUSALS_KEPT))
 
     def look(db: Connection) -> None:
-        for fact in facts(db):
-            figures.add(fact)
+        for where, fact in facts(db):
+            if source is None or routes.rules_for(*where) is rules:
+                figures.add(fact)
 
     await ask(look)
     about = PageHead(
-        title=f"The last {REFUSALS_KEPT // 86_400} days",
+        title=f"The last {REFUSALS_KEPT // 86_400} days" + (f" of {source}" if source else ""),
         origin="From the tables of the bot. They hold signals, updates and what was kept back; "
         "they do not hold chatter, nor the names of people.",
-        after_ttl=settings.flow_after_ttl,
+        after_ttl=rules.after_ttl,
         until=int(now),
         messages="recorded message",
     )
     file.write(page(figures, about))
+
+
+def _rules_of(routes: Routes, name: str | None) -> Source:
+    names = ", ".join(each.name for each in routes.sources)
+    if name is not None:
+        found = routes.source(name)
+        if found is None:
+            raise UsageError(f"--source: there is no source {name}: there are {names}")
+        return found
+    first, *others = routes.sources
+    if any((each.ttl, each.after_ttl) != (first.ttl, first.after_ttl) for each in others):
+        raise UsageError(f"--source: flows do not last as long in all of {names}: name one of them")
+    return first
 
 
 class Counted:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import and_, func, or_, select
 
-from bot.models import ENDED_BY_HAND, AuthorId, Outcome, SignalId, UnixTime
+from bot.models import ENDED_BY_HAND, AuthorId, ChatId, Outcome, SignalId, UnixTime
 from bot.storage.schema import decisions, signal_updates, signals
 
 if TYPE_CHECKING:
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 TEXT: Final = 100  # characters; what a list shows of a signal whose pair could not be read
-COLUMNS: Final = (*("id", "source_user_id", "at", "last_owner_activity", "pair", "direction"),)
+COLUMNS: Final = (
+    *("id", "source_user_id", "at", "last_owner_activity", "pair", "direction"),
+    *("source_chat_id", "topic"),
+)
 
 
 class FlowRecord(NamedTuple):
@@ -25,6 +28,8 @@ class FlowRecord(NamedTuple):
     last_owner_activity: UnixTime | None
     pair: str | None
     direction: str | None
+    chat: ChatId  # that its signal stands in
+    topic: int  # there; 0: none, or General
     text: str  # its beginning
     updates: int
     refused: int

@@ -15,18 +15,21 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Table
 
+    from bot.models import ChatId
+
 TEXT: Final = 400  # characters; what a picture shows of a signal whose pair could not be read
 
 
 def _facts_of(table: Table, **known: Any) -> tuple[Any, ...]:
-    """The columns of `Fact` in their order."""
+    """The columns of `Fact` in their order, and the chat and topic of the flow."""
     columns = {
         "message_id": table.c.source_message_id,
         "at": table.c.at,
         "author": table.c.source_user_id,
         **known,
     }
-    return tuple(columns.get(name, null()).label(name) for name in Fact._fields)
+    its = (columns.get(name, null()).label(name) for name in Fact._fields)
+    return (*its, func.coalesce(signals.c.source_chat_id, table.c.source_chat_id), signals.c.topic)
 
 
 # A signal's own album belongs to the signal: its other parts stand in the table of updates, and are
@@ -70,16 +73,22 @@ _FACTS: Final = union_all(
             flow=decisions.c.signal_id,
             text=literal(""),
         )
-    ),
+    ).outerjoin_from(decisions, signals, signals.c.id == decisions.c.signal_id),
 )
 
 
-def facts(db: Connection) -> Iterator[Fact]:
-    """Every message the tables hold, in no order."""
-    for row in db.execute(_FACTS):
-        fact = Fact._make(row)
-        yield fact._replace(
-            outcome=Outcome(fact.outcome),
-            reason=Reason(fact.reason),
-            event=None if fact.event is None else EventKind(fact.event),
+def facts(db: Connection) -> Iterator[tuple[tuple[ChatId, int], Fact]]:
+    """Every message the tables hold, in no order, with the chat and topic of its flow, or of itself.
+
+    What belongs to no flow has no topic: 0.
+    """
+    for *columns, chat, topic in db.execute(_FACTS):
+        fact = Fact._make(columns)
+        yield (
+            (chat, topic or 0),
+            fact._replace(
+                outcome=Outcome(fact.outcome),
+                reason=Reason(fact.reason),
+                event=None if fact.event is None else EventKind(fact.event),
+            ),
         )

@@ -40,7 +40,8 @@ class PlaceRecord(NamedTuple):
 
 
 def recorded(db: Connection) -> list[PlaceRecord]:
-    return [PlaceRecord(*row) for row in db.execute(select(places).order_by(places.c.id))]
+    found = [PlaceRecord(*row) for row in db.execute(select(places).order_by(places.c.id))]
+    return [row._replace(listed=bool(row.listed)) for row in found]
 
 
 def take_list(db: Connection, routes: Routes) -> dict[tuple[str, ChatId, int], int]:

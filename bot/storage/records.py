@@ -79,6 +79,7 @@ class SignalRecord(NamedTuple):
     fields: Mapping[str, Any]  # the columns that say what was read in it
     updates: int
     refused: int
+    topic: int  # of a forum; 0: none, or General
 
 
 class PostRecord(NamedTuple):
@@ -94,12 +95,14 @@ class PostRecord(NamedTuple):
     aside_at: UnixTime | None  # local clock; None: it is not set aside
     note: str | None  # what it was posted without
     hidden: str | None  # why the rules of its place keep it from being shown; None: they do not
-    place: str  # as it is called
+    topic: int  # of the target, a forum; 0: none
+    place: int  # in `places`; 0: of none
+    called: str  # what the place is called
 
     @property
     def where(self) -> str:
         """The chat; a program by its place, since its number says nothing to people."""
-        return self.place if is_sink(self.target) else str(self.target)
+        return self.called if is_sink(self.target) else str(self.target)
 
 
 class Heard(NamedTuple):
@@ -238,16 +241,19 @@ class FlowCounts(NamedTuple):
     ended_by_hand: int
 
 
-def count_flows(db: Connection, *, active_since: UnixTime) -> FlowCounts:
-    activity = signals.c.last_owner_activity
-    total, ended, active = db.execute(
-        select(
-            func.count(),
-            func.count().filter(activity == ENDED_BY_HAND),
-            func.count().filter(or_(activity.is_(None), activity >= active_since)),
-        ).select_from(signals)
-    ).one()
-    return FlowCounts(active, total - ended - active, ended)
+def count_flows(db: Connection, *, active_since: UnixTime) -> dict[tuple[ChatId, int], FlowCounts]:
+    """Of each chat and topic that had a signal."""
+    where, activity = (signals.c.source_chat_id, signals.c.topic), signals.c.last_owner_activity
+    query = select(
+        *where,
+        func.count(),
+        func.count().filter(activity == ENDED_BY_HAND),
+        func.count().filter(or_(activity.is_(None), activity >= active_since)),
+    ).group_by(*where)
+    return {
+        (ChatId(chat), topic): FlowCounts(active, total - ended - active, ended)
+        for chat, topic, total, ended, active in db.execute(query)
+    }
 
 
 # ── posts and the rest ────────────────────────────────────────────────────────
@@ -278,6 +284,17 @@ def count_posts(db: Connection) -> dict[PostState, int]:
     found = db.execute(select(posts.c.state, func.count()).group_by(posts.c.state)).all()
     counts = {PostState(state): number for state, number in found}
     return {state: counts.get(state, 0) for state in PostState}
+
+
+def count_posts_by_place(db: Connection) -> dict[int, dict[PostState, int]]:
+    """By the row of the place; 0: of none."""
+    found: dict[int, dict[PostState, int]] = {}
+    query = select(posts.c.place, posts.c.state, func.count()).group_by(
+        posts.c.place, posts.c.state
+    )
+    for place, state, number in db.execute(query):
+        found.setdefault(place, {})[PostState(state)] = number
+    return found
 
 
 def count_aside(db: Connection) -> int:
@@ -329,11 +346,10 @@ def heard(db: Connection) -> list[Heard]:
     return [Heard(ChatId(int(box)), message_id, at) for box, message_id, at in found]
 
 
-def now(db: Connection, chat: ChatId) -> ChatId:
-    """What has become of a chat: a basic group may have become a supergroup."""
-    moved = select(moved_chats.c.new_chat_id).where(moved_chats.c.old_chat_id == chat)
-    found = db.scalar(moved)
-    return chat if found is None else ChatId(found)
+def moved(db: Connection) -> dict[ChatId, ChatId]:
+    """Basic groups that became supergroups: old id to new."""
+    query = select(moved_chats.c.old_chat_id, moved_chats.c.new_chat_id)
+    return {ChatId(old): ChatId(new) for old, new in db.execute(query)}
 
 
 # ── rows ──────────────────────────────────────────────────────────────────────
@@ -459,6 +475,7 @@ def _signal(row: Row[Any]) -> SignalRecord:
         fields={name: found[name] for name in FIELDS},
         updates=found["updates"],
         refused=found["refused"],
+        topic=found["topic"],
     )
 
 
@@ -482,5 +499,7 @@ def _post(row: Row[Any]) -> PostRecord:
         aside_at=row.aside_at,
         note=row.note,
         hidden=row.hidden,
-        place=row.called or str(row.target_chat_id),
+        topic=row.topic,
+        place=row.place,
+        called=row.called or str(row.target_chat_id),
     )
