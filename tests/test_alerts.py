@@ -17,6 +17,7 @@ from tests.posts import post
 
 HOUR = 3600
 OTHER = ChatId(TARGET - 1)
+PROGRAM = ChatId(-(2**62) - 5)
 SMALL_GROUP = ChatId(-5_000_001)
 WAIT = timedelta(minutes=10)
 
@@ -43,6 +44,7 @@ class Watch:
             connected_since=NOON,
             unreadable=lambda: self.sources,
             troubles=lambda: self.troubles,
+            called=lambda target: "desk" if target == PROGRAM else str(target),
         )
         self.read = []
         self.alerts = Alerts(
@@ -75,6 +77,13 @@ class Watch:
 @pytest.fixture
 def watch():
     return Watch()
+
+
+async def test_a_program_that_takes_nothing_is_named_by_its_place_and_not_by_a_number(watch):
+    watch.alerts.delayed(TargetUnavailable("the webhook answered 404", PROGRAM), WAIT)
+    (said,) = await watch.after()
+
+    assert said.startswith("Target desk takes nothing: the webhook answered 404. ")
 
 
 async def test_a_target_that_takes_nothing_is_told_once_an_hour(watch):

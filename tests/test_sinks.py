@@ -328,6 +328,8 @@ async def test_check_looks_up_a_webhook_and_tells_it_nothing(tmp_path):
     assert found.text == "hook: the address of 127.0.0.1 may be connected to; it was not asked"
     assert receiver.calls == 0
 
+    found = await of_sink("hook", Endpoint("http://[::1]:9/hook", SECRET), -1)
+    assert found.text == "hook: the address of ::1 may be connected to; it was not asked"
     private = Webhook("https://hook.example/", SECRET, -1, resolver=Names("10.0.0.8"))
     with pytest.raises(TargetUnavailable, match=r"host hook\.example has a private address"):
         await private.look()

@@ -18,7 +18,7 @@ import structlog
 from bot.admin.formatting import duration
 from bot.admin.links import link
 from bot.errors import AccountLimited, DatabaseError, RetryLater, TargetUnavailable
-from bot.models import PostState, is_sink
+from bot.models import PostState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -75,6 +75,9 @@ class Facts(Protocol):
 
     def troubles(self) -> Sequence[ChatTrouble]:
         """Chats in which the bot may not do all that it is for, since the start."""
+
+    def called(self, target: ChatId) -> str:
+        """The chat; of a program, what its places are called."""
 
 
 class Told(Protocol):
@@ -161,7 +164,7 @@ class Alerts:
         if isinstance(error, TargetUnavailable):
             self._raise(
                 AlertKind.TARGET,
-                f"{_target(error.chat_id)} takes nothing: {error}. Posts are kept, and tried "
+                f"Target {self._facts.called(error.chat_id)} takes nothing: {error}. Posts are kept, and tried "
                 f"again in {again}.",
                 error.chat_id,
             )
@@ -301,10 +304,6 @@ class News(NamedTuple):
     of: AlertSubject
     text: str
     at: float  # unix seconds
-
-
-def _target(chat: ChatId) -> str:
-    return "A program that is told of signals" if is_sink(chat) else f"Target {chat}"
 
 
 def _readable_again(chat: ChatId, trouble: UnreadableChat | None) -> str:

@@ -72,7 +72,7 @@ class Webhook:
         """What a look finds: its address is known and may be connected to. Nothing is told. Raises as `tell`."""
         parts = urlsplit(self._url)
         try:
-            await self._resolver.resolve(parts.hostname or "", parts.port or 0)
+            await self._resolver.resolve(parts.hostname or "", family=socket.AF_UNSPEC)
         except PrivateAddress as exc:
             raise TargetUnavailable(str(exc), self._target) from exc
         except OSError as exc:

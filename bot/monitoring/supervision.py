@@ -72,6 +72,9 @@ class Facts:
         """What stands in the way in chats. Of a source that our account is not in, `unreadable` tells."""
         return [each for each in self._access.troubles() if not (each.source and each.outside)]
 
+    def called(self, target: ChatId) -> str:
+        return self._core.routes.sink_names.get(target, str(target))
+
     async def backlogs(self) -> Mapping[ChatId, Backlog]:
         return await self._core.store.ask(
             partial(records.backlogs, targets=self._core.routes.queues)
