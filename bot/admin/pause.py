@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bot.admin.formatting import counted
-from bot.storage import records
+from bot.storage import post_records, records
 
 if TYPE_CHECKING:
     from bot.storage.store import SignalStore
@@ -23,5 +23,5 @@ async def resume(tables: SignalStore) -> str:
     if not await tables.resume():
         return "there is no pause"
     counts = await tables.ask(records.count_posts)
-    waiting = sum(counts[state] for state in records.OPEN)
+    waiting = sum(counts[state] for state in post_records.OPEN)
     return f"resumed: {counted(waiting, 'post')} to be sent or changed"
