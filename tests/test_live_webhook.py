@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -58,3 +59,34 @@ async def test_a_receiver_that_is_dead_delays_no_chat(stage):
 
     assert SECRET not in program.output
     assert SECRET[6:] not in program.output
+
+
+async def test_a_webhook_and_a_file_of_the_routes_are_told_beside_the_chat(stage):
+    """And named in the log by their places, whose secret is in no line of it."""
+    async with Receiver() as receiver:
+        (stage.directory / "routes.toml").write_text(
+            f'[[source]]\nname = "one"\nchat = {stage.group.id}\nallowed_users = "everyone"\n'
+            f"[[source.place]]\nchat = {stage.target.id}\n"
+            f'[[source.place]]\nname = "desk"\nwebhook = "{receiver.url}"\n'
+            '[[source.place]]\nname = "sheet"\njsonl = "signals.jsonl"\n',
+            "utf-8",
+        )
+        names = ("SOURCE_CHAT_ID", "TARGET_CHAT_ID", "SOURCE_ALLOWED_USERS")
+        env = {**dict.fromkeys(names), "WEBHOOK_SECRET_DESK": SECRET}
+        file = stage.directory / "data" / "signals.jsonl"
+        async with stage.relay(**env) as program:
+            await stage.alice.sends(stage.group, "#idea BTC")
+            await stage.shows("#idea BTC")
+            await stage.telegram.wait_for(
+                lambda: receiver.heard and file.exists() and file.read_text("utf-8"),
+                timeout=60,
+                what="both",
+            )
+
+    (told,) = receiver.events
+    assert [json.loads(line)["data"] for line in file.read_text("utf-8").splitlines()] == [
+        told["data"]
+    ]
+    started = next(line for line in program.output.splitlines() if '"started"' in line)
+    assert json.loads(started)["targets"] == [stage.target.id, "desk", "sheet"]
+    assert SECRET not in program.output
