@@ -56,7 +56,9 @@ async def test_a_login_that_becomes_void_again_at_once_ends_the_bot(stage):
     await program.wait_output('"started"', timeout=30)
     cut_and_refuse(stage, RpcError(406, "AUTH_KEY_DUPLICATED"))
     await program.wait_output('"started"', count=2)
-    cut_and_refuse(stage, RpcError(406, "AUTH_KEY_DUPLICATED"))
+    # Not revoked as well: a call that was still under way would be the first to be refused.
+    stage.telegram.faults.on(HANDSHAKE, RpcError(406, "AUTH_KEY_DUPLICATED"))
+    stage.telegram.faults.kill_connections()
 
     assert await program.wait(timeout=30) == 1
     assert "406 AUTH_KEY_DUPLICATED: data/relay.session is void" in program.stderr
