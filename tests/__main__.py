@@ -82,8 +82,7 @@ def main() -> None:
         tempfile.tempdir = memory()
         sys.exit(tool(arguments[1:]))
     # More than there are cores: tests that start the program wait more than they compute.
-    waiting = 3 if arguments[:1] == ["--heavy"] else 2
-    processes = os.environ.get("TEST_PROCESSES", str(waiting * (os.cpu_count() or 1)))
+    processes = os.environ.get("TEST_PROCESSES", str(2 * (os.cpu_count() or 1)))
     # A few at a time: the slow tests stand beside each other, and one worker would be left with them.
     pytest = ("pytest", "-q", "-rs", "-n", processes, "--maxschedchunk", "4")
     with tempfile.TemporaryDirectory(dir=memory(), prefix="tests-") as directory:
