@@ -74,7 +74,7 @@ class Stage:
         """Wait until the target shows these texts and no others, and give its messages."""
         await self.telegram.wait_for(
             lambda: [seen.text for seen in self.posted(where)] == list(texts),
-            timeout=20,
+            timeout=60,
             what=f"{texts} in the target",
         )
         return self.posted(where)
@@ -82,7 +82,7 @@ class Stage:
     async def shows_in_any_order(self, *texts):
         await self.telegram.wait_for(
             lambda: sorted(seen.text for seen in self.posted()) == sorted(texts),
-            timeout=20,
+            timeout=60,
             what=f"{texts} in the target",
         )
         return self.posted()

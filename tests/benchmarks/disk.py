@@ -237,7 +237,8 @@ async def _restart(directories, many, few) -> Restart:
 async def _seconds_to_first_decision(settings, flows, now) -> float:
     began = time.perf_counter()
     async with open_core(settings) as core:
-        decision = await core.flows.decide_at(GROUP, flows // 2, BOB, at=now)
+        (tracker,) = core.flows
+        decision = await tracker.decide_at(GROUP, flows // 2, BOB, at=now)
         took = time.perf_counter() - began
     assert (decision.reason, decision.tier) == (Reason.NOT_THE_OWNER, Tier.DISK)
     return took
