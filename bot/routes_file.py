@@ -26,7 +26,7 @@ from bot.rules.presentation import AS_IT_IS, Presentation
 from bot.rules.presentation_keys import KEYS as SHOWN_KEYS
 from bot.rules.presentation_keys import presentation_from
 from bot.sink_keys import KEYS as SINK_KEYS
-from bot.sink_keys import Sinks, WrongKey, differing, kind_of
+from bot.sink_keys import Sinks, WrongKey, differing, kind_of, yes_or_no
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -47,35 +47,31 @@ INSTEAD: Final = (
 FILE: Final = "routes.toml"
 
 
-class Wrong(Exception):
-    """Of one value: what is wrong with it, and what to write instead."""
-
-
-# ── values ──
+# ── values: each raises `SettingsError` with what to write instead ──
 
 
 def _chat(value: object) -> Address | NamedAddress:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise Wrong(f"give {CHAT}")
+        raise SettingsError(f"give {CHAT}")
     try:
         return parse_address(value)
     except ValueError as exc:
-        raise Wrong(f"{exc}; give {CHAT}") from exc
+        raise SettingsError(f"{exc}; give {CHAT}") from exc
 
 
 def _name(value: object) -> str:
     if not isinstance(value, str) or NAME.fullmatch(value) is None:
-        raise Wrong('give up to 32 small letters, digits, - and _, such as "majors"')
+        raise SettingsError('give up to 32 small letters, digits, - and _, such as "majors"')
     return value
 
 
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise Wrong('give texts in brackets, such as ["#idea"]')
+        raise SettingsError('give texts in brackets, such as ["#idea"]')
     if not value or not all(one.strip() for one in value):
-        raise Wrong("one of them is empty, and would match every message")
+        raise SettingsError("one of them is empty, and would match every message")
     return tuple(dict.fromkeys(value))
 
 
@@ -85,7 +81,7 @@ def _patterns(value: object) -> tuple[str, ...]:
         Markers((), found)
     except SettingsError as exc:
         said = str(exc).removeprefix("SIGNAL_PATTERNS: ")
-        raise Wrong(f"{said} (patterns are RE2, which has no look-around)") from exc
+        raise SettingsError(f"{said} (patterns are RE2, which has no look-around)") from exc
     return found
 
 
@@ -95,7 +91,7 @@ def _people(value: object) -> frozenset[AuthorId] | None:
         return None
     ids = value if isinstance(value, list) else []
     if not ids or not all(isinstance(one, int) and one and abs(one) < 2**63 for one in ids):
-        raise Wrong(
+        raise SettingsError(
             f'give the ids of those who may post, such as [123456789], or "{EVERYONE.value}"'
         )
     return frozenset(AuthorId(one) for one in ids)
@@ -106,23 +102,17 @@ def _hours(value: object) -> timedelta:
     try:
         return parse_ttl(str(value) if number else repr(value))
     except ValueError as exc:
-        raise Wrong(str(exc)) from exc
+        raise SettingsError(str(exc)) from exc
 
 
 def _one_of(words: type[AfterTtl | Answers]) -> Callable[[object], Any]:
     def parse(value: object) -> Any:
         found = next((word for word in words if word == value), None)
         if found is None:
-            raise Wrong("give " + " or ".join(f'"{word}"' for word in words))
+            raise SettingsError("give " + " or ".join(f'"{word}"' for word in words))
         return found
 
     return parse
-
-
-def _yes_or_no(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise Wrong("give true or false, without quotes")
-    return value
 
 
 Parse = Callable[[object], Any]
@@ -136,9 +126,9 @@ SOURCE_KEYS: Final[Mapping[str, tuple[str, Parse]]] = {
     "allowed_users": ("permitted", _people),
     "ttl_hours": ("ttl", _hours),
     "after_ttl": ("after_ttl", _one_of(AfterTtl)),
-    "relay_edits": ("relay_edits", _yes_or_no),
-    "relay_deletes": ("relay_deletes", _yes_or_no),
-    "relay_mentions": ("mentions", _yes_or_no),
+    "relay_edits": ("relay_edits", yes_or_no),
+    "relay_deletes": ("relay_deletes", yes_or_no),
+    "relay_mentions": ("mentions", yes_or_no),
     "answers": ("answers", _one_of(Answers)),
 }
 PLACE_KEYS: Final[Mapping[str, tuple[str, Parse]]] = {
@@ -277,7 +267,7 @@ class Listed:
             if key in table:
                 try:
                     said[field] = parse(table[key])
-                except Wrong as exc:
+                except SettingsError as exc:
                     self._fault(at, key, f"{key}: {exc}")
             elif key in wanted:
                 self._fault(at, None, f"{key} is missing: {WANTED[key]}")

@@ -76,7 +76,7 @@ class Sinks:
             path = _read(table, "jsonl", _path)
             return FileEndpoint(*self._found(path), **said)
         if "allow_private" in table:
-            said["allow_private"] = _read(table, "allow_private", _yes_or_no)
+            said["allow_private"] = _read(table, "allow_private", yes_or_no)
         url = _read(table, "webhook", partial(_url, allow_private=said.get("allow_private", False)))
         return Endpoint(url, self._secret(place), **said)
 
@@ -159,7 +159,7 @@ def _late(value: object) -> bool:
     return LATE[value]
 
 
-def _yes_or_no(value: object) -> bool:
+def yes_or_no(value: object) -> bool:
     if not isinstance(value, bool):
         raise SettingsError("give true or false, without quotes")
     return value

@@ -30,9 +30,8 @@ class Rows(NamedTuple):
     signal: Row  # its own, or its flow's
 
 
-def about(db: Connection, ref: MessageRef) -> About:
+def about(ref: MessageRef, found: Rows | None) -> About:
     """As it is recorded now; of what is not recorded nothing is known."""
-    found = _rows(db, ref)
     if found is None:
         return About(link=ref.link)
     row, signal = found
@@ -47,25 +46,24 @@ def about(db: Connection, ref: MessageRef) -> About:
     )
 
 
-def as_event(db: Connection, ref: MessageRef, said: Content, *, source: str) -> Content:
+def as_event(ref: MessageRef, found: Rows | None, said: Content, *, source: str) -> Content:
     """What programs are told of it, as the text of a post: one line of JSON. See `delivery.events`."""
-    found = _rows(db, ref)
     if found is None:
         raise DatabaseUnusable(f"the record of {ref.chat_id}:{ref.message_id} is gone")
     told = message_object(*found, source=source, said=said)
     return Content(json.dumps(told, ensure_ascii=False))
 
 
-def signal_is_hidden(db: Connection, ref: MessageRef, place: Place) -> bool:
+def signal_is_hidden(db: Connection, found: Rows | None, place: Place) -> bool:
     """The rules of that place keep the signal of this update from being shown there."""
-    found = _rows(db, ref)
     if found is None or found.row is found.signal:
         return False
     key = {name: found.signal[name] for name in ("source_chat_id", "source_message_id")}
     return bool(_hidden().rows(db, {**key, "target": place.chat, "topic": place.topic}))
 
 
-def _rows(db: Connection, ref: MessageRef) -> Rows | None:
+def rows_of(db: Connection, ref: MessageRef) -> Rows | None:
+    """None: it is not recorded."""
     found = messages.record(db, ref)
     if found is None:
         return None

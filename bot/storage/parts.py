@@ -18,7 +18,7 @@ from bot.routes import Place
 from bot.rules.presentation import AS_IT_IS, SIGNAL_NOT_SHOWN, NotShown, present
 from bot.rules.render import cut, in_words
 from bot.storage import messages
-from bot.storage.about import about, as_event, signal_is_hidden
+from bot.storage.about import about, as_event, rows_of, signal_is_hidden
 from bot.storage.engine import Prepared
 from bot.storage.messages import content_from, content_json, content_of, content_row
 from bot.storage.schema import posts
@@ -129,13 +129,14 @@ class Parts:
         """Where all is shown as it is, nothing is asked about it."""
         if place.presentation == AS_IT_IS and not is_sink(place.chat):
             return Rendered(cut(said, place))
-        if signal_is_hidden(db, source, place):
+        found = rows_of(db, source)
+        if signal_is_hidden(db, found, place):
             return Rendered([], SIGNAL_NOT_SHOWN)
-        shown = present(said, place.presentation, about(db, source), source=place.source)
+        shown = present(said, place.presentation, about(source, found), source=place.source)
         if isinstance(shown, NotShown):
             return Rendered([], shown.reason)
         if is_sink(place.chat):
-            return Rendered([as_event(db, source, shown, source=place.source)])
+            return Rendered([as_event(source, found, shown, source=place.source)])
         return Rendered(cut(shown, place))
 
     def _fit(

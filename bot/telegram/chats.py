@@ -9,7 +9,6 @@ from pyrogram import raw
 
 from bot.errors import PostRefused, TargetUnavailable, Unparsable
 from bot.models import CHANNELS, ChatId, is_basic_group
-from bot.telegram.messages import chat_id as chat_id_of
 from bot.telegram.peers import people
 from bot.telegram.reachability import standing_outside
 from bot.telegram.reading import input_channel
@@ -46,17 +45,6 @@ async def moved_to(account: Account, chat_id: ChatId) -> ChatId | None:
         return None  # not ours to see; whoever posts there finds out
     moved = getattr(answer.chats[0], "migrated_to", None) if answer.chats else None
     return None if moved is None else ChatId(CHANNELS - moved.channel_id)
-
-
-async def named_chat(account: Account, name: str) -> ChatId:
-    """Which chat has that name. Raises `TelegramError` if there is none."""
-    with translated():
-        query = functions.contacts.ResolveUsername(username=name.removeprefix("@"))
-        answer = await account.call(query)
-    found = chat_id_of(answer.peer)
-    if found is None:
-        raise PostRefused(f"{name} is no chat that can be read or posted to")
-    return found
 
 
 async def resolve(account: Account, chat_id: ChatId) -> ChatInfo:
