@@ -46,12 +46,15 @@ def behind_one_that_awaits() -> ColumnElement[bool]:
         other.c.source_chat_id == posts.c.source_chat_id, other.c.album_id == posts.c.album_id
     )
     before = other.c.id <= func.coalesce(posts.c.first_id, posts.c.id)
-    return exists().where(
+    its = exists().where(
         awaits(other),
         other.c.place == posts.c.place,
         other.c.state == PostState.PENDING,
         or_(before, album),
     )
+    # Looked up once for all posts, and mostly there are none.
+    places = posts.alias("untranslated")
+    return and_(posts.c.place.in_(select(places.c.place).where(awaits(places))), its)
 
 
 def next_awaiting(db: Connection, *, place: int, method: Method) -> Awaiting | None:
