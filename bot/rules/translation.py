@@ -155,17 +155,17 @@ def _tickers(text: str) -> Iterator[str]:
             yield word
 
 
-def _guessed(text: str) -> Counter[str]:
+def _guessed(text: str) -> set[str]:
     """Words in Latin capitals that may be tickers: as such they would stand in any language."""
     shouts = [found.span() for found in SHOUTED.finditer(text)]
-    found: Counter[str] = Counter()
+    found = set()
     for each in CAPITALS.finditer(text):
         word = each[0]
         tagged = word[0] in "#$"
         shouted = any(start <= each.start() < stop for start, stop in shouts)
         known = is_vocabulary(word.lower()) or word.lower() in SAID
         if tagged or not (shouted or known or len(word) > LONGEST_TICKER):
-            found[word.lstrip("#$")] += 1
+            found.add(word.lstrip("#$"))
     return found
 
 
@@ -175,8 +175,11 @@ def _refuse_changes(before: str, after: str) -> None:
     for name, one, other in zip(("links", "@names", "numbers", "tickers"), then, now, strict=True):
         if one != other:
             raise NotTranslated(f"the translation has other {name} than the original")
-    words = Counter(each[0].lstrip("#$") for each in CAPITALS.finditer(after))
-    if any(words[word] != times for word, times in _guessed(before).items()):
+    one, other = (
+        Counter(each[0].lstrip("#$") for each in CAPITALS.finditer(text))
+        for text in (before, after)
+    )
+    if any(one[word] != other[word] for word in _guessed(before)):
         raise NotTranslated("the translation has other tickers than the original")
 
 
