@@ -8,13 +8,9 @@ from collections import deque
 
 from aiohttp import web
 
-LETTERS = dict(
-    zip(
-        "абвгдежзийклмнопрстуфхцчшщъыьэюя",
-        "a b v g d e zh z i y k l m n o p r s t u f h c ch sh sch q y x e yu ya".split(),
-        strict=True,
-    )
-)
+CYRILLIC = "абвгдежзийклмнопрстуфхцчшщъыьэюя"
+LATIN = "a b v g d e zh z i y k l m n o p r s t u f h c ch sh sch q y x e yu ya"
+LETTERS = dict(zip(CYRILLIC, LATIN.split(" "), strict=True))
 KEY = "a-key-of-the-service-1234"
 
 
@@ -38,7 +34,7 @@ class Translator:
         self.port = 0
         self.began = asyncio.Event()  # a request has come that is not answered
         self._runner = None
-        self._gone = asyncio.Event()
+        self.gone = asyncio.Event()  # set: no request hangs any more
 
     async def __aenter__(self):
         app = web.Application()
@@ -51,7 +47,7 @@ class Translator:
         return self
 
     async def __aexit__(self, *_):
-        self._gone.set()
+        self.gone.set()
         await self._runner.cleanup()
 
     @property
@@ -86,7 +82,7 @@ class Translator:
             request.transport.abort()
         if fate == "hang":
             self.began.set()
-            await self._gone.wait()
+            await self.gone.wait()
         if fate == "endless":
             return await self._without_end(request)
         if fate == "packed":
@@ -101,6 +97,6 @@ class Translator:
         answer = web.StreamResponse()
         await answer.prepare(request)
         await answer.write(json.dumps({"translatedText": "x" * 300_000}).encode()[:-2])
-        while not self._gone.is_set():
+        while not self.gone.is_set():
             await answer.write(b"x" * 65_536)
         return answer
