@@ -6,6 +6,7 @@ import asyncio
 import json
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from pydantic import SecretStr
@@ -17,13 +18,22 @@ from bot.delivery.relay import Relay
 from bot.delivery.translations import Translations
 from bot.endpoints import Translation
 from bot.errors import NotTranslated, RetryLater, SettingsError
-from bot.models import Entity, Media, Method
+from bot.history.replay import SummaryReport, Trial, translated_places
+from bot.models import Content, Entity, Media, Method
+from bot.routes import Place
 from bot.routes_file import Listed
+from bot.rules.presentation import Presentation
+from bot.rules.render import cut
+from bot.setup.check import Verdict, of_translation
 from bot.sink_keys import Sinks
+from bot.storage.engine import Database
+from bot.storage.store import SignalStore
 from tests import wiring
-from tests.carried_over import Target
+from tests.carried_over import Target, go_on
 from tests.people import ALICE, GROUP, NOON, TARGET, says
 from tests.rows import sql
+from tests.test_alerts import Watch
+from tests.test_parts import Afternoon
 from tests.test_webhook import Names
 from tests.translator import KEY, Translator
 
@@ -533,3 +543,140 @@ def test_a_program_is_told_what_was_said_and_no_translation(tmp_path):
     text += f'[[source.place]]\nname = "x"\njsonl = "x.jsonl"\n{translated("https://x.org")}\n'
     with pytest.raises(SettingsError, match="line 8: translate is for chat alone: take it out"):
         listed(text, tmp_path)
+
+
+# ── what operators see ──
+
+
+async def test_check_asks_the_service_once_and_names_what_is_wrong(tmp_path):
+    async with Translator(key=KEY) as service:
+        right = Translation("en", service.url, key=KEY)
+        found = await of_translation("vip", right)
+        assert found[:2] == (Verdict.OK, f"vip: {service.url} translates to en")
+        assert len(service.asked) == 1
+        for how, said in [
+            (replace(right, key="wrong-key-1234"), "answered 403 (Invalid API key"),
+            (replace(right, to="xx"), "answered 400 (xx is not supported)"),
+        ]:
+            found = await of_translation("vip", how)
+            assert found.verdict is Verdict.FAILURE
+            assert found.text.startswith(f"vip: the translation service {said}")
+            assert how.key not in found.text
+        service.fates.append("hang")
+        found = await of_translation("vip", replace(right, wait=timedelta(seconds=1)))
+        assert found.text == "vip: the translation service gave no answer within 1 s"
+    found = await of_translation("vip", right)
+    assert (found.verdict, "gave no answer" in found.text) == (Verdict.FAILURE, True)
+
+
+async def test_replay_says_what_would_be_translated_and_asks_nobody(tmp_path):
+    class Console:
+        def print(self, text, **_):
+            self.text = text
+
+    signal = says(ALICE, "#idea вход")
+    talk = [signal, says(ALICE, "BTC +5%", to=signal), says(ALICE, "стоп", to=signal)]
+    async with Translator() as service:
+        routes = listed(two_places(service), tmp_path)
+        console = Console()
+        trial = Trial(
+            wiring.settings(),
+            routes.without_places(),
+            translated=translated_places(routes, "majors"),
+        )
+        await trial.run(talk, SummaryReport(console))
+
+    assert f"       2 would be translated to en in {TARGET}; no service was asked" in console.text
+    assert service.asked == []
+
+
+async def test_operators_are_told_once_an_hour_of_a_place_that_is_not_translated():
+    watch = Watch()
+    for _ in range(3):
+        watch.alerts.untranslated(TARGET, "vip", "the translation service answered 500")
+    watch.alerts.untranslated(OTHER_TARGET, "other", "x")
+    vip, other = await watch.after()
+    assert vip.startswith(
+        "What goes to vip is not translated: the translation service answered 500."
+    )
+    assert other.startswith("What goes to other is not translated: x. The original is posted,")
+
+
+async def test_why_says_what_became_of_the_words(tmp_path):
+    async with Translator() as service, bot(two_places(service), tmp_path) as relay:
+        signal = await relay.hears("#idea вход")
+        assert "it is to be translated first" in await relay.why(signal)
+        await relay.goes_on()
+        assert "translated to en" in await relay.why(signal)
+
+
+# ── whatever happens, and when ──
+
+
+class Bilingual(Afternoon):
+    """The service answers in its own time: meanwhile messages are edited and deleted."""
+
+    def __init__(self, store, seed, place):
+        super().__init__(store, seed, place)
+        self.over = False
+        how = place.presentation.translate
+        self.translations = Translations(
+            store, self, place, how, done=lambda: None, told=lambda *_: None
+        )
+
+    async def translate(self, text):
+        if not self.over and self.chance.random() < 0.3:
+            await self.chance.choice([self._edits, self._deletes])()
+        if self.chance.random() < 0.2:
+            raise NotTranslated("no")
+        return bilingual(text)
+
+    async def _posts(self):
+        if self.chance.random() < 0.5:
+            await self.translations.translate_next()
+        await super()._posts()
+
+    async def ends(self):
+        self.over = True
+        while await self.translations.translate_next():
+            pass
+
+
+def bilingual(text):
+    """Longer, so that it has more posts."""
+    return text.replace("bob", "боб с друзьями")
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_the_target_says_in_the_end_what_the_source_says_in_its_language(tmp_path, seed):
+    """Or in the original, where that was not to be had; each message once, whatever came meanwhile."""
+    how = Translation("ru", "https://translate.example")
+    place = Place(TARGET, presentation=Presentation(translate=how, skip=("^#[0-9]*[147]@",)))
+    path = tmp_path / "signals.db"
+    store = SignalStore(Database(path, in_loop=True), place=lambda *_: place)
+    await store.open()
+    afternoon = Bilingual(store, seed, place)
+    await afternoon.happens()
+    for _ in range(2):  # what failed and is tried again may be to be translated, too
+        await afternoon.ends()
+        await go_on(store, afternoon.target)
+    await store.close()
+
+    (rows, left) = sql(
+        path,
+        "SELECT source_message_id, translated, hidden FROM posts WHERE part = 0",
+        "SELECT state FROM posts WHERE state NOT IN ('sent', 'deleted')",
+    )
+    why_not = {number: json.loads(said)[1] for number, said, _ in rows if said}
+    hidden = {number for number, _, why in rows if why}
+    bare = {row[0] for row in sql(path, "SELECT source_message_id FROM posts WHERE bare")[0]}
+    expected = []
+    for message in afternoon.messages.values():
+        if message.id in hidden:
+            continue
+        text = ORIGINAL + message.text if why_not[message.id] else bilingual(message.text).strip()
+        media = None if message.id in bare else message.media
+        expected += [post.text for post in cut(Content(text, media=media), place)]
+    assert sorted(row[2] for row in afternoon.target.rows()) == sorted(expected)
+    assert None in why_not.values()
+    assert left == []
