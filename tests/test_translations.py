@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from bot.admin import explain
 from bot.app import open_core
+from bot.config import Settings
 from bot.delivery.libretranslate import LibreTranslate
 from bot.delivery.relay import Relay
 from bot.delivery.translations import Translations
@@ -21,7 +22,7 @@ from bot.errors import NotTranslated, RetryLater, SettingsError
 from bot.history.replay import SummaryReport, Trial, translated_places
 from bot.models import Content, Entity, Media, Method
 from bot.routes import Place
-from bot.routes_file import Listed
+from bot.routes_file import Listed, read_routes
 from bot.rules.presentation import Presentation
 from bot.rules.render import cut
 from bot.setup.check import Verdict, of_translation
@@ -524,6 +525,19 @@ async def test_a_key_is_in_no_error_even_where_the_service_repeats_it(tmp_path):
 
     assert "Invalid API key" in relay.alerts[0][2]
     assert KEY not in str(relay.alerts) + story
+
+
+def test_the_key_is_read_from_the_settings_and_is_a_secret(tmp_path):
+    env, routes = tmp_path / ".env", tmp_path / "routes.toml"
+    env.write_text(f"TRANSLATE_API_KEY={KEY}\n", "utf-8")
+    env.chmod(0o600)
+    routes.write_text(table("majors", GROUP, (TARGET, translated("https://x.org"))), "utf-8")
+    settings = Settings.load({"routes_file": routes, "data_dir": tmp_path}, env_file=env)
+    (place,) = read_routes(settings).known({}).places
+
+    assert place.presentation.translate.key == KEY
+    assert KEY in settings.secrets
+    assert KEY not in repr(settings) + repr(place)
 
 
 def test_one_key_is_told_to_one_service(tmp_path):
