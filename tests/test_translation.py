@@ -96,6 +96,8 @@ def test_what_must_stay_and_does_not_is_noticed(pieces, one, another, how, chanc
         ("берём ЭФИР", "we take ETH", "tickers"),
         ("берём $pepe", "we take $bonk", "tickers"),
         ("берём PEPE", "we take frog", "tickers"),
+        ("берём FF", "we take friends", "tickers"),
+        ("берём #ZZT", "we take zits", "tickers"),
         ("берём KAS и KAS", "we take KAS", "tickers"),
         ("пишите @alice", "write to @alisa", "@names"),
         ("пишите", "write to @alice", "@names"),

@@ -400,7 +400,8 @@ async def test_a_service_that_does_not_answer_is_waited_for_in_bounded_time(tmp_
             service.fates.extend(["hang"] * 2)
             signal = await relay.hears("#idea 1 вход")
             await relay.hears("2 стоп", to=signal)
-            await relay.goes_on()
+            async with asyncio.timeout(15):
+                await relay.goes_on()
             await relay.hears("3 стоп", to=signal)
             await relay.goes_on()
 

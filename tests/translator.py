@@ -68,7 +68,9 @@ class Translator:
         if self.fates:
             return await self._trouble(request, self.fates.popleft())
         if said.get("api_key") != self.key:
-            return web.json_response({"error": f"Invalid API key {said}"}, status=403)
+            return web.json_response(
+                {"error": f"Invalid API key {said.get('api_key')}"}, status=403
+            )
         if said["target"] not in {"en", "pt-BR"}:
             return web.json_response({"error": f"{said['target']} is not supported"}, status=400)
         found = self.answers.get(said["q"], latin(said["q"]))

@@ -21,7 +21,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    text,
+    and_,
+    column,
 )
 
 # Names a SQLite file as ours ("SGRL"). https://www.sqlite.org/pragma.html#pragma_application_id
@@ -97,7 +98,7 @@ signal_updates = Table(
     Index("signal_updates_of_album", "source_chat_id", "album_id"),
 )
 
-_WAITS: Final = text("original IS NOT NULL AND translated IS NULL")
+_WAITS: Final = and_(column("original").is_not(None), column("translated").is_(None))
 
 # The outbox and the id map in one: what is to be posted, and as which message it was.
 posts = Table(
