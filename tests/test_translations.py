@@ -312,6 +312,32 @@ async def test_an_edit_that_comes_during_the_translation_wins(tmp_path):
         assert relay.shows() == ["#idea vhod 2"]
 
 
+async def test_an_edit_of_what_is_being_sent_is_translated_once_that_stands(tmp_path):
+    """Also where nobody says so: the service is slow with another message then."""
+    async with Translator() as service, bot(two_places(service), tmp_path) as relay:
+        place, store = relay.places[str(TARGET)], relay.core.store
+        signal = await relay.hears("#idea вход")
+        await relay.translates()
+        (sending,) = await store.take_posts(TARGET)
+        service.fates.append("hang")
+        await relay.hears("стоп", to=signal)
+        running = asyncio.ensure_future(place.run())
+        await service.began.wait()
+        await relay.edits(signal, "#idea выход")
+        place.wake()
+        for _ in range(50):  # it looks for edits, and there are none yet
+            await asyncio.sleep(0)
+        await relay.relays[TARGET].deliver([sending])
+        service.gone.set()
+        async with asyncio.timeout(30):
+            while not (edits := await store.take_posts(TARGET, Method.EDIT)):
+                await asyncio.sleep(0)
+        place.stop()
+        await running
+
+    assert [each.text for each in edits] == ["#idea vyhod"]
+
+
 async def test_a_photo_that_is_refused_leaves_the_translated_words(tmp_path):
     """And they are not asked for again."""
     async with Translator() as service, bot(two_places(service), tmp_path) as relay:

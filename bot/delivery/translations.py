@@ -10,6 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
@@ -21,11 +22,10 @@ from bot.delivery.lane import AT_ONCE, Lane, run_all
 from bot.errors import NotTranslated, RetryLater
 from bot.models import ChatId, Method
 from bot.rules.translation import carried, in_the_original
-from bot.storage.untranslated import Awaiting, next_awaiting
+from bot.storage.untranslated import Awaiting, are_awaited, next_awaiting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
-    from datetime import timedelta
 
     from sqlalchemy import Connection
 
@@ -37,6 +37,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+SOON: Final = timedelta(seconds=1)
 AGAIN: Final = 0.5  # seconds, doubled with each attempt
 AGAIN_AT_MOST: Final = 4.0
 IN_A_HURRY: Final = 60.0  # seconds after a wait in vain, in which the next ones wait for a tenth
@@ -128,7 +129,9 @@ class Translations:
         query = partial(next_awaiting, place=self._place.id, method=method)
         it = await self._table.ask(query)
         if it is None:
-            return None
+            # What is being sent just now may be to be edited next, and nobody tells us then.
+            more = await self._table.ask(partial(are_awaited, place=self._place.id))
+            return SOON if more else None
         try:
             found, why_not = await self._unless_stopped(it), None
         except NotTranslated as exc:
@@ -162,8 +165,8 @@ class Translations:
         return asking.result() if asking.done() else None
 
     async def _translated(self, it: Awaiting) -> Formatted:
-        answer = await self._answered(it.said.body.text)
         try:
+            answer = await self._answered(it.said.body.text)
             return it.said.filled(carried(it.said.body, answer))
         except NotTranslated:
             raise

@@ -13,6 +13,7 @@ from sqlalchemy import and_, bindparam, exists, func, or_, select
 from bot.models import ChatId, MessageId, MessageRef, Method, PostState
 from bot.rules.translation import Untranslated, from_json
 from bot.storage.engine import Prepared
+from bot.storage.messages import is_one_of
 from bot.storage.places import SHUT
 from bot.storage.schema import posts
 
@@ -63,11 +64,23 @@ def next_awaiting(db: Connection, *, place: int, method: Method) -> Awaiting | N
     return _awaiting(found[0]) if found else None
 
 
+def are_awaited(db: Connection, *, place: int) -> bool:
+    """Whether that place has any, whatever is to be done with them."""
+    return bool(_any().rows(db, {"place": place}))
+
+
 def awaiting(db: Connection, *, but: Collection[int]) -> Iterator[Awaiting]:
     """All, of places other than these."""
     states = posts.c.state.in_([*STATES.values()])
     query = select(posts).where(awaits(posts), states, posts.c.place.not_in(list(but)))
     return map(_awaiting, [row._asdict() for row in db.execute(query.order_by(posts.c.id))])
+
+
+@cache
+def _any() -> Prepared:
+    open_ = is_one_of(posts.c.state, *STATES.values())
+    here = and_(posts.c.place == bindparam("place"), open_, ~SHUT)
+    return Prepared(select(posts.c.id).where(awaits(posts), here).limit(1))
 
 
 @cache
