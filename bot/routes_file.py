@@ -188,6 +188,7 @@ class Listed:
         self._check_sources(routes)
         self._check_places(routes)
         self._check_sinks(routes)
+        self._check_services(routes)
         self._refuse()
         return routes
 
@@ -249,7 +250,8 @@ class Listed:
 
     def _shown(self, table: Mapping[str, Any], at: At) -> Presentation:
         try:
-            return presentation_from({key: table[key] for key in table if key in SHOWN_KEYS})
+            shown = presentation_from({key: table[key] for key in table if key in SHOWN_KEYS})
+            return replace(shown, translate=self._sinks.with_key(shown.translate))
         except SettingsError as exc:
             named = re.match(r"\w+", str(exc))
             self._fault(at, named and named[0], str(exc))
@@ -373,6 +375,20 @@ class Listed:
                     told = f"this is where {known.label} leads in line {where}, too: say one {key} of both"
                     self._fault(each.at, key, told)
 
+    def _check_services(self, routes: Routes) -> None:
+        """One key is not told to two services."""
+        first: dict[str, int] = {}
+        for read, source in zip(self._sources, routes.sources, strict=True):
+            for each, place in zip(read.places, source.places, strict=True):
+                how = place.presentation.translate
+                if how is None or not how.key:
+                    continue
+                line = self._lines.of(each.at, "translate")
+                first.setdefault(how.service, line)
+                if how.service != next(iter(first)):
+                    told = f"TRANSLATE_API_KEY would be told to two services, see line {next(iter(first.values()))}"
+                    self._fault(each.at, "translate", f"translate: {told}: keep one of them")
+
 
 def _kind(place: Place) -> str:
     """The key that says where it is."""
@@ -435,7 +451,8 @@ def read_routes(settings: Settings, *, instead: Collection[str] = ()) -> Listed 
             f"{both[0].upper()} and {path} say the same, and one of them would be in vain: take "
             f"{', '.join(map(str.upper, both))} out of .env, or put the file away"
         )
-    return Listed(text, name=path.name, sinks=Sinks(settings.place_secrets, settings.data_dir))
+    sinks = Sinks(settings.place_secrets, settings.data_dir, settings.translate_api_key)
+    return Listed(text, name=path.name, sinks=sinks)
 
 
 def known_routes(settings: Settings, *, instead: Collection[str] = ()) -> Routes:

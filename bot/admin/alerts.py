@@ -54,6 +54,7 @@ class AlertKind(StrEnum):
     EVENT = "event"  # could not be dealt with
     ACCESS = "access"  # the bot may not do all that it is for in a chat
     READY = "ready"  # now it may
+    TRANSLATION = "translation"  # the original was posted in its place
 
 
 class AlertSubject(NamedTuple):
@@ -203,6 +204,13 @@ class Alerts:
             AlertKind.UNREADABLE,
             f"A message cannot be read and was passed over: {link(message.ref)} ({message.error}). "
             "A newer version of the bot may know its kind.",
+        )
+
+    def untranslated(self, target: ChatId, place: str, why: str) -> None:
+        self._raise(
+            AlertKind.TRANSLATION,
+            f"What goes to {place} is not translated: {why}. The original is posted, and says so.",
+            target,
         )
 
     def login_lost(self, error: Exception) -> None:

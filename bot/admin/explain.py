@@ -271,8 +271,17 @@ def _posted(record: Recorded, posts: list[PostRecord], names: Mapping[int, str])
             yield Row("", f"  since its edit {post.hidden}")
         if post.note is not None:
             yield Row("", f"  {excerpt(post.note, 120)}")
+        if post.awaits or post.translated is not None:
+            yield Row("", f"  {_translation(post)}")
         if post.error is not None:
             yield Row("", f"  last error: {excerpt(post.error, 80)}")
+
+
+def _translation(post: PostRecord) -> str:
+    if post.translated is None:
+        return "it is to be translated first"
+    to, why_not = post.translated
+    return f"translated to {to}" if why_not is None else f"in the original: {excerpt(why_not, 120)}"
 
 
 def _not_posted(posts: list[PostRecord], source: Source | None) -> Iterator[Row]:

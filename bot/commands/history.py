@@ -84,7 +84,14 @@ def replay(
 ) -> None:
     """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
     from bot.history.export import Export
-    from bot.history.replay import JsonReport, SummaryReport, TableReport, Trial, rules_for
+    from bot.history.replay import (
+        JsonReport,
+        SummaryReport,
+        TableReport,
+        Trial,
+        rules_for,
+        translated_places,
+    )
     from bot.routes_file import known_routes, with_settings
 
     overrides = {
@@ -100,7 +107,8 @@ def replay(
     if as_json:
         report = JsonReport(sys.stdout)
     rules = with_settings(rules_for(listed, export.chat, source), settings, given)
-    trial = Trial(settings, rules, restart_every=restart_every)
+    translated = translated_places(listed, rules.sources[0].name)
+    trial = Trial(settings, rules, restart_every=restart_every, translated=translated)
     if html is None:
         asyncio.run(trial.run(_watched(export), report))
     else:

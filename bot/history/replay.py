@@ -23,6 +23,7 @@ from bot.models import MessageId, Outcome, UnixTime
 from bot.monitoring.housekeeping import forget_old_refusals
 from bot.rules.markers import parse
 from bot.rules.signal_parser.events import event_of
+from bot.rules.translation import has_words
 from bot.signal_json import event_object, fields_object
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Report(Protocol):
 @dataclass(slots=True)
 class Tally:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
+    untranslated: Counter[str] = field(default_factory=Counter)  # by place; a trial asks nobody
     answers: int = 0  # of owners, in their own flows, to replies that were refused there
     reasons: dict[Outcome, Counter[Reason]] = field(
         default_factory=lambda: {outcome: Counter() for outcome in Outcome}
@@ -98,12 +100,19 @@ class _MessageClock:
 class Trial:
     """One replay in a directory of its own. Nothing is sent and nothing of the bot's is touched.
 
-    `routes`: see `rules_for`; None: the settings'.
+    `routes`: see `rules_for`; None: the settings'. `translated`: the places of its source that are, with
+    their languages.
     """
 
     def __init__(
-        self, settings: Settings, routes: Routes | None = None, *, restart_every: int | None = None
+        self,
+        settings: Settings,
+        routes: Routes | None = None,
+        *,
+        restart_every: int | None = None,
+        translated: Iterable[str] = (),
     ) -> None:
+        self._translated = tuple(translated)
         self._settings = settings
         self._routes = routes
         self._restart_every = restart_every
@@ -143,6 +152,8 @@ class Trial:
         decision = await core.intake.handle(message)
         self._tally.count(decision)
         self._tally.answers += self._is_an_answer(message)
+        if decision.accepted and has_words(message.text):
+            self._tally.untranslated.update(self._translated)
         signal_id = decision.signal_id
         if decision.outcome is Outcome.SIGNAL:
             self._signal_messages.append(message.id)
@@ -173,6 +184,14 @@ def rules_for(routes: Routes, chat: ExportedChat, name: str | None = None) -> Ro
         return replace(routes, sources=(replace(here[0], chat=None, topic=None),)).without_places()
     known = ", ".join(each.name for each in routes.sources)
     raise UsageError(f"--source: which rules? {chat.name!r} ({chat.id}) is none of {known}")
+
+
+def translated_places(routes: Routes, source: str) -> list[str]:
+    """Of the source of that name, each with its language."""
+    found = routes.source(source)
+    places = () if found is None else found.places
+    services = ((place.label, place.presentation.translate) for place in places)
+    return [f"to {how.to} in {label}" for label, how in services if how is not None]
 
 
 async def import_history(
@@ -357,4 +376,6 @@ def summary(tally: Tally) -> str:
     if tally.answers:
         own = "by owners to replies refused in their own flows: `answers` in routes.toml"
         lines.append(f"{tally.answers:>8} answers   {own}")
+    for where, number in tally.untranslated.items():
+        lines.append(f"{number:>8} would be translated {where}; no service was asked")
     return "\n".join(lines)

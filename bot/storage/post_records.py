@@ -5,6 +5,7 @@ Each is run by `SignalStore.ask`, within the bot or beside it.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import and_, select
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 
 OPEN: Final = (PostState.PENDING, PostState.EDIT, PostState.DELETE)
+
+
+class TranslationRecord(NamedTuple):
+    to: str  # a language
+    why_not: str | None  # it was posted in the original; None: it was not
 
 
 class PostRecord(NamedTuple):
@@ -35,6 +41,8 @@ class PostRecord(NamedTuple):
     topic: int  # of the target, a forum; 0: none
     place: int  # in `places`; 0: of none
     called: str  # what the place is called
+    awaits: bool  # its translation
+    translated: TranslationRecord | None  # None: not yet, or it is not to be
 
     @property
     def where(self) -> str:
@@ -84,4 +92,6 @@ def _post(row: Row[Any]) -> PostRecord:
         topic=row.topic,
         place=row.place,
         called=row.called or str(row.target_chat_id),
+        awaits=row.original is not None and row.translated is None,
+        translated=row.translated and TranslationRecord(*json.loads(row.translated)),
     )
