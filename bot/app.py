@@ -232,7 +232,7 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
     core.parents.ask(ExistingMessages(telegram))
     access = Access(telegram, settings.access_file)
     facts, metrics = Facts(telegram, core, access), Metrics()
-    places = Places(core.routes.queues, names=core.routes.sink_names)
+    places = Places(core.routes.queues, names=core.routes.place_names)
     health = Health(facts, metrics, places)
     async with (
         _answering(settings, health),

@@ -448,6 +448,7 @@ class UnreadableChat(NamedTuple):
     advice: str  # what the operator can do about it
     again_at: float | None  # when it is tried again; None: it is being tried, or on no schedule
     lost: bool = False  # Telegram keeps nothing for us of what is said there meanwhile
+    name: str | None = None  # of its sources; None: no file names them
 
 
 class ChatTrouble(NamedTuple):
@@ -459,6 +460,7 @@ class ChatTrouble(NamedTuple):
     source: bool  # else a target
     outside: bool  # our account is not in it
     stops: bool  # nothing goes on there; else some of it does
+    name: str | None = None  # of its sources or places; None: no file names them
 
 
 class Backlog(NamedTuple):

@@ -124,7 +124,7 @@ class Runner:
 
     async def _hear(self, event: Event) -> None:
         if self._bot.admins is not None:
-            self._bot.admins.hear(event, self._bot.core.routes.chats)
+            self._bot.admins.hear(event, self._bot.core.routes)
         self._bot.access.heard(event)
         await self._bot.dispatcher.hear(event)
 
@@ -172,7 +172,7 @@ class Runner:
     async def _look_at_access(self) -> None:
         """Raises `SettingsError` for what cannot work."""
         routes = self._bot.core.routes
-        await self._bot.access.begin(routes.chats, routes.targets)
+        await self._bot.access.begin(routes.chats, routes.targets, routes.file_names)
 
     async def _say_started(self, me: Me) -> None:
         core, routes = self._bot.core, self._bot.core.routes

@@ -102,6 +102,24 @@ async def test_a_member_who_was_muted_may_not_post(telegram, account, bot):
     assert "may not post to the supergroup 'Muted'" in found.text
 
 
+async def test_chats_of_a_file_are_named_as_the_file_does(
+    telegram, account, alice, bot, group, tmp_path
+):
+    """And nobody is told to look at a setting that they do not have."""
+    hidden = telegram.supergroup("Hidden", members=[alice, bot])
+    closed = telegram.channel("Closed", id=2_990_000_009)
+    start = Start(telegram, account, tmp_path)
+    names = {hidden.id: "majors", closed.id: ""}
+
+    await start.access.begin([hidden.id], [closed.id], names)
+
+    assert start.told[hidden.id].startswith("majors: cannot read the supergroup 'Hidden'")
+    assert "is routes.toml right, and" in start.told[closed.id]
+    assert [each.name for each in start.access.troubles()] == ["majors", None]
+    with pytest.raises(SettingsError, match=f"^chat of majors: {GROUP_ID} is not known"):
+        await start.access.begin([ChatId(GROUP_ID)], [], {ChatId(GROUP_ID): "majors"})
+
+
 class Start:
     """The chats of a start, and the looks at what does not work yet; each waits for `look`."""
 

@@ -245,6 +245,27 @@ async def test_a_source_that_cannot_be_read_is_not_healthy(health, ask, bot_, cl
     assert (await samples())["unreadable_sources",] == 1
 
 
+async def test_a_source_and_a_place_are_named_as_the_file_names_them(bot_, metrics, clock):
+    bot_.sources = [UnreadableChat(GROUP, NOON, "banned", "add it again", None, name="majors")]
+    bot_.table, bot_.others = Backlog(7, NOON), {OTHER: Backlog(1, NOON)}
+    places = Places([TARGET, OTHER], names={TARGET: "vip, loud"}, clock=clock)
+    health = Health(bot_, metrics, places, clock=clock)
+    clock.now += 360
+
+    facts = await health.facts()
+
+    assert [reason.split(":")[0] for reason in facts["reasons"]] == [
+        f"source majors ({GROUP}) cannot be read for 6 min",
+        f"target vip, loud ({TARGET})",
+        f"target {OTHER}",
+    ]
+    assert [each["name"] for each in facts["unreadable"]] == ["majors"]
+    assert [(each["chat"], each["name"]) for each in facts["places"]] == [
+        (TARGET, "vip, loud"),
+        (OTHER, None),
+    ]
+
+
 async def test_a_long_line_that_moves_is_healthy(health, bot_, places, clock):
     """As after a burst under a flood wait: the first has waited for long, but posts go out."""
     bot_.table = Backlog(700, NOON)

@@ -19,7 +19,7 @@ from bot.models import ChatTrouble, IncomingMessage
 from bot.telegram.access import Verdict, of_source, of_target
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from bot.models import ChatId, Event
@@ -51,15 +51,25 @@ class Access:
         self._clock = clock
         self._sleep = sleep
         self._sources: frozenset[ChatId] = frozenset()
+        self._names: Mapping[ChatId, str] = {}
         self._troubles: dict[ChatId, ChatTrouble] = {}
         self._unknown: set[ChatId] = set()  # Telegram did not say how it is there
 
     def troubles(self) -> list[ChatTrouble]:
         return list(self._troubles.values())
 
-    async def begin(self, sources: Iterable[ChatId], targets: Sequence[ChatId]) -> None:
-        """Look at all of them. Raises `SettingsError` for what no waiting mends, a line each."""
+    async def begin(
+        self,
+        sources: Iterable[ChatId],
+        targets: Sequence[ChatId],
+        names: Mapping[ChatId, str] | None = None,
+    ) -> None:
+        """Look at all of them. Raises `SettingsError` for what no waiting mends, a line each.
+
+        `names`: see `Routes.file_names`.
+        """
         self._sources = frozenset(sources)
+        self._names = names or {}
         chats = [*self._sources, *(chat for chat in targets if chat not in self._sources)]
         self._troubles.clear()
         self._unknown = set(chats)
@@ -100,7 +110,11 @@ class Access:
 
     async def _finding(self, chat: ChatId) -> Finding:
         look = of_source if chat in self._sources else of_target
-        return await look(self._account, chat)
+        name = self._names.get(chat)
+        found = await look(self._account, chat, name)
+        if not name or found.hopeless:
+            return found
+        return found._replace(text=f"{name}: {found.text}")
 
     def _take(self, chat: ChatId, found: Finding) -> None:
         if found.unknown:
@@ -118,6 +132,7 @@ class Access:
             source=chat in self._sources,
             outside=found.outside,
             stops=found.verdict is Verdict.FAILURE,
+            name=self._names.get(chat) or None,
         )
         self._troubles[chat] = trouble
         if before is None or before.text != trouble.text:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from bot.admin.formatting import duration
+from bot.admin.formatting import called, duration
 from bot.errors import DatabaseError, SettingsError
 from bot.models import Backlog
 
@@ -164,7 +164,8 @@ def in_words(chat: UnreadableChat, now: float) -> str:
     when = ""
     if chat.again_at is not None and chat.again_at > now:
         when = f" (tried again in {duration(chat.again_at - now)})"
-    return f"source {chat.chat} cannot be read for {since}: {chat.error}{when}; {chat.advice}"
+    source = called(chat.chat, chat.name)
+    return f"source {source} cannot be read for {since}: {chat.error}{when}; {chat.advice}"
 
 
 @asynccontextmanager
