@@ -230,7 +230,7 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
 
     telegram = telegram_of(settings, settings.data_dir, _following(core))
     core.parents.ask(ExistingMessages(telegram))
-    access = Access(telegram, settings.access_file)
+    access = Access(telegram, settings.access_file, names=lambda: core.routes.file_names)
     facts, metrics = Facts(telegram, core, access), Metrics()
     places = Places(core.routes.queues, names=core.routes.place_names)
     health = Health(facts, metrics, places)

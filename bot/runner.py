@@ -172,7 +172,7 @@ class Runner:
     async def _look_at_access(self) -> None:
         """Raises `SettingsError` for what cannot work."""
         routes = self._bot.core.routes
-        await self._bot.access.begin(routes.chats, routes.targets, routes.file_names)
+        await self._bot.access.begin(routes.chats, routes.targets)
 
     async def _say_started(self, me: Me) -> None:
         core, routes = self._bot.core, self._bot.core.routes

@@ -33,7 +33,7 @@ EVERY: Final = 10.0  # seconds between two looks at what does not work yet
 
 class Access:
     """`file` says what stands in the way, for `status`; it is there while something does. `every` is
-    seconds, `clock` unix seconds.
+    seconds, `clock` unix seconds. `names`: see `Routes.file_names`.
     """
 
     def __init__(
@@ -41,35 +41,27 @@ class Access:
         account: Account,
         file: Path,
         *,
+        names: Callable[[], Mapping[ChatId, str]] = dict,
         every: float = EVERY,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._account = account
         self._file = file
+        self._names = names
         self._every = every
         self._clock = clock
         self._sleep = sleep
         self._sources: frozenset[ChatId] = frozenset()
-        self._names: Mapping[ChatId, str] = {}
         self._troubles: dict[ChatId, ChatTrouble] = {}
         self._unknown: set[ChatId] = set()  # Telegram did not say how it is there
 
     def troubles(self) -> list[ChatTrouble]:
         return list(self._troubles.values())
 
-    async def begin(
-        self,
-        sources: Iterable[ChatId],
-        targets: Sequence[ChatId],
-        names: Mapping[ChatId, str] | None = None,
-    ) -> None:
-        """Look at all of them. Raises `SettingsError` for what no waiting mends, a line each.
-
-        `names`: see `Routes.file_names`.
-        """
+    async def begin(self, sources: Iterable[ChatId], targets: Sequence[ChatId]) -> None:
+        """Look at all of them. Raises `SettingsError` for what no waiting mends, a line each."""
         self._sources = frozenset(sources)
-        self._names = names or {}
         chats = [*self._sources, *(chat for chat in targets if chat not in self._sources)]
         self._troubles.clear()
         self._unknown = set(chats)
@@ -110,7 +102,7 @@ class Access:
 
     async def _finding(self, chat: ChatId) -> Finding:
         look = of_source if chat in self._sources else of_target
-        name = self._names.get(chat)
+        name = self._names().get(chat)
         found = await look(self._account, chat, name)
         if not name or found.hopeless:
             return found
@@ -132,7 +124,7 @@ class Access:
             source=chat in self._sources,
             outside=found.outside,
             stops=found.verdict is Verdict.FAILURE,
-            name=self._names.get(chat) or None,
+            name=self._names().get(chat) or None,
         )
         self._troubles[chat] = trouble
         if before is None or before.text != trouble.text:
