@@ -231,13 +231,13 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
     telegram = telegram_of(settings, settings.data_dir, _following(core))
     core.parents.ask(ExistingMessages(telegram))
     access = Access(telegram, settings.access_file, names=lambda: core.routes.file_names)
-    facts, metrics = Facts(telegram, core, access), Metrics()
+    facts, metrics = Facts(telegram, core, access), Metrics(lambda: core.routes)
     places = Places(core.routes.queues, names=core.routes.place_names)
     health = Health(facts, metrics, places)
     async with (
         _answering(settings, health),
         _administered(settings, core.routes, telegram, health, facts) as admins,
-        _queues(core, telegram, _watches(metrics, admins), places) as each,
+        _queues(core, telegram, _watches(metrics, admins, places)) as each,
     ):
         known: set[MessageRef] = set()
         rereading = RetriedEvents(core.store, telegram.read_again, known.add)
@@ -267,8 +267,10 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
         yield Bot(core, telegram, dispatcher, relays, beside, admins, access)
 
 
-def _watches(metrics: Metrics, admins: Admins | None) -> list[Watch]:
-    return [metrics] if admins is None else [metrics, admins.alerts]
+def _watches(metrics: Metrics, admins: Admins | None, places: Places) -> Callable[[ChatId], Watch]:
+    """What is told of what becomes of the posts of a queue."""
+    shared: list[Watch] = [] if admins is None else [admins.alerts]
+    return lambda target: Watches(shared, places[target], metrics.of(target))
 
 
 def _beside(
@@ -369,17 +371,16 @@ def _released_after(sources: Iterable[Source]) -> float | None:
 
 @asynccontextmanager
 async def _queues(
-    core: Core, telegram: Telegram, watches: Sequence[Watch], places: Places
+    core: Core, telegram: Telegram, watch: Callable[[ChatId], Watch]
 ) -> AsyncIterator[list[Queue]]:
     """One for each chat and each program."""
     async with AsyncExitStack() as stack:
         queues: list[Queue] = [
-            Relay(core.store, telegram.sender, target, watch=Watches(watches, places[target]))
+            Relay(core.store, telegram.sender, target, watch=watch(target))
             for target in core.routes.targets
         ]
         for target, endpoint in core.routes.sinks.items():
-            watch = Watches(watches, places[target])
-            queues.append(sink_queue(core, target, endpoint, watch, stack))
+            queues.append(sink_queue(core, target, endpoint, watch(target), stack))
         yield queues
 
 

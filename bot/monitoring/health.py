@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -41,6 +41,8 @@ class Bot(Protocol):
     @property
     def flows_in_memory(self) -> int: ...
 
+    def flows_by_source(self) -> Mapping[str, int]: ...
+
     @property
     def cache_disabled(self) -> bool: ...
 
@@ -59,7 +61,10 @@ class Bot(Protocol):
         """What stands in the way in chats, since the start."""
 
     async def backlogs(self) -> Mapping[ChatId, Backlog]:
-        """Of every place. Asks the table. Raises `DatabaseError`."""
+        """Of every chat and program. Asks the table. Raises `DatabaseError`."""
+
+    async def waiting(self) -> Mapping[int, Backlog]:
+        """Of each place for which posts wait, by its row. As above."""
 
 
 class HealthReport(NamedTuple):
@@ -105,15 +110,18 @@ class Health:
     async def metrics(self, _request: web.Request) -> web.Response:
         from aiohttp import web  # noqa: PLC0415  # as above
 
-        report = await self.report()
+        waiting = None
+        with suppress(DatabaseError, TimeoutError):
+            async with asyncio.timeout(self._table_patience):
+                waiting = await self._bot.waiting()
         text = self._metrics.show(
             connected=self._bot.connected_since is not None,
-            backlog=report.backlog,
-            flows=self._bot.flows_in_memory,
+            waiting=waiting,
+            flows=self._bot.flows_by_source(),
             cache_disabled=self._bot.cache_disabled,
             gaps_recovered=self._bot.gaps_recovered,
             paused=self._bot.paused_at is not None,
-            unreadable=len(self._bot.unreadable()),
+            unreadable=[each.chat for each in self._bot.unreadable()],
         )
         return web.Response(body=text, headers={**FRESH, "Content-Type": CONTENT_TYPE_LATEST})
 

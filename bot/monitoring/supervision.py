@@ -59,6 +59,9 @@ class Facts:
     def flows_in_memory(self) -> int:
         return self._core.flows.in_memory
 
+    def flows_by_source(self) -> Mapping[str, int]:
+        return self._core.flows.by_source()
+
     @property
     def cache_disabled(self) -> bool:
         return self._core.flows.without_disk
@@ -92,6 +95,9 @@ class Facts:
             each.name: (sink_id(f"source {each.name}"), f"source {each.name}")
             for each in routes.sources
         }
+
+    async def waiting(self) -> Mapping[int, Backlog]:
+        return await self._core.store.ask(records.backlogs_of_places)
 
     async def backlogs(self) -> Mapping[ChatId, Backlog]:
         return await self._core.store.ask(

@@ -276,6 +276,14 @@ def backlogs(db: Connection, targets: Iterable[ChatId]) -> dict[ChatId, Backlog]
     return {target: found.get(target, Backlog(0, None)) for target in targets}
 
 
+def backlogs_of_places(db: Connection) -> dict[int, Backlog]:
+    """The same by place, whether anything is taken from it now or not; of those that have anything."""
+    query = select(posts.c.place, func.count(), func.min(posts.c.recorded_at)).where(
+        posts.c.state == PostState.PENDING, posts.c.aside_at.is_(None)
+    )
+    return {place: Backlog(*more) for place, *more in db.execute(query.group_by(posts.c.place))}
+
+
 def paused_at(db: Connection) -> UnixTime | None:
     """Since when an operator has had nothing posted, by the local clock; None: no pause."""
     query = select(orders.c.kind, orders.c.at).where(
