@@ -334,6 +334,7 @@ class OrderKind(StrEnum):
     REREAD = "reread"  # deal again with what failed; `subject` is its row in `decisions`
     PAUSE = "pause"  # post nothing; `subject` is 0, as it is of the next
     RESUME = "resume"
+    PLACE = "place"  # a place in chat `subject` was paused, or goes on
 
 
 class Order(NamedTuple):

@@ -65,6 +65,9 @@ class FakeBot:
     def flows_by_source(self):
         return {"main": self.flows_in_memory}
 
+    async def paused_places(self):
+        return []
+
     async def waiting(self):
         return {0: (await self.backlogs())[TARGET]}
 

@@ -73,6 +73,7 @@ HELP: Final = """\
 /retry LINK  … or this message
 /pause  post nothing, lose nothing
 /resume  post again, in order
+/pause NAME  … a place or a source alone
 
 A flow is named by its number, or by
 the link of any message in it."""
@@ -374,14 +375,12 @@ class AdminHandler:
         return await self._confirmations.ask_back(AskedOrder("reread", found.id), message.author)
 
     async def _pause(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
-        del rest
-        log.info("ordered", order="pause", admin=message.author)
-        return chat_views.notice(chat_views.as_commands(await pause(self._tables)))
+        log.info("ordered", order="pause", subject=rest, admin=message.author)
+        return chat_views.notice(chat_views.as_commands(await pause(self._tables, rest or None)))
 
     async def _resume(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
-        del rest
-        log.info("ordered", order="resume", admin=message.author)
-        return chat_views.notice(chat_views.as_commands(await resume(self._tables)))
+        log.info("ordered", order="resume", subject=rest, admin=message.author)
+        return chat_views.notice(chat_views.as_commands(await resume(self._tables, rest or None)))
 
     @property
     def _now(self) -> UnixTime:

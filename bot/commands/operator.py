@@ -169,25 +169,34 @@ def retry(
     typer.echo(asyncio.run(order()))
 
 
-@app.command(cls=PlainCommand)
-def pause() -> None:
+Name = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help="A place of routes.toml, or a source: all its places."),
+]
+
+
+@app.command(cls=PlainCommand, context_settings=LINKS)
+def pause(name: Name = None) -> None:
     """Have the bot post nothing until `resume`, also after a restart. Nothing is lost."""
-    _order_posting("pause")
+    _order_posting("pause", name)
 
 
-@app.command(cls=PlainCommand)
-def resume() -> None:
-    """End a pause: what waited is posted, in order. Heard within a second."""
-    _order_posting("resume")
+@app.command(cls=PlainCommand, context_settings=LINKS)
+def resume(name: Name = None) -> None:
+    """End a pause: what waited is posted, in order. Heard within a second.
+
+    What was paused by its name goes on by its name alone.
+    """
+    _order_posting("resume", name)
 
 
-def _order_posting(what: Literal["pause", "resume"]) -> None:
+def _order_posting(what: Literal["pause", "resume"], name: str | None) -> None:
     from bot.admin.pause import pause, resume
     from bot.app import open_tables
 
     async def order() -> str:
         async with open_tables(settings, read_only=False) as tables:
-            return await {"pause": pause, "resume": resume}[what](tables)
+            return await {"pause": pause, "resume": resume}[what](tables, name)
 
     settings = settings_of({})
     typer.echo(asyncio.run(order()))

@@ -66,9 +66,11 @@ class Places:
     def __getitem__(self, target: ChatId) -> Progress:
         return self._places[target]
 
-    def resumed(self) -> None:
-        for place in self._places.values():
-            place.resumed()
+    def resumed(self, target: ChatId | None = None) -> None:
+        """None: all of them."""
+        for each, place in self._places.items():
+            if target in {None, each}:
+                place.resumed()
 
     def stalled(self, backlogs: Mapping[ChatId, Backlog]) -> Iterator[str]:
         """A line for each place where posts wait and nothing gets done, with the reason if known.

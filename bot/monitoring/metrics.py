@@ -118,6 +118,9 @@ class Metrics:
         self._heard = gauge("last_update_timestamp_seconds", "When Telegram last told us anything.")
         self._flows = gauge("memory_flows", "Flows in memory.", "source")
         self._paused = gauge("paused", "1: an operator has had the relay post nothing.")
+        self._place_paused = gauge(
+            "place_paused", "1: an operator has paused it, or its source, by name.", *PLACE
+        )
         self._unreadable = gauge("unreadable_sources", "Followed chats that cannot be read.")
         self._source = gauge("source_unreadable", "1: the source cannot be read.", "source")
         self._cache_disabled = gauge("cache_disabled", "1: the bot goes on without the disk cache.")
@@ -165,14 +168,15 @@ class Metrics:
         *,
         connected: bool,
         waiting: Mapping[int, Backlog] | None,
+        paused_places: Collection[int] | None,
         flows: Mapping[str, int],
         cache_disabled: bool,
         gaps_recovered: int,
         paused: bool,
         unreadable: Collection[ChatId],
     ) -> bytes:
-        """The text of `/metrics`. `waiting`: for each place, by its row; None: the table does not answer.
-        `flows`: in memory, by their source.
+        """The text of `/metrics`. `waiting`: for each place, by its row, as are `paused_places`; None: the
+        table does not answer. `flows`: in memory, by their source.
 
         `gaps_recovered` may begin anew with a new connection.
         """
@@ -184,6 +188,7 @@ class Metrics:
             self._flows.labels(source).set(number)
         self._cache_disabled.set(cache_disabled)
         self._paused.set(paused)
+        self._show_paused(paused_places)
         self._show_unreadable(unreadable)
         begun_anew = gaps_recovered < self._gaps_seen
         self._gaps.inc(gaps_recovered - (0 if begun_anew else self._gaps_seen))
@@ -199,6 +204,11 @@ class Metrics:
             waited = 0.0 if backlog.oldest is None else max(0.0, now - backlog.oldest)
             self._pending.labels(*place).set(nan if waiting is None else backlog.pending)
             self._oldest.labels(*place).set(nan if waiting is None else waited)
+
+    def _show_paused(self, rows: Collection[int] | None) -> None:
+        self._place_paused.clear()
+        for place, row in self._labels.rows().items():
+            self._place_paused.labels(*place).set(nan if rows is None else row in rows)
 
     def _show_unreadable(self, chats: Collection[ChatId]) -> None:
         self._unreadable.set(len(chats))

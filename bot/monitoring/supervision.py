@@ -9,7 +9,7 @@ from bot.admin.formatting import called
 from bot.admin.silence import heard_from
 from bot.errors import LoggedOut, VoidLogin
 from bot.routes import sink_id
-from bot.storage import failures, records
+from bot.storage import failures, places, records
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bot.models import Backlog, ChatId, ChatTrouble, Event, Failure, UnreadableChat
     from bot.monitoring.access import Access
     from bot.routes import Routes
+    from bot.storage.places import PlaceRecord
     from bot.storage.store import SignalStore
     from bot.telegram.client import Telegram
 
@@ -95,6 +96,9 @@ class Facts:
             each.name: (sink_id(f"source {each.name}"), f"source {each.name}")
             for each in routes.sources
         }
+
+    async def paused_places(self) -> list[PlaceRecord]:
+        return await self._core.store.ask(places.paused)
 
     async def waiting(self) -> Mapping[int, Backlog]:
         return await self._core.store.ask(records.backlogs_of_places)

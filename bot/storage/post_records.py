@@ -35,6 +35,7 @@ class PostRecord(NamedTuple):
     topic: int  # of the target, a forum; 0: none
     place: int  # in `places`; 0: of none
     called: str  # what the place is called
+    paused: bool  # the place is
 
     @property
     def where(self) -> str:
@@ -62,9 +63,9 @@ def troubles(db: Connection, *, at_most: int) -> list[PostRecord]:
 
 
 def _posts() -> Select[Any]:
-    """Each with what its place is called."""
-    called = select(places.c.name).where(places.c.id == posts.c.place).scalar_subquery()
-    return select(posts, called.label("called"))
+    """Each with what its place is called, and whether that is paused."""
+    its = places.c.id == posts.c.place
+    return select(posts, places.c.name.label("called"), places.c.paused_at).outerjoin(places, its)
 
 
 def _post(row: Row[Any]) -> PostRecord:
@@ -84,4 +85,5 @@ def _post(row: Row[Any]) -> PostRecord:
         topic=row.topic,
         place=row.place,
         called=row.called or str(row.target_chat_id),
+        paused=row.paused_at is not None,
     )
