@@ -137,6 +137,19 @@ def named(db: Connection, name: str) -> list[PlaceRecord]:
     return found or [row for row in known if row.source.casefold() == name]
 
 
+def recorded_as(
+    db: Connection, *, place: str | None = None, source: str | None = None
+) -> list[PlaceRecord]:
+    """By both names, if both are given; those that are listed no more, too."""
+    wanted = {name.casefold() for name in (place, source) if name is not None}
+    return [
+        row
+        for row in recorded(db)
+        if (place is None or row.name.casefold() in wanted)
+        and (source is None or row.source.casefold() in wanted)
+    ]
+
+
 def paused(db: Connection) -> list[PlaceRecord]:
     return [row for row in recorded(db) if row.paused_at is not None]
 

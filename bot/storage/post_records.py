@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, func, select
 
 from bot.models import ChatId, MessageId, MessageRef, PostState, UnixTime, is_sink
 from bot.storage.schema import places, posts
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqlalchemy import Connection, Row, Select
 
 
@@ -53,6 +55,12 @@ def posts_of(db: Connection, ref: MessageRef) -> list[PostRecord]:
 def post(db: Connection, post_id: int) -> PostRecord | None:
     row = db.execute(_posts().where(posts.c.id == post_id)).first()
     return None if row is None else _post(row)
+
+
+def count_failed(db: Connection, *, places: Collection[int]) -> int:
+    """In these places, by their rows."""
+    failed = and_(posts.c.state == PostState.FAILED, posts.c.place.in_(places))
+    return int(db.scalar(select(func.count()).select_from(posts).where(failed)) or 0)
 
 
 def troubles(db: Connection, *, at_most: int) -> list[PostRecord]:
