@@ -18,6 +18,7 @@ from bot.models import (
     PostState,
     PressedButton,
 )
+from bot.routes import Place
 from bot.storage import failures, records
 from tests.people import ALICE, BOB, CAROL, GROUP, TARGET, says
 from tests.test_place_pause import BOTH, MAJORS, QUICK, QUIET, Bots, idea, say
@@ -63,12 +64,15 @@ async def test_what_failed_of_a_source_is_put_back_and_read_again(bots):
 
 
 async def test_a_place_of_a_source_is_told_from_that_of_another_in_its_chat(bots):
-    routes = replace(BOTH, sources=(replace(MAJORS, places=MAJORS.places[1:]), QUICK))
-    assert await retried(bots, routes, place=str(TARGET), source="scalps") == (
-        "back in line: 1 post (3)",
-        1,
-        [],
-    )
+    """Neither has a name, so both are called by it."""
+    unnamed = replace(MAJORS, places=(Place(TARGET), *MAJORS.places[1:]))
+    routes = replace(BOTH, sources=(unnamed, QUICK))
+    async with bots.runs(routes):
+        pass
+    here = str(TARGET)
+    said = "back in line: 1 post (3)"
+    assert await retried(bots, routes, place=here, source="scalps") == (said, 1, [])
+    assert (await retried(bots, routes, place=here))[0] == "back in line: 1 post (1)"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +133,7 @@ class Phone:
 
 
 async def test_operators_in_telegram_are_asked_back_before_all_of_a_name_is_done(bots):
-    phone = Phone()
+    phone, nearest = Phone(), "there is no source or place vpi: did you mean vip?"
     settings = bots.settings.model_copy(update={"admin_users": (CAROL,)})
     async with bots.runs() as bot:
         await say(bot, replace(idea(40, SCALPS), at=bots.now))
@@ -147,7 +151,7 @@ async def test_operators_in_telegram_are_asked_back_before_all_of_a_name_is_done
         "back in line: 1 post (2)",
         "Put 1 post of majors back in line? Read 1 message of majors again?",
         "back in line: 1 post (1); to be read again: 1 message (https://t.me/c/1234567890/9)",
-        "there is no source or place vpi: did you mean vip?",
+        f"'vpi' is not the number of a post, such as 5, and {nearest}",
         "Release 1 flow of scalps? Others may then continue them.",
         "released: 1 flow of scalps",
     ]

@@ -379,10 +379,17 @@ class AdminHandler:
                 AskedOrder("retry", int(rest) if rest else None), message.author
             )
         if not names_a_message(rest):
-            order = AskedOrder("retry", None, await scope(self._tables, rest))
-            return await self._confirmations.ask_back(order, message.author)
+            return await self._retry_in(rest, message)
         found = await failure_of(self._tables, self._settings, rest, routes=self._routes)
         return await self._confirmations.ask_back(AskedOrder("reread", found.id), message.author)
+
+    async def _retry_in(self, name: str, message: IncomingMessage) -> chat_views.Answer:
+        try:
+            order = AskedOrder("retry", None, await scope(self._tables, name))
+        except UsageError as exc:
+            number = f"{excerpt(name, 30)!r} is not the number of a post, such as 5"
+            raise UsageError(f"{number}, and {exc}") from exc
+        return await self._confirmations.ask_back(order, message.author)
 
     async def _pause(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         log.info("ordered", order="pause", subject=rest, admin=message.author)
