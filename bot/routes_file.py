@@ -176,6 +176,16 @@ class Listed:
         named = [each.chat for _, each in self._chats() if isinstance(each, NamedAddress)]
         return tuple(dict.fromkeys(named))
 
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """In the order of the file."""
+        return tuple(each.said["name"] for each in self._sources)
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """Of sources and places alike."""
+        return tuple(said["name"] for _, said in self._tables() if "name" in said)
+
     def where(self, name: ChatName) -> str:
         """The file and line that names that chat first."""
         at = next(at for at, each in self._chats() if each == NamedAddress(name, each.topic))
