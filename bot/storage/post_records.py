@@ -52,6 +52,28 @@ def posts_of(db: Connection, ref: MessageRef) -> list[PostRecord]:
     return [_post(row) for row in db.execute(query.order_by(posts.c.target_chat_id, posts.c.part))]
 
 
+class ShownPost(NamedTuple):
+    """A finished post, as people would read it."""
+
+    place: str  # what it is called
+    part: int
+    text: str
+    media: str | None  # its kind
+    hidden: str | None  # why it is not shown there; None: it is
+
+
+def shown(db: Connection, ref: MessageRef) -> list[ShownPost]:
+    """Of a message in all its places."""
+    what = (posts.c.part, posts.c.text, posts.c.media_kind, posts.c.hidden)
+    its = (
+        posts.c.source_chat_id == ref.chat_id,
+        posts.c.source_message_id == ref.message_id,
+    )
+    query = select(places.c.name, *what).join(places, places.c.id == posts.c.place).where(*its)
+    found = db.execute(query.order_by(places.c.id, posts.c.part))
+    return [ShownPost(name, part, text or "", media, why) for name, part, text, media, why in found]
+
+
 def post(db: Connection, post_id: int) -> PostRecord | None:
     row = db.execute(_posts().where(posts.c.id == post_id)).first()
     return None if row is None else _post(row)
