@@ -231,14 +231,14 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
 
     telegram = telegram_of(settings, settings.data_dir, _following(core))
     core.parents.ask(ExistingMessages(telegram))
-    access = Access(telegram, settings.access_file)
-    facts, metrics = Facts(telegram, core, access), Metrics()
-    places = Places(core.routes.queues, names=core.routes.sink_names)
+    access = Access(telegram, settings.access_file, names=lambda: core.routes.file_names)
+    facts, metrics = Facts(telegram, core, access), Metrics(lambda: core.routes)
+    places = Places(core.routes.queues, names=core.routes.place_names)
     health = Health(facts, metrics, places)
     async with (
         _answering(settings, health),
         _administered(settings, core.routes, telegram, health, facts) as admins,
-        _queues(core, telegram, _watches(metrics, admins), places, _told(admins)) as each,
+        _queues(core, telegram, _watches(metrics, admins, places), _told(admins)) as each,
     ):
         known: set[MessageRef] = set()
         rereading = RetriedEvents(core.store, telegram.read_again, known.add)
@@ -268,8 +268,10 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
         yield Bot(core, telegram, dispatcher, relays, beside, admins, access)
 
 
-def _watches(metrics: Metrics, admins: Admins | None) -> list[Watch]:
-    return [metrics] if admins is None else [metrics, admins.alerts]
+def _watches(metrics: Metrics, admins: Admins | None, places: Places) -> Callable[[ChatId], Watch]:
+    """What is told of what becomes of the posts of a queue."""
+    shared: list[Watch] = [] if admins is None else [admins.alerts]
+    return lambda target: Watches(shared, places[target], metrics.of(target))
 
 
 def _told(admins: Admins | None) -> Untold:
@@ -374,14 +376,12 @@ def _released_after(sources: Iterable[Source]) -> float | None:
 
 @asynccontextmanager
 async def _queues(
-    core: Core, telegram: Telegram, watches: Sequence[Watch], places: Places, told: Untold
+    core: Core, telegram: Telegram, watch: Callable[[ChatId], Watch], told: Untold
 ) -> AsyncIterator[list[Queue]]:
     """One for each chat and each program, and for each place that is translated."""
     async with AsyncExitStack() as stack:
         relays = {
-            target: Relay(
-                core.store, telegram.sender, target, watch=Watches(watches, places[target])
-            )
+            target: Relay(core.store, telegram.sender, target, watch=watch(target))
             for target in core.routes.targets
         }
         queues: list[Queue] = list(relays.values())
@@ -390,8 +390,7 @@ async def _queues(
                 wake = relays[place.chat].wake
                 queues.append(translation_queue(core.store, place, how, wake, told, stack))
         for target, endpoint in core.routes.sinks.items():
-            watch = Watches(watches, places[target])
-            queues.append(sink_queue(core, target, endpoint, watch, stack))
+            queues.append(sink_queue(core, target, endpoint, watch(target), stack))
         yield queues
 
 

@@ -321,7 +321,8 @@ def _post(post: PostRecord, place: str) -> str:
     if post.state is PostState.GONE:
         return f"{name}: posted, and deleted there by somebody else"
     aside = "" if post.aside_at is None else f", set aside on {date(post.aside_at)}"
-    return f"{name}: {WAITING[post.state]}{aside}, {_tries(post.attempts)} so far"
+    shut = f"; {post.called} is paused: `resume {post.called}`" if post.paused else ""
+    return f"{name}: {WAITING[post.state]}{aside}, {_tries(post.attempts)} so far{shut}"
 
 
 def _tries(number: int) -> str:

@@ -72,12 +72,13 @@ def of_routes(routes: Routes) -> Iterator[Finding]:
 
 
 async def _of_chats(telegram: Telegram, routes: Routes) -> AsyncIterator[Finding]:
+    names = routes.file_names
     for chat in routes.chats:
-        yield await of_source(telegram, chat)
+        yield await of_source(telegram, chat, names.get(chat))
     for target in routes.targets:
-        yield await of_target(telegram, target)
+        yield await of_target(telegram, target, names.get(target))
     for target, endpoint in routes.sinks.items():
-        yield await of_sink(routes.sink_names[target], endpoint, target)
+        yield await of_sink(routes.place_names[target], endpoint, target)
     for place in routes.places:
         if (how := place.presentation.translate) is not None:
             yield await of_translation(place.label, how)
