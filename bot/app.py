@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -68,7 +68,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-class Core(NamedTuple):
+@dataclass(slots=True)
+class Core:
     """What turns a message into a decision."""
 
     store: SignalStore
@@ -78,6 +79,12 @@ class Core(NamedTuple):
     orders: Orders
     routes: Routes  # by the ids that chats have now
     presence: Presence  # of the files that must not go
+
+    async def follow(self, routes: Routes) -> None:
+        """Decide by these from now on. Raises `DatabaseError`: then nothing has changed."""
+        self.routes = routes = await _listed(self.store, routes)
+        self.flows.follow(routes.sources)
+        self.intake.follow(routes, _intakes(routes, self.store, self.flows, self.parents))
 
 
 @asynccontextmanager
@@ -102,18 +109,23 @@ async def open_core(
     with locked(settings.data_dir / "lock"):
         try:
             await store.open()
-            routes = routes.where_chats_are(await store.moved_chats())
-            if routes.places:  # else it is a trial or an import, and those of the bot stay
-                routes = await store.list_places(routes)
+            routes = await _listed(store, routes)
             async with _flows(settings, store, routes, clock) as flows:
                 parents = LostParents(store)
-                intake = _doors(routes, store, flows, parents)
+                intake = Doors(routes, _intakes(routes, store, flows, parents))
                 orders = Orders(store, flows)
                 await orders.begin()
                 presence = Presence(what_must_stay(settings))
                 yield Core(store, flows, intake, parents, orders, routes, presence)
         finally:
             await store.close()
+
+
+async def _listed(store: SignalStore, routes: Routes) -> Routes:
+    """By the ids that chats have now; their places are the ones that are posted to from now on."""
+    routes = routes.where_chats_are(await store.moved_chats())
+    # Without any it is a trial or an import, and those of the bot stay.
+    return await store.list_places(routes) if routes.places else routes
 
 
 @asynccontextmanager
@@ -137,15 +149,12 @@ async def _flows(
     open_cache = partial(open_flow_cache, settings.flow_cache, cache_key)
     cache = await asyncio.to_thread(open_cache)
     disk = DiskTier(cache, clock=clock, reopen=partial(open_cache, again=True))
+
+    def tracker_of(source: Source) -> FlowTracker:
+        return FlowTracker(store, disk, ttl=source.ttl, after_ttl=source.after_ttl, clock=clock)
+
     try:
-        yield FlowTrackers(
-            {
-                each.name: FlowTracker(
-                    store, disk, ttl=each.ttl, after_ttl=each.after_ttl, clock=clock
-                )
-                for each in routes.sources
-            }
-        )
+        yield FlowTrackers(tracker_of, routes.sources)
     finally:
         await closed(disk)
 
@@ -160,14 +169,15 @@ def database_at(
     return Database(where, in_loop=in_loop, read_only=read_only)
 
 
-def _doors(routes: Routes, table: SignalStore, flows: FlowTrackers, parents: LostParents) -> Doors:
-    intakes = {
+def _intakes(
+    routes: Routes, table: SignalStore, flows: FlowTrackers, parents: LostParents
+) -> dict[str, Intake]:
+    return {
         source.name: intake_of(
             source, table, flows[source.name], moved=routes.moved, parents=parents
         )
         for source in routes.sources
     }
-    return Doors(routes, intakes)
 
 
 def intake_of(
@@ -220,6 +230,19 @@ class Bot:
     admins: Admins | None  # None: nobody may give orders
     access: Access
 
+    async def follow(self, routes: Routes) -> None:
+        """From one event to the next, go by these. Raises `DatabaseError`: then nothing has changed.
+
+        What was recorded stays as it was, and what is in hand is finished.
+        """
+        async with self.dispatcher.between_events():
+            await self.core.follow(routes)
+            self.dispatcher.follow(self.core.routes)
+            self.relays.follow(self.core.routes)
+            if self.admins is not None:
+                self.admins.orders.follow(self.core.routes)
+        await self.telegram.follow(_following(self.core))
+
 
 @asynccontextmanager
 async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncIterator[Bot]:
@@ -237,12 +260,16 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
     async with (
         _answering(settings, health),
         _administered(settings, core.routes, telegram, health, facts) as admins,
-        _queues(core, telegram, _watches(metrics, admins), places) as each,
+        AsyncExitStack() as sinks,
     ):
         known: set[MessageRef] = set()
         rereading = RetriedEvents(core.store, telegram.read_again, known.add)
         relays = Relays(
-            each, places, reread=rereading.wake, paused=core.orders.paused_at is not None
+            core.routes,
+            _queues(core, telegram, _watches(metrics, admins), places, sinks),
+            places,
+            reread=rereading.wake,
+            paused=core.orders.paused_at is not None,
         )
         listeners = Listeners(relays.wake, ending.begin_anew)
         if admins is not None:
@@ -367,20 +394,18 @@ def _released_after(sources: Iterable[Source]) -> float | None:
     return None if longest == inf else longest
 
 
-@asynccontextmanager
-async def _queues(
-    core: Core, telegram: Telegram, watches: Sequence[Watch], places: Places
-) -> AsyncIterator[list[Queue]]:
-    """One for each chat and each program."""
-    async with AsyncExitStack() as stack:
-        queues: list[Queue] = [
-            Relay(core.store, telegram.sender, target, watch=Watches(watches, places[target]))
-            for target in core.routes.targets
-        ]
-        for target, endpoint in core.routes.sinks.items():
-            watch = Watches(watches, places[target])
-            queues.append(sink_queue(core, target, endpoint, watch, stack))
-        yield queues
+def _queues(
+    core: Core, telegram: Telegram, watches: Sequence[Watch], places: Places, sinks: AsyncExitStack
+) -> Callable[[ChatId, Endpoint | FileEndpoint | None], Queue]:
+    """One for each chat and each program. `sinks` closes what those are told by."""
+
+    def queue(target: ChatId, endpoint: Endpoint | FileEndpoint | None) -> Queue:
+        watch = Watches(watches, places[target])
+        if endpoint is None:
+            return Relay(core.store, telegram.sender, target, watch=watch)
+        return sink_queue(core, target, endpoint, watch, sinks)
+
+    return queue
 
 
 def sink_queue(

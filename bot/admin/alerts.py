@@ -54,6 +54,7 @@ class AlertKind(StrEnum):
     EVENT = "event"  # could not be dealt with
     ACCESS = "access"  # the bot may not do all that it is for in a chat
     READY = "ready"  # now it may
+    ROUTES = "routes"  # read again, and refused
 
 
 class AlertSubject(NamedTuple):
@@ -203,6 +204,11 @@ class Alerts:
             AlertKind.UNREADABLE,
             f"A message cannot be read and was passed over: {link(message.ref)} ({message.error}). "
             "A newer version of the bot may know its kind.",
+        )
+
+    def routes_refused(self, why: str) -> None:
+        self._raise(
+            AlertKind.ROUTES, f"routes.toml was read again, and nothing of it taken over: {why}."
         )
 
     def login_lost(self, error: Exception) -> None:

@@ -36,6 +36,7 @@ from bot.models import (
     MessageId,
     Reached,
     UnixTime,
+    has_own_box,
     is_basic_group,
 )
 from bot.telegram.boxes import AT_ONCE, QUEUE_MAX, Box, Boxes
@@ -182,6 +183,24 @@ class CatchUp:
         """
         await self._again.feed_one(chat, message_id)
 
+    async def follow(self, following: Following) -> None:
+        """From now on these chats are followed; those that are followed already notice nothing.
+
+        A chat that cannot be asked now is asked again by `run`. Raises `LoggedOut`.
+        """
+        self._chats = tuple(following.chats)
+        self._from_the_start = frozenset(following.from_the_start)
+        self._again.follow(self._chats, following.ttls)
+        for gone in self._boxes.let_go(self._chats):
+            if (recovering := self._recovering.pop(gone.id, None)) is not None:
+                recovering.cancel()
+        for chat in filter(has_own_box, self._chats):
+            if chat not in self._boxes.of_chats:
+                # Begun before `run` sees it: two who begin it would skip what is between them.
+                box = Box(chat)
+                await self._begin_or_say(box)
+                self._boxes.add(box)
+
     # ── what was missed ──
 
     async def begin(self) -> None:
@@ -190,12 +209,17 @@ class CatchUp:
         Raises `RetryLater` and `LoggedOut`. A chat that is closed to us is tried again by `run`.
         """
         for box in self._boxes:
-            try:
-                with translated(box.id):
-                    await self._begin(box)
-            except (TargetUnavailable, PostRefused) as exc:
-                log.warning("chat cannot be read", chat=box.id, error=str(exc))
-                self._answers.failed(box.id, exc, 0)
+            await self._begin_or_say(box, (TargetUnavailable, PostRefused))
+
+    async def _begin_or_say(
+        self, box: Box, later: tuple[type[BotError], ...] = SOMETHING_LATER
+    ) -> None:
+        try:
+            with translated(box.id):
+                await self._begin(box)
+        except later as exc:
+            log.warning("chat cannot be read", chat=box.id, error=str(exc))
+            self._answers.failed(box.id, exc, 0)
 
     async def run(self) -> None:
         """Recover whatever falls behind. Raises `LoggedOut`; every other trouble is waited out."""
