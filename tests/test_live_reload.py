@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+from tests.telephone import Telephone
 from tests.test_live_routes import WITHOUT, source
 
 ENV = dict(WITHOUT)
@@ -55,9 +56,9 @@ async def test_what_is_new_and_what_is_other_is_taken_over_by_the_running_bot(st
         assert "source two is new" in said
         assert f"place {place.id} of one is new" in said
         await stage.alice.sends(stage.group, "TP1", reply_to=first)
-        await stage.shows("TP1\n\nby one", where=place)
-        await stage.alice.sends(other, "#idea 2")
-        await stage.shows("TP1\n\nby one", "#idea 2", where=place)
+        await stage.shows("TP1\nby one", where=place)
+        second = await stage.alice.sends(other, "#idea 2")
+        await stage.shows("TP1\nby one", "#idea 2", where=place)
         signal, update = await stage.shows("#idea 1", "TP1")
         assert update.reply_to == signal.id
 
@@ -67,8 +68,14 @@ async def test_what_is_new_and_what_is_other_is_taken_over_by_the_running_bot(st
         assert "source two is heard no more" in said
         await stage.alice.sends(other, "#idea of nobody")
         await stage.alice.sends(stage.group, "#idea 3")
-        await stage.shows("#idea 1", "TP1", "#idea 3\n\nby uno")
-        await stage.shows("TP1\n\nby one", "#idea 2", where=place)
+        await stage.shows("#idea 1", "TP1", "#idea 3\nby uno")
+        await stage.shows("TP1\nby one", "#idea 2", where=place)
+
+        write(source("uno", stage.group.id, stage.target.id), source("two", other.id, place.id))
+        await reload(stage)
+        await stage.alice.sends(other, "and closed", reply_to=second)
+        *_, signal, update = await stage.shows("TP1\nby one", "#idea 2", "and closed", where=place)
+        assert update.reply_to == signal.id
         assert program.output.count('"started"') == 1
 
 
@@ -76,10 +83,11 @@ async def test_a_place_that_is_taken_out_keeps_what_waits_for_it_until_it_is_bac
     place = stage.telegram.channel("Place", admins=[stage.bot])
     both = source("one", stage.group.id, stage.target.id, place.id)
     write(both)
-    async with stage.relay(**ENV):
+    async with stage.relay(**ENV) as program:
         await stage.alice.sends(stage.group, "#idea 0")
         await stage.shows("#idea 0", where=place)
         await (await stage.launch("pause", **ENV)).wait()
+        await program.wait_output("order heard")
         for number in (1, 2):
             await stage.alice.sends(stage.group, f"#idea {number}")
         write(source("one", stage.group.id, stage.target.id))
@@ -100,23 +108,20 @@ async def test_a_place_that_is_taken_out_keeps_what_waits_for_it_until_it_is_bac
 async def test_a_file_that_is_wrong_changes_nothing_and_says_why(stage, write):
     """To whoever gives the order, in the log, in `status`, and to the operators."""
     admin = {"ADMIN_USERS": str(stage.carol.id)}
-    await stage.carol.starts(stage.bot)
+    carol = Telephone(stage, stage.carol)
     write(source("one", stage.group.id, stage.target.id))
     async with stage.relay(**ENV, **admin) as program:
         write(source("one", stage.group.id, stage.target.id), 'fotter = "x"\n')
         said = await reload(stage, expected=2)
-        assert "routes.toml, line 7: fotter is no key of a place: did you mean footer?" in said
+        assert "routes.toml, line 8: fotter is no key of a place: did you mean footer?" in said
         assert "routes are as they were" not in program.output  # nobody troubled it
 
         program.signal(signal.SIGHUP)
         await program.wait_output("routes are as they were")
         found = (await status(stage))["routes_read_again"]
         assert not found["taken"]
-        assert "line 7: fotter" in found["said"][0]
-        await stage.telegram.wait_for(
-            lambda: any("fotter" in each.text for each in stage.carol.reads(stage.bot)),
-            what="the operator is told",
-        )
+        assert "line 8: fotter" in found["said"][0]
+        assert "fotter" in (await carol.answer(0)).text
         await stage.alice.sends(stage.group, "#idea 1")
         await stage.shows("#idea 1")
 

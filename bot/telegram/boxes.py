@@ -32,6 +32,7 @@ class Box:
 
     id: ChatId
     pts: int | None = None
+    anew: bool = False  # it begins now, whatever is stored of it
     qts: int | None = None
     date: UnixTime | None = None
     message_id: MessageId | None = None  # the newest that was fed

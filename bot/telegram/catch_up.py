@@ -186,7 +186,8 @@ class CatchUp:
     async def follow(self, following: Following) -> None:
         """From now on these chats are followed; those that are followed already notice nothing.
 
-        A chat that cannot be asked now is asked again by `run`. Raises `LoggedOut`.
+        One that was not begins now, also if it was followed long ago. What cannot be asked now is asked
+        again by `run`. Raises `LoggedOut`.
         """
         self._chats = tuple(following.chats)
         self._from_the_start = frozenset(following.from_the_start)
@@ -197,7 +198,7 @@ class CatchUp:
         for chat in filter(has_own_box, self._chats):
             if chat not in self._boxes.of_chats:
                 # Begun before `run` sees it: two who begin it would skip what is between them.
-                box = Box(chat)
+                box = Box(chat, anew=True)
                 await self._begin_or_say(box)
                 self._boxes.add(box)
 
@@ -311,7 +312,7 @@ class CatchUp:
 
     async def _begin(self, box: Box) -> None:
         """Where the last run left off, or here and now, which is written down at once."""
-        known = await self._table.cursor(box.id)
+        known = None if box.anew else await self._table.cursor(box.id)
         if known is not None:
             box.stands_at(known)
             return
