@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bot.admin.reload import ReadAgain, digest_of, keep
+from bot.admin.reload import ReadAgain, digest_of, keep, text_of
 from bot.admin.route_changes import changes
 from bot.config import Settings
 from bot.errors import BotError, LoggedOut, SettingsError
@@ -53,7 +53,8 @@ class Reloading:
         self._load = load
         self._clock = clock
         self._asked = asked
-        self._last = ReadAgain(os.getpid(), str(settings.routes.resolve()))
+        path = settings.routes
+        self._last = ReadAgain(os.getpid(), str(path.resolve()), in_force=text_of(path))
 
     def begin(self) -> None:
         """From now on orders are heard: `reload` looks for that."""
@@ -74,20 +75,21 @@ class Reloading:
                 raise
 
     async def obey(self, bot: Bot) -> None:
-        digest = digest_of(self._settings.routes)
+        text = text_of(self._settings.routes)
         try:
             found = await self._take_over(bot)
         except LoggedOut:
             raise
         except BotError as exc:
-            self._refuse(bot, exc, digest)
+            self._refuse(bot, exc, text)
         except Exception as exc:
             log.exception("routes could not be read again")
-            self._refuse(bot, exc, digest)
+            self._refuse(bot, exc, text)
         else:
             log.info("routes read again", changes=found, routes=self._last.file)
             said = found or ["nothing in it has changed"]
-            self._say([*said, *self._for_a_start()], digest, taken=True)
+            self._last = self._last._replace(in_force=text)
+            self._say([*said, *self._for_a_start()], text, taken=True)
 
     async def _take_over(self, bot: Bot) -> list[str]:
         routes = await self._read(bot)
@@ -117,18 +119,18 @@ class Reloading:
                 await store.move_chat(chat, new)
         return routes.where_chats_are(await store.moved_chats())
 
-    def _refuse(self, bot: Bot, exc: Exception, digest: str) -> None:
+    def _refuse(self, bot: Bot, exc: Exception, text: str) -> None:
         log.error("routes are as they were", error=str(exc), routes=self._last.file)
         said = str(exc).splitlines() or [type(exc).__name__]
         if bot.admins is not None and not isinstance(exc, NothingToRead):
             bot.admins.alerts.routes_refused("; ".join(said))
-        self._say([*said, *self._for_a_start()], digest, taken=False)
+        self._say([*said, *self._for_a_start()], text, taken=False)
 
-    def _say(self, said: list[str], digest: str, *, taken: bool) -> None:
+    def _say(self, said: list[str], text: str, *, taken: bool) -> None:
         self._last = self._last._replace(
             number=self._last.number + 1,
             at=self._clock(),
-            digest=digest,
+            digest=digest_of(text),
             taken=taken,
             said=tuple(said),
         )

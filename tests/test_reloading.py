@@ -458,7 +458,7 @@ def shell(tmp_path):
 
 def test_the_bot_is_told_and_its_answer_to_this_order_is_given(shell):
     """An order before it may have read what the file said then."""
-    digest = digest_of(shell.file)
+    digest = digest_of(FILE)
     with locked(shell.data / "lock"):
         shell.bot(number=3, digest=digest, said=("before",))
         shell.answers = [
@@ -473,9 +473,7 @@ def test_the_bot_is_told_and_its_answer_to_this_order_is_given(shell):
 def test_what_the_bot_refuses_is_a_mistake_in_the_file(shell):
     with locked(shell.data / "lock"):
         shell.bot()
-        shell.answers = [
-            {"number": 1, "digest": digest_of(shell.file), "taken": False, "said": ["why"]}
-        ]
+        shell.answers = [{"number": 1, "digest": digest_of(FILE), "taken": False, "said": ["why"]}]
         with pytest.raises(SettingsError, match="why"):
             shell.orders()
 

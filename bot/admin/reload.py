@@ -19,7 +19,8 @@ from bot import chat_names
 from bot.errors import BotError, SettingsError
 from bot.lock import holder
 from bot.routes import Routes
-from bot.routes_file import read_routes
+from bot.routes_file import Listed, read_routes
+from bot.sink_keys import Sinks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,7 @@ class ReadAgain(NamedTuple):
 
     pid: int
     file: str  # which it reads, in full
+    in_force: str = ""  # what stood there when it was taken over
     number: int = 0  # of orders that it has dealt with; 0: none yet
     at: float = 0.0  # unix seconds
     digest: str = ""  # of what stood in the file
@@ -71,12 +73,25 @@ def of_running(settings: Settings) -> ReadAgain | None:
     return found if bot is not None and found is not None and found.pid == bot.pid else None
 
 
-def digest_of(path: Path) -> str:
-    """Empty where it cannot be read."""
+def text_of(path: Path) -> str:
+    """Empty where there is none, or it is wrong in ways that whoever takes it over finds."""
     try:
-        return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+        return path.read_text("utf-8", "replace")
     except OSError:
         return ""
+
+
+def digest_of(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def in_force(settings: Settings) -> Routes | None:
+    """By which the running bot goes, whatever the file says by now; None: none runs by a file."""
+    found = of_running(settings)
+    if found is None or not found.in_force:
+        return None
+    sinks = Sinks(settings.place_secrets, settings.data_dir)
+    return Listed(found.in_force, sinks=sinks).known(chat_names.kept(settings.data_dir))
 
 
 def check_file(settings: Settings) -> None:
@@ -111,7 +126,7 @@ class Reload:
         there is nobody to tell.
         """
         check_file(self._settings)
-        digest, before = digest_of(self._settings.routes), self._addressee()
+        digest, before = digest_of(text_of(self._settings.routes)), self._addressee()
         try:
             self._send(before.pid, signal.SIGHUP)
         except OSError as exc:

@@ -247,7 +247,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "since": holder and int(holder.since),
         "paused_at": status.paused_at,
         "health": dict(status.health.facts) if status.health.answered else None,
-        "routes_read_again": status.read_again and status.read_again._asdict(),
+        "routes_read_again": _read_again_object(status),
         "in_the_way": status.in_the_way,
         "heard": [box._asdict() for box in status.heard],
         "flows": sum_of(status.sources)._asdict(),
@@ -292,6 +292,13 @@ def _read_again(status: Status) -> Iterator[Row]:
     yield Row("routes", f"read again {when} and NOT TAKEN OVER, they are as they were before:")
     for line in last.said:
         yield Row("", excerpt(line, REASON_MAX))
+
+
+def _read_again_object(status: Status) -> dict[str, Any] | None:
+    last = status.read_again
+    if last is None or not last.number:
+        return None
+    return {"at": last.at, "taken": last.taken, "said": last.said}
 
 
 def _health(status: Status) -> Iterator[Row]:
