@@ -369,9 +369,11 @@ async def test_a_queue_that_comes_later_ends_the_bot_as_the_others_do():
     relays = Relays(of(one()), made.make, Places([]), reread=_nothing)
     running = asyncio.create_task(relays.run())
     await _a_while()
+    await _a_while()
     relays.follow(of(one(), one("two", OTHER, Place(PLACE))))
-    with pytest.raises(BotError, match="logged out"):
-        await running
+    await _a_while()
+    assert running.done()
+    assert str(running.exception()) == "logged out"
 
 
 # ── what is said of it ──
