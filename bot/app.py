@@ -231,16 +231,17 @@ class Bot:
     access: Access
 
     async def follow(self, routes: Routes) -> None:
-        """From one event to the next, go by these. Raises `DatabaseError`: then nothing has changed.
-
-        What was recorded stays as it was, and what is in hand is finished.
+        """From one event to the next, go by these. What was recorded stays as it was, and what is in hand is
+        finished. Raises `SettingsError`, `TelegramError` and `DatabaseError`: then nothing has changed.
         """
+        take_over = await self.access.look(routes.chats, routes.targets)
         async with self.dispatcher.between_events():
             await self.core.follow(routes)
             self.dispatcher.follow(self.core.routes)
             self.relays.follow(self.core.routes)
             if self.admins is not None:
-                self.admins.orders.follow(self.core.routes)
+                self.admins.follow(self.core.routes)
+            take_over()
         await self.telegram.follow(_following(self.core))
 
 

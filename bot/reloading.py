@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bot.app import Bot
+    from bot.routes_file import Listed
 
 log = structlog.get_logger(__name__)
 
@@ -92,14 +93,16 @@ class Reloading:
             self._say([*said, *self._for_a_start()], text, taken=True)
 
     async def _take_over(self, bot: Bot) -> list[str]:
-        routes = await self._read(bot)
+        listed, before = self._read(bot), bot.core.routes
+        routes = await routes_of(listed, self._settings, partial(found_by, bot.telegram))
         routes = await self._where_chats_are(bot, routes)
-        before, take_access = bot.core.routes, await bot.access.look(routes.chats, routes.targets)
-        await bot.follow(routes)
-        take_access()
+        try:
+            await bot.follow(routes)
+        except SettingsError as exc:
+            raise SettingsError("\n".join(map(listed.in_its_line, str(exc).splitlines()))) from exc
         return changes(before, bot.core.routes)
 
-    async def _read(self, bot: Bot) -> Routes:
+    def _read(self, bot: Bot) -> Listed:
         path = self._settings.routes
         if not bot.core.routes.named and not path.exists():
             raise NothingToRead(
@@ -108,7 +111,7 @@ class Reloading:
         listed = read_routes(self._settings)  # says what is wrong with a file beside the one route
         if isinstance(listed, Routes):
             raise SettingsError(f"there is no {path} any more: put it back, or stop the bot")
-        return await routes_of(listed, self._settings, partial(found_by, bot.telegram))
+        return listed
 
     async def _where_chats_are(self, bot: Bot, routes: Routes) -> Routes:
         """A group that is new to the file may have moved long ago."""

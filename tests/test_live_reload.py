@@ -118,6 +118,14 @@ async def test_a_file_that_is_wrong_changes_nothing_and_says_why(stage, write):
 
         program.signal(signal.SIGHUP)
         await program.wait_output("routes are as they were")
+        write(source("one", stage.group.bare_id, stage.target.id))
+        said = await reload(stage, expected=2)
+        assert f"routes.toml, line 3: chat: {stage.group.bare_id} is not known" in said
+        assert f"did you mean {stage.group.id}" in said
+
+        write(source("one", stage.group.id, stage.target.id), 'fotter = "x"\n')
+        program.signal(signal.SIGHUP)
+        await program.wait_output("routes are as they were", count=3)
         found = (await status(stage))["routes_read_again"]
         assert not found["taken"]
         assert "line 8: fotter" in found["said"][0]

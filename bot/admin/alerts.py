@@ -21,7 +21,7 @@ from bot.errors import AccountLimited, DatabaseError, RetryLater, TargetUnavaila
 from bot.models import PostState
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from bot.models import ChatId, ChatTrouble, MessageRef, Post, UnreadableChat, UnreadableMessage
 
@@ -145,6 +145,11 @@ class Alerts:
                 and self._told_at[AlertSubject(kind, about)] > ended
             ):
                 self._unreadable[about] = None
+
+    def follow(self, chats: Collection[ChatId]) -> None:
+        """Of others nothing is told any more, least of all that they are well again."""
+        self._unreadable = {chat: how for chat, how in self._unreadable.items() if chat in chats}
+        self._troubles = {chat: text for chat, text in self._troubles.items() if chat in chats}
 
     # ── what happens ──
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bot.app import Core
     from bot.models import Backlog, ChatId, ChatTrouble, Event, Failure, UnreadableChat
     from bot.monitoring.access import Access
+    from bot.routes import Routes
     from bot.storage.store import SignalStore
     from bot.telegram.client import Telegram
 
@@ -98,6 +99,11 @@ class Admins(NamedTuple):
                 return
         if chat is not None and chat in sources:
             self.alerts.heard()
+
+    def follow(self, routes: Routes) -> None:
+        """Answer and tell by these from now on."""
+        self.orders.follow(routes)
+        self.alerts.follow({*routes.chats, *routes.targets})
 
     def failed(self, failure: Failure) -> None:
         self.alerts.event_failed(failure.ref, failure.error)
