@@ -374,11 +374,6 @@ class Settings(BaseSettings):
         return self.data_dir / "access.json"
 
     @property
-    def read_again_file(self) -> Path:
-        """What became of the last order to read the routes again; see `admin.reload`."""
-        return self.data_dir / "routes.json"
-
-    @property
     def flow_cache(self) -> Path:
         return self.data_dir / "flows"
 

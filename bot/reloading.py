@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bot.admin.reload import ReadAgain, digest_of, keep, text_of
+from bot.admin.reload import ReadAgain, digest_of, file_of, keep, text_of
 from bot.admin.route_changes import changes
 from bot.config import Settings
 from bot.errors import BotError, LoggedOut, SettingsError
@@ -59,10 +59,10 @@ class Reloading:
 
     def begin(self) -> None:
         """From now on orders are heard: `reload` looks for that."""
-        keep(self._settings.read_again_file, self._last)
+        keep(file_of(self._settings), self._last)
 
     def close(self) -> None:
-        self._settings.read_again_file.unlink(missing_ok=True)
+        file_of(self._settings).unlink(missing_ok=True)
 
     async def run(self, bot: Bot) -> None:
         """Obey, until cancelled. Raises `LoggedOut`; whatever else is wrong changes nothing."""
@@ -137,7 +137,7 @@ class Reloading:
             taken=taken,
             said=tuple(said),
         )
-        keep(self._settings.read_again_file, self._last)
+        keep(file_of(self._settings), self._last)
 
     def _for_a_start(self) -> list[str]:
         """What `.env` says otherwise by now, by the names of settings: that takes a start."""

@@ -48,6 +48,11 @@ class ReadAgain(NamedTuple):
     said: tuple[str, ...] = ()  # what has changed, or why nothing has
 
 
+def file_of(settings: Settings) -> Path:
+    """Where a bot writes it."""
+    return settings.data_dir / "routes.json"
+
+
 def keep(path: Path, what: ReadAgain) -> None:
     """All of it or nothing; what cannot be written is in the log."""
     new = path.with_suffix(".new")
@@ -69,7 +74,7 @@ def kept(path: Path) -> ReadAgain | None:
 
 def of_running(settings: Settings) -> ReadAgain | None:
     """What the bot that runs now has written; None: none runs, or it has not."""
-    bot, found = holder(settings.data_dir / "lock"), kept(settings.read_again_file)
+    bot, found = holder(settings.data_dir / "lock"), kept(file_of(settings))
     return found if bot is not None and found is not None and found.pid == bot.pid else None
 
 
