@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -15,9 +14,8 @@ import structlog
 
 from bot.admin.control import Orders
 from bot.delivery.progress import Places
-from bot.delivery.relay import Relay
 from bot.delivery.relays import Relays
-from bot.delivery.worker import Watch, Watches, Worker
+from bot.delivery.worker import Watch, Watches
 from bot.handlers.edit_handler import EditHandler
 from bot.handlers.lost_parents import LostParents
 from bot.handlers.signal_handler import SignalHandler
@@ -34,6 +32,7 @@ from bot.pipeline.lanes import Lines
 from bot.pipeline.patience import Pace
 from bot.pipeline.recording import Door, Listeners, Recorder
 from bot.pipeline.rereading import RetriedEvents
+from bot.queues import Queues
 from bot.routes import main_route
 from bot.rules.markers import Markers
 from bot.server_address import ServerAddress
@@ -52,9 +51,8 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from bot.config import Settings
-    from bot.delivery.relays import Queue
+    from bot.delivery.translations import Untold
     from bot.ending import Ending
-    from bot.endpoints import Endpoint, FileEndpoint
     from bot.models import ChatId, MessageRef
     from bot.monitoring.access import Access
     from bot.monitoring.health import Health
@@ -254,20 +252,26 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
 
     telegram = telegram_of(settings, settings.data_dir, _following(core))
     core.parents.ask(ExistingMessages(telegram))
-    access = Access(telegram, settings.access_file)
-    facts, metrics = Facts(telegram, core, access), Metrics()
-    places = Places(core.routes.queues, names=core.routes.sink_names)
+    access = Access(telegram, settings.access_file, names=lambda: core.routes.file_names)
+    facts, metrics = Facts(telegram, core, access), Metrics(lambda: core.routes)
+    places = Places(core.routes.queues, names=core.routes.place_names)
     health = Health(facts, metrics, places)
     async with (
         _answering(settings, health),
         _administered(settings, core.routes, telegram, health, facts) as admins,
-        AsyncExitStack() as sinks,
+        AsyncExitStack() as services,
     ):
         known: set[MessageRef] = set()
         rereading = RetriedEvents(core.store, telegram.read_again, known.add)
         relays = Relays(
             core.routes,
-            _queues(core, telegram, _watches(metrics, admins), places, sinks),
+            Queues(
+                core.store,
+                telegram.sender,
+                watch=_watches(metrics, admins, places),
+                told=_told(admins),
+                services=services,
+            ).wanted,
             places,
             reread=rereading.wake,
             paused=core.orders.paused_at is not None,
@@ -295,8 +299,14 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
         yield Bot(core, telegram, dispatcher, relays, beside, admins, access)
 
 
-def _watches(metrics: Metrics, admins: Admins | None) -> list[Watch]:
-    return [metrics] if admins is None else [metrics, admins.alerts]
+def _watches(metrics: Metrics, admins: Admins | None, places: Places) -> Callable[[ChatId], Watch]:
+    """What is told of what becomes of the posts of a queue."""
+    shared: list[Watch] = [] if admins is None else [admins.alerts]
+    return lambda target: Watches(shared, places[target], metrics.of(target))
+
+
+def _told(admins: Admins | None) -> Untold:
+    return (lambda *_: None) if admins is None else admins.alerts.untranslated
 
 
 def _beside(
@@ -393,50 +403,6 @@ def _released_after(sources: Iterable[Source]) -> float | None:
     ]
     longest = max(each, default=inf)
     return None if longest == inf else longest
-
-
-def _queues(
-    core: Core, telegram: Telegram, watches: Sequence[Watch], places: Places, sinks: AsyncExitStack
-) -> Callable[[ChatId, Endpoint | FileEndpoint | None], Queue]:
-    """One for each chat and each program. `sinks` closes what those are told by."""
-
-    def queue(target: ChatId, endpoint: Endpoint | FileEndpoint | None) -> Queue:
-        watch = Watches(watches, places[target])
-        if endpoint is None:
-            return Relay(core.store, telegram.sender, target, watch=watch)
-        return sink_queue(core, target, endpoint, watch, sinks)
-
-    return queue
-
-
-def sink_queue(
-    core: Core,
-    target: ChatId,
-    endpoint: Endpoint | FileEndpoint,
-    watch: Watch,
-    stack: AsyncExitStack,
-) -> Worker:
-    from bot.delivery.events import EventRelay
-    from bot.delivery.sinks import sink_of
-
-    sink = sink_of(endpoint, target)
-    stack.push_async_callback(sink.close)
-    events = EventRelay(
-        core.store,
-        sink,
-        watch=watch,
-        fresh_for=endpoint.fresh_for,
-        skip_late=endpoint.skip_late,
-    )
-    return Worker(
-        core.store,
-        events.deliver,
-        target,
-        watch=watch,
-        sleep=asyncio.sleep,
-        jitter=random.random,
-        in_order=True,
-    )
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ import signal
 import tempfile
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from bot.admin.reload import ReadAgain, Reload, digest_of, keep, kept
 from bot.admin.route_changes import changes
 from bot.app import dispatcher_of, open_core
 from bot.delivery.progress import Places
-from bot.delivery.relays import Relays
+from bot.delivery.relays import Relays, Wanted
 from bot.ending import watch_hangups
 from bot.endpoints import Endpoint
 from bot.errors import BotError, SettingsError
@@ -329,6 +330,11 @@ class Queues(list):
     def __init__(self):
         self.log = []
 
+    def wanted(self, routes):
+        for target in routes.queues:
+            endpoint = routes.sinks.get(target)
+            yield Wanted(target, endpoint, partial(self.make, target, endpoint))
+
     def make(self, target, endpoint):
         kind = Broken if target == PLACE else Queue
         self.append(kind(self.log, endpoint.url if endpoint else str(target)))
@@ -348,7 +354,7 @@ async def test_a_program_that_moves_is_told_of_nothing_twice_at_once():
     """What is in hand at its old address is finished before the new one is told of anything."""
     made = Queues()
     before, after = (of(one("one", GROUP, Place(TARGET), program(url))) for url in ("old", "new"))
-    relays = Relays(before, made.make, Places([]), reread=_nothing, paused=True)
+    relays = Relays(before, made.wanted, Places([]), reread=_nothing, paused=True)
     running = asyncio.create_task(relays.run())
     await _a_while()
     relays.follow(after)
@@ -366,7 +372,7 @@ async def test_a_program_that_moves_is_told_of_nothing_twice_at_once():
 
 async def test_a_queue_that_comes_later_ends_the_bot_as_the_others_do():
     made = Queues()
-    relays = Relays(of(one()), made.make, Places([]), reread=_nothing)
+    relays = Relays(of(one()), made.wanted, Places([]), reread=_nothing)
     running = asyncio.create_task(relays.run())
     await _a_while()
     await _a_while()

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.admin import explain, status
-from bot.app import open_core, sink_queue
+from bot.app import open_core
 from bot.config import Settings
 from bot.delivery.jsonl import EventFile
 from bot.delivery.progress import Places
@@ -21,6 +21,7 @@ from bot.delivery.worker import Unwatched
 from bot.endpoints import Endpoint, FileEndpoint
 from bot.errors import RetryLater, SettingsError, TargetUnavailable
 from bot.models import Backlog, is_sink
+from bot.queues import sink_queue
 from bot.routes_file import Listed, read_routes
 from bot.setup.check import Verdict, of_sink
 from bot.sink_keys import Sinks
@@ -223,7 +224,7 @@ async def running(text, data_dir):
     settings = wiring.settings(data_dir=data_dir)
     async with open_core(settings, routes, in_loop=True) as core, AsyncExitStack() as stack:
         queues = [
-            sink_queue(core, target, endpoint, Unwatched(), stack)
+            sink_queue(core.store, target, endpoint, Unwatched(), stack)
             for target, endpoint in core.routes.sinks.items()
         ]
 
@@ -388,7 +389,7 @@ def test_health_names_a_program_by_its_places_and_not_by_a_number(tmp_path):
     routes = listed(routes_text("https://example.org/"), tmp_path)
     hook = next(iter(routes.sinks))
     now = [float(NOON)]
-    places = Places(routes.queues, names=routes.sink_names, clock=lambda: now[0])
+    places = Places(routes.queues, names=routes.place_names, clock=lambda: now[0])
     now[0] += 3600
 
     (said,) = places.stalled({hook: Backlog(3, NOON)})

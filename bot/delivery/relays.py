@@ -6,14 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable, Iterable
 
     from bot.delivery.progress import Places
-    from bot.endpoints import Endpoint, FileEndpoint
     from bot.models import ChatId
     from bot.routes import Routes
-
-    Make = Callable[[ChatId, Endpoint | FileEndpoint | None], "Queue"]
 
 
 class Queue(Protocol):
@@ -26,32 +23,38 @@ class Queue(Protocol):
     def resume(self) -> None: ...
 
 
+class Wanted(NamedTuple):
+    key: Hashable  # what it delivers to
+    made_by: object  # what it is made by, besides: where that has changed another takes its place
+    make: Callable[[], Queue]
+
+
 class _Running(NamedTuple):
     queue: Queue
-    endpoint: Endpoint | FileEndpoint | None  # of a program
+    made_by: object
 
 
 class Relays:
     """See `orders.Posting`; `reread` is called where something that failed is to be read again.
 
-    `make` gives the queue of a chat, or of a program.
+    `wanted`: which there are to be. Those of chats come before what wakes them.
     """
 
     def __init__(
         self,
         routes: Routes,
-        make: Make,
+        wanted: Callable[[Routes], Iterable[Wanted]],
         places: Places,
         *,
         reread: Callable[[], None],
         paused: bool = False,
     ) -> None:
-        self._make = make
+        self._wanted = wanted
         self._places = places
         self._reread = reread
         self._paused = paused
-        self._queues: dict[ChatId, _Running] = {}
-        self._tasks: dict[ChatId, asyncio.Task[None]] = {}
+        self._queues: dict[Hashable, _Running] = {}
+        self._tasks: dict[Hashable, asyncio.Task[None]] = {}
         self._news = asyncio.Event()
         self._stopping = False
         self._began = False
@@ -63,32 +66,32 @@ class Relays:
         What is in hand is finished: where a program's address has changed, before the new one is told
         of anything.
         """
-        self._places.follow(routes.queues, routes.sink_names)
-        for target in routes.queues:
-            endpoint, before = routes.sinks.get(target), self._queues.get(target)
-            if before is None or before.endpoint != endpoint:
-                self._add(target, _Running(self._make(target, endpoint), endpoint), before)
+        self._places.follow(routes.queues, routes.place_names)
+        for key, made_by, make in self._wanted(routes):
+            before = self._queues.get(key)
+            if before is None or before.made_by != made_by:
+                self._add(key, _Running(make(), made_by), before)
         self.wake()
 
-    def _add(self, target: ChatId, added: _Running, before: _Running | None) -> None:
-        self._queues[target] = added
+    def _add(self, key: Hashable, added: _Running, before: _Running | None) -> None:
+        self._queues[key] = added
         if self._paused:
             added.queue.pause()
         if before is not None:
             before.queue.stop()
         if self._began and not self._stopping:
-            self._start(target)
+            self._start(key)
 
-    def _start(self, target: ChatId) -> None:
-        queue, before = self._queues[target].queue, self._tasks.get(target)
-        self._tasks[target] = asyncio.create_task(_behind(before, queue))
+    def _start(self, key: Hashable) -> None:
+        queue, before = self._queues[key].queue, self._tasks.get(key)
+        self._tasks[key] = asyncio.create_task(_behind(before, queue))
         self._news.set()
 
     async def run(self) -> None:
         """Until all have stopped. What ends one of them ends the others, and is raised."""
         self._began = True
-        for target in self._queues:
-            self._start(target)
+        for key in self._queues:
+            self._start(key)
         try:
             while not self._stopping or any(not task.done() for task in self._tasks.values()):
                 await self._next()
@@ -132,6 +135,10 @@ class Relays:
         self._places.resumed()
         for each in self._queues.values():
             each.queue.resume()
+
+    def reopened(self, chat: ChatId) -> None:
+        self._places.resumed(chat)
+        self.wake()
 
     def reread(self) -> None:
         self._reread()
