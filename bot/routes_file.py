@@ -89,6 +89,16 @@ class Listed:
         at = next(at for at, each in self._chats() if each == NamedAddress(name, each.topic))
         return f"{self._name}, line {self._lines.of(at, 'chat')}"
 
+    def in_its_line(self, said: str) -> str:
+        """What is wrong with a chat, by the line that names it; `said` begins with the setting of `.env`."""
+        found = re.match(r"(?:SOURCE|TARGET)_CHAT_ID: (-?\d+)", said)
+        if found is None:
+            return said
+        lines = {str(each.chat): self._lines.of(at, "chat") for at, each in self._chats()}
+        if found[1] not in lines:
+            return said
+        return f"{self._name}, line {lines[found[1]]}: chat: {said[found.start(1) :]}"
+
     def known(self, names: Mapping[ChatName, int]) -> Routes:
         """The routes, with the ids of `names`. Raises `SettingsError`, as for two of one chat."""
         routes = Routes(tuple(self._as_source(each, names) for each in self._sources), named=True)
