@@ -17,7 +17,7 @@ from bot.chat_names import ChatName, NamedAddress
 from bot.endpoints import Endpoint
 from bot.errors import SettingsError
 from bot.models import GENERAL, Address, ChatId
-from bot.routes import Place, Routes, Source, main_route, sink_id
+from bot.routes import Place, Routes, Source, main_route, ring, sink_id
 from bot.routes_keys import ELSE, PLACE_KEYS, SOURCE_KEYS, WANTED, Parse
 from bot.routes_lines import At, LineNumbers
 from bot.rules.presentation import AS_IT_IS, Presentation
@@ -276,8 +276,8 @@ class Listed:
                     told = f"{what} is a place of {source.name} in line {seen[address]}"
                     self._fault(at, _kind(place), f"{told} already: keep one of them")
                 seen.setdefault(address, self._lines.of(at, _kind(place)))
-                if (ring := _ring(routes, source, place)) is not None:
-                    self._fault(at, "chat", f"this is a ring, {ring}: what is posted would be read")
+                if (way := ring(routes, source, place)) is not None:
+                    self._fault(at, "chat", f"this is a ring, {way}: what is posted would be read")
 
     def _check_sinks(self, routes: Routes) -> None:
         """One that has several sources has one queue, so what holds for it is said alike."""
@@ -326,27 +326,6 @@ def _address(said: Address | NamedAddress, names: Mapping[ChatName, int]) -> Add
     if isinstance(said, Address):
         return said
     return Address(ChatId(names[said.chat]), said.topic)
-
-
-def _ring(routes: Routes, source: Source, place: Place) -> str | None:
-    """The way from that place back to its source, over any number of others; None: there is none."""
-    todo = [(place, f"{source.name} → {place.label}")]
-    seen: set[str] = set()
-    while todo:
-        at, way = todo.pop()
-        for reader in routes.sources:
-            if not _is_read_by(at, reader):
-                continue
-            if reader is source:
-                return f"{way} → {source.name}"
-            if reader.name not in seen:
-                seen.add(reader.name)
-                todo += [(each, f"{way} → {reader.name} → {each.label}") for each in reader.places]
-    return None
-
-
-def _is_read_by(place: Place, source: Source) -> bool:
-    return place.chat == source.chat and source.topic in {None, place.topic or GENERAL}
 
 
 def read_routes(settings: Settings, *, instead: Collection[str] = ()) -> Listed | Routes:

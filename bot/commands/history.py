@@ -86,37 +86,27 @@ def replay(
     ] = None,
 ) -> None:
     """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
+    from bot.history import replay as trials
     from bot.history.export import Export
-    from bot.history.replay import (
-        JsonReport,
-        SummaryReport,
-        TableReport,
-        Trial,
-        rules_for,
-        translated_places,
-    )
     from bot.history.shown import PlaceReport, place_of
     from bot.routes_file import known_routes, with_settings
 
-    overrides = {
-        "flow_ttl_hours": ttl_hours,
-        "flow_after_ttl": after_ttl,
-        "source_allowed_users": allowed_users,
-    }
-    given = {name: value for name, value in overrides.items() if value is not None}
+    names = ("flow_ttl_hours", "flow_after_ttl", "source_allowed_users")
+    said = zip(names, (ttl_hours, after_ttl, allowed_users), strict=True)
+    given = {name: value for name, value in said if value is not None}
     settings = settings_of(given)
     if place is not None and (as_json or html):
         raise UsageError("--place prints what people read: leave out --json and --html")
     listed = known_routes(settings, instead=given, offline=True)
     export = Export(file, chat=chat)
-    report: Report = (SummaryReport if html else TableReport)(console())
+    report: Report = (trials.SummaryReport if html else trials.TableReport)(console())
     if as_json:
-        report = JsonReport(sys.stdout)
-    rules = with_settings(rules_for(listed, export.chat, source), settings, given)
+        report = trials.JsonReport(sys.stdout)
+    rules = with_settings(trials.rules_for(listed, export.chat, source), settings, given)
     if place is not None:
         report = PlaceReport(console(), place_of(rules, place))
-    translated = translated_places(listed, rules.sources[0].name)
-    trial = Trial(settings, rules, restart_every=restart_every, translated=translated)
+    translated = trials.translated_places(listed, rules.sources[0].name)
+    trial = trials.Trial(settings, rules, restart_every=restart_every, translated=translated)
     if html is None:
         asyncio.run(trial.run(_watched(export), report))
     else:
