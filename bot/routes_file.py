@@ -19,7 +19,7 @@ from bot.config import parse_address, parse_ttl
 from bot.endpoints import Endpoint
 from bot.errors import SettingsError
 from bot.models import EVERYONE, GENERAL, Address, AfterTtl, Answers, AuthorId, ChatId
-from bot.routes import Place, Routes, Source, main_route, sink_id
+from bot.routes import Place, Routes, Source, main_route, ring, sink_id
 from bot.routes_lines import At, LineNumbers
 from bot.rules.markers import Markers
 from bot.rules.presentation import AS_IT_IS, Presentation
@@ -379,7 +379,7 @@ class Listed:
                     told = f"{what} is a place of {source.name} in line {seen[address]}"
                     self._fault(at, _kind(place), f"{told} already: keep one of them")
                 seen.setdefault(address, self._lines.of(at, _kind(place)))
-                if (ring := _ring(routes, source, place)) is not None:
+                if (ring := way_back(routes, source, place)) is not None:
                     self._fault(at, "chat", f"this is a ring, {ring}: what is posted would be read")
 
     def _check_sinks(self, routes: Routes) -> None:
@@ -429,27 +429,6 @@ def _address(said: Address | NamedAddress, names: Mapping[ChatName, int]) -> Add
     if isinstance(said, Address):
         return said
     return Address(ChatId(names[said.chat]), said.topic)
-
-
-def _ring(routes: Routes, source: Source, place: Place) -> str | None:
-    """The way from that place back to its source, over any number of others; None: there is none."""
-    todo = [(place, f"{source.name} → {place.label}")]
-    seen: set[str] = set()
-    while todo:
-        at, way = todo.pop()
-        for reader in routes.sources:
-            if not _is_read_by(at, reader):
-                continue
-            if reader is source:
-                return f"{way} → {source.name}"
-            if reader.name not in seen:
-                seen.add(reader.name)
-                todo += [(each, f"{way} → {reader.name} → {each.label}") for each in reader.places]
-    return None
-
-
-def _is_read_by(place: Place, source: Source) -> bool:
-    return place.chat == source.chat and source.topic in {None, place.topic or GENERAL}
 
 
 def read_routes(settings: Settings, *, instead: Collection[str] = ()) -> Listed | Routes:
