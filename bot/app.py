@@ -263,15 +263,11 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
     ):
         known: set[MessageRef] = set()
         rereading = RetriedEvents(core.store, telegram.read_again, known.add)
+        watch, told = _watches(metrics, admins, places), _told(admins)
+        queues = Queues(core.store, telegram.sender, watch=watch, told=told, services=services)
         relays = Relays(
             core.routes,
-            Queues(
-                core.store,
-                telegram.sender,
-                watch=_watches(metrics, admins, places),
-                told=_told(admins),
-                services=services,
-            ).wanted,
+            queues.wanted,
             places,
             reread=rereading.wake,
             paused=core.orders.paused_at is not None,
