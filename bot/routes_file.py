@@ -38,7 +38,6 @@ INSTEAD: Final = (
     *("relay_mentions", "webhook_url", "webhook_secret", "webhook_allow_private"),
 )
 FILE: Final = "routes.toml"
-NOBODYS: Final = -1_999_999_999_999  # no chat has such an id, or one a little below
 
 
 # ── the file ──
@@ -352,19 +351,12 @@ def read_routes(settings: Settings, *, instead: Collection[str] = ()) -> Listed 
     return Listed(text, name=path.name, sinks=sinks)
 
 
-def known_routes(
-    settings: Settings, *, instead: Collection[str] = (), offline: bool = False
-) -> Routes:
-    """As far as that is known without Telegram. `instead`: see `read_routes`. Raises `SettingsError`.
-
-    `offline`: a name that nobody has looked up yet stands for itself, where nothing is sent anywhere.
-    """
+def known_routes(settings: Settings, *, instead: Collection[str] = ()) -> Routes:
+    """As far as that is known without Telegram. `instead`: see `read_routes`. Raises `SettingsError`."""
     listed = read_routes(settings, instead=instead)
     if isinstance(listed, Routes):
         return listed
     known = chat_names.kept(settings.data_dir)
-    if offline:
-        return _with_names(listed, known)
     for name in listed.names:
         if name not in known:
             raise SettingsError(
@@ -372,22 +364,6 @@ def known_routes(
                 "bot, or `check`, once, or write its id"
             )
     return listed.known(known)
-
-
-def _with_names(listed: Listed, known: Mapping[ChatName, int]) -> Routes:
-    """Ids that no chat has for those that are not known, whose places go by their names."""
-    unknown = [name for name in listed.names if name not in known]
-    made = {name: NOBODYS - number for number, name in enumerate(unknown)}
-    called = {ChatId(number): f"@{name}" for name, number in made.items()}
-    routes = listed.known({**known, **made})
-
-    def named(place: Place) -> Place:
-        if place.name or place.chat not in called:
-            return place
-        return replace(place, name=called[place.chat] + (f"#{place.topic}" if place.topic else ""))
-
-    sources = (replace(each, places=tuple(map(named, each.places))) for each in routes.sources)
-    return replace(routes, sources=tuple(sources))
 
 
 def with_settings(routes: Routes, settings: Settings, given: Collection[str]) -> Routes:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bot.history.export import Export
     from bot.history.replay import Report
     from bot.models import IncomingMessage
+    from bot.routes import Routes
 
 app = typer.Typer()
 
@@ -69,6 +70,11 @@ Rules = Annotated[
 ]
 
 
+InPlace = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Print what people would read in that place.")
+]
+
+
 @app.command(cls=PlainCommand)
 def replay(
     file: File,
@@ -81,15 +87,13 @@ def replay(
     allowed_users: Posters = None,
     restart_every: RestartEvery = None,
     source: Rules = None,
-    place: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Print what people would read in that place.")
-    ] = None,
+    place: InPlace = None,
 ) -> None:
     """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
-    from bot.history import replay as trials
     from bot.history.export import Export
-    from bot.history.shown import PlaceReport, place_of
-    from bot.routes_file import known_routes, with_settings
+    from bot.history.replay import Trial, rules_for, translated_places
+    from bot.history.stand_ins import offline_routes
+    from bot.routes_file import with_settings
 
     names = ("flow_ttl_hours", "flow_after_ttl", "source_allowed_users")
     said = zip(names, (ttl_hours, after_ttl, allowed_users), strict=True)
@@ -97,16 +101,12 @@ def replay(
     settings = settings_of(given)
     if place is not None and (as_json or html):
         raise UsageError("--place prints what people read: leave out --json and --html")
-    listed = known_routes(settings, instead=given, offline=True)
+    listed = offline_routes(settings, instead=given)
     export = Export(file, chat=chat)
-    report: Report = (trials.SummaryReport if html else trials.TableReport)(console())
-    if as_json:
-        report = trials.JsonReport(sys.stdout)
-    rules = with_settings(trials.rules_for(listed, export.chat, source), settings, given)
-    if place is not None:
-        report = PlaceReport(console(), place_of(rules, place))
-    translated = trials.translated_places(listed, rules.sources[0].name)
-    trial = trials.Trial(settings, rules, restart_every=restart_every, translated=translated)
+    rules = with_settings(rules_for(listed, export.chat, source), settings, given)
+    report = _report_of(rules, place, as_json=as_json, in_full=html is None)
+    translated = translated_places(listed, rules.sources[0].name)
+    trial = Trial(settings, rules, restart_every=restart_every, translated=translated)
     if html is None:
         asyncio.run(trial.run(_watched(export), report))
     else:
@@ -116,6 +116,17 @@ def replay(
             asyncio.run(trial.run(_watched(export), drawing))
         typer.echo(f"wrote {html}", err=True)
     _mention_malformed(export)
+
+
+def _report_of(rules: Routes, place: str | None, *, as_json: bool, in_full: bool) -> Report:
+    from bot.history.replay import JsonReport, SummaryReport, TableReport
+    from bot.history.shown import PlaceReport, place_of
+
+    if place is not None:
+        return PlaceReport(console(), place_of(rules, place))
+    if as_json:
+        return JsonReport(sys.stdout)
+    return (TableReport if in_full else SummaryReport)(console())
 
 
 @app.command(cls=PlainCommand)
