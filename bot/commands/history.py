@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,12 +25,20 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+STANDARD_INPUT = Path("-")
 File = Annotated[
-    Path, typer.Argument(metavar="FILE", help="result.json of Telegram Desktop's chat export.")
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="Telegram Desktop's result.json, its directory, a .zip or .gz of it, tdl's JSON or CSV; `-`: "
+        "standard input.",
+    ),
 ]
 Chat = Annotated[
     str | None,
-    typer.Option(metavar="CHAT", help="Which of an account's export: its id or exact name."),
+    typer.Option(
+        metavar="CHAT", help="Which of an account's export: its id or exact name. CSV needs the id."
+    ),
 ]
 
 
@@ -83,7 +94,6 @@ def replay(
     source: Rules = None,
 ) -> None:
     """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
-    from bot.history.export import Export
     from bot.history.replay import JsonReport, SummaryReport, TableReport, Trial, rules_for
     from bot.routes_file import known_routes, with_settings
 
@@ -95,21 +105,21 @@ def replay(
     given = {name: value for name, value in overrides.items() if value is not None}
     settings = settings_of(given)
     listed = known_routes(settings, instead=given)
-    export = Export(file, chat=chat)
-    report: Report = (SummaryReport if html else TableReport)(console())
-    if as_json:
-        report = JsonReport(sys.stdout)
-    rules = with_settings(rules_for(listed, export.chat, source), settings, given)
-    trial = Trial(settings, rules, restart_every=restart_every)
-    if html is None:
-        asyncio.run(trial.run(_watched(export), report))
-    else:
-        from bot.report.drawing import drawn
+    with _export(file, chat) as export:
+        report: Report = (SummaryReport if html else TableReport)(console())
+        if as_json:
+            report = JsonReport(sys.stdout)
+        rules = with_settings(rules_for(listed, export.chat, source), settings, given)
+        trial = Trial(settings, rules, restart_every=restart_every)
+        if html is None:
+            asyncio.run(trial.run(_watched(export), report))
+        else:
+            from bot.report.drawing import drawn
 
-        with drawn(report, rules.sources[0], export.chat, html) as drawing:
-            asyncio.run(trial.run(_watched(export), drawing))
-        typer.echo(f"wrote {html}", err=True)
-    _mention_malformed(export)
+            with drawn(report, rules.sources[0], export.chat, html) as drawing:
+                asyncio.run(trial.run(_watched(export), drawing))
+            typer.echo(f"wrote {html}", err=True)
+        _mention_malformed(export)
 
 
 @app.command(cls=PlainCommand)
@@ -142,31 +152,47 @@ def import_(file: File, *, chat: Chat = None) -> None:
 
     That is its signals, updates, flows and refusals. May be run again, and with a longer export: only what is new is added.
     """
-    from bot.history.export import Export
     from bot.history.replay import SummaryReport, import_history
     from bot.routes_file import known_routes
 
     settings = settings_of({})
     routes = known_routes(settings)
-    export = Export(file, chat=chat)
-    report = SummaryReport(console())
-    asyncio.run(
-        import_history(settings, routes, export.chat, _watched(export), report, tell=typer.echo)
-    )
-    _mention_malformed(export)
+    with _export(file, chat) as export:
+        report = SummaryReport(console())
+        messages = _watched(export)
+        asyncio.run(
+            import_history(settings, routes, export.chat, messages, report, tell=typer.echo)
+        )
+        _mention_malformed(export)
+
+
+@contextmanager
+def _export(file: Path, chat: str | None) -> Iterator[Export]:
+    """Standard input is kept in a file meanwhile, since it cannot be read twice."""
+    from bot.history.export import Export
+
+    if file != STANDARD_INPUT:
+        yield Export(file, chat=chat)
+        return
+    with NamedTemporaryFile(prefix="export-") as kept:
+        shutil.copyfileobj(sys.stdin.buffer, kept)
+        kept.flush()
+        yield Export(Path(kept.name), chat=chat, name="standard input")
 
 
 def _watched(export: Export) -> Iterator[IncomingMessage]:
-    """The export's messages, with a bar on a terminal of how much of the file has been read."""
+    """The export's messages, with a bar on a terminal: how much of the file is read, then how many
+    messages are decided upon.
+    """
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     if not sys.stderr.isatty():
         yield from export.messages()
         return
     progress = Progress(
         BarColumn(),
-        DownloadColumn(),
+        TextColumn("{task.description} {task.percentage:>3.0f} %"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
@@ -174,10 +200,13 @@ def _watched(export: Export) -> Iterator[IncomingMessage]:
         redirect_stdout=sys.stdout.isatty(),
     )
     with progress:
-        task = progress.add_task("", total=export.size)
-        for message in export.messages():
+        task = progress.add_task("reading", total=export.size)
+        messages = export.messages(reading=lambda at: progress.update(task, completed=at))
+        for number, message in enumerate(messages, 1):
+            if number == 1:
+                progress.reset(task, total=export.count, description="deciding")
             yield message
-            progress.update(task, completed=export.position)
+            progress.update(task, completed=number)
 
 
 def _mention_malformed(export: Export) -> None:
