@@ -46,6 +46,7 @@ from bot.setting_values import (
     one_of,
     parse_api_id,
     parse_bool,
+    parse_days,
     parse_ip,
     parse_port,
     session_is_wrong,
@@ -249,6 +250,7 @@ class Settings(BaseSettings):
     ] = None
     admin_users: Annotated[tuple[AuthorId, ...], NoDecode, _chats(_people)] = ()
     alert_silence_hours: Annotated[timedelta | None, _from(_silence)] = timedelta(hours=24)
+    names_kept_days: Annotated[timedelta, _from(parse_days)] = timedelta(days=90)  # 0: not at all
 
     signal_markers: Annotated[tuple[str, ...], NoDecode, _from(_markers)] = DEFAULT_MARKERS
     signal_patterns: Annotated[tuple[str, ...], NoDecode, _from(_patterns)] = ()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 # Whatever could move the cursor, colour the line or turn its direction.
@@ -19,8 +22,9 @@ class Row(NamedTuple):
     text: str
 
 
-def date(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+def date(at: float, zone: tzinfo | None = None) -> str:
+    """`zone` None: the operator's, as this machine has it or `TZ` says."""
+    return f"{datetime.fromtimestamp(at, UTC).astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.commands.context import PlainCommand, console, option, rules_of_all, settings_of
+from bot.commands.context import PlainCommand, Utc, console, option, rules_of_all, settings_of
 from bot.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def replay(
     allowed_users: Posters = None,
     restart_every: RestartEvery = None,
     source: Rules = None,
+    utc: Utc = False,  # noqa: ARG001  # it is dealt with before
 ) -> None:
     """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
     from bot.history.replay import JsonReport, SummaryReport, TableReport, Trial, rules_for
@@ -133,17 +134,17 @@ def report(
     from bot.app import open_tables
     from bot.report.drawing import draw_tables
 
-    async def draw() -> None:
+    async def draw() -> str | None:
         async with open_tables(settings) as tables:
-            await draw_tables(tables.ask, routes, html, now=time.time(), source=source)
+            return await draw_tables(tables.ask, routes, html, now=time.time(), source=source)
 
     settings, routes = rules_of_all()
     if isinstance(settings.database, Path) and not settings.database.exists():
         raise DatabaseUnavailable(
             f"{settings.database}: there is none yet; the bot or `import` makes it"
         )
-    asyncio.run(draw())
-    typer.echo(f"wrote {html}", err=True)
+    empty = asyncio.run(draw())
+    typer.echo(f"wrote {html}" + (f"; {empty}" if empty else ""), err=True)
 
 
 @app.command(name="import", cls=PlainCommand)

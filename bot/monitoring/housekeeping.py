@@ -23,14 +23,18 @@ FORGET_EVERY: Final = 3_600.0  # seconds
 class Prunable(Protocol):
     async def prune_decisions(self, *, before: UnixTime) -> int: ...
 
+    async def forget_names(self, *, now: UnixTime) -> None: ...
+
 
 class Searchable(Protocol):
     async def look_through(self) -> None: ...
 
 
 async def forget_old_refusals(table: Prunable, *, clock: Callable[[], float] = time.time) -> None:
-    """`clock` is unix seconds. Raises `DatabaseError`."""
-    await table.prune_decisions(before=UnixTime(int(clock()) - REFUSALS_KEPT))
+    """And names of people who left long ago. `clock` is unix seconds. Raises `DatabaseError`."""
+    now = UnixTime(int(clock()))
+    await table.prune_decisions(before=UnixTime(now - REFUSALS_KEPT))
+    await table.forget_names(now=now)
 
 
 async def keep_forgetting(
