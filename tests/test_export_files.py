@@ -60,6 +60,8 @@ def test_messages_come_in_the_order_of_ids_and_of_edits(tmp_path):
     )
     found = [(one.id, one.text) for one in Export(path).messages()]
     assert found == [(-999_999_998, "hello"), (3, "hello"), (5, "as it was"), (5, "as it is")]
+    twice = Export(write(tmp_path / "e.json", message(3), after, before, message(6))).messages()
+    assert [one.text for one in twice] == ["hello", "as it was", "as it is", "hello"]
 
 
 @settings(deadline=None, max_examples=30)

@@ -21,13 +21,18 @@ IN_A_LIST: Final = 12
 class Names:
     def __init__(self, found: Mapping[AuthorId, str]) -> None:
         self._found = found
+        self._shown: dict[tuple[AuthorId, int], str] = {}  # a list has the same few many times
 
     def of(self, author: AuthorId | None, *, at_most: int = LONGEST) -> str:
         """None: who it is cannot be told."""
         if author is None:
             return "unknown"
-        name = excerpt(self._found.get(author, ""), at_most)
-        return f"{name} ({author})" if name else str(author)
+        shown = self._shown.get((author, at_most))
+        if shown is None:
+            name = excerpt(self._found.get(author, ""), at_most)
+            shown = f"{name} ({author})" if name else str(author)
+            self._shown[author, at_most] = shown
+        return shown
 
 
 async def names_of(tables: Tables, ids: Iterable[AuthorId | None]) -> Names:
