@@ -63,8 +63,7 @@ if TYPE_CHECKING:
 DEFAULT_MARKERS: Final = ("#идея", "#idea")
 DEFAULT_TTL: Final = timedelta(hours=72)
 
-# Exactly what Telegram prints: no plus sign, underscore, leading zero or foreign digit, all of
-# which `int()` would take.
+# Exactly what Telegram prints: `int()` would also take a plus sign, underscores, foreign digits.
 _ID: Final = re.compile(r"-?[1-9][0-9]{0,18}")
 _TOPIC: Final = re.compile(r"[1-9][0-9]{0,9}")
 _MAX_ID: Final = 2**63 - 1
@@ -262,6 +261,7 @@ class Settings(BaseSettings):
     webhook_url: SecretStr | None = None
     webhook_secret: SecretStr | None = None
     webhook_allow_private: Annotated[bool, _from(parse_bool)] = False
+    translate_api_key: SecretStr | None = None
 
     proxy: Annotated[SecretStr | None, _from(_checked_proxy)] = None
     ipv6: Annotated[bool, _from(parse_bool)] = False
@@ -345,7 +345,8 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown to anybody, for those who see to that."""
         login = (self.api_hash, self.bot_token, self.session_string)
-        given = (*login, self.webhook_url, self.webhook_secret, *self.place_secrets.values())
+        own = (self.webhook_url, self.webhook_secret, self.translate_api_key)
+        given = (*login, *own, *self.place_secrets.values())
         told = [secret.get_secret_value() for secret in given if secret is not None]
         way = self.way
         told += [] if way is None else filter(None, (way.password, way.secret))

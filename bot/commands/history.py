@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bot.commands.context import PlainCommand, Utc, console, option, rules_of_all, settings_of
-from bot.errors import DatabaseUnavailable
+from bot.errors import DatabaseUnavailable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bot.history.export import Export
     from bot.history.replay import Report
     from bot.models import IncomingMessage
+    from bot.routes import Routes
 
 app = typer.Typer()
 
@@ -92,10 +93,13 @@ def replay(
     allowed_users: Posters = None,
     restart_every: RestartEvery = None,
     source: Rules = None,
+    place: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Print what people would read in that place.")
+    ] = None,
     utc: Utc = False,  # noqa: ARG001  # it is dealt with before
 ) -> None:
     """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
-    from bot.history.replay import JsonReport, SummaryReport, TableReport, Trial, rules_for
+    from bot.history.replay import Trial, rules_for, translated_places
     from bot.routes_file import known_routes, with_settings
 
     overrides = {
@@ -105,13 +109,14 @@ def replay(
     }
     given = {name: value for name, value in overrides.items() if value is not None}
     settings = settings_of(given)
-    listed = known_routes(settings, instead=given)
+    if place is not None and (as_json or html):
+        raise UsageError("--place prints what people read: leave out --json and --html")
+    listed = known_routes(settings, instead=given, offline=True)
     with _export(file, chat) as export:
-        report: Report = (SummaryReport if html else TableReport)(console())
-        if as_json:
-            report = JsonReport(sys.stdout)
         rules = with_settings(rules_for(listed, export.chat, source), settings, given)
-        trial = Trial(settings, rules, restart_every=restart_every)
+        report = _report_of(rules, as_json=as_json, summary=html is not None, place=place)
+        translated = translated_places(listed, rules.sources[0].name)
+        trial = Trial(settings, rules, restart_every=restart_every, translated=translated)
         if html is None:
             asyncio.run(trial.run(_watched(export), report))
         else:
@@ -121,6 +126,17 @@ def replay(
                 asyncio.run(trial.run(_watched(export), drawing))
             typer.echo(f"wrote {html}", err=True)
         _mention_malformed(export)
+
+
+def _report_of(rules: Routes, *, as_json: bool, summary: bool, place: str | None) -> Report:
+    from bot.history.replay import JsonReport, SummaryReport, TableReport
+    from bot.history.shown import PlaceReport, place_of
+
+    if place is not None:
+        return PlaceReport(console(), place_of(rules, place))
+    if as_json:
+        return JsonReport(sys.stdout)
+    return (SummaryReport if summary else TableReport)(console())
 
 
 @app.command(cls=PlainCommand)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from bot.errors import DatabaseError, DatabaseUnavailable
 from bot.models import UnixTime
+from bot.storage.people import forget
 from bot.storage.store import REFUSALS_KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from sqlalchemy import Connection
+
+    from bot.storage.people import People
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +29,10 @@ FORGET_EVERY: Final = 3_600.0  # seconds
 class Prunable(Protocol):
     async def prune_decisions(self, *, before: UnixTime) -> int: ...
 
-    async def forget_names(self, *, now: UnixTime) -> None: ...
+    async def change(self, work: Callable[[Connection], None]) -> None: ...
+
+    @property
+    def people(self) -> People: ...
 
 
 class Searchable(Protocol):
@@ -34,7 +43,7 @@ async def forget_old_refusals(table: Prunable, *, clock: Callable[[], float] = t
     """And names of people who left long ago. `clock` is unix seconds. Raises `DatabaseError`."""
     now = UnixTime(int(clock()))
     await table.prune_decisions(before=UnixTime(now - REFUSALS_KEPT))
-    await table.forget_names(now=now)
+    await table.change(partial(forget, before=UnixTime(now - table.people.kept)))
 
 
 async def keep_forgetting(

@@ -26,7 +26,7 @@ from bot.models import (
 )
 from bot.routes import Place, plain_place
 from bot.rules.signal_parser.events import event_of
-from bot.storage import engine, outbox, people, places, statements
+from bot.storage import engine, outbox, places, statements
 from bot.storage.control import Control
 from bot.storage.cursors import Cursors
 from bot.storage.messages import content_row, is_message, key_of, same_content
@@ -98,8 +98,8 @@ class SignalStore:
         self._outbox = outbox.Outbox(self._write, self._read, clock=clock, place=place)
         self._parts = self._outbox.parts
         self._control = Control(self._write, self._read, clock=clock)
-        self._people = People(names_kept)
-        self._waiting = Waiting(self._insert[decisions], clock, self._people)
+        self.people = People(names_kept)
+        self._waiting = Waiting(self._insert[decisions], clock, self.people)
         self._cursors = Cursors(self._write, self._read, self.ask, self._waiting, clock=clock)
         self._writing: asyncio.Task[None] | None = None  # of those refusals
         self._newest: dict[ChatId, MessageId] = {}  # all beyond it is not recorded yet
@@ -123,6 +123,7 @@ class SignalStore:
         self.post_delayed = self._outbox.post_delayed
         self.post_lightened = self._outbox.post_lightened
         self.set_aside = self._outbox.set_aside
+        self.translated = self._outbox.translated
         self.delete = self._outbox.delete
         self.schema_version = self._migration.version
         # What operators order.
@@ -175,6 +176,8 @@ class SignalStore:
         rows = await self._write(partial(places.take_list, routes=routes))
         listed = routes.with_rows(rows)
         self._parts.place = listed.place
+        translated = [each.id for each in listed.places if each.presentation.translate]
+        await self._write(partial(self._parts.leave_untranslated, translated=translated))
         return listed
 
     async def look_through(self) -> None:
@@ -226,7 +229,7 @@ class SignalStore:
         `parts`: the others of its album, which are recorded with it as its first updates.
         """
         self._pass((message, *parts))
-        self._people.hear([message])
+        self.people.hear([message])
         row = statements.signal_row(message, self._now())
         row |= {**statements.fields_row(fields), "source_user_id": author, "marker": marker}
 
@@ -259,7 +262,7 @@ class SignalStore:
         `UnknownFlow`, having written nothing, if the table holds no such flow of that owner.
         """
         self._pass((message, *parts))
-        self._people.hear([message])
+        self.people.hear([message])
         others = [replace(part, reply_to=part.reply_to or message.ref) for part in parts]
 
         def write(db: Connection) -> bool:
@@ -301,7 +304,7 @@ class SignalStore:
 
     async def add_decision(self, message: IncomingMessage, decision: Decision) -> bool:
         """Record why a message was refused; False: the message was recorded before."""
-        self._people.hear([message])
+        self.people.hear([message])
         row = {
             "source_chat_id": message.chat_id,
             "source_message_id": message.id,
@@ -400,11 +403,6 @@ class SignalStore:
         kept = decisions.c.reason == Reason.FAILED
         query = decisions.delete().where(decisions.c.at < before, ~kept)
         return (await self._write(lambda db: db.execute(query))).rowcount
-
-    async def forget_names(self, *, now: UnixTime) -> None:
-        """Of people who were not heard for as long as names are kept."""
-        before = UnixTime(now - self._people.kept)
-        await self._write(partial(people.forget, before=before))
 
     # ── what the tracker asks (see `FlowTable`) ───────────────────────────────
 
