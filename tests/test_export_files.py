@@ -88,7 +88,7 @@ class Kept:
         self.found: list[tuple[Any, ...]] = []
 
     def show(self, decided: Decided) -> None:
-        said, decision, signal = decided
+        said, decision, signal = decided[:3]
         self.found.append((said.id, *decision[:2], signal))
 
     def finish(self, tally: Tally) -> None:
