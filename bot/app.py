@@ -103,7 +103,9 @@ async def open_core(
         Markers(source.markers, source.patterns)  # raises for what RE2 refuses
     keep_private(settings)
     database = database_at(settings.database, in_loop=in_loop)
-    store = SignalStore(database, clock=clock, place=routes.place)
+    store = SignalStore(
+        database, clock=clock, place=routes.place, names_kept=settings.names_kept_days
+    )
     with locked(settings.data_dir / "lock"):
         try:
             await store.open()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from bot.admin.flows import HELD, signal_of, standing, title, until
 from bot.admin.formatting import Row, counted, date, duration, excerpt
 from bot.admin.links import link
+from bot.admin.names import Names, names_of
 from bot.admin.reading import details, in_words, told_rows
 from bot.admin.sources import asked, current, find_message, key_of, source_of
 from bot.models import CHANNELS, Address, MessageRef, Outcome, PostState, Reason, UnixTime, is_sink
@@ -120,15 +121,16 @@ async def _story(
     failure = await tables.ask(partial(failures.failure, ref=record.ref))
     its = await source_of(tables, routes, record)
     allowed = key_of(routes, its, "SOURCE_ALLOWED_USERS", "allowed_users")
+    names_known = await names_of(tables, [record.author, signal and signal.owner])
     for row in [
-        *_message(record),
+        *_message(record, names_known),
         *_source(routes, its),
-        *_decision(record, signal, allowed),
+        *_decision(record, signal, allowed, names_known),
         *_failed(failure),
     ]:
         yield row
     if signal is not None:
-        async for row in _its_flow(tables, routes, record, signal, now):
+        async for row in _its_flow(tables, routes, record, signal, now, names_known):
             yield row
     posts = await tables.ask(partial(post_records.posts_of, ref=record.ref))
     listed = await tables.ask(places.recorded) if routes.named else ()
@@ -137,14 +139,19 @@ async def _story(
         yield row
     refused = await tables.ask(partial(records.refused_edit, ref=record.ref))
     if refused is not None:
-        yield Row("edited", _refused(refused, record, allowed))
+        yield Row("edited", _refused(refused, names_known.of(record.author), allowed))
     extras = await tables.ask(partial(records.extras_of, ref=record.ref))
     for number, lost in enumerate(extras.lost if extras else ()):
         yield Row("" if number else "not carried", excerpt(lost, 80))
 
 
 async def _its_flow(
-    tables: Tables, routes: Routes, record: Recorded, signal: SignalRecord, now: UnixTime
+    tables: Tables,
+    routes: Routes,
+    record: Recorded,
+    signal: SignalRecord,
+    now: UnixTime,
+    names: Names,
 ) -> AsyncIterator[Row]:
     source = routes.rules_for(signal.ref.chat_id, signal.topic)
     if record.outcome is Outcome.SIGNAL:
@@ -152,7 +159,7 @@ async def _its_flow(
         for row in _says(signal, told):
             yield row
     else:
-        for row in _into(record, signal):
+        for row in _into(record, signal, names):
             yield row
         async for row in _by_its_thread(tables, record):
             yield row
@@ -162,11 +169,11 @@ async def _its_flow(
         yield row
 
 
-def _message(record: Recorded) -> Iterator[Row]:
+def _message(record: Recorded, names: Names) -> Iterator[Row]:
     yield Row("message", link(record.ref))
     late = record.recorded_at - record.at
     delay = f", recorded {duration(late)} later" if late > 0 else ""
-    yield Row("", f"by {record.author or 'unknown'}, {date(record.at)}{delay}")
+    yield Row("", f"by {names.of(record.author)}, {date(record.at)}{delay}")
     if record.text:
         yield Row("", f"“{excerpt(record.text, 70)}”")
 
@@ -176,10 +183,12 @@ def _source(routes: Routes, source: Source | None) -> Iterator[Row]:
         yield Row("source", f"{source.name}, {source.where}")
 
 
-def _decision(record: Recorded, signal: SignalRecord | None, allowed: str) -> Iterator[Row]:
+def _decision(
+    record: Recorded, signal: SignalRecord | None, allowed: str, names: Names
+) -> Iterator[Row]:
     because = BECAUSE[record.outcome, record.reason].format(
-        author=record.author,
-        owner=signal and signal.owner,
+        author=names.of(record.author),
+        owner=signal and names.of(signal.owner),
         marker=signal and excerpt(signal.marker, 60),
         allowed=allowed,
     )
@@ -206,10 +215,10 @@ def _says(signal: SignalRecord, told: Sequence[ToldSince]) -> Iterator[Row]:
     yield Row("replies", f"{replies}, {signal.refused} refused: `flows {signal.id}` shows them")
 
 
-def _into(record: Recorded, signal: SignalRecord) -> Iterator[Row]:
+def _into(record: Recorded, signal: SignalRecord, names: Names) -> Iterator[Row]:
     if record.answers is not None:
         yield Row("answers", link(record.answers))
-    yield Row("flow", f"signal {signal.id}, {title(signal)} by {signal.owner}")
+    yield Row("flow", f"signal {signal.id}, {title(signal)} by {names.of(signal.owner)}")
     yield Row("", link(signal.ref))
     if record.outcome is Outcome.UPDATE:
         yield Row("read in it", in_words(record.event) if record.event else NOTHING_TOLD)
@@ -254,9 +263,9 @@ async def _ended(tables: Tables, signal: SignalRecord) -> AsyncIterator[Row]:
         yield Row("", f"an operator ended it on {date(ended)}")
 
 
-def _refused(edit: records.RefusedEdit, record: Recorded, allowed: str) -> str:
+def _refused(edit: records.RefusedEdit, author: str, allowed: str) -> str:
     when = "later" if edit.at is None else f"on {date(edit.at)}"
-    return f"{when}, not relayed: {record.author} was not in {allowed} any more"
+    return f"{when}, not relayed: {author} was not in {allowed} any more"
 
 
 def _posted(record: Recorded, posts: list[PostRecord], names: Mapping[int, str]) -> Iterator[Row]:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bot.admin.formatting import Row, ago, counted, date, duration, excerpt
+from bot.admin.names import IN_A_LIST, Names, names_of
 from bot.admin.sources import asked, current, find_message, named
 from bot.errors import UsageError
 from bot.models import (
@@ -16,7 +17,7 @@ from bot.models import (
     UnixTime,
 )
 from bot.rules.policy import is_quiet, is_released, live_since
-from bot.storage import flow_list, records
+from bot.storage import flow_list, people, records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,8 +135,9 @@ async def overview(
             its = routes.rules_for(each.chat, each.topic)
             how = standing(each.last_owner_activity, now, its)
             if of in {None, its} and (everything or how is Standing.LIVE):
-                shown.append(_overview(each, its, how, now, routes))
-        return shown
+                shown.append((each, its, how))
+        names = Names(people.names(db, (each.owner for each, _, _ in shown)))
+        return [_overview(*each, now, routes, names) for each in shown]
 
     return await tables.ask(ask)
 
@@ -153,7 +155,12 @@ def none_found(
 
 
 def _overview(
-    signal: FlowRecord, source: Source | None, how: Standing, now: UnixTime, routes: Routes
+    signal: FlowRecord,
+    source: Source | None,
+    how: Standing,
+    now: UnixTime,
+    routes: Routes,
+    names: Names,
 ) -> Overview:
     activity = signal.last_owner_activity
     known = activity or None  # the date of a flow ended by hand is gone
@@ -162,7 +169,7 @@ def _overview(
         signal=str(signal.id),
         pair=excerpt(signal.pair or signal.text, 14),
         direction=signal.direction or "",
-        owner=str(signal.owner),
+        owner=names.of(signal.owner, at_most=IN_A_LIST),
         age=duration(now - signal.at),
         quiet_for=duration(now - known) if known else "",
         released=f"in {duration(left)}" if left and how is Standing.LIVE else how.value,
@@ -202,27 +209,27 @@ async def thread(
     signal = await signal_of(tables, signal_id)
     replies = await tables.ask(partial(records.replies, signal_id=signal_id))
     ended = await tables.ask(partial(records.ended_by_hand, signal_id=signal_id))
+    names = await names_of(tables, [signal.owner, *(reply.author for reply in replies)])
     root = ThreadReply(f"{date(signal.at)}  {excerpt(signal.text, 60)}", refused=False, answers=[])
     by_message = {signal.ref: root}
     for reply in replies:
-        node = ThreadReply(_reply_line(reply), reply.outcome is not Outcome.UPDATE, [])
+        node = ThreadReply(_reply_line(reply, names), reply.outcome is not Outcome.UPDATE, [])
         # What is answered may be older than the table, or unknown of a reply refused long ago.
         by_message.get(reply.answers or signal.ref, root).answers.append(node)
         by_message[reply.ref] = node
-    return Thread(list(_about(signal, routes, now, ended)), root)
+    return Thread(list(_about(signal, routes, now, ended, names)), root)
 
 
-def _reply_line(reply: Recorded) -> str:
+def _reply_line(reply: Recorded, names: Names) -> str:
     said = excerpt(reply.text, 60) or "(no text)" if reply.text is not None else reply.reason
-    author = reply.author or "unknown"
     refused = "" if reply.outcome is Outcome.UPDATE else f"{reply.outcome}: "
-    return f"{date(reply.at)}  {author}: {refused}{said}  ({reply.ref.message_id})"
+    return f"{date(reply.at)}  {names.of(reply.author)}: {refused}{said}  ({reply.ref.message_id})"
 
 
 def _about(
-    signal: SignalRecord, routes: Routes, now: UnixTime, ended: UnixTime | None
+    signal: SignalRecord, routes: Routes, now: UnixTime, ended: UnixTime | None, names: Names
 ) -> Iterator[Row]:
-    yield Row("signal", f"{signal.id}: {title(signal)} by {signal.owner}")
+    yield Row("signal", f"{signal.id}: {title(signal)} by {names.of(signal.owner)}")
     source = routes.rules_for(signal.ref.chat_id, signal.topic)
     if source is not None and routes.named:
         yield Row("source", source.name)
@@ -247,7 +254,8 @@ async def release(tables: SignalStore, signal_id: SignalId) -> str:
     """End the flow by hand; tells what was done. Raises `UsageError` if there is no such signal."""
     found = await signal_of(tables, signal_id)
     await tables.release(signal_id)
-    return f"released: signal {signal_id}, {title(found)} by {found.owner}"
+    names = await names_of(tables, [found.owner])
+    return f"released: signal {signal_id}, {title(found)} by {names.of(found.owner)}"
 
 
 async def find_signal(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from bot.models import is_sink
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     from bot.models import ChatId
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
@@ -24,8 +26,9 @@ class Row(NamedTuple):
     text: str
 
 
-def date(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+def date(at: float, zone: tzinfo | None = None) -> str:
+    """`zone` None: the operator's, as this machine has it or `TZ` says."""
+    return f"{datetime.fromtimestamp(at, UTC).astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def duration(seconds: float) -> str:
