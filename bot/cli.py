@@ -102,6 +102,7 @@ def setup() -> None:
     from rich.console import Console
 
     from bot import logs
+    from bot.phrases import phrase
     from bot.setup.dialogue import setup as ask
     from bot.setup.terminal import Terminal
 
@@ -119,10 +120,11 @@ def setup() -> None:
     try:
         written = asyncio.run(_until_told(work))
     except (KeyboardInterrupt, EOFError):
-        typer.echo("\nnothing was written", err=True)
+        terminal.say()
+        terminal.say(phrase("nothing was written"))
         raise KeyboardInterrupt from None
     if not written:
-        typer.echo("nothing was written", err=True)
+        terminal.say(phrase("nothing was written"))
         raise typer.Exit(1)
 
 
@@ -141,6 +143,7 @@ def check() -> None:
     """
     from bot import logs
     from bot.config import Settings
+    from bot.phrases import translator
     from bot.setup.check import Verdict
     from bot.setup.check import check as findings
 
@@ -148,11 +151,12 @@ def check() -> None:
         works = True
         async for finding in findings(settings):
             failure = finding.verdict is Verdict.FAILURE
-            typer.echo(finding, err=failure)
+            typer.echo(say(finding.line), err=failure)
             works = works and not failure
         return works
 
     settings = Settings.load({})
+    say = translator(settings.language)
     logs.configure("ERROR", settings.log_format, secrets=settings.secrets)
     if not asyncio.run(show()):
         raise typer.Exit(1)

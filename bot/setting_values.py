@@ -9,6 +9,8 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
 
+from bot.phrases import phrase
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -85,7 +87,7 @@ def parse_ip(text: str) -> str:
 def api_hash_is_wrong(text: str) -> str | None:
     if API_HASH.fullmatch(text):
         return None
-    return (
+    return phrase(
         "an API hash has 32 digits and letters from a to f, and stands on https://my.telegram.org"
     )
 
