@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from gettext import NullTranslations, translation
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     Say = Callable[[str], str]  # a `Translator`, or `str`, which leaves it in English
 
@@ -22,35 +22,49 @@ CATALOGUES: Final = Path(__file__).with_name("locale")
 LANGUAGES: Final = ("en", "ru")  # the first needs no catalogue
 
 
-class Form(NamedTuple):
-    """What a catalogue has: the text with its fields, and that for several where it counts."""
-
-    one: str
-    many: str | None = None
-
-
 class Phrase(str):
-    """`form` None: parts put beside each other, of which only the parts are translated."""
+    """`one` is what a catalogue has, `many` the text for several where it counts."""
 
-    __slots__ = ("form", "frame", "values")
-    form: Form | None
-    frame: str
+    __slots__ = ("many", "one", "values")
+    one: str
+    many: str | None
     values: Mapping[str, object]
 
-    def __new__(cls, frame: str, form: Form | None, values: Mapping[str, object]) -> Self:
-        made = super().__new__(cls, frame.format(**values) if values else frame)
-        made.frame, made.form, made.values = frame, form, values
+    @classmethod
+    def of(cls, text: str, one: str, many: str | None, values: Mapping[str, object]) -> Self:
+        made = cls(text)
+        made.one, made.many, made.values = one, many, values
         return made
 
+    def said(self, say: Say, catalogue: NullTranslations) -> str:
+        number = self.values.get("n")
+        if self.many is not None and isinstance(number, int):
+            frame = catalogue.ngettext(self.one, self.many, number)
+        else:
+            frame = catalogue.gettext(self.one)
+        return frame.format(**_each(say, self.values)) if self.values else frame
 
-def phrase(text: str, /, **values: object) -> Phrase:
+
+class Joined(Phrase):
+    """Parts beside each other, of which each is said for itself. `one` is what is between."""
+
+    __slots__ = ("parts",)
+    parts: Sequence[str]
+
+    def said(self, say: Say, catalogue: NullTranslations) -> str:
+        del catalogue
+        return say(self.one).join(map(say, self.parts))
+
+
+def phrase(text: str, /, **values: object) -> str:
     """`text` is for the catalogue: a literal, or what `later` has marked."""
-    return Phrase(text, Form(text), values)
+    return Phrase.of(text.format(**values) if values else text, text, None, values)
 
 
-def plural(one: str, many: str, /, n: int, **values: object) -> Phrase:
+def plural(one: str, many: str, /, n: int, **values: object) -> str:
     """What is counted by {n}. Both texts are literals."""
-    return Phrase(one if n == 1 else many, Form(one, many), {"n": n, **values})
+    values["n"] = n
+    return Phrase.of((one if n == 1 else many).format(**values), one, many, values)
 
 
 def later(text: str) -> str:
@@ -59,10 +73,15 @@ def later(text: str) -> str:
 
 
 def joined(between: str, parts: Iterable[str]) -> str:
-    """As `between.join`."""
-    named = {f"part{number}": part for number, part in enumerate(parts)}
-    gap = between.replace("{", "{{").replace("}", "}}")
-    return Phrase(gap.join(f"{{{name}}}" for name in named), None, named) if named else ""
+    """As `between.join`. What is between may be a phrase, too."""
+    parts = tuple(parts)
+    made = Joined.of(between.join(parts), between, None, {})
+    made.parts = parts
+    return made
+
+
+def _each(say: Say, values: Mapping[str, object]) -> dict[str, object]:
+    return {name: say(each) if isinstance(each, str) else each for name, each in values.items()}
 
 
 class Translator:
@@ -71,24 +90,7 @@ class Translator:
 
     def __call__(self, text: str) -> str:
         """What is no phrase is data, and stays as it is."""
-        if not isinstance(text, Phrase):
-            return text
-        values = {name: self._value(value) for name, value in text.values.items()}
-        frame = self._frame(text)
-        return frame.format(**values) if values else frame
-
-    def _value(self, value: object) -> object:
-        return self(value) if isinstance(value, Phrase) else value
-
-    def _frame(self, text: Phrase) -> str:
-        if text.form is None:
-            return text.frame
-        one, many = text.form
-        if many is None:
-            return self._catalogue.gettext(one)
-        number = text.values["n"]
-        assert isinstance(number, int)  # noqa: S101  # `plural` sees to it
-        return self._catalogue.ngettext(one, many, number)
+        return text.said(self, self._catalogue) if isinstance(text, Phrase) else text
 
 
 def translator(language: str) -> Translator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.admin.formatting import counted
+from bot.phrases import phrase, plural
 from bot.storage import post_records, records
 
 if TYPE_CHECKING:
@@ -14,14 +14,18 @@ if TYPE_CHECKING:
 async def pause(tables: SignalStore) -> str:
     """Tells what was done."""
     if not await tables.pause():
-        return "paused already: nothing is posted until `resume`"
-    return "paused: all is recorded, and nothing is posted until `resume`"
+        return phrase("paused already: nothing is posted until `resume`")
+    return phrase("paused: all is recorded, and nothing is posted until `resume`")
 
 
 async def resume(tables: SignalStore) -> str:
     """Tells what was done."""
     if not await tables.resume():
-        return "there is no pause"
+        return phrase("there is no pause")
     counts = await tables.ask(records.count_posts)
     waiting = sum(counts[state] for state in post_records.OPEN)
-    return f"resumed: {counted(waiting, 'post')} to be sent or changed"
+    return plural(
+        "resumed: {n} post to be sent or changed",
+        "resumed: {n} posts to be sent or changed",
+        waiting,
+    )

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from bot.admin.formatting import duration
-from bot.errors import DatabaseError, SettingsError
+from bot.errors import DatabaseError, SettingsError, words_of
 from bot.models import Backlog
+from bot.phrases import phrase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -118,9 +119,9 @@ class Health:
         return web.Response(body=text, headers={**FRESH, "Content-Type": CONTENT_TYPE_LATEST})
 
     async def report(self) -> HealthReport:
-        reasons = []
+        reasons: list[str] = []
         if self._bot.connected_since is None:
-            reasons.append("not connected to Telegram")
+            reasons.append(phrase("not connected to Telegram"))
         reasons += [in_words(each, self._clock()) for each in self._bot.unreadable()]
         reasons += [each.text for each in self._bot.troubles() if each.stops]
         backlogs = None
@@ -128,9 +129,10 @@ class Health:
             async with asyncio.timeout(self._table_patience):
                 backlogs = await self._bot.backlogs()
         except DatabaseError as exc:
-            reasons.append(f"the table does not answer: {exc}")
+            reasons.append(phrase("the table does not answer: {error}", error=words_of(exc)))
         except TimeoutError:
-            reasons.append(f"the table does not answer within {self._table_patience:g} s")
+            patience = f"{self._table_patience:g}"
+            reasons.append(phrase("the table does not answer within {seconds} s", seconds=patience))
         if backlogs is not None and self._bot.paused_at is None:
             reasons += self._places.stalled(backlogs)
         return HealthReport(reasons, backlogs)
@@ -160,11 +162,17 @@ class Health:
 
 
 def in_words(chat: UnreadableChat, now: float) -> str:
-    since = duration(now - chat.since)
-    when = ""
+    error = chat.error
     if chat.again_at is not None and chat.again_at > now:
-        when = f" (tried again in {duration(chat.again_at - now)})"
-    return f"source {chat.chat} cannot be read for {since}: {chat.error}{when}; {chat.advice}"
+        again = duration(chat.again_at - now)
+        error = phrase("{error} (tried again in {time})", error=error, time=again)
+    return phrase(
+        "source {chat} cannot be read for {time}: {error}; {advice}",
+        chat=chat.chat,
+        time=duration(now - chat.since),
+        error=error,
+        advice=chat.advice,
+    )
 
 
 @asynccontextmanager

@@ -217,7 +217,7 @@ class Reachability:
         questions, now = self._questions[self._box_of(chat)], self._clock()
         if chat in self._outside:
             since, how = self._outside[chat]
-            error: str = phrase("not a member any more ({how})", how=how)
+            error = phrase("not a member any more ({how})", how=how)
             advice = phrase("add it to the chat again")
             lost = is_basic_group(chat)
             return UnreadableChat(chat, since, error, advice, questions.again_at, lost=lost)
