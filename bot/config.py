@@ -269,6 +269,7 @@ class Settings(BaseSettings):
     webhook_url: SecretStr | None = None
     webhook_secret: SecretStr | None = None
     webhook_allow_private: Annotated[bool, _from(parse_bool)] = False
+    translate_api_key: SecretStr | None = None
 
     proxy: Annotated[SecretStr | None, _from(_checked_proxy)] = None
     ipv6: Annotated[bool, _from(parse_bool)] = False
@@ -306,7 +307,6 @@ class Settings(BaseSettings):
         _refuse_not_understood(env_file, known=known)
         wrong = list(_misspelt(env_file, known=known))
         try:
-            # What the environment calls LANGUAGE is the locale of whoever is logged in there.
             said = env_text.value_of("LANGUAGE", env_file) or by_locale(os.environ)
             loaded = cls(_env_file=env_file, **{"language": said, **overrides})
         except ValidationError as exc:
@@ -355,7 +355,8 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown to anybody, for those who see to that."""
         login = (self.api_hash, self.bot_token, self.session_string)
-        given = (*login, self.webhook_url, self.webhook_secret, *self.place_secrets.values())
+        own = (self.webhook_url, self.webhook_secret, self.translate_api_key)
+        given = (*login, *own, *self.place_secrets.values())
         told = [secret.get_secret_value() for secret in given if secret is not None]
         way = self.way
         told += [] if way is None else filter(None, (way.password, way.secret))

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import structlog
 
 from bot.admin import chat_views
+from bot.admin.bulk import Scope, ask_to_release_all, ask_to_retry_in, release_all, retry_in
 from bot.admin.flows import by_owner, release, signal_of
 from bot.admin.formatting import excerpt
 from bot.admin.retry import ask_to_read_again, ask_to_retry_all, read_again, retry
 from bot.errors import UsageError
-from bot.models import ENDED_BY_HAND, Button, PostState, PressedButton, SignalId
+from bot.models import ENDED_BY_HAND, Button, PostState, PressedButton, SignalId, UnixTime
 from bot.phrases import later, phrase
 from bot.storage import post_records
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.models import AuthorId
     from bot.phrases import Say
+    from bot.routes import Routes
     from bot.storage.store import SignalStore
 
 log = structlog.get_logger(__name__)
@@ -52,10 +54,11 @@ class Reaction(NamedTuple):
 
 
 class AskedOrder(NamedTuple):
-    """What a button will do. `subject` is a signal, a post or a failure; None: all that failed."""
+    """What a button will do. `subject` is a signal, a post or a failure; None: all there is to do so with."""
 
     what: str  # release | retry | reread
     subject: int | None
+    of: Scope | None = None  # where `subject` is None: only of a place or a source
 
 
 class Confirmation(NamedTuple):
@@ -65,12 +68,13 @@ class Confirmation(NamedTuple):
 
 
 class Confirmations:
-    """`clock` is unix seconds; `token` names a button."""
+    """`routes`: those of now. `clock` is unix seconds; `token` names a button."""
 
     def __init__(
         self,
         tables: SignalStore,
         settings: Settings,
+        routes: Callable[[], Routes],
         *,
         say: Say = str,
         clock: Callable[[], float] = time.time,
@@ -78,6 +82,7 @@ class Confirmations:
     ) -> None:
         self._tables = tables
         self._settings = settings
+        self._routes = routes
         self._say = say
         self._clock = clock
         self._token = token
@@ -97,6 +102,8 @@ class Confirmations:
         )
 
     async def _question(self, order: AskedOrder) -> str:
+        if order.of is not None:
+            return await self._question_of(order, order.of)
         if order.what == "release":
             found = await self._ending(SignalId(order.subject or 0))
             return phrase(
@@ -118,6 +125,16 @@ class Confirmations:
             id=order.subject,
             error=excerpt(post.error or "", 80),
         )
+
+    async def _question_of(self, order: AskedOrder, of: Scope) -> str:
+        known = self._tables, self._settings
+        if order.what == "retry":
+            return await ask_to_retry_in(*known, of, self._routes())
+        return await ask_to_release_all(*known, str(of), self._routes(), now=self._now)
+
+    @property
+    def _now(self) -> UnixTime:
+        return UnixTime(int(self._clock()))
 
     async def _ending(self, signal_id: SignalId) -> str:
         """The signal in words. Raises `UsageError` if its flow cannot be ended."""
@@ -155,7 +172,10 @@ class Confirmations:
         return Reaction(said, becomes=chat_views.data(said))
 
     async def _carry_out(self, order: AskedOrder, press: PressedButton) -> str:
-        log.info("ordered", order=order.what, subject=order.subject, admin=press.user)
+        subject = order.subject if order.of is None else str(order.of)
+        log.info("ordered", order=order.what, subject=subject, admin=press.user)
+        if order.of is not None:
+            return await self._carry_out_of(order, order.of)
         if order.what == "reread":
             return await read_again(self._tables, order.subject) or phrase(
                 "that was dealt with already"
@@ -166,6 +186,12 @@ class Confirmations:
         signal_id = SignalId(order.subject or 0)
         await self._ending(signal_id)
         return await release(self._tables, signal_id)
+
+    async def _carry_out_of(self, order: AskedOrder, of: Scope) -> str:
+        known = self._tables, self._settings
+        if order.what == "retry":
+            return await retry_in(*known, of, self._routes())
+        return await release_all(*known, str(of), self._routes(), now=self._now)
 
 
 def asking(order: AskedOrder, text: str) -> Button:

@@ -323,10 +323,21 @@ def _posted(record: Recorded, posts: list[PostRecord], names: Mapping[int, str])
             yield Row("", joined("  ", ["", phrase("since its edit {reason}", reason=post.hidden)]))
         if post.note is not None:
             yield Row("", f"  {excerpt(post.note, 120)}")
+        if post.awaits or post.translated is not None:
+            yield Row("", joined("  ", ["", _translation(post)]))
         if post.error is not None:
             yield Row(
                 "", joined("  ", ["", phrase("last error: {error}", error=excerpt(post.error, 80))])
             )
+
+
+def _translation(post: PostRecord) -> str:
+    if post.translated is None:
+        return phrase("it is to be translated first")
+    to, why_not = post.translated
+    if why_not is None:
+        return phrase("translated to {language}", language=to)
+    return phrase("in the original: {why}", why=excerpt(why_not, 120))
 
 
 def _not_posted(posts: list[PostRecord], source: Source | None) -> Iterator[Row]:
@@ -386,7 +397,10 @@ def _how(post: PostRecord) -> str:
     how = phrase(WAITING[post.state])
     if post.aside_at is not None:
         how = phrase("{how}, set aside on {date}", how=how, date=date(post.aside_at))
-    return phrase("{how}, {tries} so far", how=how, tries=_tries(post.attempts))
+    how = phrase("{how}, {tries} so far", how=how, tries=_tries(post.attempts))
+    if not post.paused:
+        return how
+    return phrase("{how}; {place} is paused: `resume {place}`", how=how, place=post.called)
 
 
 def _tries(number: int) -> str:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from bot.models import is_sink
 from bot.phrases import Phrase, joined, later, phrase
+
+if TYPE_CHECKING:
+    from bot.models import ChatId
+
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 # Whatever could move the cursor, colour the line or turn its direction.
@@ -82,3 +87,10 @@ def size(number: int) -> str:
 def counted(number: int, what: str) -> str:
     """For a shell; see `phrases.plural`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def called(chat: ChatId, name: str | None) -> str:
+    """A chat as a file calls it, and by its id; the id of a program says nothing to people."""
+    if not name:
+        return str(chat)
+    return name if is_sink(chat) else f"{name} ({chat})"

@@ -1,31 +1,137 @@
-"""`python -m bot pause` and `resume`: whether anything is posted."""
+"""`python -m bot pause` and `resume`: whether anything is posted, at all or in places by their names."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import difflib
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
-from bot.phrases import phrase, plural
-from bot.storage import post_records, records
+from bot.admin.formatting import excerpt
+from bot.errors import UsageError
+from bot.phrases import joined, phrase, plural
+from bot.storage import places, post_records, records
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sqlalchemy import Connection
+
+    from bot.storage.places import PlaceRecord
     from bot.storage.store import SignalStore
 
 
-async def pause(tables: SignalStore) -> str:
-    """Tells what was done."""
+LONGEST: Final = 40  # characters of a name that nothing has
+
+
+async def pause(tables: SignalStore, name: str | None = None) -> str:
+    """`name`: of a place, or of a source and so of all its places; None: all is paused. Tells what was done.
+
+    Raises `UsageError` for a name that nothing has.
+    """
+    if name is not None:
+        return await _pause_places(tables, name)
     if not await tables.pause():
         return phrase("paused already: nothing is posted until `resume`")
     return phrase("paused: all is recorded, and nothing is posted until `resume`")
 
 
-async def resume(tables: SignalStore) -> str:
-    """Tells what was done."""
-    if not await tables.resume():
-        return phrase("there is no pause")
-    counts = await tables.ask(records.count_posts)
-    waiting = sum(counts[state] for state in post_records.OPEN)
-    return plural(
+async def resume(tables: SignalStore, name: str | None = None) -> str:
+    """What is paused by its name stays so until it is resumed by that. Raises as `pause`."""
+    if name is not None:
+        return await _resume_places(tables, name)
+    ended = await tables.resume()
+    shut = await tables.ask(places.paused)
+    still = [phrase("by name are paused still: {places}", places=_listed(shut))] if shut else []
+    if not ended:
+        none = phrase("there is no pause of all") if still else phrase("there is no pause")
+        return joined("; ", [none, *still])
+    waiting = await _what_waits(tables)
+    done = plural(
         "resumed: {n} post to be sent or changed",
         "resumed: {n} posts to be sent or changed",
         waiting,
     )
+    return joined("; ", [done, *still])
+
+
+async def _pause_places(tables: SignalStore, name: str) -> str:
+    meant, changed = await _set_paused(tables, name, paused=True)
+    if not changed:
+        return phrase(
+            "{name} is paused already: nothing is posted there until `resume {name}`", name=name
+        )
+    if _is_place(meant, name):
+        return phrase(
+            "{name} is paused: all is recorded, and nothing is posted until `resume {name}`",
+            name=name,
+        )
+    return phrase(
+        "{name} is paused: all is recorded, and nothing is posted to {places} until "
+        "`resume {name}`",
+        name=name,
+        places=_listed(meant),
+    )
+
+
+async def _resume_places(tables: SignalStore, name: str) -> str:
+    meant, changed = await _set_paused(tables, name, paused=False)
+    if not changed:
+        return joined("; ", [phrase("{name} is not paused", name=name), *await _but_all(tables)])
+    waiting = await _what_waits(tables, {place.id for place in meant})
+    done = plural(
+        "{name} goes on: {n} post to be sent or changed",
+        "{name} goes on: {n} posts to be sent or changed",
+        waiting,
+        name=name,
+    )
+    return joined("; ", [done, *await _but_all(tables)])
+
+
+async def _set_paused(
+    tables: SignalStore, name: str, *, paused: bool
+) -> tuple[list[PlaceRecord], list[PlaceRecord]]:
+    work = partial(places.set_paused, name=name, paused=paused, now=int(time.time()))
+    meant, changed = await tables.change(work)
+    if not meant:
+        raise UsageError(unknown(name, await tables.ask(places.names)))
+    return meant, changed
+
+
+def unknown(name: str, known: Collection[str]) -> str:
+    """The nearest that there is, or all."""
+    close = difflib.get_close_matches(name.casefold(), known, n=1)
+    mend = phrase("there are {names}", names=", ".join(sorted(known)))
+    if close:
+        mend = phrase("did you mean {name}?", name=close[0])
+    if not known:
+        mend = phrase("the bot has not been started with any yet")
+    what = excerpt(name, LONGEST)
+    return phrase("there is no source or place {name}: {mend}", name=what, mend=mend)
+
+
+async def _but_all(tables: SignalStore) -> list[str]:
+    if await tables.paused_at() is None:
+        return []
+    return [phrase("but all is paused: nothing is posted until `resume`")]
+
+
+async def _what_waits(tables: SignalStore, of: Collection[int] | None = None) -> int:
+    """`of`: places, by their rows; None: all."""
+
+    def waiting(db: Connection) -> int:
+        if of is None:
+            counts = [records.count_posts(db)]
+        else:
+            counts = [each for row, each in records.count_posts_by_place(db).items() if row in of]
+        return sum(each.get(state, 0) for each in counts for state in post_records.OPEN)
+
+    return await tables.ask(waiting)
+
+
+def _is_place(meant: Collection[PlaceRecord], name: str) -> bool:
+    return all(place.name.casefold() == name.casefold() for place in meant)
+
+
+def _listed(found: Collection[PlaceRecord]) -> str:
+    return ", ".join(dict.fromkeys(place.name for place in found))

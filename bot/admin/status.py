@@ -22,6 +22,7 @@ from bot.admin.standings import (
     PlaceStanding,
     SourceStanding,
     flows_of,
+    paused_at,
     place_standings,
     source_standings,
     sum_of,
@@ -316,6 +317,8 @@ def _sources(status: Status) -> Iterator[Row]:
             error = in_short(unreadable[source.chat], REASON_MAX)
             text = phrase("CANNOT BE READ: {error}", error=error)
             yield Row("", joined("  ", ["", text]))
+        if (since := paused_at(source, status.places)) is not None:
+            yield Row("", _shut(since, status, source.name))
 
 
 def _unreadable(status: Status) -> dict[ChatId | None, str]:
@@ -332,6 +335,7 @@ def _source_object(source: SourceStanding, status: Status) -> dict[str, Any]:
         "topic": source.topic,
         "flows": source.flows._asdict(),
         "unreadable": unreadable.get(source.chat),
+        "paused_at": paused_at(source, status.places),
     }
 
 
@@ -425,13 +429,21 @@ def _counts(pending: int, failed: int, changes: int, sent: Iterable[str] = ()) -
 
 
 def _places(status: Status) -> Iterator[Row]:
-    if not status.named and len(status.places) < MANY:
+    one = not status.named and len(status.places) < MANY
+    if one and all(place.paused_at is None for place in status.places):
         return
     for number, place in enumerate(status.places):
         text = joined(": ", [place.label, _counts(place.pending, place.failed, place.changes)])
         if not place.listed:
             text = phrase("{place}; it is not listed any more, so they wait", place=text)
         yield Row("" if number else phrase("places"), text)
+        if place.paused_at is not None:
+            yield Row("", _shut(place.paused_at, status, place.label))
+
+
+def _shut(since: UnixTime, status: Status, name: str) -> str:
+    when = ago(since, status.now)
+    return joined("  ", ["", phrase("PAUSED {when}, until `resume {name}`", when=when, name=name)])
 
 
 def _failed(status: Status) -> Iterator[Row]:

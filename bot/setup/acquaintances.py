@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bot.errors import TelegramError, UsageError, words_of
 from bot.phrases import phrase
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bot.models import AuthorId, ChatId
     from bot.telegram.chats import ChatInfo
-    from bot.telegram.client import Telegram
+    from bot.telegram.client import Me, Telegram
     from bot.telegram.peer_names import Overheard
 
 
@@ -83,6 +83,12 @@ class Chats:
         if all(known.id != chat for known in self.known):
             self.known.append(info)
         return info
+
+
+class Login(NamedTuple):
+    telegram: Telegram
+    me: Me
+    chats: Chats
 
 
 async def person(telegram: Telegram, text: str, people: Sequence[Human]) -> int:

@@ -15,9 +15,9 @@ from bot.models import EVERYONE, Address, AuthorId, ChatId
 from bot.phrases import LANGUAGES, joined, later, phrase, translator
 from bot.routes import main_route
 from bot.setting_values import token_is_wrong
+from bot.setup import adding, env_file
 from bot.setup import answers as typed_as
-from bot.setup import env_file
-from bot.setup.acquaintances import Acquaintances, Chats, person
+from bot.setup.acquaintances import Acquaintances, Chats, Login, person
 from bot.setup.check import Verdict, named, of_account, of_routes, of_source, of_target
 from bot.telegram.client import Telegram
 from bot.telegram.credentials import Credentials
@@ -58,13 +58,17 @@ async def setup(
     `program` is what starts the bot; `hide` is told of secrets that no log may show from then on.
     """
     env_file.refuse_unwritable(path)
+    if (files := adding.configured(path)) is not None:
+        done = await _add(terminal, files, hide, sleep)
+        if done is not None:
+            return done
     # What is not asked for must be right already: a bot with a wrong setting does not start.
     settings = Settings.load(_loaded({}))
     terminal.speaks(translator(settings.language))
     text = env_file.read(path)
     old = env_file.values(text)
     dialogue = Dialogue(terminal, path, old, hide=hide, sleep=sleep, network=network_of(settings))
-    answers = await dialogue.hold()
+    answers = await dialogue.hold(chats=files is None or not files.text)
     changes = {name: value for name, value in answers.items() if value != old.get(name)}
     if settings.language != LANGUAGES[0] and "LANGUAGE" not in old:
         changes["LANGUAGE"] = (
@@ -96,6 +100,23 @@ async def setup(
     return True
 
 
+async def _add(
+    terminal: Terminal,
+    files: adding.Files,
+    hide: Callable[[Iterable[str]], None],
+    sleep: Callable[[float], Awaitable[None]],
+) -> bool | None:
+    """None: that is not what is wanted. Otherwise as `setup`."""
+    network = network_of(files.settings)
+    dialogue = Dialogue(terminal, files.env, {}, hide=hide, sleep=sleep, network=network)
+    if files.text and files.both:
+        return await adding.finish_the_move(files, dialogue, terminal)
+    work = await adding.work_of(terminal)
+    if work is adding.Work.SETTINGS:
+        return None
+    return await adding.Adding(files, dialogue, terminal).add(work)
+
+
 def _bot_of(settings: Mapping[str, str | None]) -> str:
     """The id that a token begins with."""
     return (settings.get("BOT_TOKEN") or "").partition(":")[0]
@@ -110,6 +131,8 @@ def _loaded(answers: Answers) -> dict[str, object]:
     }
 
 
+if TYPE_CHECKING:
+    Look = Callable[[Telegram, ChatId], Awaitable[Finding]]
 Answers = dict[str, str | None]  # by setting; None: it is to be left out
 
 
@@ -134,7 +157,8 @@ class Dialogue:
         self._sleep = sleep
         self._chats = Acquaintances()
 
-    async def hold(self) -> Answers:
+    async def hold(self, *, chats: bool = True) -> Answers:
+        """`chats`: these too; else a file says which."""
         self._terminal.say(
             phrase(
                 "Enter keeps what stands in brackets. Ctrl-C ends this; nothing is written before "
@@ -145,6 +169,9 @@ class Dialogue:
         with tempfile.TemporaryDirectory(prefix="setup-") as directory:
             async with self._logged_in(Path(directory)) as (telegram, me, answers):
                 self._tell(of_account(me))
+                if not chats:
+                    await self._ask_for_admins(telegram, answers, ())
+                    return answers
                 await self._ask_for_chats(telegram, me, answers)
         self._terminal.say()
         for finding in of_routes(main_route(Settings.load(_loaded(answers)))):
@@ -290,6 +317,11 @@ class Dialogue:
             word=EVERYONE.value,
             means=EVERYONE.value,
         )
+        await self._ask_for_admins(telegram, answers, rulers)
+
+    async def _ask_for_admins(
+        self, telegram: Telegram, answers: Answers, rulers: Sequence[Human]
+    ) -> None:
         self._terminal.say()
         self._terminal.say(
             phrase(
@@ -368,7 +400,7 @@ class Dialogue:
         self,
         where: Chats,
         name: str,
-        look: Callable[[Telegram, ChatId], Awaitable[Finding]],
+        look: Look,
         taken: Iterable[ChatId],
     ) -> ChatInfo:
         """`look` says whether the chat will do; whoever takes one that will not is asked twice."""
@@ -448,6 +480,54 @@ class Dialogue:
                     address = parse_address(part)
                     found += [address.chat] if isinstance(address, Address) else []
         return found
+
+    # ── for who adds to a file of routes ──
+
+    @asynccontextmanager
+    async def login(self, settings: Settings, directory: Path) -> AsyncIterator[Login]:
+        """With the one that is set already. Raises `TelegramError`."""
+        self._hide(settings.secrets)
+        said = (settings.api_hash, settings.bot_token, settings.session_string)
+        secrets = [None if each is None else each.get_secret_value() for each in said]
+        answers: Answers = {"API_ID": str(settings.api_id or 0)}
+        answers |= zip(("API_HASH", "BOT_TOKEN", "SESSION_STRING"), secrets, strict=True)
+        telegram = self._telegram(answers, directory)
+        with self._terminal.working("logging in …"):
+            me = await telegram.start()
+        try:
+            self._tell(of_account(me))
+            where = Chats(telegram, self._chats)
+            if not me.is_bot:
+                with suppress(TelegramError):
+                    await where.look(await dialogs(telegram))
+            yield Login(telegram, me, where)
+        finally:
+            await telegram.stop()
+
+    async def chat(self, login: Login, question: str, look: Look) -> ChatInfo:
+        async with self._announced(login.chats, login.me):
+            self._terminal.say(f"\n{question}")
+            self._how(login.me, login.chats, but=())
+            return await self._ask_for_chat(login.chats, "", look, ())
+
+    async def people(self, login: Login, source: ChatInfo) -> str:
+        """Who may post there: ids with commas between, or `everyone`."""
+        rulers = await self._rulers(login.telegram, source)
+        self._terminal.say(
+            "\nWho may post signals? Their numbers or ids, with commas between them; "
+            f"or `{EVERYONE.value}`: everybody in the chat."
+        )
+        found = await self._ask_for_people(
+            login.telegram,
+            "",
+            lambda: [*rulers, *self._chats.authors(source.id)],
+            word=EVERYONE.value,
+            means=EVERYONE.value,
+        )
+        return found or EVERYONE.value
+
+    async def yes(self, question: str, *, default: bool = True) -> bool:
+        return await self._yes(question, default=default)
 
     # ── ──
 
