@@ -24,6 +24,7 @@ from bot.lock import locked
 from bot.models import AfterTtl
 from bot.monitoring.housekeeping import look_for_damage
 from bot.monitoring.supervision import Admins, Facts, ToldTable
+from bot.phrases import translator
 from bot.pipeline.albums import Albums
 from bot.pipeline.dispatch import Dispatcher
 from bot.pipeline.doors import Doors
@@ -433,7 +434,13 @@ async def _administered(
         chat = AdminChat(telegram)
         clock = partial(_telegrams_time, telegram)
         orders = AdminHandler(
-            tables, settings, chat, facts=health.facts, routes=routes, clock=clock
+            tables,
+            settings,
+            chat,
+            facts=health.facts,
+            routes=routes,
+            say=translator(settings.language),
+            clock=clock,
         )
         silence = settings.alert_silence_hours
         alerts = Alerts(orders.tell, facts, ToldTable(tables), silence=silence)

@@ -11,6 +11,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from bot.phrases import later, phrase
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -22,7 +24,7 @@ ITS_HOST: Final = r"(?:(?:https?://)?(?:www\.)?(?:t|telegram)\.(?:me|dog)/)"
 PRIVATE: Final = re.compile(rf"{ITS_HOST}c/({NUMBER})(?:/.*)?")
 INVITATION: Final = re.compile(rf"{ITS_HOST}(?:\+|joinchat/)\S+")
 PUBLIC: Final = re.compile(rf"(?:@|{ITS_HOST}(?:s/)?)([A-Za-z][A-Za-z0-9_]{{3,31}})(?:[/?].*)?")
-FORMS: Final = "an id such as -1001234567890, an @username, or a t.me link"
+FORMS: Final = later("an id such as -1001234567890, an @username, or a t.me link")
 CHANNELS: Final = -(10**12)  # as in `models`
 FILE: Final = "chats.json"
 
@@ -51,9 +53,9 @@ def read(text: str) -> int | ChatName:
     if found := PRIVATE.fullmatch(text):
         return CHANNELS - int(found[1])
     if INVITATION.fullmatch(text):
-        raise ValueError("an invitation does not say which chat it is for: give its id")
+        raise ValueError(phrase("an invitation does not say which chat it is for: give its id"))
     if (found := PUBLIC.fullmatch(text)) is None:
-        raise ValueError(f"that is not a chat: give {FORMS}")
+        raise ValueError(phrase("that is not a chat: give {forms}", forms=phrase(FORMS)))
     return ChatName(found[1].lower())
 
 

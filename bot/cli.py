@@ -6,6 +6,7 @@ Commands import what they need when they run: `--help` must not wait for a datab
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import signal
 import sys
@@ -32,6 +33,7 @@ app = typer.Typer(
 
 # What typer raises for a wrong command line; it exports the subclass only.
 _WrongUsage: type[Any] = typer.BadParameter.__mro__[1]
+POSIX = ("fcntl", "termios")  # what the lock and `setup` cannot do without
 SCRIPT = "telegram-signal-relay"  # as pyproject.toml names it
 
 
@@ -80,8 +82,19 @@ def default(
     version: Version = False,  # noqa: ARG001  # it is said before anything else is done
 ) -> None:
     """Relays trading signals and their authors' follow-ups between Telegram groups."""
+    _refuse_windows()
     if context.invoked_subcommand is None:
         run()
+
+
+def _refuse_windows() -> None:
+    """Raise `UsageError` where there is no POSIX: nothing that needs one has been imported by now."""
+    missing = [name for name in POSIX if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"this system is not POSIX (Python has no {' and no '.join(missing)} here): on Windows, "
+            "use WSL or docker; docs/INSTALL.md says where it works"
+        )
 
 
 @app.command(cls=PlainCommand)
@@ -102,6 +115,7 @@ def setup() -> None:
     from rich.console import Console
 
     from bot import logs
+    from bot.phrases import phrase
     from bot.setup.dialogue import setup as ask
     from bot.setup.terminal import Terminal
 
@@ -119,10 +133,11 @@ def setup() -> None:
     try:
         written = asyncio.run(_until_told(work))
     except (KeyboardInterrupt, EOFError):
-        typer.echo("\nnothing was written", err=True)
+        terminal.say()
+        terminal.say(phrase("nothing was written"))
         raise KeyboardInterrupt from None
     if not written:
-        typer.echo("nothing was written", err=True)
+        terminal.say(phrase("nothing was written"))
         raise typer.Exit(1)
 
 
@@ -141,6 +156,7 @@ def check() -> None:
     """
     from bot import logs
     from bot.config import Settings
+    from bot.phrases import translator
     from bot.setup.check import Verdict
     from bot.setup.check import check as findings
 
@@ -148,11 +164,12 @@ def check() -> None:
         works = True
         async for finding in findings(settings):
             failure = finding.verdict is Verdict.FAILURE
-            typer.echo(finding, err=failure)
+            typer.echo(say(finding.line), err=failure)
             works = works and not failure
         return works
 
     settings = Settings.load({})
+    say = translator(settings.language)
     logs.configure("ERROR", settings.log_format, secrets=settings.secrets)
     if not asyncio.run(show()):
         raise typer.Exit(1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -39,6 +38,7 @@ from bot.models import (
     Everyone,
     has_own_box,
 )
+from bot.phrases import LANGUAGES, by_locale, preferred
 from bot.proxy import Proxy, parse_proxy
 from bot.server_address import ServerAddress
 from bot.setting_values import (
@@ -209,6 +209,15 @@ def _database(url: str) -> Path | ServerAddress:
     return Path(found["path"]).expanduser()
 
 
+def _language(text: str) -> str:
+    found = preferred(text)
+    if found is None:
+        raise ValueError(
+            f"{shown(text)} is none that the bot speaks: write {' or '.join(LANGUAGES)}"
+        )
+    return found
+
+
 def _checked_proxy(text: str) -> SecretStr:
     parse_proxy(text)
     return SecretStr(text)
@@ -272,6 +281,7 @@ class Settings(BaseSettings):
     routes_file: Path | None = None
     data_dir: Path = Path("data")
     database_url: Annotated[Path | InstanceOf[ServerAddress] | None, _from(_database)] = None
+    language: Annotated[str, _from(_language)] = LANGUAGES[0]
     log_level: Annotated[Level, _from(one_of(LEVELS))] = "INFO"
     log_format: Annotated[Literal["auto", "console", "json"], _from(one_of(FORMATS))] = "auto"
     health_port: Annotated[int | None, _from(parse_port)] = None
@@ -293,12 +303,13 @@ class Settings(BaseSettings):
 
         Raises `SettingsError` with a line per wrong value. The values of secrets are not in it.
         """
-        refuse_readable(env_file)
+        env_text.refuse_readable(env_file)
         known = set(cls.model_fields)
         _refuse_not_understood(env_file, known=known)
         wrong = list(_misspelt(env_file, known=known))
         try:
-            loaded = cls(_env_file=env_file, **overrides)
+            said = env_text.value_of("LANGUAGE", env_file) or by_locale(os.environ)
+            loaded = cls(_env_file=env_file, **{"language": said, **overrides})
         except ValidationError as exc:
             wrong += map(_line, exc.errors(include_url=False))
         if wrong:
@@ -405,16 +416,6 @@ def set_outside(names: Iterable[str]) -> list[str]:
     """Those that the environment sets, whatever `.env` says."""
     given = {name.upper() for name, value in os.environ.items() if value}
     return [name for name in names if name in given]
-
-
-def refuse_readable(path: Path) -> None:
-    """Raise `SettingsError` for a file of secrets that is not its owner's alone."""
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-    except OSError:
-        return  # whoever reads it will say so, if it is needed
-    if mode & 0o077:
-        raise SettingsError(f"others on this machine can read {path}: chmod 600 {path}")
 
 
 def _line(error: ErrorDetails) -> str:

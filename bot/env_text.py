@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import codecs
 import io
+import stat
 from typing import TYPE_CHECKING, Final
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
 from bot.errors import SettingsError
+from bot.phrases import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,6 +49,18 @@ def read(path: Path) -> str:
         ) from exc
 
 
+def refuse_readable(path: Path) -> None:
+    """Raise `SettingsError` for a file of secrets that is not its owner's alone."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return  # whoever reads it will say so, if it is needed
+    if mode & 0o077:
+        raise SettingsError(
+            phrase("others on this machine can read {path}: chmod 600 {path}", path=str(path))
+        )
+
+
 def not_understood(text: str, settings: set[str]) -> Iterator[tuple[int, str]]:
     """Lines that set nothing and were meant to: their number, and what is wrong. Never what they say:
     that may be a secret. `settings` are names in lower case.
@@ -59,6 +73,12 @@ def not_understood(text: str, settings: set[str]) -> Iterator[tuple[int, str]]:
             yield line, "is not NAME=value: is there an `=`, and is every quote closed?"
         elif binding.key and binding.value is None and binding.key.lower() in settings:
             yield line, f"has no `=` behind {binding.key}: write {binding.key}=value"
+
+
+def value_of(name: str, path: Path) -> str:
+    """What the file alone says; empty: nothing."""
+    said = dotenv_values(path, encoding=ENCODING)
+    return next((value for key, value in said.items() if key.upper() == name and value), "")
 
 
 def is_secret_of_place(name: str) -> bool:

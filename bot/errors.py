@@ -44,6 +44,12 @@ class BotError(Exception):
     exit_code: ClassVar[int] = 1
 
 
+def words_of(exc: BaseException) -> str:
+    """Its text; one that can be said in other languages, a `Phrase`, stays so."""
+    one = exc.args[0] if len(exc.args) == 1 else None
+    return one if isinstance(one, str) else str(exc)
+
+
 class SettingsError(BotError):
     exit_code: ClassVar[int] = 2
 

@@ -10,6 +10,8 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from bot.phrases import phrase
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -94,7 +96,7 @@ def parse_ip(text: str) -> str:
 def api_hash_is_wrong(text: str) -> str | None:
     if API_HASH.fullmatch(text):
         return None
-    return (
+    return phrase(
         "an API hash has 32 digits and letters from a to f, and stands on https://my.telegram.org"
     )
 

@@ -25,7 +25,7 @@ TELLING: Final = {
 COMMON: Final = frozenset(
     {
         "admin_users", "api_hash", "api_id", "bot_token", "data_dir", "database_url", "health_host",
-        "health_port", "log_format", "log_level", "session_string",
+        "health_port", "language", "log_format", "log_level", "session_string",
     }
 )  # fmt: skip
 

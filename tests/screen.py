@@ -29,7 +29,7 @@ class Screen:
         asyncio.get_running_loop().add_reader(master, self._on_output)
 
     @classmethod
-    async def open(cls, *arguments, port, cwd, env=()):
+    async def open(cls, *arguments, port, cwd, env=(), program=(sys.executable, "-m", "bot")):
         master, slave = pty.openpty()
 
         def at_a_terminal():
@@ -38,9 +38,7 @@ class Screen:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
 
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "bot",
+            *program,
             *arguments,
             stdin=slave,
             stdout=slave,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import configparser
 import inspect
 import os
@@ -9,7 +10,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
+import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -229,14 +233,25 @@ DENIED = (
 )
 
 
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+ALONE = ["--no-deps", "--no-index"]
+
+
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """The script, from a wheel that was built and put into an environment of its own."""
+def wheel(tmp_path_factory):
+    """As anybody builds it, but from what is here."""
     base = tmp_path_factory.mktemp("wheel")
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    alone = ["--no-deps", "--no-index"]
+    build = [*PIP, "wheel", *ALONE, "--no-build-isolation", "-w", base, ROOT]
+    subprocess.run(list(map(str, build)), check=True, cwd=base)
+    [built] = base.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel):
+    """The script, from a wheel that was built and put into an environment of its own."""
+    base, pip, alone = wheel.parent, PIP, ALONE
     for command in (
-        [*pip, "wheel", *alone, "--no-build-isolation", "-w", base, ROOT],
         [sys.executable, "-m", "venv", "--without-pip", base / "venv"],
         [*pip, "--python", base / "venv/bin/python", "install", *alone, "-f", base, PACKAGE],
     ):
@@ -292,3 +307,134 @@ async def test_an_installed_wheel_works_in_an_empty_directory(installed, stage, 
     program.terminate()
     assert await program.wait() == 0, program.output
     assert (tmp_path / "data" / "signals.db").exists()
+
+
+# Made by Python and its tools beside what is ours.
+NOT_OURS = {"__pycache__", ".DS_Store"}
+
+
+def test_a_wheel_has_whatever_the_program_reads(wheel):
+    """Steps for databases of earlier versions, the page of `report`, the catalogues: all that stands in `bot`."""
+    ours = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "bot").rglob("*")
+        if path.is_file() and NOT_OURS.isdisjoint(path.parts)
+    }
+    with zipfile.ZipFile(wheel) as packed:
+        names = {name for name in packed.namelist() if ".dist-info/" not in name}
+
+    assert names == ours
+    assert {Path(name).suffix for name in names} >= {".py", ".mo", ".html", ".css"}
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(900)  # most of it is a download, on a machine that has other things to do
+@pytest.mark.parametrize("tool", ["pipx", "uv"])
+def test_pipx_and_uv_install_it_as_a_program(wheel, tmp_path, tool):
+    """With all it needs, in an environment of its own, and under its own name."""
+    found = shutil.which(tool) or shutil.which(tool, path=Path(sys.executable).parent)
+    if found is None:
+        pytest.skip(f"{tool} is not installed here: its way is not tried")
+    where = {
+        "PIPX_HOME": "home",
+        "PIPX_BIN_DIR": "bin",
+        "UV_TOOL_DIR": "home",
+        "UV_TOOL_BIN_DIR": "bin",
+    }
+    env = {**os.environ, **{name: str(tmp_path / place) for name, place in where.items()}}
+    env.pop("PYTHONPATH", None)
+    command = {
+        "pipx": [found, "install", "--python", sys.executable, wheel],
+        "uv": [found, "tool", "install", "--python", sys.executable, wheel],
+    }[tool]
+    subprocess.run(list(map(str, command)), env=env, cwd=tmp_path, check=True)
+
+    script = tmp_path / "bin" / SCRIPT
+    russian = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "ru_RU.UTF-8"}
+    version = subprocess.check_output([script, "--version"], text=True, env=russian, cwd=tmp_path)
+    drawn = subprocess.run(
+        [script, "replay", SAMPLE, "--html", "report.html"], env=russian, cwd=tmp_path, check=False
+    )
+    assert version.startswith(f"{SCRIPT} ")
+    assert drawn.returncode == 0
+    speaks = (
+        "from bot.phrases import phrase, translator; print(translator('ru')(phrase('channel')))"
+    )
+    python = next((tmp_path / "home").rglob("bin/python"))
+    said = subprocess.check_output([python, "-c", speaks], text=True, env=russian, cwd=tmp_path)
+    assert said == "канал\n"
+
+
+# ── systemd, for real ─────────────────────────────────────────────────────────
+
+
+def why_not_started():
+    """None: it can be."""
+    if shutil.which("systemctl") is None or os.geteuid() != 0:
+        return "there is no systemd here, or this is not root"
+    for place in (Path(sys.executable).resolve(), Path(yaml.__file__)):
+        if {"/tmp", "/home", "/root"} & set(map(str, place.parents)):
+            return f"the unit sees no home and no /tmp of others, and {place} is there"
+    state = subprocess.run(
+        ["systemctl", "is-system-running"], capture_output=True, text=True, check=False
+    )
+    if state.stdout.strip() not in {"running", "degraded"}:
+        return f"systemd does not run this machine: {state.stdout.strip()}"
+    return None
+
+
+async def systemctl(*arguments):
+    """The loop goes on meanwhile: Telegram is played in it."""
+    command = await asyncio.create_subprocess_exec(
+        "systemctl", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await command.communicate()
+    assert command.returncode == 0
+    return said.decode()
+
+
+@contextmanager
+def unit_of(installed, env):
+    """The unit, with the program and the settings where this test has put them; nothing is left behind."""
+    name = f"telegram-signal-relay-test-{os.getpid()}"
+    program = Path(tempfile.mkdtemp(prefix="relay-", dir="/opt"))
+    try:
+        program.chmod(0o755)
+        shutil.copytree(installed.parent.parent, program / "venv", symlinks=True)
+        shutil.copytree(ROOT / "tests" / "loopback" / "redirection", program / "redirection")
+        (program / "env").write_text("".join(f"{key}={value}\n" for key, value in env.items()))
+        (program / "env").chmod(0o600)
+        text = UNIT.read_text().replace("%S/telegram-signal-relay", f"%S/{name}")
+        for key, value in {
+            "ExecStart": f"{program}/venv/bin/python -m bot",
+            "EnvironmentFile": program / "env",
+            "StateDirectory": name,
+        }.items():
+            text = re.sub(rf"(?m)^{key}=.*", f"{key}={value}", text)
+        unit = Path("/run/systemd/system", f"{name}.service")
+        unit.write_text(text)
+        subprocess.run(["systemctl", "daemon-reload"], check=True)
+        yield name, program
+    finally:
+        subprocess.run(["systemctl", "stop", name], check=False)
+        Path("/run/systemd/system", f"{name}.service").unlink(missing_ok=True)
+        subprocess.run(["systemctl", "daemon-reload"], check=False)
+        shutil.rmtree(program)
+        shutil.rmtree(Path("/var/lib/private", name), ignore_errors=True)
+        Path("/var/lib", name).unlink(missing_ok=True)
+
+
+@pytest.mark.heavy
+async def test_systemd_starts_it_in_its_cage_and_stops_it_in_order(installed, stage):
+    if (why_not := why_not_started()) is not None:
+        pytest.skip(f"{why_not}: the unit is read, not started")
+    env = environment(stage.telegram.server.port, stage.env())
+    redirected = {name: env[name] for name in env if "LOOPBACK" in name}
+    with unit_of(installed, {**stage.env(), **redirected}) as (name, program):
+        with (program / "env").open("a") as settings:
+            settings.write(f"PYTHONPATH={program}/redirection\n")
+        await systemctl("start", name)
+        await stage.alice.sends(stage.group, "#idea BTC/USDT LONG")
+        await stage.shows("#idea BTC/USDT LONG")
+        await systemctl("stop", name)
+        assert await systemctl("show", "-p", "Result", name) == "Result=success\n"

@@ -278,6 +278,9 @@ class Patient:
         self.told_twice = asyncio.Event()
         self.answers = [str(API_ID), API_HASH, TOKEN]
 
+    def speaks(self, language):
+        assert language("hello") == "hello"
+
     def say(self, text="", _style=""):
         self.told.append(text)
         if sum("Nothing heard" in text for text in self.told) > 1:
@@ -322,3 +325,39 @@ async def test_a_file_in_which_something_else_is_wrong_is_not_set_up(stage):
     async with setting_up(stage) as screen:
         await screen.shows("error: FLOW_AFTER_TTL: input should be 'release' or 'owner'")
         assert await screen.ends() == 2
+
+
+@pytest.mark.heavy
+async def test_it_speaks_the_language_of_the_locale_and_the_bot_does_from_then_on(stage):
+    """A service has no locale: what `setup` spoke is written down for it."""
+    async with setting_up(stage, LANGUAGE="", LC_ALL="ru_RU.UTF-8") as screen:
+        await screen.shows("Enter оставляет то, что в скобках.", "Приложение, с https://my")
+        await screen.answers("API id:", "one")
+        await screen.shows("API id — это число")
+        await screen.answers("API id:", str(API_ID))
+        await screen.answers("API hash:", API_HASH)
+        await screen.answers("Токен:", TOKEN)
+        await screen.shows("ок       вход выполнен: 'relay_bot'", ", бот, id")
+        await screen.shows("Где публикуются сигналы?")
+        await screen.answers("Чат:", str(stage.group.id))
+        await screen.shows("ок       читает чат: супергруппа 'Signals'")
+        await screen.shows("Куда их пересылать?")
+        await screen.answers("Чат:", str(stage.target.id))
+        await screen.shows("ок       пишет в чат: канал 'Target'")
+        await screen.answers("Ещё в какой-нибудь чат? [д/Н]", "может быть")
+        await screen.shows("ответьте д или н")
+        await screen.answers("Ещё в какой-нибудь чат? [д/Н]", "н")
+        await screen.answers("Кто:", str(stage.alice.id))
+        await screen.answers("Кто:", "none")
+        await screen.shows("может публиковать 1 автор")
+        await screen.shows("Будет записано в .env:", "BOT_TOKEN", "(скрыто)", "LANGUAGE")
+        await screen.answers("Записать? [Д/н]", "да")
+        await screen.shows("записан .env. Запустите бота: `python -m bot`.")
+        assert await screen.ends() == 0
+
+    assert "LANGUAGE=ru\n" in (stage.directory / ".env").read_text()
+    checked = await stage.telegram.run(
+        ["-m", "bot", "check"], cwd=stage.directory, env={"LANGUAGE": "en_US:en"}
+    )
+    assert await checked.wait(timeout=30) == 0, checked.output
+    assert "ок       читает чат: супергруппа 'Signals'" in checked.stdout

@@ -18,8 +18,9 @@ import structlog
 from bot.admin.formatting import called, duration
 from bot.admin.links import link
 from bot.admin.silence import Silence
-from bot.errors import AccountLimited, DatabaseError, RetryLater, TargetUnavailable
+from bot.errors import AccountLimited, DatabaseError, RetryLater, TargetUnavailable, words_of
 from bot.models import PostState
+from bot.phrases import joined, later, phrase, plural
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -34,9 +35,9 @@ SETTLED: Final = 60.0  # seconds after the start; then what is not known to be s
 LONG_WAIT: Final = timedelta(minutes=1)
 LAST_WORDS: Final = 3.0  # seconds
 REFUSED: Final = {
-    PostState.PENDING: "Telegram refused a post",
-    PostState.EDIT: "Telegram refused an edit of a post, which stays as it is",
-    PostState.DELETE: "Telegram refused to delete a post",
+    PostState.PENDING: later("Telegram refused a post"),
+    PostState.EDIT: later("Telegram refused an edit of a post, which stays as it is"),
+    PostState.DELETE: later("Telegram refused to delete a post"),
 }
 
 
@@ -170,51 +171,78 @@ class Alerts:
         if isinstance(error, AccountLimited):
             self._raise(
                 AlertKind.ACCOUNT,
-                f"Telegram limits our account: {error}. Posts are kept, and tried again in {again}. "
-                "@SpamBot tells an account why and for how long.",
+                phrase(
+                    "Telegram limits our account: {error}. Posts are kept, and tried again in "
+                    "{time}. @SpamBot tells an account why and for how long.",
+                    error=words_of(error),
+                    time=again,
+                ),
             )
         if isinstance(error, TargetUnavailable):
             self._raise(
                 AlertKind.TARGET,
-                f"Target {self._facts.called(error.chat_id)} takes nothing: {error}. Posts are kept, and tried "
-                f"again in {again}.",
+                phrase(
+                    "Target {chat} takes nothing: {error}. Posts are kept, and tried again in {time}.",
+                    chat=self._facts.called(error.chat_id),
+                    error=words_of(error),
+                    time=again,
+                ),
                 error.chat_id,
             )
         elif isinstance(error, RetryLater) and error.after is not None and error.after > LONG_WAIT:
             long = duration(error.after.total_seconds())
             self._raise(
                 AlertKind.FLOOD,
-                f"Telegram lets the bot do something again in {long} only: {error}. Whatever needs "
-                "that waits in order, all else goes on.",
+                phrase(
+                    "Telegram lets the bot do something again in {time} only: {error}. Whatever "
+                    "needs that waits in order, all else goes on.",
+                    time=long,
+                    error=words_of(error),
+                ),
             )
 
     def set_aside(self, post: Post) -> None:
-        where = f"post {post.id} of {link(post.source)}"
         self._raise(
             AlertKind.ASIDE,
-            f"Telegram fails each time at {where} and gives no reason. It is set aside, others go "
-            "before it, and it is tried again now and then.",
+            phrase(
+                "Telegram fails each time at post {post} of {message} and gives no reason. It is "
+                "set aside, others go before it, and it is tried again now and then.",
+                post=post.id,
+                message=link(post.source),
+            ),
         )
 
     def failed(self, post: Post) -> None:
-        what = REFUSED.get(post.state, "Telegram refused a post")
-        where = f"post {post.id} of {link(post.source)}"
-        self._raise(AlertKind.POSTS, f"{what}: {where}. /retry tries again.", post.target)
+        text = phrase(
+            "{what}: post {post} of {message}. /retry tries again.",
+            what=phrase(REFUSED.get(post.state, REFUSED[PostState.PENDING])),
+            post=post.id,
+            message=link(post.source),
+        )
+        self._raise(AlertKind.POSTS, text, post.target)
 
     def event_failed(self, ref: MessageRef, error: str) -> None:
         """It was recorded as such, and those behind it go on."""
         self._raise(
             AlertKind.EVENT,
-            f"What happened to {link(ref)} could not be dealt with: {error}. "
-            f"/retry {link(ref)} reads it again.",
+            phrase(
+                "What happened to {message} could not be dealt with: {error}. /retry {message} "
+                "reads it again.",
+                message=link(ref),
+                error=error,
+            ),
             ref.chat_id,
         )
 
     def unreadable(self, message: UnreadableMessage) -> None:
         self._raise(
             AlertKind.UNREADABLE,
-            f"A message cannot be read and was passed over: {link(message.ref)} ({message.error}). "
-            "A newer version of the bot may know its kind.",
+            phrase(
+                "A message cannot be read and was passed over: {message} ({error}). A newer version "
+                "of the bot may know its kind.",
+                message=link(message.ref),
+                error=message.error,
+            ),
         )
 
     def routes_refused(self, why: str) -> None:
@@ -225,12 +253,16 @@ class Alerts:
     def untranslated(self, target: ChatId, place: str, why: str) -> None:
         self._raise(
             AlertKind.TRANSLATION,
-            f"What goes to {place} is not translated: {why}. The original is posted, and says so.",
+            phrase(
+                "What goes to {place} is not translated: {why}. The original is posted, and says so.",
+                place=place,
+                why=why,
+            ),
             target,
         )
 
     def login_lost(self, error: Exception) -> None:
-        self._raise(AlertKind.LOGIN, f"The bot stops: {error}")
+        self._raise(AlertKind.LOGIN, phrase("The bot stops: {error}", error=words_of(error)))
 
     # ── telling ──
 
@@ -240,7 +272,7 @@ class Alerts:
         if disabled and not self._cache_disabled:
             self._raise(
                 AlertKind.CACHE,
-                "The flow cache cannot be used. The bot goes on without it, slower.",
+                phrase("The flow cache cannot be used. The bot goes on without it, slower."),
             )
         self._cache_disabled = disabled
         self._look_at_sources()
@@ -251,8 +283,10 @@ class Alerts:
         sources = self._facts.sources()
         for name, seconds in self._silence.look(sources):
             about, source = sources[name]
-            text = (
-                f"Nothing was heard from {source} for {duration(seconds)}. Is the bot still in it?"
+            text = phrase(
+                "Nothing was heard from {source} for {time}. Is the bot still in it?",
+                source=source,
+                time=duration(seconds),
             )
             self._raise(AlertKind.SILENCE, text, about)
 
@@ -263,8 +297,12 @@ class Alerts:
         for chat, each in found.items():
             if self._unreadable.get(chat) is None:
                 self._unreadable[chat] = each
-                source = called(chat, each.name)
-                text = f"Source {source} cannot be read: {each.error}; {each.advice}."
+                text = phrase(
+                    "Source {chat} cannot be read: {error}; {advice}.",
+                    chat=called(chat, each.name),
+                    error=each.error,
+                    advice=each.advice,
+                )
                 self._raise(AlertKind.SOURCE, text, chat)
         settled = self._clock() - self._began_at >= SETTLED
         for chat, trouble in list(self._unreadable.items()):
@@ -281,10 +319,12 @@ class Alerts:
             before = self._troubles.get(chat)
             said = before is not None and before.text == each.text
             if not said and not (each.outside and known):
-                self._raise(AlertKind.ACCESS, f"It does not work yet: {each.text}.", chat)
+                text = phrase("It does not work yet: {problem}.", problem=each.text)
+                self._raise(AlertKind.ACCESS, text, chat)
         for chat in [chat for chat in self._troubles if chat not in found]:
             name = called(chat, self._troubles[chat].name)
-            self._raise(AlertKind.READY, f"Chat {name} is as it should be now.", chat)
+            text = phrase("Chat {chat} is as it should be now.", chat=name)
+            self._raise(AlertKind.READY, text, chat)
         self._troubles = found
 
     async def run(self) -> None:
@@ -326,9 +366,15 @@ class Alerts:
             self._untold[of] += 1
             return
         more = self._untold[of]
-        since = f" It is one of {more + 1} such since the last alert." if more else ""
+        if more:
+            since = plural(
+                "It is one of {n} such since the last alert.",
+                "It is one of {n} such since the last alert.",
+                more + 1,
+            )
+            text = joined(" ", [text, since])
         self._told_at[of], self._untold[of] = now, 0
-        self._news.put_nowait(News(of, text + since, now))
+        self._news.put_nowait(News(of, text, now))
 
 
 class News(NamedTuple):
@@ -340,7 +386,11 @@ class News(NamedTuple):
 def _readable_again(source: str, trouble: UnreadableChat | None) -> str:
     """`trouble` None: it was told by an earlier run."""
     if trouble is not None and trouble.lost:
-        missed = "what was said in this basic group meanwhile, Telegram does not tell"
-    else:
-        missed = "what was missed is caught up with"
-    return f"Source {source} can be read again; {missed}."
+        return phrase(
+            "Source {chat} can be read again; what was said in this basic group meanwhile, "
+            "Telegram does not tell.",
+            chat=source,
+        )
+    return phrase(
+        "Source {chat} can be read again; what was missed is caught up with.", chat=source
+    )

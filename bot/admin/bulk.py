@@ -6,12 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.admin.flows import HELD, overview
-from bot.admin.formatting import counted
 from bot.admin.pause import unknown
 from bot.admin.retry import put_back, read_again
 from bot.admin.sources import current, named
 from bot.errors import UsageError
 from bot.models import SignalId
+from bot.phrases import joined, phrase, plural
 from bot.storage import failures, places, post_records
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ async def retry_in(tables: SignalStore, settings: Settings, of: Scope, routes: R
     done = [await put_back(tables, None, places=rows)] if await _failed(tables, rows) else []
     if chats:
         done.append(await read_again(tables, None, chats=chats))
-    return "; ".join(filter(None, done)) or f"nothing of {of} has failed"
+    done = [each for each in done if each]
+    return joined("; ", done) or phrase("nothing of {place} has failed", place=str(of))
 
 
 async def ask_to_retry_in(
@@ -59,12 +60,28 @@ async def ask_to_retry_in(
     posts = await _failed(tables, await _rows(tables, of))
     chats = await _chats(tables, settings, of, routes)
     messages = await tables.ask(partial(failures.count, chats=chats))
-    parts = [f"Put {counted(posts, 'post')} of {of} back in line?"] if posts else []
+    parts, where = [], str(of)
+    if posts:
+        parts.append(
+            plural(
+                "Put {n} post of {place} back in line?",
+                "Put {n} posts of {place} back in line?",
+                posts,
+                place=where,
+            )
+        )
     if messages:
-        parts.append(f"Read {counted(messages, 'message')} of {of} again?")
+        parts.append(
+            plural(
+                "Read {n} message of {place} again?",
+                "Read {n} messages of {place} again?",
+                messages,
+                place=where,
+            )
+        )
     if not parts:
-        raise UsageError(f"nothing of {of} has failed")
-    return " ".join(parts)
+        raise UsageError(phrase("nothing of {place} has failed", place=where))
+    return joined(" ", parts)
 
 
 async def release_all(
@@ -74,7 +91,12 @@ async def release_all(
     held = await _held(tables, settings, source, routes, now)
     for each in held:
         await tables.release(each)
-    return f"released: {counted(len(held), 'flow')} of {source}"
+    return plural(
+        "released: {n} flow of {source}",
+        "released: {n} flows of {source}",
+        len(held),
+        source=source,
+    )
 
 
 async def ask_to_release_all(
@@ -83,9 +105,13 @@ async def ask_to_release_all(
     """The question before it is done. Raises `UsageError` if there is none."""
     held = await _held(tables, settings, source, routes, now)
     if not held:
-        raise UsageError(f"no flow of {source} is its owner's alone")
-    flows = counted(len(held), "flow")
-    return f"Release {flows} of {source}? Others may then continue them."
+        raise UsageError(phrase("no flow of {source} is its owner's alone", source=source))
+    return plural(
+        "Release {n} flow of {source}? Others may then continue them.",
+        "Release {n} flows of {source}? Others may then continue them.",
+        len(held),
+        source=source,
+    )
 
 
 async def _held(

@@ -20,13 +20,13 @@ from bot.admin.bulk import Scope, scope
 from bot.admin.confirmations import AskedOrder, Confirmations, Reaction, asking
 from bot.admin.explain import in_hand, why
 from bot.admin.flows import HELD, find_signal, overview, thread
-from bot.admin.formatting import counted, excerpt
+from bot.admin.formatting import excerpt
 from bot.admin.links import names_a_message
 from bot.admin.pause import pause, resume
 from bot.admin.retry import NUMBER, failure_of
 from bot.admin.sources import asked
 from bot.admin.status import ToldHealth, as_rows, status
-from bot.errors import BotError, TelegramError, UsageError
+from bot.errors import BotError, TelegramError, UsageError, words_of
 from bot.models import (
     Button,
     ChatId,
@@ -36,6 +36,7 @@ from bot.models import (
     PressedButton,
     UnixTime,
 )
+from bot.phrases import later, phrase, plural
 from bot.routes import main_route
 from bot.rules.render import split
 
@@ -45,22 +46,24 @@ if TYPE_CHECKING:
     from bot.admin.explain import InHand
     from bot.config import Settings
     from bot.models import AuthorId, Entity, Event, MessageId
+    from bot.phrases import Say
     from bot.routes import Routes
     from bot.storage.store import SignalStore
 
 log = structlog.get_logger(__name__)
 
 COMMANDS: Final = {
-    "status": "How the bot is doing",
-    "flows": "The live flows, or what was said in one",
-    "why": "What became of a message, and why",
-    "release": "End a flow by hand",
-    "retry": "Try again what failed",
-    "pause": "Post nothing until /resume",
-    "resume": "Post again, in order",
-    "help": "What there is",
+    "status": later("How the bot is doing"),
+    "flows": later("The live flows, or what was said in one"),
+    "why": later("What became of a message, and why"),
+    "release": later("End a flow by hand"),
+    "retry": later("Try again what failed"),
+    "pause": later("Post nothing until /resume"),
+    "resume": later("Post again, in order"),
+    "help": later("What there is"),
 }
-HELP: Final = """\
+HELP: Final = later(
+    """\
 /status  how the bot is doing
 /flows  the live flows
 /flows all  the released ones, too
@@ -80,10 +83,12 @@ HELP: Final = """\
 
 A flow is named by its number, or by
 the link of any message in it."""
-UNTOLD: Final = (
+)
+UNTOLD: Final = later(
     "Telegram does not say which message of a group a forward was. Copy the message's link and "
     "send it: /why https://t.me/c/…"
 )
+FAILED: Final = later("That failed; the bot's log says why.")
 VALID_FOR: Final = 300  # seconds after which a command that was not heard is out of date
 WAITING_MAX: Final = 32
 FLOWS_SHOWN, BUTTONS_SHOWN = 20, 6
@@ -117,7 +122,8 @@ class Chat(Protocol):
 class AdminHandler:
     """`tables` is a connection of its own, so that no question of an operator holds up the intake.
 
-    `facts` is what `/healthz` would say. `routes` None: the settings'. `clock` is unix seconds; `token` names a button.
+    `facts` is what `/healthz` would say. `routes` None: the settings'. `say` is the
+    language of all operators. `clock` is unix seconds; `token` names a button.
     """
 
     def __init__(
@@ -128,6 +134,7 @@ class AdminHandler:
         *,
         facts: Callable[[], Awaitable[Mapping[str, Any]]],
         routes: Routes | None = None,
+        say: Say = str,
         clock: Callable[[], float] = time.time,
         token: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
@@ -137,10 +144,11 @@ class AdminHandler:
         self._chat = chat
         self._admins = frozenset(settings.admin_users)
         self._facts = facts
+        self._say = say
         self._clock = clock
         self._waiting: asyncio.Queue[IncomingMessage | PressedButton] = asyncio.Queue(WAITING_MAX)
         self._confirmations = Confirmations(
-            tables, settings, lambda: self._routes, clock=clock, token=token
+            tables, settings, lambda: self._routes, say=say, clock=clock, token=token
         )
         self._offered: set[AuthorId] = set()
         self._commands: dict[
@@ -205,9 +213,8 @@ class AdminHandler:
         elif self._clock() - event.at > VALID_FOR:
             log.warning("an old command is not obeyed", admin=event.author, at=event.at)
         elif (why_not := typed.why_no_order(event)) is not None:
-            await self._send(
-                event.chat_id, chat_views.notice(f"Not obeyed: {why_not}. Type it anew.")
-            )
+            text = phrase("Not obeyed: {why}. Type it anew.", why=why_not)
+            await self._send(event.chat_id, self._notice(text))
         else:
             if event.author is not None:
                 await self._offer(event.author)
@@ -217,7 +224,7 @@ class AdminHandler:
         """Tell every operator. Who cannot be reached is named in the log."""
         for admin in self._settings.admin_users:
             try:
-                await self._send(ChatId(admin), chat_views.data(text))
+                await self._send(ChatId(admin), self._data(text))
             except TelegramError as exc:
                 log.warning("an operator was not told", admin=admin, text=text, error=str(exc))
             except Exception:
@@ -229,7 +236,8 @@ class AdminHandler:
         if admin in self._offered:
             return
         try:
-            if await self._chat.offer(admin, COMMANDS):
+            offered = {name: self._say(phrase(what)) for name, what in COMMANDS.items()}
+            if await self._chat.offer(admin, offered):
                 self._offered.add(admin)
         except TelegramError as exc:
             log.warning("commands were not registered", admin=admin, error=str(exc))
@@ -244,7 +252,8 @@ class AdminHandler:
             last = number == min(len(parts), PARTS_MAX)
             await self._chat.send(to, part.text, part.entities, answer.buttons if last else ())
         if cut:
-            await self._chat.send(to, "… and more, which a shell on its machine shows.")
+            more = phrase("… and more, which a shell on its machine shows.")
+            await self._chat.send(to, self._say(more))
 
     # ── commands ──
 
@@ -252,10 +261,10 @@ class AdminHandler:
         try:
             return await self._obey(message)
         except BotError as exc:
-            return chat_views.data(chat_views.as_commands(str(exc)))
+            return self._data(words_of(exc))
         except Exception:
             log.exception("a command failed")
-            return chat_views.notice("That failed; the bot's log says why.")
+            return self._notice(phrase(FAILED))
 
     async def _obey(self, message: IncomingMessage) -> chat_views.Answer:
         if message.forwarded:  # others' words are no command
@@ -268,12 +277,14 @@ class AdminHandler:
             return await self._why_of_link(message.text)
         name = word[1:].partition("@")[0].lower()
         if name not in self._commands:
-            return chat_views.data(f"There is no {excerpt(word, 30)}. /help shows what there is.")
+            what = excerpt(word, 30)
+            text = phrase("There is no {command}. /help shows what there is.", command=what)
+            return self._data(text)
         return await self._commands[name](rest.strip(), message)
 
     async def _help(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         del rest, message
-        return chat_views.Answer(HELP)
+        return chat_views.Answer(self._say(phrase(HELP)))
 
     async def _status(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         del rest, message
@@ -283,9 +294,12 @@ class AdminHandler:
             self._tables, self._settings, schema, now=self._now, health=health, routes=self._routes
         )
         failed = found.posts[PostState.FAILED] + found.failed
-        what = "failure" if found.failed else "post"
-        buttons = ((asking(AskedOrder("retry", None), f"Retry {counted(failed, what)}"),),)
-        return chat_views.shown(chat_views.rows(as_rows(found)), buttons if failed else ())
+        retry = plural("Retry {n} post", "Retry {n} posts", failed)
+        if found.failed:
+            retry = plural("Retry {n} failure", "Retry {n} failures", failed)
+        buttons = ((asking(AskedOrder("retry", None), self._say(retry)),),)
+        lines = chat_views.rows(as_rows(found), self._say)
+        return chat_views.shown(lines, buttons if failed else ())
 
     async def _flows(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         del message
@@ -304,13 +318,14 @@ class AdminHandler:
             routes=self._routes,
         )
         if not found:
-            return chat_views.notice("No such flow is live. /flows all shows the others.")
+            return self._notice(phrase("No such flow is live. /flows all shows the others."))
         shown, more = found[:FLOWS_SHOWN], found[FLOWS_SHOWN:]
-        lines = [*chat_views.flows(shown)]
+        lines = [*chat_views.flows(shown, self._say)]
         if more:
-            lines.append(chat_views.ChatLine(f"… and {counted(len(more), 'older one')}"))
+            rest = plural("… and {n} older one", "… and {n} older ones", len(more))
+            lines.append(chat_views.ChatLine(self._say(rest)))
         held = [flow.signal for flow in shown if flow.standing in HELD][:BUTTONS_SHOWN]
-        buttons = [asking(AskedOrder("release", int(each)), f"Release {each}") for each in held]
+        buttons = [self._release_button(int(each)) for each in held]
         return chat_views.shown(lines, chat_views.in_rows(buttons))
 
     async def _thread(self, rest: str) -> chat_views.Answer:
@@ -319,22 +334,26 @@ class AdminHandler:
             self._tables, self._settings, signal_id, now=self._now, routes=self._routes
         )
         return chat_views.shown(
-            chat_views.thread(found), chat_views.in_rows(await self._buttons_for(rest))
+            chat_views.thread(found, self._say), chat_views.in_rows(await self._buttons_for(rest))
         )
 
     async def _why(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         if rest:
             return await self._story(rest)
         if message.reply_to is None:
-            raise UsageError("which message? /why LINK, or /why as a reply to a forwarded one")
+            raise UsageError(
+                phrase("which message? /why LINK, or /why as a reply to a forwarded one")
+            )
         answered = await self._chat.read(message.reply_to.message_id)
         if answered is None or not answered.forwarded:
-            raise UsageError("that is no forwarded message: /why LINK names one by its link")
+            raise UsageError(
+                phrase("that is no forwarded message: /why LINK names one by its link")
+            )
         return await self._why_forwarded(answered)
 
     async def _why_forwarded(self, message: IncomingMessage) -> chat_views.Answer:
         if message.forward_of is None:
-            return chat_views.notice(UNTOLD)
+            return self._notice(phrase(UNTOLD))
         chat_id, message_id = message.forward_of
         return await self._story(f"{chat_id}:{message_id}")
 
@@ -344,32 +363,39 @@ class AdminHandler:
         except UsageError:
             which = None
         if which is None or (which.chat_id is None and which.name is None):
-            return chat_views.notice(
-                "I know commands and links to messages. /help shows what there is."
+            return self._notice(
+                phrase("I know commands and links to messages. /help shows what there is.")
             )
         return await self._story(text)
 
     async def _story(self, which: str) -> chat_views.Answer:
         story = await why(self._tables, self._settings, which, now=self._now, routes=self._routes)
         return chat_views.shown(
-            chat_views.rows(story), chat_views.in_rows(await self._buttons_for(which))
+            chat_views.rows(story, self._say), chat_views.in_rows(await self._buttons_for(which))
         )
 
     async def _buttons_for(self, which: str) -> list[Button]:
         found: InHand = await in_hand(
             self._tables, self._settings, which, now=self._now, routes=self._routes
         )
-        retries = [asking(AskedOrder("retry", post), f"Retry post {post}") for post in found.failed]
+        retries = [self._retry_button(post) for post in found.failed]
         if found.failure is not None:
-            retries.insert(0, asking(AskedOrder("reread", found.failure), "Read it again"))
+            again = self._say(phrase("Read it again"))
+            retries.insert(0, asking(AskedOrder("reread", found.failure), again))
         if found.held is None:
             return retries[:BUTTONS_SHOWN]
-        ends = asking(AskedOrder("release", found.held), f"Release {found.held}")
-        return [*retries, ends][:BUTTONS_SHOWN]
+        return [*retries, self._release_button(found.held)][:BUTTONS_SHOWN]
+
+    def _release_button(self, signal: int) -> Button:
+        text = phrase("Release {signal}", signal=signal)
+        return asking(AskedOrder("release", signal), self._say(text))
+
+    def _retry_button(self, post: int) -> Button:
+        return asking(AskedOrder("retry", post), self._say(phrase("Retry post {post}", post=post)))
 
     async def _release(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         if not rest:
-            raise UsageError("which flow? /release 3, or /release LINK of a message in it")
+            raise UsageError(phrase("which flow? /release 3, or /release LINK of a message in it"))
         source = None if NUMBER.fullmatch(rest) else self._routes.source(rest.lower())
         if source is not None:
             order = AskedOrder("release", None, Scope(source=source.name))
@@ -391,17 +417,28 @@ class AdminHandler:
         try:
             order = AskedOrder("retry", None, await scope(self._tables, name))
         except UsageError as exc:
-            number = f"{excerpt(name, 30)!r} is not the number of a post, such as 5"
-            raise UsageError(f"{number}, and {exc}") from exc
+            raise UsageError(
+                phrase(
+                    "{text} is not the number of a post, such as 5, and {error}",
+                    text=repr(excerpt(name, 30)),
+                    error=words_of(exc),
+                )
+            ) from exc
         return await self._confirmations.ask_back(order, message.author)
 
     async def _pause(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         log.info("ordered", order="pause", subject=rest, admin=message.author)
-        return chat_views.notice(chat_views.as_commands(await pause(self._tables, rest or None)))
+        return self._notice(await pause(self._tables, rest or None))
 
     async def _resume(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         log.info("ordered", order="resume", subject=rest, admin=message.author)
-        return chat_views.notice(chat_views.as_commands(await resume(self._tables, rest or None)))
+        return self._notice(await resume(self._tables, rest or None))
+
+    def _notice(self, text: str) -> chat_views.Answer:
+        return chat_views.notice(chat_views.as_commands(self._say(text)))
+
+    def _data(self, text: str) -> chat_views.Answer:
+        return chat_views.data(chat_views.as_commands(self._say(text)))
 
     @property
     def _now(self) -> UnixTime:
@@ -413,10 +450,10 @@ class AdminHandler:
         try:
             reaction = await self._confirmations.react(press)
         except BotError as exc:
-            reaction = Reaction(chat_views.as_commands(str(exc)), alert=True)
+            reaction = Reaction(chat_views.as_commands(self._say(words_of(exc))), alert=True)
         except Exception:
             log.exception("a button failed")
-            reaction = Reaction("That failed; the bot's log says why.", alert=True)
+            reaction = Reaction(self._say(phrase(FAILED)), alert=True)
         try:
             toast = excerpt(reaction.toast, TOAST_MAX)
             await self._chat.answer(press.query_id, toast, alert=reaction.alert)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich.cells import cell_len, chop_cells
 
-from bot.admin.formatting import counted
+from bot.admin.flows import replies
 from bot.models import Entity
+from bot.phrases import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from bot.admin.flows import Overview, Thread
     from bot.admin.formatting import Row
     from bot.models import Button
+    from bot.phrases import Say
 
 COLUMNS: Final = 40
 INDENT: Final = "  "
@@ -84,8 +86,8 @@ def as_commands(text: str) -> str:
     return COMMAND.sub(r"/\1\2", text)
 
 
-def rows(found: Iterable[Row]) -> Iterator[ChatLine]:
-    for label, text in found:
+def rows(found: Iterable[Row], say: Say) -> Iterator[ChatLine]:
+    for label, text in ((say(row.label), say(row.text)) for row in found):
         name = f"{label}: " if label else INDENT
         linked = LINK.match(text)
         if linked is None:
@@ -99,26 +101,26 @@ def rows(found: Iterable[Row]) -> Iterator[ChatLine]:
             yield from wrapped(INDENT, as_commands(rest))
 
 
-def flows(found: Sequence[Overview]) -> Iterator[ChatLine]:
+def flows(found: Sequence[Overview], say: Say) -> Iterator[ChatLine]:
     for flow in found:
         what = " ".join(filter(None, (flow.pair, flow.direction)))
-        yield from wrapped(
-            f"{flow.signal}  ", f"{what} by {flow.owner}{flow.source and f' in {flow.source}'}"
-        )
-        left = flow.released.removeprefix("in ")
-        held = flow.released if left == flow.released else f"live for {left} more"
-        yield from wrapped(INDENT, f"{held}, quiet for {flow.quiet_for or 'unknown'}")
-        refused = f"{flow.refused} refused"
-        yield from wrapped(INDENT, f"{counted(flow.updates, 'update')}, {refused}")
+        about = phrase("{signal} by {owner}", signal=what, owner=flow.owner)
+        if flow.source:
+            about = phrase("{signal} in {source}", signal=about, source=flow.source)
+        yield from wrapped(f"{flow.signal}  ", say(about))
+        held = phrase("live for {time} more", time=flow.left) if flow.left else flow.released
+        quiet = flow.quiet_for or phrase("unknown")
+        yield from wrapped(INDENT, say(phrase("{how}, quiet for {time}", how=held, time=quiet)))
+        yield from wrapped(INDENT, say(replies(flow.updates, flow.refused)))
 
 
-def thread(found: Thread) -> Iterator[ChatLine]:
-    yield from rows(found.about)
+def thread(found: Thread, say: Say) -> Iterator[ChatLine]:
+    yield from rows(found.about, say)
     yield ChatLine("")
     waiting = [(found.root, 0)]
     while waiting:  # without recursion: a thread may be deeper than Python's stack
         reply, depth = waiting.pop()
-        yield from wrapped(INDENT * min(depth, DEEPEST), reply.text)
+        yield from wrapped(INDENT * min(depth, DEEPEST), say(reply.text))
         waiting += ((answer, depth + 1) for answer in reply.answers[::-1])
 
 

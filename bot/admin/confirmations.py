@@ -17,11 +17,13 @@ import structlog
 
 from bot.admin import chat_views
 from bot.admin.bulk import Scope, ask_to_release_all, ask_to_retry_in, release_all, retry_in
-from bot.admin.flows import release, signal_of, title
+from bot.admin.flows import by_owner, release, signal_of
 from bot.admin.formatting import excerpt
+from bot.admin.names import names_of
 from bot.admin.retry import ask_to_read_again, ask_to_retry_all, read_again, retry
 from bot.errors import UsageError
 from bot.models import ENDED_BY_HAND, Button, PostState, PressedButton, SignalId, UnixTime
+from bot.phrases import later, phrase
 from bot.storage import post_records
 
 if TYPE_CHECKING:
@@ -29,12 +31,13 @@ if TYPE_CHECKING:
 
     from bot.config import Settings
     from bot.models import AuthorId
+    from bot.phrases import Say
     from bot.routes import Routes
     from bot.storage.store import SignalStore
 
 log = structlog.get_logger(__name__)
 
-FORGOTTEN: Final = (
+FORGOTTEN: Final = later(
     "This button is too old, or was made before the bot started anew. Give the order again."
 )
 CONFIRM_WITHIN: Final = 600  # seconds
@@ -74,12 +77,14 @@ class Confirmations:
         settings: Settings,
         routes: Callable[[], Routes],
         *,
+        say: Say = str,
         clock: Callable[[], float] = time.time,
         token: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._tables = tables
         self._settings = settings
         self._routes = routes
+        self._say = say
         self._clock = clock
         self._token = token
         self._asked: OrderedDict[str, Confirmation] = OrderedDict()
@@ -90,9 +95,11 @@ class Confirmations:
         question = await self._question(order)
         token = self._token()
         self._remember(token, Confirmation(order, user, self._clock()))
-        yes = "Yes, release it" if order.what == "release" else "Yes, retry"
-        return chat_views.data(question)._replace(
-            buttons=((Button(yes, f"yes:{token}"), Button("No", f"no:{token}")),)
+        release = order.what == "release"
+        yes = self._say(phrase("Yes, release it") if release else phrase("Yes, retry"))
+        no = self._say(phrase("No"))
+        return chat_views.data(self._say(question))._replace(
+            buttons=((Button(yes, f"yes:{token}"), Button(no, f"no:{token}")),)
         )
 
     async def _question(self, order: AskedOrder) -> str:
@@ -100,15 +107,25 @@ class Confirmations:
             return await self._question_of(order, order.of)
         if order.what == "release":
             found = await self._ending(SignalId(order.subject or 0))
-            return f"Release signal {order.subject}, {found}? Others may then continue its flow."
+            return phrase(
+                "Release signal {id}, {signal}? Others may then continue its flow.",
+                id=order.subject,
+                signal=found,
+            )
         if order.what == "reread":
             return await ask_to_read_again(self._tables, order.subject or 0)
         if order.subject is None:
             return await ask_to_retry_all(self._tables)
         post = await self._tables.ask(partial(post_records.post, post_id=order.subject))
         if post is None or post.state is not PostState.FAILED:
-            raise UsageError(f"there is no failed post {order.subject}: /status names them")
-        return f"Put post {order.subject} back in line? {excerpt(post.error or '', 80)}"
+            raise UsageError(
+                phrase("there is no failed post {id}: /status names them", id=order.subject)
+            )
+        return phrase(
+            "Put post {id} back in line? {error}",
+            id=order.subject,
+            error=excerpt(post.error or "", 80),
+        )
 
     async def _question_of(self, order: AskedOrder, of: Scope) -> str:
         known = self._tables, self._settings
@@ -124,8 +141,10 @@ class Confirmations:
         """The signal in words. Raises `UsageError` if its flow cannot be ended."""
         signal = await signal_of(self._tables, signal_id)
         if signal.last_owner_activity == ENDED_BY_HAND:
-            raise UsageError(f"the flow of signal {signal_id} was ended by hand already")
-        return f"{title(signal)} by {signal.owner}"
+            raise UsageError(
+                phrase("the flow of signal {id} was ended by hand already", id=signal_id)
+            )
+        return by_owner(signal, await names_of(self._tables, [signal.owner]))
 
     def _remember(self, token: str, confirmation: Confirmation) -> None:
         self._asked[token] = confirmation
@@ -141,12 +160,14 @@ class Confirmations:
         verb, _, rest = press.data.partition(":")
         known = self._asked.get(rest)
         if known is None or known.user != press.user:
-            return Reaction(FORGOTTEN, alert=True)
+            return Reaction(self._say(phrase(FORGOTTEN)), alert=True)
         if known.order is None:
-            return Reaction("That was answered already; nothing more was done.", alert=True)
+            answered = phrase("That was answered already; nothing more was done.")
+            return Reaction(self._say(answered), alert=True)
         if self._clock() - known.asked_at > CONFIRM_WITHIN:
-            return Reaction(FORGOTTEN, alert=True)
-        said = "Nothing was done." if verb != "yes" else await self._carry_out(known.order, press)
+            return Reaction(self._say(phrase(FORGOTTEN)), alert=True)
+        done = phrase("Nothing was done.")
+        said = self._say(await self._carry_out(known.order, press) if verb == "yes" else done)
         # Only now: where the tables did not answer, the button may be pressed again.
         self._remember(rest, known._replace(order=None))
         return Reaction(said, becomes=chat_views.data(said))
@@ -157,7 +178,9 @@ class Confirmations:
         if order.of is not None:
             return await self._carry_out_of(order, order.of)
         if order.what == "reread":
-            return await read_again(self._tables, order.subject) or "that was dealt with already"
+            return await read_again(self._tables, order.subject) or phrase(
+                "that was dealt with already"
+            )
         if order.what == "retry":
             which = None if order.subject is None else str(order.subject)
             return await retry(self._tables, self._settings, which)

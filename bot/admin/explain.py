@@ -5,60 +5,72 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bot.admin.flows import HELD, signal_of, standing, title, until
-from bot.admin.formatting import Row, counted, date, duration, excerpt
+from bot.admin.flows import (
+    HELD,
+    OUTCOMES,
+    STANDINGS,
+    by_owner,
+    replies,
+    signal_of,
+    standing,
+    until,
+)
+from bot.admin.formatting import Row, date, duration, excerpt
 from bot.admin.links import link
 from bot.admin.names import Names, names_of
-from bot.admin.reading import details, in_words, told_rows
+from bot.admin.reading import TIERS, details, in_words, told_rows
 from bot.admin.sources import asked, current, find_message, key_of, source_of
-from bot.models import CHANNELS, Address, MessageRef, Outcome, PostState, Reason, UnixTime, is_sink
+from bot.admin.unseen import unseen
+from bot.models import Address, MessageRef, Outcome, PostState, Reason, UnixTime, is_sink
+from bot.phrases import joined, later, phrase, plural
 from bot.storage import coverage, failures, places, post_records, records
-from bot.storage.store import REFUSALS_KEPT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     from bot.admin.sources import Tables
     from bot.config import Settings
-    from bot.models import ChatId, SignalId
+    from bot.models import SignalId
     from bot.routes import Routes, Source
     from bot.storage.coverage import ToldSince
     from bot.storage.failures import FailureRecord
     from bot.storage.post_records import PostRecord
-    from bot.storage.records import Heard, Recorded, SignalRecord
+    from bot.storage.records import Recorded, SignalRecord
 
 # What decided, in the operator's words; {author} is the message's, {owner} the flow's, {allowed} the list.
 BECAUSE: Final = {
-    (Outcome.SIGNAL, Reason.NEW_SIGNAL): "it carries {marker}",
-    (Outcome.UPDATE, Reason.OWNER): "{author} owns the flow",
-    (Outcome.UPDATE, Reason.RELEASED): "the flow was released, so any permitted author may",
-    (Outcome.REJECTED, Reason.NOT_THE_OWNER): "the flow is {owner}'s, and {author} is not he",
-    (Outcome.REJECTED, Reason.NOT_PERMITTED): "{author} is not in {allowed}",
-    (Outcome.REJECTED, Reason.UNKNOWN_AUTHOR): "who wrote it cannot be told",
-    (Outcome.IGNORED, Reason.UNREADABLE): (
+    (Outcome.SIGNAL, Reason.NEW_SIGNAL): later("it carries {marker}"),
+    (Outcome.UPDATE, Reason.OWNER): later("{author} owns the flow"),
+    (Outcome.UPDATE, Reason.RELEASED): later("the flow was released, so any permitted author may"),
+    (Outcome.REJECTED, Reason.NOT_THE_OWNER): later(
+        "the flow is {owner}'s, and {author} is not he"
+    ),
+    (Outcome.REJECTED, Reason.NOT_PERMITTED): later("{author} is not in {allowed}"),
+    (Outcome.REJECTED, Reason.UNKNOWN_AUTHOR): later("who wrote it cannot be told"),
+    (Outcome.IGNORED, Reason.UNREADABLE): later(
         "it holds something that this version of the library does not know, so that not a word of "
         "it can be read; edited into what can be read it is decided upon anew"
     ),
-    (Outcome.IGNORED, Reason.FAILED): "the bot could not deal with it",
-    (Outcome.IGNORED, Reason.FORWARDED): "it carries a marker, but is a forward",
-    (Outcome.IGNORED, Reason.NOT_PERMITTED): (
+    (Outcome.IGNORED, Reason.FAILED): later("the bot could not deal with it"),
+    (Outcome.IGNORED, Reason.FORWARDED): later("it carries a marker, but is a forward"),
+    (Outcome.IGNORED, Reason.NOT_PERMITTED): later(
         "it carries a marker, but {author} is not in {allowed}"
     ),
-    (Outcome.IGNORED, Reason.UNKNOWN_AUTHOR): (
+    (Outcome.IGNORED, Reason.UNKNOWN_AUTHOR): later(
         "it carries a marker, but who wrote it cannot be told"
     ),
 }
-NOTHING_TOLD: Final = "nothing about its signal that is beyond doubt"
+NOTHING_TOLD: Final = later("nothing about its signal that is beyond doubt")
 REFUSED: Final = {
-    PostState.PENDING: "FAILED",
-    PostState.EDIT: "its edit FAILED",
-    PostState.DELETE: "its deletion FAILED",
+    PostState.PENDING: later("FAILED"),
+    PostState.EDIT: later("its edit FAILED"),
+    PostState.DELETE: later("its deletion FAILED"),
 }
 WAITING: Final = {
-    PostState.PENDING: "waits to be posted",
-    PostState.HELD: "waits for the first part",
-    PostState.EDIT: "is posted, and waits to be edited",
-    PostState.DELETE: "is posted, and waits to be deleted",
+    PostState.PENDING: later("waits to be posted"),
+    PostState.HELD: later("waits for the first part"),
+    PostState.EDIT: later("is posted, and waits to be edited"),
+    PostState.DELETE: later("is posted, and waits to be deleted"),
 }
 
 
@@ -74,11 +86,16 @@ async def why(
     source = await tables.ask(partial(records.posted_from, target=ref))
     rows = []
     if source is not None:
-        rows.append(Row("post", f"{link(ref)} is what was posted for this message:"))
+        rows.append(
+            Row(
+                phrase("post"),
+                phrase("{link} is what was posted for this message:", link=link(ref)),
+            )
+        )
         ref = source
     record = await tables.ask(partial(records.recorded, ref=ref))
     if record is None:
-        story = _unseen(tables, settings, routes, ref, now)
+        story = unseen(tables, settings, routes, ref, now)
     else:
         story = _story(tables, routes, record, now)
     return [*rows, *[row async for row in story]]
@@ -139,10 +156,10 @@ async def _story(
         yield row
     refused = await tables.ask(partial(records.refused_edit, ref=record.ref))
     if refused is not None:
-        yield Row("edited", _refused(refused, names_known.of(record.author), allowed))
+        yield Row(phrase("edited"), _refused(refused, names_known.of(record.author), allowed))
     extras = await tables.ask(partial(records.extras_of, ref=record.ref))
     for number, lost in enumerate(extras.lost if extras else ()):
-        yield Row("" if number else "not carried", excerpt(lost, 80))
+        yield Row("" if number else phrase("not carried"), excerpt(lost, 80))
 
 
 async def _its_flow(
@@ -164,64 +181,85 @@ async def _its_flow(
         async for row in _by_its_thread(tables, record):
             yield row
         yield await _flow_then(tables, source, record, signal)
-    yield Row("flow now", until(signal.last_owner_activity, now, source, routes))
+    yield Row(phrase("flow now"), until(signal.last_owner_activity, now, source, routes))
     async for row in _ended(tables, signal):
         yield row
 
 
 def _message(record: Recorded, names: Names) -> Iterator[Row]:
-    yield Row("message", link(record.ref))
+    yield Row(phrase("message"), link(record.ref))
     late = record.recorded_at - record.at
-    delay = f", recorded {duration(late)} later" if late > 0 else ""
-    yield Row("", f"by {names.of(record.author)}, {date(record.at)}{delay}")
+    author = names.of(record.author)
+    text = phrase("by {author}, {date}", author=author, date=date(record.at))
+    if late > 0:
+        text = phrase("{text}, recorded {time} later", text=text, time=duration(late))
+    yield Row("", text)
     if record.text:
         yield Row("", f"“{excerpt(record.text, 70)}”")
 
 
 def _source(routes: Routes, source: Source | None) -> Iterator[Row]:
     if routes.named and source is not None:
-        yield Row("source", f"{source.name}, {source.where}")
+        yield Row(phrase("source"), f"{source.name}, {source.where}")
 
 
 def _decision(
     record: Recorded, signal: SignalRecord | None, allowed: str, names: Names
 ) -> Iterator[Row]:
-    because = BECAUSE[record.outcome, record.reason].format(
+    because = phrase(
+        BECAUSE[record.outcome, record.reason],
         author=names.of(record.author),
         owner=signal and names.of(signal.owner),
         marker=signal and excerpt(signal.marker, 60),
         allowed=allowed,
     )
-    yield Row("decided", f"{record.outcome} ({record.reason}): {because}")
+    yield Row(
+        phrase("decided"),
+        phrase(
+            "{outcome} ({reason}): {because}",
+            outcome=phrase(OUTCOMES[record.outcome]),
+            reason=record.reason,
+            because=because,
+        ),
+    )
     if record.tier is not None:
-        yield Row("", f"whose flow it is was known from {record.tier}")
+        yield Row(
+            "", phrase("whose flow it is was known from {tier}", tier=phrase(TIERS[record.tier]))
+        )
 
 
 def _failed(failure: FailureRecord | None) -> Iterator[Row]:
     """Of a message that is recorded it was an edit, or the deletion."""
     if failure is None:
         return
-    yield Row("failed", f"{date(failure.recorded_at)}: {excerpt(failure.error, 120)}")
-    how = (
-        "it is to be read again" if failure.again else f"`retry {link(failure.ref)}` reads it again"
-    )
-    yield Row("", how)
+    yield Row(phrase("failed"), f"{date(failure.recorded_at)}: {excerpt(failure.error, 120)}")
+    again = phrase("`retry {message}` reads it again", message=link(failure.ref))
+    yield Row("", phrase("it is to be read again") if failure.again else again)
 
 
 def _says(signal: SignalRecord, told: Sequence[ToldSince]) -> Iterator[Row]:
-    yield Row("signal", f"{signal.id}: {details(signal)}")
+    yield Row(phrase("signal"), joined(": ", [str(signal.id), details(signal)]))
     yield from told_rows(signal, told)
-    replies = counted(signal.updates, "update")
-    yield Row("replies", f"{replies}, {signal.refused} refused: `flows {signal.id}` shows them")
+    yield Row(
+        phrase("replies"),
+        phrase(
+            "{counts}: `flows {signal}` shows them",
+            counts=replies(signal.updates, signal.refused),
+            signal=signal.id,
+        ),
+    )
 
 
 def _into(record: Recorded, signal: SignalRecord, names: Names) -> Iterator[Row]:
     if record.answers is not None:
-        yield Row("answers", link(record.answers))
-    yield Row("flow", f"signal {signal.id}, {title(signal)} by {names.of(signal.owner)}")
+        yield Row(phrase("answers"), link(record.answers))
+    flow = phrase("signal {id}, {signal}", id=signal.id, signal=by_owner(signal, names))
+    yield Row(phrase("flow"), flow)
     yield Row("", link(signal.ref))
     if record.outcome is Outcome.UPDATE:
-        yield Row("read in it", in_words(record.event) if record.event else NOTHING_TOLD)
+        yield Row(
+            phrase("read in it"), in_words(record.event) if record.event else phrase(NOTHING_TOLD)
+        )
 
 
 async def _by_its_thread(tables: Tables, record: Recorded) -> AsyncIterator[Row]:
@@ -232,7 +270,9 @@ async def _by_its_thread(tables: Tables, record: Recorded) -> AsyncIterator[Row]
     if parent is None:
         yield Row(
             "",
-            "what it answers was deleted before the bot saw it: its thread says which flow it is",
+            phrase(
+                "what it answers was deleted before the bot saw it: its thread says which flow it is"
+            ),
         )
 
 
@@ -247,50 +287,65 @@ async def _flow_then(
         partial(records.ended_by_hand, signal_id=signal.id, before=record.recorded_at)
     )
     if ended is not None and (active is None or ended > active):
-        return Row("flow then", f"ended by hand on {date(ended)}")
+        return Row(phrase("flow then"), phrase("ended by hand on {date}", date=date(ended)))
     if active is None:
-        return Row("flow then", "when its owner had last been active is not known")
-    how = "" if source is None else f"{standing(active, record.at, source)}: "
+        return Row(phrase("flow then"), phrase("when its owner had last been active is not known"))
+    text = phrase(
+        "its owner was last active {date}, {time} before",
+        date=date(active),
+        time=duration(record.at - active),
+    )
+    if source is not None:
+        text = joined(": ", [phrase(STANDINGS[standing(active, record.at, source)]), text])
     return Row(
-        "flow then",
-        f"{how}its owner was last active {date(active)}, {duration(record.at - active)} before",
+        phrase("flow then"),
+        text,
     )
 
 
 async def _ended(tables: Tables, signal: SignalRecord) -> AsyncIterator[Row]:
     ended = await tables.ask(partial(records.ended_by_hand, signal_id=signal.id))
     if ended is not None:
-        yield Row("", f"an operator ended it on {date(ended)}")
+        yield Row("", phrase("an operator ended it on {date}", date=date(ended)))
 
 
 def _refused(edit: records.RefusedEdit, author: str, allowed: str) -> str:
-    when = "later" if edit.at is None else f"on {date(edit.at)}"
-    return f"{when}, not relayed: {author} was not in {allowed} any more"
+    when = phrase("later") if edit.at is None else phrase("on {date}", date=date(edit.at))
+    return phrase(
+        "{when}, not relayed: {author} was not in {allowed} any more",
+        when=when,
+        author=author,
+        allowed=allowed,
+    )
 
 
 def _posted(record: Recorded, posts: list[PostRecord], names: Mapping[int, str]) -> Iterator[Row]:
     """`names`: of places, by their rows."""
     if record.outcome not in {Outcome.SIGNAL, Outcome.UPDATE}:
-        yield Row("posted", "no: only signals and updates are")
+        yield Row(phrase("posted"), phrase("no: only signals and updates are"))
     elif not posts:
-        yield Row("posted", "no: it was imported, or the bot had no target then")
+        yield Row(phrase("posted"), phrase("no: it was imported, or the bot had no target then"))
     for number, post in enumerate(posts):
-        yield Row("" if number else "posted", _post(post, names.get(post.place, "")))
+        yield Row("" if number else phrase("posted"), _post(post, names.get(post.place, "")))
         if post.hidden is not None and post.state is not PostState.DELETED:
-            yield Row("", f"  since its edit {post.hidden}")
+            yield Row("", joined("  ", ["", phrase("since its edit {reason}", reason=post.hidden)]))
         if post.note is not None:
             yield Row("", f"  {excerpt(post.note, 120)}")
         if post.awaits or post.translated is not None:
-            yield Row("", f"  {_translation(post)}")
+            yield Row("", joined("  ", ["", _translation(post)]))
         if post.error is not None:
-            yield Row("", f"  last error: {excerpt(post.error, 80)}")
+            yield Row(
+                "", joined("  ", ["", phrase("last error: {error}", error=excerpt(post.error, 80))])
+            )
 
 
 def _translation(post: PostRecord) -> str:
     if post.translated is None:
-        return "it is to be translated first"
+        return phrase("it is to be translated first")
     to, why_not = post.translated
-    return f"translated to {to}" if why_not is None else f"in the original: {excerpt(why_not, 120)}"
+    if why_not is None:
+        return phrase("translated to {language}", language=to)
+    return phrase("in the original: {why}", why=excerpt(why_not, 120))
 
 
 def _not_posted(posts: list[PostRecord], source: Source | None) -> Iterator[Row]:
@@ -300,7 +355,14 @@ def _not_posted(posts: list[PostRecord], source: Source | None) -> Iterator[Row]
         return
     for place in source.places:
         if (place.chat, place.topic) not in there:
-            yield Row("", f"in {place.label}: no, it was no place of {source.name} by then")
+            yield Row(
+                "",
+                phrase(
+                    "in {place}: no, it was no place of {source} by then",
+                    place=place.label,
+                    source=source.name,
+                ),
+            )
 
 
 def _where(post: PostRecord, place: str) -> str:
@@ -309,151 +371,45 @@ def _where(post: PostRecord, place: str) -> str:
     called = f", {place}" if place not in {"", address} else ""
     if is_sink(post.target):
         name = place or post.called
-        return f"told to {name}" if post.target_message_id else f"to {name}"
+        if post.target_message_id:
+            return phrase("told to {place}", place=name)
+        return phrase("to {place}", place=name)
     if post.target_message_id is None:
-        return f"in {address}{called}"
+        return phrase("in {place}", place=address + called)
     return link(MessageRef(post.target, post.target_message_id)) + called
 
 
 def _post(post: PostRecord, place: str) -> str:
     """Where it stands, or why it does not."""
     where = _where(post, place)
-    part = f", part {post.part + 1}" if post.part else ""
-    name = f"{where}{part} (post {post.id})"
+    if post.part:
+        where = phrase("{place}, part {part}", place=where, part=post.part + 1)
+    name = phrase("{place} (post {id})", place=where, id=post.id)
     if post.state is PostState.SENT:
-        return f"{name}, {_tries(post.attempts + 1)}"
+        return joined(", ", [name, _tries(post.attempts + 1)])
+    return joined(": ", [name, _how(post)])
+
+
+def _how(post: PostRecord) -> str:
     if post.state is PostState.DELETED:
-        return f"{name}: {post.hidden or 'deleted, as was its source'}"
+        return post.hidden or phrase("deleted, as was its source")
     if post.state is PostState.FAILED:
-        failed = REFUSED[post.refused or PostState.PENDING]
-        return f"{name}: {failed}, {_tries(post.attempts + 1)}; `retry {post.id}` tries again"
+        return phrase(
+            "{failed}, {tries}; `retry {id}` tries again",
+            failed=phrase(REFUSED[post.refused or PostState.PENDING]),
+            tries=_tries(post.attempts + 1),
+            id=post.id,
+        )
     if post.state is PostState.GONE:
-        return f"{name}: posted, and deleted there by somebody else"
-    aside = "" if post.aside_at is None else f", set aside on {date(post.aside_at)}"
-    shut = f"; {post.called} is paused: `resume {post.called}`" if post.paused else ""
-    return f"{name}: {WAITING[post.state]}{aside}, {_tries(post.attempts)} so far{shut}"
+        return phrase("posted, and deleted there by somebody else")
+    how = phrase(WAITING[post.state])
+    if post.aside_at is not None:
+        how = phrase("{how}, set aside on {date}", how=how, date=date(post.aside_at))
+    how = phrase("{how}, {tries} so far", how=how, tries=_tries(post.attempts))
+    if not post.paused:
+        return how
+    return phrase("{how}; {place} is paused: `resume {place}`", how=how, place=post.called)
 
 
 def _tries(number: int) -> str:
-    return "1 try" if number == 1 else f"{number} tries"
-
-
-# ── a message of which nothing is known ───────────────────────────────────────
-
-
-class _Surroundings(NamedTuple):
-    before: Recorded | None
-    after: Recorded | None
-    heard: Heard | None  # None: nothing has been heard of that chat
-    sources: list[Source]  # of that chat; several, if topics of it are
-
-
-async def _unseen(
-    tables: Tables, settings: Settings, routes: Routes, ref: MessageRef, now: UnixTime
-) -> AsyncIterator[Row]:
-    around = await _surroundings(tables, routes, ref)
-    yield Row("message", link(ref))
-    yield Row(
-        "recorded",
-        "no: the bot has not seen it, or it was chatter, which leaves no record. For the bot to "
-        "have decided on it, all of this must hold:",
-    )
-    yield _is_source(routes, around.sources, ref.chat_id)
-    for row in _was_there(around, ref, now):
-        yield row
-    for row in [*_could_see(settings), *_would_count(routes, around.sources)]:
-        yield row
-    yield Row(
-        "?",
-        "its signal was not deleted before the bot saw it: the replies below such a one are chatter",
-    )
-    yield _kept(around.after, now)
-
-
-async def _surroundings(tables: Tables, routes: Routes, ref: MessageRef) -> _Surroundings:
-    before, after = await tables.ask(partial(records.neighbours, ref=ref))
-    # All chats but supergroups and channels share the account's box.
-    private = ref.chat_id > CHANNELS
-    boxes = await tables.ask(records.heard)
-    heard = [each for each in boxes if each.box == ref.chat_id or (private and each.box > 0)]
-    sources = routes.sources_in(ref.chat_id)
-    return _Surroundings(before, after, heard[0] if heard else None, sources)
-
-
-def _is_source(routes: Routes, its: list[Source], chat_id: ChatId) -> Row:
-    if not routes.chats:
-        return Row("?", f"{chat_id} is the source chat: SOURCE_CHAT_ID is not set here")
-    if its:
-        return _is_read(routes, its, chat_id)
-    if routes.named:
-        sources = f"the sources are {_listed(routes.sources)}"
-    else:
-        sources = f"the source chat is {routes.chats[0]}"
-    where = "a target chat" if chat_id in routes.targets else str(chat_id)
-    return Row("NO", f"it stands in {where}; {sources}")
-
-
-def _is_read(routes: Routes, its: list[Source], chat_id: ChatId) -> Row:
-    """Of what is not recorded the topic is not known."""
-    if not routes.named:
-        return Row("yes", f"it stands in the source chat, {chat_id}")
-    if its[0].topic is None:
-        return Row("yes", f"it stands in a source, {_listed(its)}")
-    return Row("?", f"it stands in a topic that is a source: {_listed(its)}")
-
-
-def _listed(sources: Iterable[Source]) -> str:
-    return " or ".join(f"{source.name} ({source.where})" for source in sources)
-
-
-def _was_there(around: _Surroundings, ref: MessageRef, now: UnixTime) -> Iterator[Row]:
-    """What is recorded says about whether the bot has come that far, and was there by then."""
-    before, after, heard, _ = around
-    newest = heard.message_id if heard is not None and ref.chat_id < CHANNELS else None
-    if newest is not None and newest >= ref.message_id:
-        yield Row("yes", f"the bot has come that far: it has dealt with all up to {newest}")
-    elif after is not None:
-        yield Row("yes", f"the bot has come that far: it recorded {_named(after)}")
-    else:
-        yield Row("?", f"the bot has come that far: it recorded nothing after {_named(before)}")
-    if after is not None or before is not None:
-        yield Row("", f"recorded last before it: {_named(before)}; next: {_named(after)}")
-    if before is None:
-        yield Row("?", "the bot was in the chat by then, and not new to it")
-    if heard is not None:
-        at = heard.recorded_at
-        yield Row("", f"it last heard of that chat {duration(now - at)} ago, {date(at)}")
-
-
-def _named(record: Recorded | None) -> str:
-    return "none" if record is None else f"{record.ref.message_id} of {date(record.at)}"
-
-
-def _could_see(settings: Settings) -> Iterator[Row]:
-    if settings.session_string is None:
-        yield Row("?", "the bot sees all of the group: `python -m bot check` says (/setprivacy)")
-        yield Row("?", "it was not written by another bot: Telegram shows bots no bots")
-
-
-def _would_count(routes: Routes, its: list[Source]) -> Iterator[Row]:
-    """Where it is nobody's, no rules but those of the settings could count."""
-    judges = its if its or routes.named else routes.sources
-    for source in judges:
-        where = f"in {source.name}, " if len(judges) > 1 else ""
-        if source.permitted is not None:
-            allowed = key_of(routes, source, "SOURCE_ALLOWED_USERS", "allowed_users")
-            yield Row("?", f"{where}its author is one of the {len(source.permitted)} in {allowed}")
-        yield Row("?", f"{where}it carries {_marks(source)}, or it answers a message of a flow")
-
-
-def _marks(source: Source) -> str:
-    marks = " or ".join(source.markers)
-    patterns = len(source.patterns)
-    return f"{marks} or matches one of {patterns} patterns" if patterns else marks
-
-
-def _kept(after: Recorded | None, now: UnixTime) -> Row:
-    forgotten = f"refusals are forgotten after {duration(REFUSALS_KEPT)}"
-    if after is not None and now - after.at > REFUSALS_KEPT:
-        return Row("?", f"it was not refused: {forgotten}, and this is older")
-    return Row("?", f"it was not refused long ago: {forgotten}")
+    return plural("{n} try", "{n} tries", number)

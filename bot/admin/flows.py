@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bot.admin.formatting import Row, ago, counted, date, duration, excerpt
+from bot.admin.formatting import Row, ago, date, duration, excerpt
 from bot.admin.names import IN_A_LIST, Names, names_of
 from bot.admin.sources import asked, current, find_message, named
-from bot.errors import UsageError
+from bot.errors import UsageError, words_of
 from bot.models import (
     ENDED_BY_HAND,
     Outcome,
     SignalId,
     UnixTime,
 )
+from bot.phrases import joined, later, phrase, plural
 from bot.rules.policy import is_quiet, is_released, live_since
 from bot.storage import flow_list, people, records
 
@@ -33,6 +34,16 @@ if TYPE_CHECKING:
     from bot.storage.store import SignalStore
 
 
+# As `--json` has them.
+OUTCOMES: Final = {
+    Outcome.SIGNAL: later("signal"),
+    Outcome.UPDATE: later("update"),
+    Outcome.REJECTED: later("rejected"),
+    Outcome.IGNORED: later("ignored"),
+    Outcome.DUPLICATE: later("duplicate"),
+}
+
+
 class Standing(StrEnum):
     """How a flow stands at some moment."""
 
@@ -43,6 +54,13 @@ class Standing(StrEnum):
     UNREAD = "not read"  # its chat is no source's any more, so nobody continues it
 
 
+STANDINGS: Final = {
+    Standing.LIVE: later("live"),
+    Standing.QUIET: later("quiet"),
+    Standing.RELEASED: later("released"),
+    Standing.ENDED: later("ended by hand"),
+    Standing.UNREAD: later("not read"),
+}
 HELD: Final = {Standing.LIVE, Standing.QUIET}  # by its owner
 
 
@@ -62,24 +80,34 @@ def standing(activity: UnixTime | None, at: UnixTime, source: Source | None) -> 
 def until(activity: UnixTime | None, at: UnixTime, source: Source | None, routes: Routes) -> str:
     """How long the flow stays as it is, or since when it is so."""
     if source is None:
-        return "not read: its chat is no source's any more"
+        return phrase("not read: its chat is no source's any more")
     if activity is None:
-        return "live: when its owner was last active is not known, so it stays his"
+        return phrase("live: when its owner was last active is not known, so it stays his")
     ends = UnixTime(activity + _ttl(source))
     match standing(activity, at, source):
         case Standing.LIVE:
-            later = standing(activity, UnixTime(ends + 1), source)
-            then = "released" if later is Standing.RELEASED else "quiet, and still its owner's,"
-            return f"live; {then} {ago(ends, at)} ({date(ends)}) unless its owner continues it"
+            after = standing(activity, UnixTime(ends + 1), source)
+            then = (
+                later("live; released {when} ({date}) unless its owner continues it")
+                if after is Standing.RELEASED
+                else later(
+                    "live; quiet, and still its owner's, {when} ({date}) unless its owner "
+                    "continues it"
+                )
+            )
+            return phrase(then, when=ago(ends, at), date=date(ends))
         case Standing.ENDED:
-            return "ended by hand; its owner's next reply takes it back"
+            return phrase("ended by hand; its owner's next reply takes it back")
         case Standing.QUIET:
             rule = 'after_ttl = "owner"' if routes.named else "FLOW_AFTER_TTL=owner"
-            return f"quiet since {date(ends)}, and still its owner's ({rule})"
+            return phrase(
+                "quiet since {date}, and still its owner's ({rule})", date=date(ends), rule=rule
+            )
         case _:  # released
-            return (
-                f"released since {date(ends)} ({ago(ends, at)}); "
-                "its owner's next reply takes it back"
+            return phrase(
+                "released since {date} ({when}); its owner's next reply takes it back",
+                date=date(ends),
+                when=ago(ends, at),
             )
 
 
@@ -90,7 +118,16 @@ def _ttl(source: Source) -> int:
 def title(signal: SignalRecord) -> str:
     """What a signal is about, in a few words."""
     said = [signal.fields[name] for name in ("pair", "direction")]
-    return " ".join(filter(None, said)) or excerpt(signal.text, 30) or "(no text)"
+    return " ".join(filter(None, said)) or excerpt(signal.text, 30) or phrase("(no text)")
+
+
+def by_owner(signal: SignalRecord, names: Names) -> str:
+    return phrase("{signal} by {owner}", signal=title(signal), owner=names.of(signal.owner))
+
+
+def replies(updates: int, refused: int) -> str:
+    counts = plural("{n} update", "{n} updates", updates)
+    return joined(", ", [counts, plural("{n} refused", "{n} refused", refused)])
 
 
 class Overview(NamedTuple):
@@ -107,6 +144,7 @@ class Overview(NamedTuple):
     refused: int
     standing: Standing
     source: str = ""  # its name; empty: there is but one, or none any more
+    left: str = ""  # for how long it is live; empty: it is not, or that is not known
 
 
 async def overview(
@@ -154,6 +192,11 @@ def none_found(
     return f"no flow{of_pair}{by_owner} is live; --all looks among the others, too"
 
 
+@lru_cache(maxsize=4096)  # as for `duration`
+def _released(left: str, how: Standing) -> str:
+    return phrase("in {time}", time=left) if left else phrase(STANDINGS[how])
+
+
 def _overview(
     signal: FlowRecord,
     source: Source | None,
@@ -164,7 +207,8 @@ def _overview(
 ) -> Overview:
     activity = signal.last_owner_activity
     known = activity or None  # the date of a flow ended by hand is gone
-    left = known and source and known + _ttl(source) - now
+    ends = known and source and known + _ttl(source) - now
+    left = duration(ends) if ends and how is Standing.LIVE else ""
     return Overview(
         signal=str(signal.id),
         pair=excerpt(signal.pair or signal.text, 14),
@@ -172,11 +216,12 @@ def _overview(
         owner=names.of(signal.owner, at_most=IN_A_LIST),
         age=duration(now - signal.at),
         quiet_for=duration(now - known) if known else "",
-        released=f"in {duration(left)}" if left and how is Standing.LIVE else how.value,
+        released=_released(left, how),
         updates=signal.updates,
         refused=signal.refused,
         standing=how,
         source=source.name if source and routes.named else "",
+        left=left,
     )
 
 
@@ -221,23 +266,25 @@ async def thread(
 
 
 def _reply_line(reply: Recorded, names: Names) -> str:
-    said = excerpt(reply.text, 60) or "(no text)" if reply.text is not None else reply.reason
-    refused = "" if reply.outcome is Outcome.UPDATE else f"{reply.outcome}: "
-    return f"{date(reply.at)}  {names.of(reply.author)}: {refused}{said}  ({reply.ref.message_id})"
+    said = (
+        excerpt(reply.text, 60) or phrase("(no text)") if reply.text is not None else reply.reason
+    )
+    refused = [] if reply.outcome is Outcome.UPDATE else [phrase(OUTCOMES[reply.outcome]), ": "]
+    begins, ends = f"{date(reply.at)}  ", f"  ({reply.ref.message_id})"
+    return joined("", [begins, names.of(reply.author), ": ", *refused, said, ends])
 
 
 def _about(
     signal: SignalRecord, routes: Routes, now: UnixTime, ended: UnixTime | None, names: Names
 ) -> Iterator[Row]:
-    yield Row("signal", f"{signal.id}: {title(signal)} by {names.of(signal.owner)}")
+    yield Row(phrase("signal"), joined(": ", [str(signal.id), by_owner(signal, names)]))
     source = routes.rules_for(signal.ref.chat_id, signal.topic)
     if source is not None and routes.named:
-        yield Row("source", source.name)
-    yield Row("flow", until(signal.last_owner_activity, now, source, routes))
+        yield Row(phrase("source"), source.name)
+    yield Row(phrase("flow"), until(signal.last_owner_activity, now, source, routes))
     if ended is not None:
-        yield Row("", f"ended by hand on {date(ended)}")
-    refused = f"{signal.refused} refused"
-    yield Row("replies", f"{counted(signal.updates, 'update')}, {refused}")
+        yield Row("", phrase("ended by hand on {date}", date=date(ended)))
+    yield Row(phrase("replies"), replies(signal.updates, signal.refused))
 
 
 # ── which one is meant ────────────────────────────────────────────────────────
@@ -246,7 +293,9 @@ def _about(
 async def signal_of(tables: Tables, signal_id: SignalId) -> SignalRecord:
     found = await tables.ask(partial(records.signal, signal_id=signal_id))
     if found is None:
-        raise UsageError(f"there is no signal {signal_id}: `python -m bot flows` shows which are")
+        raise UsageError(
+            phrase("there is no signal {id}: `python -m bot flows` shows which are", id=signal_id)
+        )
     return found
 
 
@@ -255,7 +304,8 @@ async def release(tables: SignalStore, signal_id: SignalId) -> str:
     found = await signal_of(tables, signal_id)
     await tables.release(signal_id)
     names = await names_of(tables, [found.owner])
-    return f"released: signal {signal_id}, {title(found)} by {names.of(found.owner)}"
+    signal = by_owner(found, names)
+    return phrase("released: signal {id}, {signal}", id=signal_id, signal=signal)
 
 
 async def find_signal(
@@ -266,7 +316,10 @@ async def find_signal(
     try:
         which = asked(routes, text)
     except UsageError as exc:
-        raise UsageError(f"{exc}; or a signal's number, which `flows` shows") from exc
+        why = words_of(exc)
+        raise UsageError(
+            phrase("{error}; or a signal's number, which `flows` shows", error=why)
+        ) from exc
     if which.chat_id is None and which.name is None:
         signal_id = SignalId(which.message_id)
         if await tables.ask(partial(records.signal, signal_id=signal_id)) is not None:
@@ -275,5 +328,7 @@ async def find_signal(
     source = await tables.ask(partial(records.posted_from, target=ref))
     record = await tables.ask(partial(records.recorded, ref=source or ref))
     if record is None or record.signal_id is None:
-        raise UsageError(f"{text} is no signal and belongs to no flow that the bot knows")
+        raise UsageError(
+            phrase("{text} is no signal and belongs to no flow that the bot knows", text=text)
+        )
     return record.signal_id

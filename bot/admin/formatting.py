@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bot.models import is_sink
+from bot.phrases import Phrase, joined, later, phrase
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
     from bot.models import ChatId
 
+
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 # Whatever could move the cursor, colour the line or turn its direction.
 UNPRINTABLE: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
 ELLIPSIS: Final = "…"
+SIZES: Final = (
+    *(later("{number} bytes"), later("{number} kB"), later("{number} MB"), later("{number} GB")),
+)
 
 
 class Row(NamedTuple):
-    """A line of an answer: what it is about, and what there is to say. Both are plain text."""
+    """A line of an answer: what it is about, and what there is to say. Both are plain text, or phrases."""
 
     label: str
     text: str
@@ -35,16 +41,29 @@ def duration(seconds: float) -> str:
     """In the two largest units that say something: "3 d 4 h", "2 h 5 min", "12 s"."""
     seconds = max(0, round(seconds))
     if seconds < MINUTE:
-        return f"{seconds} s"
+        return _units(0, 0, 0, seconds)
     if seconds < HOUR:
-        return f"{seconds // MINUTE} min"
+        return _units(0, 0, seconds // MINUTE, 0)
     if seconds < DAY:
-        return _two(seconds // HOUR, "h", seconds % HOUR // MINUTE, "min")
-    return _two(seconds // DAY, "d", seconds % DAY // HOUR, "h")
+        return _units(0, seconds // HOUR, seconds % HOUR // MINUTE, 0)
+    return _units(seconds // DAY, seconds % DAY // HOUR, 0, 0)
+
+
+@lru_cache(maxsize=4096)  # all that are shorter than two months
+def _units(days: int, hours: int, minutes: int, seconds: int) -> str:
+    """At most two of them are not 0. A list of 20,000 flows has two of these in each line."""
+    units = (
+        phrase("{number} d", number=days) if days else "",
+        phrase("{number} h", number=hours) if hours else "",
+        phrase("{number} min", number=minutes) if minutes else "",
+    )
+    return joined(" ", filter(None, units)) or phrase("{number} s", number=seconds)
 
 
 def ago(at: float, now: float) -> str:
-    return f"{duration(now - at)} ago" if at <= now else f"in {duration(at - now)}"
+    if at <= now:
+        return phrase("{time} ago", time=duration(now - at))
+    return phrase("in {time}", time=duration(at - now))
 
 
 def excerpt(text: str, length: int) -> str:
@@ -53,16 +72,23 @@ def excerpt(text: str, length: int) -> str:
     return line if len(line) <= length else line[: length - 1].rstrip() + ELLIPSIS
 
 
+def in_short(text: str, length: int) -> str:
+    """The same of what may be ours, which stays as it is."""
+    return text if isinstance(text, Phrase) else excerpt(text, length)
+
+
 def size(number: int) -> str:
     value = float(number)
-    for unit in ("bytes", "kB", "MB"):
+    *smaller, largest = SIZES
+    for unit in smaller:
         if value < 1000:  # noqa: PLR2004  # a thousand of one is one of the next
-            return f"{value:.3g} {unit}"
+            return phrase(unit, number=f"{value:.3g}")
         value /= 1000
-    return f"{value:.3g} GB"
+    return phrase(largest, number=f"{value:.3g}")
 
 
 def counted(number: int, what: str) -> str:
+    """For a shell; see `phrases.plural`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
@@ -71,7 +97,3 @@ def called(chat: ChatId, name: str | None) -> str:
     if not name:
         return str(chat)
     return name if is_sink(chat) else f"{name} ({chat})"
-
-
-def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:
-    return f"{large} {large_unit} {small} {small_unit}" if small else f"{large} {large_unit}"

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from bot.errors import UsageError
 from bot.models import CHANNELS, ChatId, MessageId
+from bot.phrases import later, phrase
 
 if TYPE_CHECKING:
     from bot.models import MessageRef
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 HOSTS: Final = {"t.me", "telegram.me", "telegram.dog"}
 ID: Final = re.compile(r"[1-9][0-9]{0,17}")
 IN_A_SOURCE: Final = re.compile(rf"([a-z0-9][a-z0-9_-]*):({ID.pattern})")  # majors:15
-FORMS: Final = "a link such as https://t.me/c/1234567890/15, or -1001234567890:15, or 15"
+FORMS: Final = later("a link such as https://t.me/c/1234567890/15, or -1001234567890:15, or 15")
 
 
 class Pointer(NamedTuple):
@@ -39,7 +40,9 @@ def pointer(text: str) -> Pointer:
         return Pointer(MessageId(int(text)))
     found = _of_link(text)
     if found is None:
-        raise UsageError(f"{text!r} names no message: give {FORMS}")
+        raise UsageError(
+            phrase("{text} names no message: give {forms}", text=repr(text), forms=phrase(FORMS))
+        )
     return found
 
 
@@ -94,7 +97,9 @@ def _of_path(path: list[str], comment: str | None) -> Pointer | None:
         # It stands in the group that discusses the channel, and that group is not named.
         if not ID.fullmatch(comment):
             return None
-        return Pointer(MessageId(int(comment)), name=f"the discussion of {path[0]}")
+        return Pointer(
+            MessageId(int(comment)), name=phrase("the discussion of {chat}", chat=path[0])
+        )
     message_id = MessageId(int(path[-1]))
     if private:
         return Pointer(message_id, ChatId(CHANNELS - int(path[0])))

@@ -7,8 +7,9 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from bot.admin.formatting import counted, excerpt
+from bot.admin.formatting import excerpt
 from bot.errors import UsageError
+from bot.phrases import joined, phrase, plural
 from bot.storage import places, post_records, records
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ async def pause(tables: SignalStore, name: str | None = None) -> str:
     if name is not None:
         return await _pause_places(tables, name)
     if not await tables.pause():
-        return "paused already: nothing is posted until `resume`"
-    return "paused: all is recorded, and nothing is posted until `resume`"
+        return phrase("paused already: nothing is posted until `resume`")
+    return phrase("paused: all is recorded, and nothing is posted until `resume`")
 
 
 async def resume(tables: SignalStore, name: str | None = None) -> str:
@@ -41,26 +42,50 @@ async def resume(tables: SignalStore, name: str | None = None) -> str:
         return await _resume_places(tables, name)
     ended = await tables.resume()
     shut = await tables.ask(places.paused)
-    still = f"; by name are paused still: {_listed(shut)}" if shut else ""
+    still = [phrase("by name are paused still: {places}", places=_listed(shut))] if shut else []
     if not ended:
-        return f"there is no pause of all{still}" if still else "there is no pause"
-    return f"resumed: {await _what_waits(tables)} to be sent or changed{still}"
+        none = phrase("there is no pause of all") if still else phrase("there is no pause")
+        return joined("; ", [none, *still])
+    waiting = await _what_waits(tables)
+    done = plural(
+        "resumed: {n} post to be sent or changed",
+        "resumed: {n} posts to be sent or changed",
+        waiting,
+    )
+    return joined("; ", [done, *still])
 
 
 async def _pause_places(tables: SignalStore, name: str) -> str:
     meant, changed = await _set_paused(tables, name, paused=True)
     if not changed:
-        return f"{name} is paused already: nothing is posted there until `resume {name}`"
-    where = "" if _is_place(meant, name) else f" to {_listed(meant)}"
-    return f"{name} is paused: all is recorded, and nothing is posted{where} until `resume {name}`"
+        return phrase(
+            "{name} is paused already: nothing is posted there until `resume {name}`", name=name
+        )
+    if _is_place(meant, name):
+        return phrase(
+            "{name} is paused: all is recorded, and nothing is posted until `resume {name}`",
+            name=name,
+        )
+    return phrase(
+        "{name} is paused: all is recorded, and nothing is posted to {places} until "
+        "`resume {name}`",
+        name=name,
+        places=_listed(meant),
+    )
 
 
 async def _resume_places(tables: SignalStore, name: str) -> str:
     meant, changed = await _set_paused(tables, name, paused=False)
     if not changed:
-        return f"{name} is not paused{await _but_all(tables)}"
-    waits = await _what_waits(tables, {place.id for place in meant})
-    return f"{name} goes on: {waits} to be sent or changed{await _but_all(tables)}"
+        return joined("; ", [phrase("{name} is not paused", name=name), *await _but_all(tables)])
+    waiting = await _what_waits(tables, {place.id for place in meant})
+    done = plural(
+        "{name} goes on: {n} post to be sent or changed",
+        "{name} goes on: {n} posts to be sent or changed",
+        waiting,
+        name=name,
+    )
+    return joined("; ", [done, *await _but_all(tables)])
 
 
 async def _set_paused(
@@ -76,19 +101,22 @@ async def _set_paused(
 def unknown(name: str, known: Collection[str]) -> str:
     """The nearest that there is, or all."""
     close = difflib.get_close_matches(name.casefold(), known, n=1)
-    mend = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"
+    mend = phrase("there are {names}", names=", ".join(sorted(known)))
+    if close:
+        mend = phrase("did you mean {name}?", name=close[0])
     if not known:
-        mend = "the bot has not been started with any yet"
-    return f"there is no source or place {excerpt(name, LONGEST)}: {mend}"
+        mend = phrase("the bot has not been started with any yet")
+    what = excerpt(name, LONGEST)
+    return phrase("there is no source or place {name}: {mend}", name=what, mend=mend)
 
 
-async def _but_all(tables: SignalStore) -> str:
+async def _but_all(tables: SignalStore) -> list[str]:
     if await tables.paused_at() is None:
-        return ""
-    return "; but all is paused: nothing is posted until `resume`"
+        return []
+    return [phrase("but all is paused: nothing is posted until `resume`")]
 
 
-async def _what_waits(tables: SignalStore, of: Collection[int] | None = None) -> str:
+async def _what_waits(tables: SignalStore, of: Collection[int] | None = None) -> int:
     """`of`: places, by their rows; None: all."""
 
     def waiting(db: Connection) -> int:
@@ -98,7 +126,7 @@ async def _what_waits(tables: SignalStore, of: Collection[int] | None = None) ->
             counts = [each for row, each in records.count_posts_by_place(db).items() if row in of]
         return sum(each.get(state, 0) for each in counts for state in post_records.OPEN)
 
-    return counted(await tables.ask(waiting), "post")
+    return await tables.ask(waiting)
 
 
 def _is_place(meant: Collection[PlaceRecord], name: str) -> bool:

@@ -9,11 +9,13 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from bot.admin.formatting import counted, excerpt
+from bot.admin.formatting import excerpt
 from bot.admin.links import link, names_a_message
+from bot.admin.reading import STATE_NAMES
 from bot.admin.sources import asked, current, find_message
 from bot.errors import UsageError
 from bot.models import PostState
+from bot.phrases import joined, later, phrase, plural
 from bot.storage import failures, post_records, records
 
 if TYPE_CHECKING:
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 
 NAMED: Final = 10
 NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
-NOTHING: Final = "no post has failed"
-POSTS: Final = "a post's number, as `status` names it, or a link to a message or chat:message"
+NOTHING: Final = later("no post has failed")
+POSTS: Final = later(
+    "a post's number, as `status` names it, or a link to a message or chat:message"
+)
 
 
 async def retry(
@@ -40,11 +44,18 @@ async def retry(
     """
     if which is None:
         done = [await put_back(tables, None), await read_again(tables, None)]
-        return "; ".join(each for each in done if each not in {NOTHING, ""}) or NOTHING
+        each = [each for each in done if each not in {NOTHING, ""}]
+        return joined("; ", each) or phrase(NOTHING)
     if NUMBER.fullmatch(which):
         return await put_back(tables, int(which))
     if not names_a_message(which):
-        raise UsageError(f"{which!r} names no post and no message: give {POSTS}")
+        raise UsageError(
+            phrase(
+                "{text} names no post and no message: give {forms}",
+                text=repr(which),
+                forms=phrase(POSTS),
+            )
+        )
     found = await failure_of(tables, settings, which, routes=routes)
     return await read_again(tables, found.id)
 
@@ -55,13 +66,19 @@ async def put_back(
     """Tells what was done. Raises `UsageError` for a post that has not failed. `places`: by their rows."""
     ids = await tables.retry(post_id, places=places)
     if ids:
-        return f"back in line: {counted(len(ids), 'post')} ({_named(map(str, ids))})"
+        return plural(
+            "back in line: {n} post ({which})",
+            "back in line: {n} posts ({which})",
+            len(ids),
+            which=_named(map(str, ids)),
+        )
     if post_id is None:
-        return NOTHING
+        return phrase(NOTHING)
     found = await tables.ask(partial(post_records.post, post_id=post_id))
     if found is None:
-        raise UsageError(f"there is no post {post_id}: `status` and `why` name them")
-    raise UsageError(f"post {post_id} has not failed, it is {found.state}")
+        raise UsageError(phrase("there is no post {id}: `status` and `why` name them", id=post_id))
+    how = phrase(STATE_NAMES[found.state])
+    raise UsageError(phrase("post {id} has not failed, it is {state}", id=post_id, state=how))
 
 
 async def read_again(
@@ -72,7 +89,12 @@ async def read_again(
     refs = await tables.change(want)
     if not refs:
         return ""
-    return f"to be read again: {counted(len(refs), 'message')} ({_named(map(link, refs))})"
+    return plural(
+        "to be read again: {n} message ({which})",
+        "to be read again: {n} messages ({which})",
+        len(refs),
+        which=_named(map(link, refs)),
+    )
 
 
 async def failure_of(
@@ -84,7 +106,16 @@ async def failure_of(
     found = await tables.ask(partial(failures.failure, ref=ref))
     if found is not None:
         return found
-    raise UsageError(f"{link(ref)} has not failed{await _its_posts(tables, ref)}")
+    failed = await _failed_posts(tables, ref)
+    if not failed:
+        raise UsageError(phrase("{message} has not failed", message=link(ref)))
+    raise UsageError(
+        phrase(
+            "{message} has not failed, but its post has: `retry {post}`",
+            message=link(ref),
+            post=failed[0],
+        )
+    )
 
 
 async def ask_to_retry_all(tables: SignalStore) -> str:
@@ -92,25 +123,28 @@ async def ask_to_retry_all(tables: SignalStore) -> str:
     posts = (await tables.ask(records.count_posts))[PostState.FAILED]
     messages = await tables.ask(failures.count)
     if not posts + messages:
-        raise UsageError(NOTHING)
-    parts = [f"Put {counted(posts, 'post')} back in line?"] if posts else []
+        raise UsageError(phrase(NOTHING))
+    parts = []
+    if posts:
+        parts.append(plural("Put {n} post back in line?", "Put {n} posts back in line?", posts))
     if messages:
-        parts.append(f"Read {counted(messages, 'message')} again?")
-    return " ".join(parts)
+        parts.append(plural("Read {n} message again?", "Read {n} messages again?", messages))
+    return joined(" ", parts)
 
 
 async def ask_to_read_again(tables: SignalStore, number: int) -> str:
     """The same for one message. Raises `UsageError` if it was dealt with meanwhile."""
     found = await tables.ask(partial(failures.failure_by_id, number=number))
     if found is None:
-        raise UsageError("that was dealt with already")
-    return f"Read {link(found.ref)} again? {excerpt(found.error, 80)}"
+        raise UsageError(phrase("that was dealt with already"))
+    return phrase(
+        "Read {message} again? {error}", message=link(found.ref), error=excerpt(found.error, 80)
+    )
 
 
-async def _its_posts(tables: SignalStore, ref: MessageRef) -> str:
+async def _failed_posts(tables: SignalStore, ref: MessageRef) -> list[int]:
     posts = await tables.ask(partial(post_records.posts_of, ref=ref))
-    failed = [str(post.id) for post in posts if post.state is PostState.FAILED]
-    return f", but its post has: `retry {failed[0]}`" if failed else ""
+    return [post.id for post in posts if post.state is PostState.FAILED]
 
 
 def _named(names: Iterable[str]) -> str:

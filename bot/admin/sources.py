@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from bot.admin.links import IN_A_SOURCE, Pointer, pointer
 from bot.errors import UsageError
 from bot.models import MessageId, MessageRef
+from bot.phrases import joined, phrase
 from bot.routes import main_route
 from bot.storage import records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from sqlalchemy import Connection
 
@@ -61,7 +62,9 @@ def named(routes: Routes, name: str) -> Source:
     found = routes.source(name)
     if found is None:
         there_are = ", ".join(each.name for each in routes.sources)
-        raise UsageError(f"there is no source {name}: there are {there_are}")
+        raise UsageError(
+            phrase("there is no source {name}: there are {known}", name=name, known=there_are)
+        )
     return found
 
 
@@ -69,7 +72,9 @@ def key_of(routes: Routes, source: Source | None, setting: str, key: str) -> str
     """What a rule is called where the operator wrote it."""
     if not routes.named:
         return setting
-    return f"{key} of {source.name}" if source is not None else key
+    if source is None:
+        return key
+    return phrase("{key} of {source}", key=key, source=source.name)
 
 
 def asked(routes: Routes, text: str) -> Pointer:
@@ -96,9 +101,12 @@ def _bare(routes: Routes, message_id: MessageId) -> MessageRef:
     """Topics of one chat share its numbers."""
     if len(routes.chats) == 1:
         return MessageRef(routes.chats[0], message_id)
-    which = " or ".join(f"{source.name}:{message_id}" for source in routes.sources)
     raise UsageError(
-        f"which source's message {message_id}? Give {which}, a link to it, or chat:message"
+        phrase(
+            "which source's message {id}? Give {which}, a link to it, or chat:message",
+            id=message_id,
+            which=either(f"{source.name}:{message_id}" for source in routes.sources),
+        )
     )
 
 
@@ -107,11 +115,24 @@ async def _by_number(tables: Tables, routes: Routes, which: Pointer) -> MessageR
     if len(found) == 1:
         return found[0]
     if found:
-        these = " or ".join(f"{ref.chat_id}:{ref.message_id}" for ref in found)
-        raise UsageError(f"message {which.message_id} stands in several chats: give {these}")
-    name = which.name or "that"
+        raise UsageError(
+            phrase(
+                "message {id} stands in several chats: give {which}",
+                id=which.message_id,
+                which=either(f"{ref.chat_id}:{ref.message_id}" for ref in found),
+            )
+        )
     example = f"{next(iter(routes.chats), -1001234567890)}:{which.message_id}"
     raise UsageError(
-        f"no message {which.message_id} is recorded, and which chat {name} is cannot be looked up "
-        f"offline: give the chat's id and the message's, such as {example}"
+        phrase(
+            "no message {id} is recorded, and which chat {name} is cannot be looked up "
+            "offline: give the chat's id and the message's, such as {example}",
+            id=which.message_id,
+            name=which.name or phrase("that"),
+            example=example,
+        )
     )
+
+
+def either(names: Iterable[str]) -> str:
+    return joined(phrase(" or "), names)

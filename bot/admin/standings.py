@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.models import Address, AfterTtl, PostState, UnixTime
+from bot.phrases import joined, phrase, plural
 from bot.rules.policy import live_since
 from bot.storage import places, records
 from bot.storage.records import FlowCounts
@@ -76,10 +77,21 @@ def flows_of(source: SourceStanding) -> str:
     if not source.name:
         return str(active + quiet + ended)
     if source.after_ttl is AfterTtl.RELEASE:
-        text = f"{active} live, {quiet + ended} released"
+        each = [_released(quiet + ended)]
     else:
-        text = f"{active} live, {quiet} quiet and still their owners', {ended} released"
-    return text + (f" ({ended} of them by hand)" if ended else "")
+        held = plural(
+            "{n} quiet and still their owners'", "{n} quiet and still their owners'", quiet
+        )
+        each = [held, _released(ended)]
+    text = joined(", ", [plural("{n} live", "{n} live", active), *each])
+    if not ended:
+        return text
+    by_hand = plural("{n} of them by hand", "{n} of them by hand", ended)
+    return phrase("{flows} ({some})", flows=text, some=by_hand)
+
+
+def _released(number: int) -> str:
+    return plural("{n} released", "{n} released", number)
 
 
 def place_standings(db: Connection) -> list[PlaceStanding]:

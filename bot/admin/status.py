@@ -8,18 +8,15 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import platform
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from bot import __version__
-from bot.admin.formatting import Row, ago, counted, date, duration, excerpt, size
+from bot.admin.formatting import Row, ago, date, duration, excerpt, in_short, size
 from bot.admin.links import link
-from bot.admin.reading import coverage_rows, details, where
+from bot.admin.reading import STATE_NAMES, TIERS, coverage_rows, details, where
 from bot.admin.reload import of_running
 from bot.admin.sources import Tables, current
 from bot.admin.standings import (
@@ -31,15 +28,17 @@ from bot.admin.standings import (
     source_standings,
     sum_of,
 )
+from bot.admin.versions import versions
 from bot.lock import Holder, holder
 from bot.models import PostState, UnixTime, is_sink
+from bot.phrases import joined, phrase, plural
 from bot.server_address import ServerAddress
 from bot.signal_json import recorded_fields
 from bot.storage import coverage, failures, post_records, records
 from bot.storage.engine import size_on_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -59,8 +58,6 @@ MANY: Final = 2  # places, from which on each is named
 REASON_MAX: Final = 240  # characters
 # Where a bot that listens everywhere is reached from here.
 LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nothing is bound here
-# One import name, several distributions.
-LIBRARIES: Final = (("pyrogram", "kurigram"), ("tgcrypto", "TgCrypto-pyrofork"), ("diskcache",))
 
 
 class ToldHealth(NamedTuple):
@@ -144,7 +141,7 @@ async def status(
         database=settings.database,
         database_size=await _size_of(settings.database, tables),
         schema=schema,
-        versions=dict(_versions()),
+        versions=dict(versions()),
     )
 
 
@@ -196,25 +193,6 @@ def cache_size(file: Path) -> CacheSize | None:
             kinds = dict(db.execute("SELECT typeof(key), count(*) FROM Cache GROUP BY 1"))
             return CacheSize(kinds.get("integer", 0), kinds.get("text", 0), file.stat().st_size)
     except (OSError, sqlite3.Error):
-        return None
-
-
-def _versions() -> Iterator[tuple[str, str]]:
-    yield "telegram-signal-relay", _version("telegram-signal-relay") or f"{__version__} from source"
-    yield "Python", platform.python_version()
-    yield "SQLite", sqlite3.sqlite_version
-    for names in LIBRARIES:
-        for name in names:
-            found = _version(name)
-            if found is not None:
-                yield name, found
-                break
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
         return None
 
 
@@ -276,10 +254,17 @@ def as_json(status: Status) -> dict[str, Any]:
 
 def _running(status: Status) -> Iterator[Row]:
     if status.holder is None:
-        yield Row("bot", "not running")
+        yield Row(phrase("bot"), phrase("not running"))
         return
     pid, since = status.holder
-    yield Row("bot", f"running, pid {pid or 'unknown'}, for {duration(status.now - since)}")
+    yield Row(
+        phrase("bot"),
+        phrase(
+            "running, pid {pid}, for {time}",
+            pid=pid or phrase("unknown"),
+            time=duration(status.now - since),
+        ),
+    )
 
 
 def _read_again(status: Status) -> Iterator[Row]:
@@ -288,9 +273,10 @@ def _read_again(status: Status) -> Iterator[Row]:
         return
     when = ago(last.at, status.now)
     if last.taken:
-        yield Row("routes", f"read again {when}")
+        yield Row(phrase("routes"), phrase("read again {when}", when=when))
         return
-    yield Row("routes", f"read again {when} and NOT TAKEN OVER, they are as they were before:")
+    text = phrase("read again {when} and NOT TAKEN OVER, they are as they were before:", when=when)
+    yield Row(phrase("routes"), text)
     for line in last.said:
         yield Row("", excerpt(line, REASON_MAX))
 
@@ -305,57 +291,67 @@ def _read_again_object(status: Status) -> dict[str, Any] | None:
 def _health(status: Status) -> Iterator[Row]:
     where, answered, facts = status.health
     if not where:
-        yield Row("telegram", "HEALTH_PORT is not set, so the running bot cannot be asked")
+        yield Row(
+            phrase("telegram"), phrase("HEALTH_PORT is not set, so the running bot cannot be asked")
+        )
         return
     if not answered:
-        yield Row("telegram", f"nobody answers on {where}")
+        yield Row(phrase("telegram"), phrase("nobody answers on {address}", address=where))
         return
     since, heard = facts.get("connected_since"), facts.get("last_update_at")
     if isinstance(since, int | float):
-        yield Row("telegram", f"connected for {duration(status.now - since)}")
+        yield Row(
+            phrase("telegram"), phrase("connected for {time}", time=duration(status.now - since))
+        )
     else:
-        yield Row("telegram", "NOT connected")
+        yield Row(phrase("telegram"), phrase("NOT connected"))
     if isinstance(heard, int | float):
-        yield Row("", f"last update {ago(heard, status.now)}, {date(heard)}")
-    reasons = [excerpt(str(reason), REASON_MAX) for reason in facts.get("reasons") or ()]
-    for number, reason in enumerate(reasons or ["ok"]):
-        yield Row("" if number else "health", reason)
+        yield Row(
+            "",
+            phrase("last update {when}, {date}", when=ago(heard, status.now), date=date(heard)),
+        )
+    reasons = [in_short(reason, REASON_MAX) for reason in facts.get("reasons") or ()]
+    for number, reason in enumerate(reasons or [phrase("ok")]):
+        yield Row("" if number else phrase("health"), reason)
 
 
 def _in_the_way(status: Status) -> Iterator[Row]:
     for number, text in enumerate(status.in_the_way):
-        yield Row("" if number else "not yet", excerpt(text, REASON_MAX))
+        yield Row("" if number else phrase("not yet"), in_short(text, REASON_MAX))
 
 
 def _heard(status: Status) -> Iterator[Row]:
     for number, (box, message_id, at) in enumerate(status.heard):
-        what = str(box) if box < 0 else "private chats and basic groups"
-        upto = "" if message_id is None else f" up to message {message_id}"
-        yield Row("" if number else "heard", f"{what}{upto}, {ago(at, status.now)}")
+        what = str(box) if box < 0 else phrase("private chats and basic groups")
+        if message_id is not None:
+            what = phrase("{chat} up to message {id}", chat=what, id=message_id)
+        yield Row("" if number else phrase("heard"), joined(", ", [what, ago(at, status.now)]))
 
 
 def _sources(status: Status) -> Iterator[Row]:
     if not status.named:
         for source in status.sources:
-            yield Row("flows", flows_of(source))
+            yield Row(phrase("flows"), flows_of(source))
         return
     unreadable = _unreadable(status)
     for source in status.sources:
-        label, where = "source", f" ({source.where})"
+        label, name = phrase("source"), f"{source.name} ({source.where})"
         if not source.name:
-            label, where = "", "chats that are no source's any more"
-        yield Row(label, f"{source.name}{where}: flows {flows_of(source)}")
+            label, name = "", phrase("chats that are no source's any more")
+        text = phrase("{source}: flows {flows}", source=name, flows=flows_of(source))
+        yield Row(label, text)
         if source.chat in unreadable:
-            error = excerpt(unreadable[source.chat], REASON_MAX)
-            yield Row("", f"  CANNOT BE READ: {error}")
+            error = in_short(unreadable[source.chat], REASON_MAX)
+            text = phrase("CANNOT BE READ: {error}", error=error)
+            yield Row("", joined("  ", ["", text]))
         if (since := paused_at(source, status.places)) is not None:
-            yield Row("", f"  PAUSED {ago(since, status.now)}, until `resume {source.name}`")
+            yield Row("", _shut(since, status, source.name))
 
 
 def _unreadable(status: Status) -> dict[ChatId | None, str]:
     """What the running bot says of the chats that it cannot read."""
     told = status.health.facts.get("unreadable") or ()
-    return {each["chat"]: str(each.get("error")) for each in told}
+    return {each["chat"]: each.get("error") or "" for each in told}
 
 
 def _source_object(source: SourceStanding, status: Status) -> dict[str, Any]:
@@ -373,7 +369,15 @@ def _source_object(source: SourceStanding, status: Status) -> dict[str, Any]:
 def _signals(status: Status) -> Iterator[Row]:
     newest = status.newest
     if newest is not None:
-        yield Row("newest", f"signal {newest.id}, {ago(newest.at, status.now)}: {details(newest)}")
+        yield Row(
+            phrase("newest"),
+            phrase(
+                "signal {id}, {when}: {details}",
+                id=newest.id,
+                when=ago(newest.at, status.now),
+                details=details(newest),
+            ),
+        )
     for place in where(status.newest_posts):
         yield Row("", place)
     yield from coverage_rows(status.coverage)
@@ -403,22 +407,52 @@ def _posts(status: Status) -> Iterator[Row]:
     changes = posts[PostState.EDIT] + posts[PostState.DELETE]
     if status.paused_at is not None:
         yield Row(
-            "relay",
-            f"PAUSED {ago(status.paused_at, status.now)}: nothing is posted until `resume`",
+            phrase("relay"),
+            phrase(
+                "PAUSED {when}: nothing is posted until `resume`",
+                when=ago(status.paused_at, status.now),
+            ),
         )
     yield Row(
-        "posts",
-        f"{posts[PostState.PENDING]} pending, {posts[PostState.SENT]} posted, "
-        f"{posts[PostState.FAILED]} failed" + (f", {changes} to be changed" if changes else ""),
+        phrase("posts"),
+        _counts(
+            posts[PostState.PENDING],
+            posts[PostState.FAILED],
+            changes,
+            [plural("{n} posted", "{n} posted", posts[PostState.SENT])],
+        ),
     )
     if status.aside:
-        aside = counted(status.aside, "post")
-        yield Row("", f"{aside} set aside: Telegram keeps failing there, others go before")
+        text = plural(
+            "{n} post set aside: Telegram keeps failing there, others go before",
+            "{n} posts set aside: Telegram keeps failing there, others go before",
+            status.aside,
+        )
+        yield Row("", text)
     yield from _places(status)
     for number, post in enumerate(status.troubles):
         error = excerpt(post.error or "", 60)
-        yield Row("" if number else "errors", f"post {post.id} to {post.where}, {post.state}:")
+        yield Row(
+            "" if number else phrase("errors"),
+            phrase(
+                "post {id} to {place}, {state}:",
+                id=post.id,
+                place=post.where,
+                state=phrase(STATE_NAMES[post.state]),
+            ),
+        )
         yield Row("", f"  {error}")
+
+
+def _counts(pending: int, failed: int, changes: int, sent: Iterable[str] = ()) -> str:
+    counts = [
+        plural("{n} pending", "{n} pending", pending),
+        *sent,
+        plural("{n} failed", "{n} failed", failed),
+    ]
+    if changes:
+        counts.append(plural("{n} to be changed", "{n} to be changed", changes))
+    return joined(", ", counts)
 
 
 def _places(status: Status) -> Iterator[Row]:
@@ -426,43 +460,74 @@ def _places(status: Status) -> Iterator[Row]:
     if one and all(place.paused_at is None for place in status.places):
         return
     for number, place in enumerate(status.places):
-        text = f"{place.label}: {place.pending} pending, {place.failed} failed"
-        changes = f", {place.changes} to be changed" if place.changes else ""
-        shut = "" if place.listed else "; it is not listed any more, so they wait"
-        yield Row("" if number else "places", f"{text}{changes}{shut}")
+        text = joined(": ", [place.label, _counts(place.pending, place.failed, place.changes)])
+        if not place.listed:
+            text = phrase("{place}; it is not listed any more, so they wait", place=text)
+        yield Row("" if number else phrase("places"), text)
         if place.paused_at is not None:
-            yield Row(
-                "", f"  PAUSED {ago(place.paused_at, status.now)}, until `resume {place.label}`"
-            )
+            yield Row("", _shut(place.paused_at, status, place.label))
+
+
+def _shut(since: UnixTime, status: Status, name: str) -> str:
+    when = ago(since, status.now)
+    return joined("  ", ["", phrase("PAUSED {when}, until `resume {name}`", when=when, name=name)])
 
 
 def _failed(status: Status) -> Iterator[Row]:
     last = status.last_failed
     if last is None:
         return
-    yield Row("failed", f"{counted(status.failed, 'message')} could not be dealt with, the newest:")
-    again = ", to be read again" if last.again else f": `retry {link(last.ref)}` reads it again"
-    yield Row("", f"{link(last.ref)}{again}")
+    yield Row(
+        phrase("failed"),
+        plural(
+            "{n} message could not be dealt with, the newest:",
+            "{n} messages could not be dealt with, the newest:",
+            status.failed,
+        ),
+    )
+    message = link(last.ref)
+    if last.again:
+        yield Row("", phrase("{message}, to be read again", message=message))
+    else:
+        yield Row("", phrase("{message}: `retry {message}` reads it again", message=message))
     yield Row("", f"  {excerpt(last.error, 80)}")
 
 
 def _cache(status: Status) -> Iterator[Row]:
     cache = status.cache
     if cache is None:
-        yield Row("cache", "none that can be read")
+        yield Row(phrase("cache"), phrase("none that can be read"))
     else:
-        flows, threads = counted(cache.flows, "flow"), counted(cache.threads, "message")
-        yield Row("cache", f"{flows} and {threads} on disk, {size(cache.size)}")
+        flows = plural("{n} flow", "{n} flows", cache.flows)
+        threads = plural("{n} message", "{n} messages", cache.threads)
+        yield Row(
+            phrase("cache"),
+            phrase(
+                "{flows} and {messages} on disk, {size}",
+                flows=flows,
+                messages=threads,
+                size=size(cache.size),
+            ),
+        )
     total = sum(status.tiers.values())
     if total:
-        shares = (f"{tier} {number / total:.0%}" for tier, number in status.tiers.items())
-        yield Row("", f"knew the flows of replies: {', '.join(shares)}")
+        shares = (
+            joined(" ", [phrase(TIERS[tier]), f"{number / total:.0%}"])
+            for tier, number in status.tiers.items()
+        )
+        yield Row("", phrase("knew the flows of replies: {tiers}", tiers=joined(", ", shares)))
 
 
 def _rest(status: Status) -> Iterator[Row]:
     yield Row(
-        "database", f"{status.database}, {size(status.database_size)}, schema {status.schema}"
+        phrase("database"),
+        phrase(
+            "{path}, {size}, schema {number}",
+            path=str(status.database),
+            size=size(status.database_size),
+            number=status.schema,
+        ),
     )
     names = [f"{name} {number}" for name, number in status.versions.items()]
-    yield Row("versions", ", ".join(names[:3]))
+    yield Row(phrase("versions"), ", ".join(names[:3]))
     yield Row("", ", ".join(names[3:]))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bot.models import Indirect
+from bot.phrases import later, phrase
 
 if TYPE_CHECKING:
     from bot.models import IncomingMessage
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 BECAUSE: Final = {
-    Indirect.VIA_BOT: "a bot sent it for you",
-    Indirect.SCHEDULED: "it was scheduled before",
-    Indirect.AUTOMATIC: "it was sent automatically",
+    Indirect.VIA_BOT: later("a bot sent it for you"),
+    Indirect.SCHEDULED: later("it was scheduled before"),
+    Indirect.AUTOMATIC: later("it was sent automatically"),
 }
 
 
@@ -40,7 +41,7 @@ def why_no_order(message: IncomingMessage) -> str | None:
 
 def _why_not(message: IncomingMessage) -> str | None:
     if message.indirect is not None:
-        return BECAUSE[message.indirect]
+        return phrase(BECAUSE[message.indirect])
     if message.edited_at is not None:
-        return "it was edited"
-    return None if message.media is None else "it stands below a picture or a file"
+        return phrase("it was edited")
+    return None if message.media is None else phrase("it stands below a picture or a file")

@@ -6,7 +6,9 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bot.admin.formatting import called, duration
+from bot.errors import words_of
 from bot.models import PostState, is_sink
+from bot.phrases import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,7 +48,7 @@ class Progress:
         self.moved_at, self.delay = self._clock(), None
 
     def delayed(self, error: Exception, wait: timedelta) -> None:
-        self.delay = Delay(str(error), self._clock() + wait.total_seconds())
+        self.delay = Delay(words_of(error), self._clock() + wait.total_seconds())
 
 
 class Places:
@@ -90,7 +92,12 @@ class Places:
                 continue
             if min(now - backlog.oldest, now - place.moved_at) > STALLED:
                 name = called(target, self._names.get(target))
-                yield f"target {name}: {self._why(place, now)}, posts that wait: {backlog.pending}"
+                yield phrase(
+                    "target {chat}: {why}, posts that wait: {number}",
+                    chat=name,
+                    why=self._why(place, now),
+                    number=backlog.pending,
+                )
 
     def facts(self, backlogs: Mapping[ChatId, Backlog]) -> list[dict[str, object]]:
         """For scripts. Dates are unix seconds; None is what is not known."""
@@ -111,7 +118,11 @@ class Places:
     def _why(place: Progress, now: float) -> str:
         rested = duration(now - place.moved_at)
         if place.delay is None:
-            return f"nothing got done for {rested}"
+            return phrase("nothing got done for {time}", time=rested)
         error, until = place.delay
-        again = f"tried again in {duration(until - now)}" if until > now else "being tried again"
-        return f"nothing got done for {rested}: {error}, {again}"
+        again = phrase("being tried again")
+        if until > now:
+            again = phrase("tried again in {time}", time=duration(until - now))
+        return phrase(
+            "nothing got done for {time}: {error}, {again}", time=rested, error=error, again=again
+        )

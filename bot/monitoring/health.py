@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from bot.admin.formatting import called, duration
-from bot.errors import DatabaseError, SettingsError
+from bot.errors import DatabaseError, SettingsError, words_of
 from bot.models import Backlog
+from bot.phrases import phrase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -133,9 +134,9 @@ class Health:
         return web.Response(body=text, headers={**FRESH, "Content-Type": CONTENT_TYPE_LATEST})
 
     async def report(self) -> HealthReport:
-        reasons = []
+        reasons: list[str] = []
         if self._bot.connected_since is None:
-            reasons.append("not connected to Telegram")
+            reasons.append(phrase("not connected to Telegram"))
         reasons += [in_words(each, self._clock()) for each in self._bot.unreadable()]
         reasons += [each.text for each in self._bot.troubles() if each.stops]
         backlogs, paused = None, None
@@ -144,9 +145,10 @@ class Health:
                 paused = await self._bot.paused_places()
                 backlogs = await self._bot.backlogs()
         except DatabaseError as exc:
-            reasons.append(f"the table does not answer: {exc}")
+            reasons.append(phrase("the table does not answer: {error}", error=words_of(exc)))
         except TimeoutError:
-            reasons.append(f"the table does not answer within {self._table_patience:g} s")
+            patience = f"{self._table_patience:g}"
+            reasons.append(phrase("the table does not answer within {seconds} s", seconds=patience))
         if backlogs is not None and self._bot.paused_at is None:
             reasons += self._places.stalled(backlogs)
         return HealthReport(reasons, backlogs, paused)
@@ -181,12 +183,17 @@ def _paused(place: PlaceRecord) -> dict[str, object]:
 
 
 def in_words(chat: UnreadableChat, now: float) -> str:
-    since = duration(now - chat.since)
-    when = ""
+    error = chat.error
     if chat.again_at is not None and chat.again_at > now:
-        when = f" (tried again in {duration(chat.again_at - now)})"
-    source = called(chat.chat, chat.name)
-    return f"source {source} cannot be read for {since}: {chat.error}{when}; {chat.advice}"
+        again = duration(chat.again_at - now)
+        error = phrase("{error} (tried again in {time})", error=error, time=again)
+    return phrase(
+        "source {chat} cannot be read for {time}: {error}; {advice}",
+        chat=called(chat.chat, chat.name),
+        time=duration(now - chat.since),
+        error=error,
+        advice=chat.advice,
+    )
 
 
 @asynccontextmanager

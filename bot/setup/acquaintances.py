@@ -6,7 +6,8 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from bot.errors import TelegramError, UsageError
+from bot.errors import TelegramError, UsageError, words_of
+from bot.phrases import phrase
 from bot.telegram.chats import resolve
 from bot.telegram.peer_names import Human, find
 
@@ -72,7 +73,10 @@ class Chats:
         try:
             return await self._add(chat)
         except TelegramError as exc:
-            raise UsageError(f"{exc}: has the account been added there?") from exc
+            why = words_of(exc)
+            raise UsageError(
+                phrase("{error}: has the account been added there?", error=why)
+            ) from exc
 
     async def _add(self, chat: ChatId) -> ChatInfo:
         info = await resolve(self.telegram, chat)

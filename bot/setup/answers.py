@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bot.phrases import phrase
 from bot.setting_values import API_ID, api_hash_is_wrong, session_is_wrong, token_is_wrong
 
 
 def api_id(text: str) -> str:
     if not API_ID.fullmatch(text):
-        raise ValueError("an API id is a number such as 1234567")
+        raise ValueError(phrase("an API id is a number such as 1234567"))
     return text
 
 
@@ -19,5 +20,7 @@ def api_hash(text: str) -> str:
 
 def login(text: str) -> str:
     if token_is_wrong(text) and session_is_wrong(text):
-        raise ValueError("a token looks like 123456789:AbC…, a session string has over 300 letters")
+        raise ValueError(
+            phrase("a token looks like 123456789:AbC…, a session string has over 300 letters")
+        )
     return text

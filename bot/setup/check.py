@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bot.app import telegram_of
-from bot.config import refuse_readable
 from bot.delivery.libretranslate import LibreTranslate
 from bot.delivery.sinks import sink_of
-from bot.errors import BotError, SettingsError
+from bot.env_text import refuse_readable
+from bot.errors import BotError, SettingsError, words_of
 from bot.models import AfterTtl
 from bot.naming import with_routes
+from bot.phrases import joined, phrase, plural
 from bot.rules.markers import Markers
 from bot.telegram.access import Finding, Verdict, named, of_source, of_target
 
@@ -54,11 +55,12 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
         try:
             yield of_account(await telegram.start())
             if telegram.clock_off is not None:
-                yield Finding(Verdict.WARNING, f"{telegram.clock_off}: the bot goes by Telegram's")
+                text = phrase("{problem}: the bot goes by Telegram's", problem=telegram.clock_off)
+                yield Finding(Verdict.WARNING, text)
             async for finding in _of_chats(telegram, routes):
                 yield finding
         except BotError as exc:
-            yield Finding(Verdict.FAILURE, str(exc))
+            yield Finding(Verdict.FAILURE, words_of(exc))
         finally:
             await telegram.stop()
 
@@ -66,9 +68,9 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
 def of_routes(routes: Routes) -> Iterator[Finding]:
     """Of several sources each line begins with which it is of."""
     for source in routes.sources:
-        of = f"{source.name}: " if len(routes.sources) > 1 else ""
+        of = [source.name] if len(routes.sources) > 1 else []
         for finding in of_settings(source):
-            yield finding._replace(text=of + finding.text)
+            yield finding._replace(text=joined(": ", [*of, finding.text]))
 
 
 async def _of_chats(telegram: Telegram, routes: Routes) -> AsyncIterator[Finding]:
@@ -107,42 +109,60 @@ async def of_sink(name: str, endpoint: Endpoint | FileEndpoint, target: ChatId) 
     try:
         found = await sink.look()
     except BotError as exc:
-        return Finding(Verdict.FAILURE, f"{name}: {exc}")
+        return Finding(Verdict.FAILURE, joined(": ", [name, words_of(exc)]))
     finally:
         await sink.close()
-    return Finding(Verdict.OK, f"{name}: {found}")
+    return Finding(Verdict.OK, joined(": ", [name, found]))
 
 
 def of_account(me: Me) -> Finding:
-    kind = "a bot" if me.is_bot else "a user account"
+    kind = phrase("a bot") if me.is_bot else phrase("a user account")
     name = f"{me.name!r} (@{me.username})" if me.username else repr(me.name)
-    return Finding(Verdict.OK, f"logged in as {name}, {kind}, id {me.id}")
+    text = phrase("logged in as {name}, {kind}, id {id}", name=name, kind=kind, id=me.id)
+    return Finding(Verdict.OK, text)
 
 
 def of_settings(source: Source) -> Iterator[Finding]:
-    hours = source.ttl.total_seconds() / 3600
-    markers = ", ".join(source.markers)
-    patterns = len(source.patterns)
-    yield Finding(
-        Verdict.OK, f"signals carry one of {markers}, or match one of {patterns} patterns"
-    )
-    yield Finding(
-        Verdict.OK,
-        f"flows stay with their author for {hours:g} quiet hours, then: {source.after_ttl}",
-    )
+    yield Finding(Verdict.OK, _marks(source))
+    yield Finding(Verdict.OK, _held(source))
     allowed = source.permitted
     if allowed is not None:
-        yield Finding(Verdict.OK, f"{len(allowed)} may post signals and updates")
+        text = plural(
+            "{n} may post signals and updates", "{n} may post signals and updates", len(allowed)
+        )
+        yield Finding(Verdict.OK, text)
     elif source.after_ttl is AfterTtl.RELEASE:
         yield Finding(
             Verdict.WARNING,
-            "everybody may post signals, and continue flows that have gone quiet: "
-            "list people in SOURCE_ALLOWED_USERS, or set FLOW_AFTER_TTL=owner",
+            phrase(
+                "everybody may post signals, and continue flows that have gone quiet: "
+                "list people in SOURCE_ALLOWED_USERS, or set FLOW_AFTER_TTL=owner"
+            ),
         )
     else:
         yield Finding(
-            Verdict.WARNING, "everybody may post signals: list people in SOURCE_ALLOWED_USERS"
+            Verdict.WARNING,
+            phrase("everybody may post signals: list people in SOURCE_ALLOWED_USERS"),
         )
+
+
+def _marks(source: Source) -> str:
+    markers = ", ".join(source.markers)
+    return plural(
+        "signals carry one of {markers}, or match one of {n} patterns",
+        "signals carry one of {markers}, or match one of {n} patterns",
+        len(source.patterns),
+        markers=markers,
+    )
+
+
+def _held(source: Source) -> str:
+    hours = f"{source.ttl.total_seconds() / 3600:g}"
+    if source.after_ttl is AfterTtl.RELEASE:
+        return phrase(
+            "flows stay with their author for {hours} quiet hours, then: release", hours=hours
+        )
+    return phrase("flows stay with their author for {hours} quiet hours, then: owner", hours=hours)
 
 
 def _surroundings(settings: Settings) -> Iterator[Finding]:
@@ -150,6 +170,7 @@ def _surroundings(settings: Settings) -> Iterator[Finding]:
         try:
             refuse_readable(session)
         except SettingsError as exc:
-            yield Finding(Verdict.FAILURE, str(exc))
+            yield Finding(Verdict.FAILURE, words_of(exc))
     if importlib.util.find_spec("tgcrypto") is None:
-        yield Finding(Verdict.WARNING, "tgcrypto is not installed: encryption will be slow")
+        text = phrase("tgcrypto is not installed: encryption will be slow")
+        yield Finding(Verdict.WARNING, text)

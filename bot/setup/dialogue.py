@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from bot.app import network_of
 from bot.config import Settings, parse_address, set_outside
-from bot.errors import BotError, RetryLater, TelegramError, UsageError
+from bot.errors import BotError, RetryLater, TelegramError, UsageError, words_of
 from bot.models import EVERYONE, Address, AuthorId, ChatId
+from bot.phrases import LANGUAGES, joined, later, phrase, translator
 from bot.routes import main_route
 from bot.setting_values import token_is_wrong
 from bot.setup import adding, env_file
@@ -39,10 +40,8 @@ ASKED: Final = (
 SECRET: Final = frozenset({"API_HASH", "BOT_TOKEN", "SESSION_STRING"})
 NONE, AGAIN = "none", "?"
 REMINDER: Final = 20.0  # seconds
-HEARS_NOTHING: Final = (
-    "With @BotFather, /setprivacy must say Disable; "
-    "then remove the bot from the group and add it again."
-)
+YES: Final = frozenset({"y", "yes", "д", "да"})
+NO: Final = frozenset({"n", "no", "н", "нет"})
 STYLES: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILURE: "bold red"}
 
 
@@ -65,24 +64,39 @@ async def setup(
             return done
     # What is not asked for must be right already: a bot with a wrong setting does not start.
     settings = Settings.load(_loaded({}))
+    terminal.speaks(translator(settings.language))
     text = env_file.read(path)
     old = env_file.values(text)
     dialogue = Dialogue(terminal, path, old, hide=hide, sleep=sleep, network=network_of(settings))
     answers = await dialogue.hold(chats=files is None or not files.text)
     changes = {name: value for name, value in answers.items() if value != old.get(name)}
+    if settings.language != LANGUAGES[0] and "LANGUAGE" not in old:
+        changes["LANGUAGE"] = (
+            settings.language
+        )  # a service has another locale than whoever sets it up
     if not changes:
-        terminal.say(f"{path} says all of this already. Start the bot with `{program}`.", "green")
+        text = later("{path} says all of this already. Start the bot with `{program}`.")
+        terminal.say(phrase(text, path=str(path), program=program), "green")
     elif await dialogue.confirm(changes):
         env_file.write(path, env_file.changed(text, changes))
-        terminal.say(f"wrote {path}. Start the bot with `{program}`.", "green")
+        text = phrase(
+            "wrote {path}. Start the bot with `{program}`.", path=str(path), program=program
+        )
+        terminal.say(text, "green")
     else:
         return False
     for session in settings.sessions if _bot_of(answers) != _bot_of(old) else ():
-        terminal.say(
-            f"{session} is a login from before: remove it if it is not this bot's.", "yellow"
+        text = phrase(
+            "{file} is a login from before: remove it if it is not this bot's.", file=str(session)
         )
+        terminal.say(text, "yellow")
     for name in set_outside(answers):
-        terminal.say(f"{name} is set in the environment, too, which goes before {path}.", "yellow")
+        text = phrase(
+            "{name} is set in the environment, too, which goes before {path}.",
+            name=name,
+            path=str(path),
+        )
+        terminal.say(text, "yellow")
     return True
 
 
@@ -146,7 +160,10 @@ class Dialogue:
     async def hold(self, *, chats: bool = True) -> Answers:
         """`chats`: these too; else a file says which."""
         self._terminal.say(
-            "Enter keeps what stands in brackets. Ctrl-C ends this; nothing is written before the end."
+            phrase(
+                "Enter keeps what stands in brackets. Ctrl-C ends this; nothing is written before "
+                "the end."
+            )
         )
         # A session of its own: the bot may be running on the one in DATA_DIR.
         with tempfile.TemporaryDirectory(prefix="setup-") as directory:
@@ -164,13 +181,17 @@ class Dialogue:
     async def confirm(self, changes: Answers) -> bool:
         say = self._terminal.say
         if self._path.exists():
-            say(f"\nTo change in {self._path}, where all else stays:")
+            say()
+            say(phrase("To change in {path}, where all else stays:", path=str(self._path)))
         else:
-            say(f"\nTo write into {self._path}:")
+            say()
+            say(phrase("To write into {path}:", path=str(self._path)))
         for name, value in changes.items():
-            shown = "left out" if value is None else "(not shown)" if name in SECRET else value
-            say(f"  {name:<22}{shown}")
-        return await self._yes("Write it?")
+            shown = phrase("left out") if value is None else value
+            if value is not None and name in SECRET:
+                shown = phrase("(not shown)")
+            say(joined("", [f"  {name:<22}", shown]))
+        return await self._yes(phrase("Write it?"))
 
     # ── the account ──
 
@@ -188,16 +209,16 @@ class Dialogue:
             attempt += 1
             telegram = self._telegram(answers, directory / str(attempt))
             try:
-                with self._terminal.working("logging in …"):
+                with self._terminal.working(phrase("logging in …")):
                     me = await telegram.start()
                 break
             except RetryLater as exc:
                 # Its own text thinks of a kept login, and here is none.
-                self._wrong(str(exc.__cause__ if isinstance(exc.__cause__, BotError) else exc))
-                await self._terminal.ask("Enter tries it again, after a while:")
+                self._wrong(words_of(exc.__cause__ if isinstance(exc.__cause__, BotError) else exc))
+                await self._terminal.ask(phrase("Enter tries it again, after a while:"))
                 keys_wrong = login_wrong = False
             except TelegramError as exc:
-                self._wrong(str(exc))
+                self._wrong(words_of(exc))
                 keys_wrong = "API_ID" in str(exc)
                 login_wrong = not keys_wrong
         try:
@@ -217,18 +238,23 @@ class Dialogue:
         return Telegram(credentials, on_overheard=self._chats.overhear)
 
     async def _ask_for_keys(self, answers: Answers) -> None:
+        self._terminal.say()
         self._terminal.say(
-            "\nThe application, from https://my.telegram.org (API development tools)"
+            phrase("The application, from https://my.telegram.org (API development tools)")
         )
-        answers["API_ID"] = await self._answer("API id", "API_ID", typed_as.api_id)
-        answers["API_HASH"] = await self._answer("API hash", "API_HASH", typed_as.api_hash)
+        api_id, api_hash = phrase("API id"), phrase("API hash")
+        answers["API_ID"] = await self._answer(api_id, "API_ID", typed_as.api_id)
+        answers["API_HASH"] = await self._answer(api_hash, "API_HASH", typed_as.api_hash)
 
     async def _ask_for_login(self, answers: Answers) -> None:
+        self._terminal.say()
         self._terminal.say(
-            "\nThe bot's token, from @BotFather; or a session string, to run as a user account"
+            phrase(
+                "The bot's token, from @BotFather; or a session string, to run as a user account"
+            )
         )
         name = "SESSION_STRING" if self._old.get("SESSION_STRING") else "BOT_TOKEN"
-        login = await self._answer("Token", name, typed_as.login)
+        login = await self._answer(phrase("Token"), name, typed_as.login)
         is_token = token_is_wrong(login) is None
         answers["BOT_TOKEN"] = login if is_token else None
         answers["SESSION_STRING"] = None if is_token else login
@@ -239,29 +265,33 @@ class Dialogue:
         hidden = name in SECRET
         with suppress(ValueError):
             parse(old)
-            question += " [the one you have]" if hidden else f" [{old}]"
+            known = phrase("the one you have") if hidden else old
+            question = joined("", [question, " [", known, "]"])
+        question = joined("", [question, ":"])
         while True:
-            typed = await self._terminal.ask(f"{question}:", hidden=hidden)
+            typed = await self._terminal.ask(question, hidden=hidden)
             try:
                 return parse(typed or old)
             except ValueError as exc:
-                self._wrong(str(exc))
+                self._wrong(words_of(exc))
 
     # ── chats and people ──
 
     async def _ask_for_chats(self, telegram: Telegram, me: Me, answers: Answers) -> None:
         where = Chats(telegram, self._chats)
-        with self._terminal.working("looking for chats …"):
+        with self._terminal.working(phrase("looking for chats …")):
             await where.look(self._old_ids("SOURCE_CHAT_ID", "TARGET_CHAT_ID"))
             if not me.is_bot:
                 with suppress(TelegramError):
                     await where.look(await dialogs(telegram))
         async with self._announced(where, me):
-            self._terminal.say("\nWhere are the signals?")
+            self._terminal.say()
+            self._terminal.say(phrase("Where are the signals?"))
             self._how(me, where, but=())
             source = await self._ask_for_chat(where, "SOURCE_CHAT_ID", of_source, ())
             answers["SOURCE_CHAT_ID"] = str(source.id)
-            self._terminal.say("\nWhere are they to be posted?")
+            self._terminal.say()
+            self._terminal.say(phrase("Where are they to be posted?"))
             self._how(me, where, but=[source.id])
             answers["TARGET_CHAT_ID"] = await self._ask_for_targets(where, source)
         await self._ask_for_everybody(telegram, source, answers)
@@ -278,10 +308,15 @@ class Dialogue:
     async def _ask_who_may_post(
         self, telegram: Telegram, setting: str, rulers: Sequence[Human], source: ChatInfo
     ) -> str | None:
+        self._terminal.say()
         self._terminal.say(
-            "\nWho may post signals? Their numbers or ids, with commas between them; "
-            f"or `{EVERYONE.value}`: everybody in the chat.\n"
-            f"Whoever is missing here may post something there; then `{AGAIN}` lists them anew."
+            phrase(
+                "Who may post signals? Their numbers or ids, with commas between them; "
+                "or `{everyone}`: everybody in the chat.\n"
+                "Whoever is missing here may post something there; then `{again}` lists them anew.",
+                everyone=EVERYONE.value,
+                again=AGAIN,
+            )
         )
         return await self._ask_for_people(
             telegram,
@@ -294,9 +329,13 @@ class Dialogue:
     async def _ask_for_admins(
         self, telegram: Telegram, answers: Answers, rulers: Sequence[Human]
     ) -> None:
+        self._terminal.say()
         self._terminal.say(
-            f"\nWho may give the bot orders? The same way, or `{NONE}`. "
-            "Whoever writes to the bot in private is listed, too."
+            phrase(
+                "Who may give the bot orders? The same way, or `{none}`. "
+                "Whoever writes to the bot in private is listed, too.",
+                none=NONE,
+            )
         )
         answers["ADMIN_USERS"] = await self._ask_for_people(
             telegram,
@@ -309,15 +348,16 @@ class Dialogue:
     def _how(self, me: Me, where: Chats, *, but: Sequence[ChatId]) -> None:
         """`but`: chats that are no answer. The others keep their numbers."""
         if me.is_bot:
-            self._terminal.say(
+            text = later(
                 "Add the bot there, or post something there now: the chat will appear here.\n"
-                f"Or type {FORMS}."
+                "Or type {forms}."
             )
         else:
-            self._terminal.say(f"Type its number, or {FORMS}.")
+            text = later("Type its number, or {forms}.")
+        self._terminal.say(phrase(text, forms=phrase(FORMS)))
         for number, chat in enumerate(where.known, 1):
             if chat.id not in but:
-                self._terminal.say(f"  {number:>2}  {named(chat)}")
+                self._show(number, chat)
 
     @asynccontextmanager
     async def _announced(self, where: Chats, me: Me) -> AsyncIterator[None]:
@@ -327,7 +367,7 @@ class Dialogue:
             while True:
                 chat = await where.heard()
                 if chat is not None:
-                    self._terminal.say(f"  {len(where.known):>2}  {named(chat)}")
+                    self._show(len(where.known), chat)
 
         async def remind() -> None:
             waited = 0.0
@@ -335,9 +375,12 @@ class Dialogue:
                 await self._sleep(REMINDER)
                 waited += REMINDER
                 if not where.known:
-                    self._terminal.say(
-                        f"Nothing heard for {waited:.0f} s. {HEARS_NOTHING}", "yellow"
+                    text = phrase(
+                        "Nothing heard for {seconds} s. With @BotFather, /setprivacy must say "
+                        "Disable; then remove the bot from the group and add it again.",
+                        seconds=f"{waited:.0f}",
                     )
+                    self._terminal.say(text, "yellow")
 
         tasks = [asyncio.create_task(announce()), asyncio.create_task(remind())]
         try:
@@ -350,12 +393,12 @@ class Dialogue:
     async def _ask_for_targets(self, where: Chats, source: ChatInfo) -> str:
         old = self._old_ids("TARGET_CHAT_ID")
         kept = self._old.get("TARGET_CHAT_ID", "").replace(" ", "") if old else ""
-        if kept and source.id not in old and await self._yes(f"Keep {kept}?"):
+        if kept and source.id not in old and await self._yes(phrase("Keep {chats}?", chats=kept)):
             for target in old:
                 self._tell(await of_target(where.telegram, target))
             return kept
         targets = [await self._ask_for_chat(where, "", of_target, [source.id])]
-        while await self._yes("To another chat as well?", default=False):
+        while await self._yes(phrase("To another chat as well?"), default=False):
             taken = [source.id, *(chat.id for chat in targets)]
             targets.append(await self._ask_for_chat(where, "", of_target, taken))
         return ",".join(str(chat.id) for chat in targets)
@@ -369,21 +412,23 @@ class Dialogue:
     ) -> ChatInfo:
         """`look` says whether the chat will do; whoever takes one that will not is asked twice."""
         old = self._old.get(name)
-        question = f"Chat [{old}]:" if old else "Chat:"
+        question = phrase("Chat [{old}]:", old=old) if old else phrase("Chat:")
         while True:
             typed = await self._terminal.ask(question)
             try:
                 chat = await where.find(typed or old or "")
                 if chat.id in taken:
-                    raise UsageError(f"{named(chat)} is taken already: choose another one")
+                    raise UsageError(
+                        phrase("{chat} is taken already: choose another one", chat=named(chat))
+                    )
                 finding = await look(where.telegram, chat.id)
             except BotError as exc:
-                self._wrong(str(exc))
+                self._wrong(words_of(exc))
                 continue
             self._tell(finding)
             if finding.verdict is not Verdict.FAILURE:
                 return chat
-            if await self._yes("Take it all the same?", default=False):
+            if await self._yes(phrase("Take it all the same?"), default=False):
                 return chat
 
     async def _rulers(self, telegram: Telegram, source: ChatInfo) -> list[Human]:
@@ -391,7 +436,7 @@ class Dialogue:
         if source.id > 0:
             return []
         found = [Human(AuthorId(source.id), source.title)]
-        with suppress(TelegramError), self._terminal.working("asking who is there …"):
+        with suppress(TelegramError), self._terminal.working(phrase("asking who is there …")):
             found += await administrators(telegram, source.id)
         return found
 
@@ -406,20 +451,23 @@ class Dialogue:
     ) -> str | None:
         """Ids, or what the one word in their place means."""
         old = self._old.get(name, "")
+        question = phrase("Who [{old}]:", old=old) if old else phrase("Who:")
         people = self._list(listed())
         while True:
-            typed = await self._terminal.ask(f"Who [{old}]:" if old else "Who:") or old
+            typed = await self._terminal.ask(question) or old
             if typed.lower() == word:
                 return means
             if typed in {"", AGAIN}:
                 people = self._list(listed())
                 if not typed:
-                    self._wrong(f"nobody is named: type numbers, ids, or `{word}`")
+                    self._wrong(
+                        phrase("nobody is named: type numbers, ids, or `{word}`", word=word)
+                    )
                 continue
             try:
                 ids = [await person(telegram, part.strip(), people) for part in typed.split(",")]
             except BotError as exc:
-                self._wrong(f"{exc}; or `{word}`")
+                self._wrong(phrase("{error}; or `{word}`", error=words_of(exc), word=word))
             else:
                 return ",".join(map(str, dict.fromkeys(ids)))
 
@@ -427,8 +475,8 @@ class Dialogue:
         """Each once, under the number by which he may be chosen."""
         people = list({human.id: human for human in listed}.values())
         for number, human in enumerate(people, 1):
-            itself = ", for what is posted in its name" if human.id < 0 else ""
-            self._terminal.say(f"  {number:>2}  {human.name!r} ({human.id}){itself}")
+            itself = phrase(", for what is posted in its name") if human.id < 0 else ""
+            self._terminal.say(joined("", [f"  {number:>2}  {human.name!r} ({human.id})", itself]))
         return people
 
     def _old_ids(self, *names: str) -> list[ChatId]:
@@ -482,15 +530,19 @@ class Dialogue:
 
     async def _yes(self, question: str, *, default: bool = True) -> bool:
         while True:
-            typed = await self._terminal.ask(f"{question} [{'Y/n' if default else 'y/N'}]")
+            choice = phrase("[Y/n]") if default else phrase("[y/N]")
+            typed = await self._terminal.ask(joined(" ", [question, choice]))
             if not typed:
                 return default
-            if typed.lower() in {"y", "yes", "n", "no"}:
-                return typed.lower().startswith("y")
-            self._wrong("answer y or n")
+            if typed.lower() in YES | NO:
+                return typed.lower() in YES
+            self._wrong(phrase("answer y or n"))
 
     def _tell(self, finding: Finding) -> None:
-        self._terminal.say(str(finding), STYLES[finding.verdict])
+        self._terminal.say(finding.line, STYLES[finding.verdict])
+
+    def _show(self, number: int, chat: ChatInfo) -> None:
+        self._terminal.say(joined("", [f"  {number:>2}  ", named(chat)]))
 
     def _wrong(self, text: str) -> None:
         self._terminal.say(text, "red")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from bot.phrases import Say
+
 LOCAL_MODES: Final = 3  # where `tcgetattr` has the flag for the echo
 AT_ONCE: Final = 4096  # bytes; a terminal gives no longer line
 
@@ -28,21 +30,26 @@ class Terminal:
     """
 
     def __init__(self, console: Console, stdin: int) -> None:
+        self._in_words: Say = str
         self._console = console
         self._stdin = stdin
         self._typed = b""
         self._question: str | None = None  # None: none is open
 
+    def speaks(self, language: Say) -> None:
+        """From now on; until then it is English."""
+        self._in_words = language
+
     def say(self, text: str = "", style: str = "") -> None:
         """One line or more. It may come between a question and its answer."""
         if self._question is not None:
             self._console.print()
-        self._console.print(Text(text, style), soft_wrap=True)
+        self._console.print(Text(self._in_words(text), style), soft_wrap=True)
         if self._question is not None:
             self._ask(self._question)
 
     def working(self, what: str) -> AbstractContextManager[object]:
-        return self._console.status(Text(what))
+        return self._console.status(Text(self._in_words(what)))
 
     async def ask(self, question: str, *, hidden: bool = False) -> str:
         """What is typed, without the space around it. Raises `EOFError` if nothing will be."""
@@ -55,7 +62,7 @@ class Terminal:
                 self._question = None
 
     def _ask(self, question: str) -> None:
-        self._console.print(Text(f"{question} ", "bold"), end="", soft_wrap=True)
+        self._console.print(Text(f"{self._in_words(question)} ", "bold"), end="", soft_wrap=True)
 
     async def _line(self) -> str:
         loop = asyncio.get_running_loop()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from bot.config import refuse_readable
+from bot.env_text import refuse_readable
 from bot.errors import BotError, DatabaseUnavailable, DataGone, SettingsError
 from bot.server_address import ServerAddress
 

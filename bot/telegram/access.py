@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from functools import reduce
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bot.errors import LoggedOut, RetryLater, TargetUnavailable, TelegramError
+from bot.errors import LoggedOut, RetryLater, TargetUnavailable, TelegramError, words_of
 from bot.models import CHANNELS, ChatId
+from bot.phrases import joined, later, phrase
 from bot.telegram.chats import resolve
 
 if TYPE_CHECKING:
@@ -25,6 +27,18 @@ class Verdict(StrEnum):
     FAILURE = "FAILURE"
 
 
+# As Bot API calls the kinds of chats.
+KINDS: Final = (later("private"), later("group"), later("supergroup"), later("channel"))
+
+
+# In a column, for which blanks stand behind them.
+HEADS: Final = {
+    Verdict.OK: later("ok       "),
+    Verdict.WARNING: later("warning  "),
+    Verdict.FAILURE: later("FAILURE  "),
+}
+
+
 class Finding(NamedTuple):
     verdict: Verdict
     text: str
@@ -32,8 +46,12 @@ class Finding(NamedTuple):
     outside: bool = False  # our account is not in the chat
     unknown: bool = False  # Telegram did not say, for now
 
+    @property
+    def line(self) -> str:
+        return joined("", [phrase(HEADS[self.verdict]), self.text])
+
     def __str__(self) -> str:
-        return f"{self.verdict:<9}{self.text}"
+        return str(self.line)
 
 
 async def of_source(account: Account, chat_id: ChatId, name: str | None = None) -> Finding:
@@ -47,13 +65,17 @@ async def of_source(account: Account, chat_id: ChatId, name: str | None = None) 
     if chat.outside is not None:
         return _not_there(chat)
     if chat.can_read:
-        return Finding(Verdict.OK, f"reads {named(chat)}")
+        return Finding(Verdict.OK, phrase("reads {chat}", chat=named(chat)))
     if chat.can_read is None:
-        return Finding(Verdict.WARNING, f"cannot tell whether all of {named(chat)} can be read")
+        text = phrase("cannot tell whether all of {chat} can be read", chat=named(chat))
+        return Finding(Verdict.WARNING, text)
     return Finding(
         Verdict.FAILURE,
-        f"cannot read {named(chat)}: with @BotFather turn /setprivacy off and add the bot anew, "
-        "or make it an administrator there",
+        phrase(
+            "cannot read {chat}: with @BotFather turn /setprivacy off and add the bot anew, "
+            "or make it an administrator there",
+            chat=named(chat),
+        ),
     )
 
 
@@ -65,31 +87,46 @@ async def of_target(account: Account, chat_id: ChatId, name: str | None = None) 
     if chat.outside is not None:
         return _not_there(chat)
     if chat.can_post is None:
-        return Finding(Verdict.WARNING, f"cannot tell whether it may post to {named(chat)}")
+        text = phrase("cannot tell whether it may post to {chat}", chat=named(chat))
+        return Finding(Verdict.WARNING, text)
     if not chat.can_post:
         return Finding(
             Verdict.FAILURE,
-            f"may not post to {named(chat)}: give it the right to post messages there",
+            phrase(
+                "may not post to {chat}: give it the right to post messages there", chat=named(chat)
+            ),
         )
     if chat.no_media:
-        kinds = " and no ".join(chat.no_media)
+        kinds = reduce(
+            lambda some, kind: phrase("{some} and no {kind}", some=some, kind=kind), chat.no_media
+        )
         return Finding(
             Verdict.WARNING,
-            f"may post no {kinds} to {named(chat)}: their words go there without them; allow them "
-            "in the group's permissions, or make the account an administrator there",
+            phrase(
+                "may post no {kinds} to {chat}: their words go there without them; allow them "
+                "in the group's permissions, or make the account an administrator there",
+                kinds=kinds,
+                chat=named(chat),
+            ),
         )
-    return Finding(Verdict.OK, f"posts to {named(chat)}")
+    return Finding(Verdict.OK, phrase("posts to {chat}", chat=named(chat)))
 
 
 def named(chat: ChatInfo) -> str:
     """For a terminal: strangers chose the title, and what could harm one is escaped."""
-    return f"the {chat.kind} {chat.title!r} ({chat.id})"
+    return phrase(
+        "the {kind} {title} ({id})", kind=phrase(chat.kind), title=repr(chat.title), id=chat.id
+    )
 
 
 def _not_there(chat: ChatInfo) -> Finding:
     return Finding(
         Verdict.FAILURE,
-        f"not a member any more of {named(chat)} ({chat.outside}): add the account there again",
+        phrase(
+            "not a member any more of {chat} ({how}): add the account there again",
+            chat=named(chat),
+            how=chat.outside or "",
+        ),
         outside=True,
     )
 
@@ -111,11 +148,21 @@ async def _no_group(account: Account, chat_id: ChatId, setting: str) -> Finding:
     except LoggedOut:
         raise
     except TelegramError:
-        what = "is the number of no group"
-        hint = f"a group's begins with a minus: did you mean {CHANNELS - chat_id}?"
+        text = phrase(
+            "{setting}: {id} is the number of no group; a group's begins with a minus: "
+            "did you mean {meant}?",
+            setting=setting,
+            id=chat_id,
+            meant=CHANNELS - chat_id,
+        )
     else:
-        what, hint = f"is a person, {person.title!r}, and no group", "give the id of a group"
-    return Finding(Verdict.FAILURE, f"{setting}: {chat_id} {what}; {hint}", hopeless=True)
+        text = phrase(
+            "{setting}: {id} is a person, {name}, and no group; give the id of a group",
+            setting=setting,
+            id=chat_id,
+            name=repr(person.title),
+        )
+    return Finding(Verdict.FAILURE, text, hopeless=True)
 
 
 async def _look(account: Account, chat_id: ChatId, setting: str) -> ChatInfo | Finding:
@@ -127,13 +174,17 @@ async def _look(account: Account, chat_id: ChatId, setting: str) -> ChatInfo | F
         meant = None if isinstance(exc, RetryLater) else await _meant(account, chat_id)
         if meant is not None:
             return _did_you_mean(setting, chat_id, meant)
-        hint = f"is {setting} right, and has the account been added there?"
-        if isinstance(exc, TargetUnavailable):
-            hint = f"it is no member there, or not a member any more: {hint}"
         unknown = isinstance(exc, RetryLater)
         return Finding(
-            Verdict.FAILURE, f"{chat_id}: {exc}; {hint}", outside=not unknown, unknown=unknown
+            Verdict.FAILURE, _no_look(exc, chat_id, setting), outside=not unknown, unknown=unknown
         )
+
+
+def _no_look(exc: TelegramError, chat_id: ChatId, setting: str) -> str:
+    hint = phrase("is {setting} right, and has the account been added there?", setting=setting)
+    if isinstance(exc, TargetUnavailable):
+        hint = phrase("it is no member there, or not a member any more: {hint}", hint=hint)
+    return phrase("{id}: {error}; {hint}", id=chat_id, error=words_of(exc), hint=hint)
 
 
 async def _meant(account: Account, chat_id: ChatId) -> ChatInfo | None:
@@ -164,7 +215,14 @@ def _candidates(chat_id: ChatId) -> Iterator[ChatId]:
 def _did_you_mean(setting: str, chat_id: ChatId, meant: ChatInfo) -> Finding:
     return Finding(
         Verdict.FAILURE,
-        f"{setting}: {chat_id} is not known to this account: did you mean {meant.id}, "
-        f"the {meant.kind} {meant.title!r}?",
+        phrase(
+            "{setting}: {id} is not known to this account: did you mean {meant}, "
+            "the {kind} {title}?",
+            setting=setting,
+            id=chat_id,
+            meant=meant.id,
+            kind=phrase(meant.kind),
+            title=repr(meant.title),
+        ),
         hopeless=True,
     )

@@ -9,6 +9,7 @@ from pyrogram import raw
 
 from bot.errors import PostRefused, TargetUnavailable, Unparsable
 from bot.models import CHANNELS, ChatId, is_basic_group
+from bot.phrases import later, phrase
 from bot.telegram.peers import people
 from bot.telegram.reachability import standing_outside
 from bot.telegram.reading import input_channel
@@ -60,7 +61,9 @@ async def resolve(account: Account, chat_id: ChatId) -> ChatInfo:
             query = functions.users.GetUsers(id=[user])
         found = next(iter(people(await account.call(query))), None)
         if found is None:
-            raise TargetUnavailable(f"chat {chat_id} is not known to this account", chat_id)
+            raise TargetUnavailable(
+                phrase("chat {chat} is not known to this account", chat=chat_id), chat_id
+            )
         itself = None
         if not (isinstance(found, types.User) or _is_outside(found) or _rules(found)):
             # Asked only where it matters: a start looks at every chat.
@@ -113,10 +116,10 @@ def _can_read(chat: Any, itself: Any) -> bool:
 
 # As https://core.telegram.org/constructor/chatBannedRights has them. `send_media` is all of them.
 MEDIA: Final = {
-    "send_photos": "pictures",
-    "send_videos": "videos",
-    "send_docs": "files",
-    "send_polls": "polls",
+    "send_photos": later("pictures"),
+    "send_videos": later("videos"),
+    "send_docs": later("files"),
+    "send_polls": later("polls"),
 }
 
 
@@ -126,9 +129,9 @@ def _no_media(chat: Any) -> tuple[str, ...]:
     each = (getattr(chat, name, None) for name in ("banned_rights", "default_banned_rights"))
     rights = [banned for banned in each if banned is not None]
     if any(getattr(banned, "send_media", None) for banned in rights):
-        return ("media",)
+        return (phrase("media"),)
     return tuple(
-        kind
+        phrase(kind)
         for name, kind in MEDIA.items()
         if any(getattr(banned, name, None) for banned in rights)
     )

@@ -26,12 +26,14 @@ from bot.errors import (
     RetryLater,
     VoidLogin,
     WrongCredentials,
+    words_of,
 )
 from bot.models import (
     ChatId,
     Reached,
     UnreadableMessage,
 )
+from bot.phrases import joined, phrase
 from bot.telegram.catch_up import CatchUp
 from bot.telegram.chats import full_name
 from bot.telegram.connection import SILENCE, KeyUnknown
@@ -149,7 +151,7 @@ class Telegram:
                 self._credentials.file.unlink()
                 return await self._start()
         except VoidLogin as exc:
-            raise LoggedOut(str(exc)) from exc  # and there is nothing more to try
+            raise LoggedOut(words_of(exc)) from exc  # and there is nothing more to try
 
     async def _start(self) -> Me:
         prepare_library()
@@ -244,7 +246,10 @@ class Telegram:
         off = self._time.machine_is_ahead
         if abs(off) <= CLOCK_OFF:
             return None
-        return f"the machine's clock is {abs(off):.0f} s {'fast' if off > 0 else 'slow'}"
+        seconds = f"{abs(off):.0f}"
+        if off > 0:
+            return phrase("the machine's clock is {seconds} s fast", seconds=seconds)
+        return phrase("the machine's clock is {seconds} s slow", seconds=seconds)
 
     @property
     def gaps_recovered(self) -> int:
@@ -256,7 +261,7 @@ class Telegram:
         `TelegramError`.
         """
         if self._catch_up is None:
-            raise RetryLater("not connected")
+            raise RetryLater(phrase("not connected"))
         await self._catch_up.read_again(*ref)
 
     def unreadable(self) -> list[UnreadableChat]:
@@ -336,9 +341,11 @@ class Telegram:
             if file.exists():
                 file.chmod(0o600)
         except (OSError, sqlite3.Error) as exc:
-            raise LoggedOut(f"{file} cannot be used: {exc}") from exc
+            raise LoggedOut(
+                phrase("{file} cannot be used: {error}", file=str(file), error=str(exc))
+            ) from exc
         except (struct.error, ValueError) as exc:
-            raise WrongCredentials("SESSION_STRING cannot be read") from exc
+            raise WrongCredentials(phrase("SESSION_STRING cannot be read")) from exc
 
     @contextmanager
     def _login_errors(self) -> Iterator[None]:
@@ -349,21 +356,26 @@ class Telegram:
         except (LoggedOut, PostRefused) as exc:
             raise self._credentials.explained(exc) from exc
         except RetryLater as exc:
-            raise RetryLater(f"not logged in yet: {self._cause(exc)}", after=exc.after) from exc
+            why = phrase("not logged in yet: {why}", why=self._cause(exc))
+            raise RetryLater(why, after=exc.after) from exc
         except Exception as exc:
             # A handshake that is cut off fails with whatever the missing bytes lead to.
-            raise RetryLater(f"not logged in yet: {type(exc).__name__}") from exc
+            why = phrase("not logged in yet: {why}", why=type(exc).__name__)
+            raise RetryLater(why) from exc
 
     def _cause(self, exc: RetryLater) -> str:
         """All that is known of it. A login is void only where Telegram says so."""
         cause = exc.__cause__
-        text = str(cause) if isinstance(cause, OSError) else str(exc)
+        text = words_of(cause if isinstance(cause, OSError) else exc)
         if isinstance(cause, TimeoutError) and not text:
-            text = f"it took more than {self._timeouts.start:g} s"
+            text = phrase("it took more than {seconds} s", seconds=f"{self._timeouts.start:g}")
         if isinstance(cause, KeyUnknown):
-            text = f"{text}; if that lasts, {self._credentials.kept_in} is void, log in anew"
+            login = self._credentials.kept_in
+            text = phrase(
+                "{why}; if that lasts, {login} is void, log in anew", why=text, login=login
+            )
         off = self.clock_off
-        return text if off is None else f"{text or exc}; {off}"
+        return text if off is None else joined("; ", [text or words_of(exc), off])
 
     def _say_whether_the_clock_is_off(self) -> None:
         off = self._time.machine_is_ahead

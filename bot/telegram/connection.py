@@ -18,6 +18,7 @@ from pyrogram.connection.transport.tcp.tcp import TCP
 from pyrogram.connection.transport.tcp.tcp_abridged import TCPAbridged
 from pyrogram.session.auth import Auth
 
+from bot.phrases import phrase
 from bot.telegram.layers import build
 from bot.telegram.server_time import MessageFactory
 
@@ -122,12 +123,15 @@ class PatientConnection(Connection):
             await protocol.connect(where)
         except TimeoutError as exc:
             await self._give_up(protocol)
-            raise NoAnswer(f"no connection to Telegram in {TCP.TIMEOUT:g} s") from exc
+            raise NoAnswer(
+                phrase("no connection to Telegram in {seconds} s", seconds=f"{TCP.TIMEOUT:g}")
+            ) from exc
         except Exception as exc:
             await self._give_up(protocol)
             if self.proxy is None:
                 raise
-            raise ConnectionCut(f"the proxy does not lead to Telegram: {_said(exc)}") from exc
+            why = phrase("the proxy does not lead to Telegram: {why}", why=_said(exc))
+            raise ConnectionCut(why) from exc
         except BaseException:
             await self._give_up(protocol)
             raise

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from bot.errors import LoggedOut, VoidLogin, WrongCredentials
+from bot.errors import LoggedOut, VoidLogin, WrongCredentials, words_of
+from bot.phrases import phrase
 from bot.telegram.network import Network
 
 if TYPE_CHECKING:
@@ -58,19 +59,28 @@ class Credentials:
         """A session file outlives the token it was made with. Raises `LoggedOut`."""
         if self.bot_token is not None and str(account) != self.bot_token.partition(":")[0]:
             raise WrongCredentials(
-                f"BOT_TOKEN is not of the bot that {self.file} is logged in as: "
-                "remove that file, or put back that bot's token"
+                phrase(
+                    "BOT_TOKEN is not of the bot that {file} is logged in as: "
+                    "remove that file, or put back that bot's token",
+                    file=str(self.file),
+                )
             )
 
     def explained(self, exc: TelegramError) -> LoggedOut:
         """A refusal, with what the operator is to look at."""
-        if "API_ID" in str(exc):
+        error = words_of(exc)
+        if "API_ID" in error:
             return WrongCredentials(
-                f"{exc}: API_ID or API_HASH is wrong, see https://my.telegram.org"
+                phrase(
+                    "{error}: API_ID or API_HASH is wrong, see https://my.telegram.org", error=error
+                )
             )
-        if "ACCESS_TOKEN" in str(exc):
+        if "ACCESS_TOKEN" in error:
             return WrongCredentials(
-                f"{exc}: BOT_TOKEN is wrong or was revoked, @BotFather gives another"
+                phrase(
+                    "{error}: BOT_TOKEN is wrong or was revoked, @BotFather gives another",
+                    error=error,
+                )
             )
-        text = f"{exc}: {self.kept_in} is void, log in anew"
+        text = phrase("{error}: {login} is void, log in anew", error=error, login=self.kept_in)
         return VoidLogin(text) if isinstance(exc, LoggedOut) else LoggedOut(text)

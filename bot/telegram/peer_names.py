@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from pyrogram import raw
 
 from bot.chat_names import FORMS, INVITATION, ChatName, read
-from bot.errors import PostRefused, UsageError
+from bot.errors import PostRefused, UsageError, words_of
 from bot.models import AuthorId, ChatId, IncomingMessage, is_basic_group
+from bot.phrases import phrase
 from bot.telegram.messages import chat_id, events, people_of
 from bot.telegram.reading import input_channel
 from bot.telegram.rpc_errors import translated
@@ -87,11 +88,13 @@ async def find(account: Account, text: str) -> ChatId:
     Raises `UsageError` for what can mean none.
     """
     if INVITATION.fullmatch(text):
-        raise UsageError("an invitation does not say which chat it is for: have it say something")
+        raise UsageError(
+            phrase("an invitation does not say which chat it is for: have it say something")
+        )
     try:
         meant = read(text)
     except ValueError as exc:
-        raise UsageError(str(exc)) from exc
+        raise UsageError(words_of(exc)) from exc
     return await id_of(account, meant) if isinstance(meant, ChatName) else ChatId(meant)
 
 
@@ -101,10 +104,12 @@ async def id_of(account: Account, name: ChatName) -> ChatId:
         with translated():
             answer = await account.call(functions.contacts.ResolveUsername(username=name))
     except PostRefused as exc:
-        raise UsageError(f"@{name}: nobody has that name ({exc})") from exc
+        raise UsageError(
+            phrase("@{name}: nobody has that name ({error})", name=str(name), error=words_of(exc))
+        ) from exc
     where = chat_id(answer.peer)
     if where is None:
-        raise UsageError(f"@{name}: nobody has that name")
+        raise UsageError(phrase("@{name}: nobody has that name", name=str(name)))
     return where
 
 

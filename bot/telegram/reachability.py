@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import structlog
 from pyrogram import raw
 
-from bot.errors import LoggedOut, PostRefused, RetryLater, TargetUnavailable
+from bot.errors import LoggedOut, PostRefused, RetryLater, TargetUnavailable, words_of
 from bot.models import CHANNELS, UnreadableChat, has_own_box, is_basic_group
+from bot.phrases import phrase
 from bot.telegram.messages import chat_id, people_of
 from bot.telegram.reading import input_channel
 from bot.telegram.rpc_errors import translated
@@ -57,7 +58,7 @@ class _Questions:
     """How what was asked of one update box went, since it last went well."""
 
     since: float | None = None  # None: it went well, or nothing was asked yet
-    error: str = "no answer from Telegram"
+    error: str = phrase("no answer from Telegram")
     closed: bool = False
     patient: bool = False  # Telegram has named the time to ask again
     again_at: float | None = None  # None: it is being asked right now
@@ -120,7 +121,7 @@ class Reachability:
         self.asked(box)
         questions = self._questions.get(box)
         if questions is not None:
-            questions.error = str(error)
+            questions.error = words_of(error)
             questions.closed = isinstance(error, CLOSED)
             questions.patient = isinstance(error, RetryLater) and error.after is not None
             questions.again_at = self._clock() + pause
@@ -184,7 +185,7 @@ class Reachability:
             with translated(chat):
                 found = await self._chat(chat)
         except CLOSED as exc:
-            self._is_outside(chat, str(exc))
+            self._is_outside(chat, words_of(exc))
         except RetryLater as exc:
             # What was asked for its messages says the same, and is what counts.
             log.debug("chat was not looked at", chat=chat, error=str(exc))
@@ -224,23 +225,23 @@ class Reachability:
         questions, now = self._questions[self._box_of(chat)], self._clock()
         if chat in self._outside:
             since, how = self._outside[chat]
-            error = f"not a member any more ({how})"
-            advice = "add it to the chat again"
+            error = phrase("not a member any more ({how})", how=how)
+            advice = phrase("add it to the chat again")
             lost = is_basic_group(chat)
             return UnreadableChat(chat, since, error, advice, questions.again_at, lost=lost)
         if questions.since is None:
             return None
         since, error, again = questions.since, questions.error, questions.again_at
         if questions.closed:
-            advice = "see that it is a member there and may read the messages"
+            advice = phrase("see that it is a member there and may read the messages")
             return UnreadableChat(chat, since, error, advice, again)
         if questions.patient and again is not None and again - since >= self._slow:
-            return UnreadableChat(
-                chat, since, error, "Telegram said to wait, nothing else helps", again
-            )
+            advice = phrase("Telegram said to wait, nothing else helps")
+            return UnreadableChat(chat, since, error, advice, again)
         if now - since < self._slow:
             return None
-        return UnreadableChat(chat, since, error, "it is asked again and again; see the log", again)
+        advice = phrase("it is asked again and again; see the log")
+        return UnreadableChat(chat, since, error, advice, again)
 
 
 def standing_outside(chat: Any) -> str | None:
@@ -249,16 +250,16 @@ def standing_outside(chat: Any) -> str | None:
     A basic group that has become a supergroup is left in order: see `MigratedChat`.
     """
     if isinstance(chat, (types.ChatForbidden, types.ChannelForbidden)):
-        return "removed or banned"
+        return phrase("removed or banned")
     if not isinstance(chat, (types.Chat, types.Channel)):
-        return "the chat is gone"
+        return phrase("the chat is gone")
     if getattr(chat, "migrated_to", None) is not None:
         return None
     if getattr(chat, "deactivated", None):
-        return "the group was deleted"
+        return phrase("the group was deleted")
     if getattr(chat, "kicked", None):
-        return "removed"
-    return "left" if getattr(chat, "left", None) else None
+        return phrase("removed")
+    return phrase("left") if getattr(chat, "left", None) else None
 
 
 def _updates(container: Any) -> list[Any]:

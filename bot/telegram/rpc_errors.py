@@ -29,7 +29,9 @@ from bot.errors import (
     TargetUnavailable,
     TelegramError,
     TopicUnavailable,
+    words_of,
 )
+from bot.phrases import phrase
 from bot.telegram.rpc_error_names import ELSEWHERE
 
 if TYPE_CHECKING:
@@ -223,7 +225,8 @@ def translated(
         asked = Asked(chat_id, reply, topic, medium, dress)
         raise _refusal(exc, asked) from exc
     except OSError as exc:  # TimeoutError and lost connections among them
-        raise RetryLater(f"no answer from Telegram ({exc or type(exc).__name__})") from exc
+        why = words_of(exc) or type(exc).__name__
+        raise RetryLater(phrase("no answer from Telegram ({why})", why=why)) from exc
 
 
 def said(exc: RPCError) -> tuple[int, str]:
@@ -246,7 +249,8 @@ def refusal(exc: RPCError, chat_id: ChatId | None) -> TelegramError:
 
 def _refusal(exc: RPCError, asked: Asked) -> TelegramError:
     code, name = said(exc)
-    text, what = f"Telegram refused: {code} {name}", about(code, name)
+    text = phrase("Telegram refused: {code} {name}", code=code, name=name)
+    what = about(code, name)
     whole: dict[Subject, type[TelegramError]] = {
         Subject.LOGIN: LoggedOut,
         Subject.ACCOUNT: AccountLimited,

@@ -23,6 +23,7 @@ from pyrogram.crypto import mtproto
 from pyrogram.raw.all import layer
 from pyrogram.session.session import Session
 
+from bot.phrases import phrase
 from bot.telegram.connection import SILENCE, ConnectionCut, NoAnswer, PatientConnection, ended
 from bot.telegram.layers import build
 from bot.telegram.server_time import MessageFactory
@@ -144,7 +145,7 @@ class RelaySession(Session):
             waiting = {asking} if reader is None else {asking, reader}
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if not asking.done():
-                raise self.ended_by or ConnectionCut("the connection was cut")
+                raise self.ended_by or ConnectionCut(phrase("the connection was cut"))
             return asking.result()
         finally:
             await cancelled(asking)
@@ -161,9 +162,9 @@ class RelaySession(Session):
             try:
                 answer = await super().send(data, wait_response, timeout)
             except TimeoutError as exc:
-                raise NoAnswer(f"no answer in {timeout:g} s") from exc
+                raise NoAnswer(phrase("no answer in {seconds} s", seconds=f"{timeout:g}")) from exc
             except OSError as exc:
-                raise self.ended_by or ConnectionCut("the connection was cut") from exc
+                raise self.ended_by or ConnectionCut(phrase("the connection was cut")) from exc
             if not isinstance(answer, types.BadMsgNotification):
                 return answer
             if started and answer.error_code != ID_TOO_LOW:

@@ -18,7 +18,7 @@ SHORTEST = 8  # characters of a secret
 
 def environment(port: int, env: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment, `env` on top, and what `sitecustomize` reads."""
-    merged = {**os.environ, "LOG_LEVEL": "DEBUG", **(env or {})}
+    merged = {**os.environ, "LOG_LEVEL": "DEBUG", "LANGUAGE": "en", **(env or {})}
     paths = [str(REDIRECTION), *filter(None, [merged.get("PYTHONPATH")])]
     merged["PYTHONPATH"] = os.pathsep.join(paths)
     merged["PYTHONUNBUFFERED"] = "1"

@@ -1,0 +1,220 @@
+"""Operators are answered and told in one language: no English is left among the words of another.
+
+The language here is one in which every letter is ж, so that a text of ours that nobody can translate
+is seen at once, and what people wrote, numbers and commands are seen to stay.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from datetime import timedelta
+from gettext import NullTranslations
+
+import pytest
+
+from bot.admin.chat_commands import AdminHandler
+from bot.admin.formatting import duration
+from bot.app import open_tables
+from bot.errors import AccountLimited, LoggedOut, RetryLater, TargetUnavailable
+from bot.models import (
+    ChatTrouble,
+    MessageRef,
+    PostState,
+    PressedButton,
+    UnreadableChat,
+    UnreadableMessage,
+)
+from bot.phrases import Translator, phrase, translator
+from bot.telegram.access import Finding, Verdict, of_target
+from tests.people import BOB, CAROL, GROUP, TARGET
+from tests.posts import post
+from tests.story import Story
+from tests.test_alerts import Watch
+
+# What is the same in every language: fields, commands, names of settings, addresses.
+KEPT = re.compile(
+    r"\{\w+\}|`[^`]*`|/[a-z]\w*|@\w+|https?://\S+|[A-Z]+_[A-Z_]+|\b(?:LONG|pid|UTC)\b"
+)
+# Of the story: what was said, which error is in the table, what the program is made of.
+DATA = re.compile(
+    r"#idea|BTC|USDT|ETH|SOL|LONG|SHORT|TP1|closed!|sold|what\?|stop 58000|\bx10|10x|4H|pid|UTC|OK|"
+    r"https?://\S+|/[a-z]\w*|@\w+|`[^`]*`|[A-Z]+_[A-Z_]+|Telegram refused: 400|"
+    r"\((?:new_signal|owner|released|not_the_owner|not_permitted|not_a_signal)\)|not_the_owner|\./\S+|/\S+|"
+    r"telegram-signal-relay \S+|from source|Python|SQLite|pyrogram|kurigram|TgCrypto-pyrofork|tgcrypto|diskcache"
+)
+LINK = "https://t.me/c/1234567890/"
+
+
+class Foreign(NullTranslations):
+    def gettext(self, text):
+        found, last = [], 0
+        for kept in KEPT.finditer(text):
+            found += [re.sub("[A-Za-z]", "ж", text[last : kept.start()]), kept[0]]
+            last = kept.end()
+        return "".join([*found, re.sub("[A-Za-z]", "ж", text[last:])])
+
+    def ngettext(self, one, many, n):
+        return self.gettext(one if n == 1 else many)
+
+
+@pytest.fixture
+def foreign():
+    return Translator(Foreign())
+
+
+def english(text):
+    """Words that are in no other language."""
+    return re.findall(r"[A-Za-z]{2,}", DATA.sub(" ", " ".join(text.split())))
+
+
+class Chat:
+    """All that an operator reads there."""
+
+    def __init__(self):
+        self.seen = []
+        self.buttons = {}
+
+    async def send(self, to, text, entities=(), buttons=()):
+        self.buttons = {button.text: button.data for row in buttons for button in row}
+        self.seen += [text, *self.buttons]
+
+    async def edit(self, chat_id, message_id, text, entities=()):
+        self.seen.append(text)
+
+    async def answer(self, query_id, text, *, alert=False):
+        self.seen.append(text)
+
+    async def read(self, message_id):
+        return None
+
+    async def offer(self, user, commands):
+        self.seen += commands.values()
+        return True
+
+
+async def conversation(story, say):
+    """Everything that an operator reads of a bot that they ask everything."""
+    chat, numbers = Chat(), itertools.count(100)
+    facts = {
+        "connected_since": story.now - 60,
+        "last_update_at": story.now - 5,
+        "reasons": [phrase("not connected to Telegram")],
+        "unreadable": [],
+    }
+
+    async def told():
+        return facts
+
+    async def says(text, **more):
+        await handler.handle(
+            story.says(CAROL, text, ago=0, chat_id=CAROL, number=next(numbers), **more)
+        )
+
+    async def presses(data):
+        await handler.handle(PressedButton(next(numbers), CAROL, CAROL, 7, data))
+
+    async with open_tables(story.settings(), read_only=False) as tables:
+        settings = story.settings(admin_users=(CAROL,), bot_token="1:x")
+        handler = AdminHandler(tables, settings, chat, facts=told, say=say, clock=lambda: story.now)
+        for number in (*range(1, 9), 99, 703):
+            await says(f"/why {LINK}{number}")
+        for text in (
+            "/help", "/start", "/status", "/flows", "/flows all", "/flows 1", "/flows 3", "/flows XRP",
+            "/flows 77", "/why", "/why ?!", "/release", "/release 77", "/retry 77", "/retry ?!",
+            f"/retry {LINK}1", "/bogus", "?!", "/resume", "/pause", "/pause", "/status", "/resume",
+        ):  # fmt: skip
+            await says(text)
+        await says("?!", forwarded=True)
+        for order in ("/release 1", "/release 2", "/retry", "/retry 4"):
+            await says(order)
+            for data in chat.buttons.values():
+                await presses(data)
+                await presses(data)
+        await says("/release 1")
+        await says(f"/why {LINK}2")
+        await presses("yes:nobody")
+        await handler.tell(phrase("It does not work yet: {problem}.", problem=duration(90_000)))
+    # A path may be broken anywhere.
+    path = r"\s*".join(map(re.escape, str(settings.database)))
+    return [re.sub(path, " ", text) for text in chat.seen]
+
+
+async def test_no_answer_and_no_button_has_a_word_of_english(tmp_path, now, foreign):
+    story = await Story(tmp_path, now).is_told()
+
+    read = await conversation(story, foreign)
+
+    assert len(read) > 80
+    assert [words for text in read if (words := english(text))] == []
+
+
+async def test_the_same_conversation_in_russian(tmp_path, now):
+    story = await Story(tmp_path, now).is_told()
+
+    read = "\n".join(" ".join(text.split()) for text in await conversation(story, translator("ru")))
+
+    for text in (
+        "/status как дела у бота",
+        "бот: не запущен",
+        "поток: жив; освободится через 2 д",
+        "2 ETH/USDT SHORT от 1002 жив ещё 2 д 19 ч, тишина: 5 ч",
+        "1 продолжение, 2 отклонено",
+        "отклонено (not_the_owner): поток принадлежит 1001, а это 1002",
+        "Освободить сигнал 1, BTC/USDT LONG от 1001? Тогда его поток смогут продолжать и другие.",
+        "Да, освободить",
+        "Повторить 1 пост",
+        "пауза: всё записывается, но ничего не публикуется до /resume",
+        "Команды /bogus нет. Что есть, покажет /help.",
+        "Как дела у бота",
+    ):
+        assert text in read, text
+
+
+async def test_no_alert_has_a_word_of_english(foreign):
+    watch = Watch()
+    alerts = watch.alerts
+    error = phrase("Telegram refused: {code} {name}", code=420, name="FLOOD_WAIT_900")
+    wait = timedelta(minutes=10)
+    for _ in range(3):
+        alerts.delayed(AccountLimited(error), wait)
+    alerts.delayed(TargetUnavailable(error, TARGET), wait)
+    alerts.delayed(RetryLater(error, after=wait), wait)
+    alerts.set_aside(post(1))
+    for number, state in enumerate((PostState.PENDING, PostState.EDIT, PostState.DELETE)):
+        alerts.failed(post(number, state=state, target=TARGET - number))
+    alerts.event_failed(MessageRef(GROUP, 5), "OK")
+    alerts.unreadable(UnreadableMessage(GROUP, 6, None, "OK"))
+    alerts.login_lost(LoggedOut(error))
+    watch.bot.cache_disabled = True
+    how, advice = phrase("removed"), phrase("add it to the chat again")
+    watch.sources = [UnreadableChat(GROUP, watch.now, how, advice, None, lost=True)]
+    watch.troubles = [
+        ChatTrouble(TARGET, since=watch.now, text=phrase("posts to {chat}", chat=5), source=False,
+                    outside=False, stops=True)
+    ]  # fmt: skip
+    await watch.after()
+    watch.sources, watch.troubles = [], []
+    alerts.delayed(AccountLimited(error), wait)
+    await watch.after(hours=2)
+    alerts.delayed(AccountLimited(error), wait)
+    await watch.after(hours=24)
+
+    read = [foreign(text) for text in watch.read]
+    assert len(read) >= 14
+    assert [words for text in read if (words := english(text))] == []
+
+
+class Refusing:
+    """An account that nothing is known to."""
+
+    async def peer(self, chat):
+        raise TargetUnavailable(phrase("chat {chat} is not known to this account", chat=chat), chat)
+
+
+async def test_what_stands_in_the_way_has_no_word_of_english(foreign):
+    found = await of_target(Refusing(), TARGET)
+
+    assert found.verdict is Verdict.FAILURE
+    assert english(foreign(found.line)) == []
+    assert english(foreign(Finding(Verdict.OK, phrase("reads {chat}", chat=BOB)).line)) == []
