@@ -18,6 +18,8 @@ from bot.storage.engine import AnyDatabase
 
 try:
     import psycopg
+
+    from bot.storage.pipelined import connect
 except ImportError as exc:
     raise SettingsError(
         "DATABASE_URL: PostgreSQL needs one package more: pip install 'telegram-signal-relay[postgresql]'"
@@ -78,6 +80,7 @@ class Server(AnyDatabase):
             creator=partial(_connect, address.url, read_only=read_only),
             isolation_level="AUTOCOMMIT",  # `in_transaction` begins and ends them
             poolclass=NullPool,
+            use_native_hstore=False,  # it would be looked for at every connect
         )
         super().__init__(str(address), engine, in_loop=in_loop or read_only)
         self._wanted = False
@@ -116,7 +119,7 @@ class Server(AnyDatabase):
         if self._connection is None and self._wanted:
             self._open()
         try:
-            return super()._run(work)
+            return super()._run(partial(_to_the_end, work))
         finally:
             self._let_go_if_broken()
 
@@ -171,9 +174,22 @@ def _first_words(exc: Any) -> str:
     )
 
 
+def _to_the_end(work: Callable[[Connection], T], db: Connection) -> T:
+    """Nothing that was asked is left for the next who asks."""
+    connection: Any = db.connection.driver_connection
+    try:
+        result = work(db)
+        connection.settle()
+    except BaseException:
+        with suppress(psycopg.Error):
+            connection.settle()
+        raise
+    return result
+
+
 def _connect(url: str, *, read_only: bool) -> Any:
     known: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(url)
     options = LIMITS + (" -c default_transaction_read_only=on" if read_only else "")
     more = {**PATIENCE, "application_name": "telegram-signal-relay", **known}
     more["options"] = f"{known.get('options', '')} {options}"
-    return psycopg.connect(**more)
+    return connect(**more)
