@@ -11,8 +11,8 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 
-# A Sync or a Flush. https://www.postgresql.org/docs/current/protocol-message-formats.html
-WAITS = (b"S\0\0\0\4", b"H\0\0\0\4")
+# https://www.postgresql.org/docs/current/protocol-message-formats.html
+SYNC, FLUSH, READY = b"S\0\0\0\4", b"H\0\0\0\4", b"Z\0\0\0\5"
 
 
 class Way:
@@ -27,6 +27,8 @@ class Way:
         self._to = port
         self._half = seconds / 2
         self._sockets = []
+        self._lock = threading.Lock()
+        self._waits = self._synced = False
         self.trips = 0
         self._door = socket.create_server(("127.0.0.1", 0))
         self.port = self._door.getsockname()[1]
@@ -61,9 +63,18 @@ class Way:
     def _take(self, who, source, on_its_way):
         with suppress(OSError):
             while said := source.recv(65_536):
-                self.trips += who == "client" and said.endswith(WAITS)
+                self._count(who, said)
                 on_its_way.put((time.monotonic() + self._half, said))
         on_its_way.put((0, None))
+
+    def _count(self, who, said):
+        with self._lock:
+            if who == "server":
+                self._waits = self._waits and self._synced and said[-6:-1] != READY
+            elif said.endswith((SYNC, FLUSH)):
+                self.trips += not self._waits
+                self._synced = said.endswith(SYNC) or (self._waits and self._synced)
+                self._waits = True
 
     def _give(self, on_its_way, target):
         with suppress(OSError):

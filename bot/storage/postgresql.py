@@ -119,7 +119,7 @@ class Server(AnyDatabase):
         if self._connection is None and self._wanted:
             self._open()
         try:
-            return super()._run(partial(_to_the_end, work))
+            return super()._run(work)
         finally:
             self._let_go_if_broken()
 
@@ -172,19 +172,6 @@ def _first_words(exc: Any) -> str:
         if str(exc)
         else type(exc).__name__
     )
-
-
-def _to_the_end(work: Callable[[Connection], T], db: Connection) -> T:
-    """Nothing that was asked is left for the next who asks."""
-    connection: Any = db.connection.driver_connection
-    try:
-        result = work(db)
-        connection.settle()
-    except BaseException:
-        with suppress(psycopg.Error):
-            connection.settle()
-        raise
-    return result
 
 
 def _connect(url: str, *, read_only: bool) -> Any:
