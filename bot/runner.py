@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
-from bot.app import open_bot, open_core
+from bot.app import open_bot, open_core, sole_login
 from bot.backoff import doubled
 from bot.ending import Ending, Renewals, in_time
 from bot.errors import RetryLater, VoidLogin
@@ -37,6 +37,11 @@ LOGIN_RETRY, LOGIN_RETRY_AT_MOST = 1.0, 30.0  # seconds, doubled with each failu
 
 async def run(settings: Settings) -> None:
     """Relay until SIGTERM or SIGINT. Raises `BotError` where it cannot go on."""
+    async with sole_login(settings):
+        await _run(settings)
+
+
+async def _run(settings: Settings) -> None:
     settings, routes = await with_routes(settings)
     renewals = Renewals(allowed=settings.bot_token is not None)
     again = True

@@ -48,6 +48,7 @@ BEGIN: Final = {
 OURS: Final = {"alembic_version", "meta", "signals"}  # tables
 BUSY_TIMEOUT: Final = 5.0  # seconds a statement waits for another process's lock
 WAL_TRIES, WAL_RETRY = 5, 0.1  # seconds
+TIMELINE: Final = 8  # digits, with which the name of each file of a write-ahead log begins
 SMALL: Final = 8 * 2**20  # bytes; a database of this size is looked through in 20 ms or so
 HINTS: Final = {
     "locked": "another program holds it: close that one",
@@ -375,6 +376,22 @@ def copy_rows(db: Connection, table: Table, rows: Iterable[Iterable[object]]) ->
     with _driver(db).copying(f'COPY "{table.name}" ({columns}) FROM STDIN') as copy:
         for row in rows:
             copy.write_row(row)
+
+
+def history(db: Connection) -> bytes:
+    """What tells a server's database from its copies, and from another future of its own past.
+
+    A restored dump has other tables, another cluster another identifier, and one that was promoted or
+    restored to a moment another timeline. Empty: a file, whose copies are told apart when they are made.
+    """
+    if db.dialect.name == "sqlite":
+        return b""
+    asked = ["pg_walfile_name(pg_current_wal_lsn())", "'meta'::regclass::oid"]
+    may = "SELECT has_function_privilege('pg_control_system()', 'execute')"
+    if db.exec_driver_sql(may).scalar_one():
+        asked.append("(SELECT system_identifier FROM pg_control_system())")
+    wal, *others = db.exec_driver_sql(f"SELECT {', '.join(asked)}").one()
+    return repr((wal[:TIMELINE], *others)).encode()
 
 
 def size_on_server(db: Connection) -> int:

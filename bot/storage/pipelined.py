@@ -115,7 +115,11 @@ class PipelinedCursor(psycopg.Cursor[Any]):
 
 def connect(**parameters: Any) -> Pipelined:
     """By libpq's parameters; each statement is a transaction of its own until a BEGIN."""
-    options = {"autocommit": True, "cursor_factory": PipelinedCursor, "prepare_threshold": NEVER}
-    connection = Pipelined.connect(**parameters, **options)
+    connection = Pipelined.connect(
+        **parameters,
+        autocommit=True,
+        cursor_factory=PipelinedCursor,
+        prepare_threshold=NEVER,
+    )
     connection._asked = Counter()  # noqa: SLF001  # psycopg calls the constructor
     return connection

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 import structlog
 from sqlalchemy import func, select
 
-from bot.errors import DatabaseError, DatabaseUnavailable, DatabaseUnusable, UnknownFlow
+from bot.errors import DatabaseError, DatabaseUnavailable, UnknownFlow
 from bot.models import (
     Decision,
     Flow,
@@ -25,13 +25,13 @@ from bot.models import (
 )
 from bot.routes import Place, plain_place
 from bot.rules.signal_parser.events import event_of
-from bot.storage import engine, outbox, places, statements
+from bot.storage import cached, engine, outbox, places, statements
 from bot.storage.control import Control
 from bot.storage.cursors import Cursors
 from bot.storage.messages import content_row, is_message, key_of, same_content
 from bot.storage.migration import Migration
 from bot.storage.parts import told_in
-from bot.storage.schema import NEWEST, decisions, meta, signal_updates, signals
+from bot.storage.schema import NEWEST, decisions, signal_updates, signals
 from bot.storage.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -460,12 +460,7 @@ class SignalStore:
     # ── the rest ──────────────────────────────────────────────────────────────
 
     async def cache_key(self) -> bytes:
-        """The key of the disk cache's digests: 32 bytes, made once with the database."""
-        query = select(meta.c.value).where(meta.c.name == "cache_key")
-        key = await self._read(lambda db: db.scalar(query))
-        if not isinstance(key, bytes):
-            raise DatabaseUnusable(f"{self._database.name}: no cache_key in table meta")
-        return key
+        return await self._read(partial(cached.cache_key, name=self._database.name))
 
     async def counts(self) -> Counts:
         query = select(
