@@ -158,18 +158,6 @@ async def _flows(
         await closed(disk)
 
 
-@asynccontextmanager
-async def sole_login(settings: Settings) -> AsyncIterator[None]:
-    """Raises `SettingsError` if another host on the same tables has the same login."""
-    if not isinstance(settings.database, ServerAddress):
-        yield
-        return
-    from bot.storage.logins import Login, held
-
-    async with held(Login(settings, settings.database)):
-        yield
-
-
 def database_at(
     where: Path | ServerAddress, *, in_loop: bool = False, read_only: bool = False
 ) -> AnyDatabase:

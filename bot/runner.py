@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
-from bot.app import open_bot, open_core, sole_login
+from bot.app import open_bot, open_core
 from bot.backoff import doubled
 from bot.ending import Ending, Renewals, in_time
 from bot.errors import RetryLater, VoidLogin
@@ -17,10 +17,11 @@ from bot.models import Address, AuthorId
 from bot.monitoring.housekeeping import forget_old_refusals, keep_forgetting
 from bot.naming import with_routes
 from bot.pipeline.patience import end, unless
+from bot.server_address import ServerAddress
 from bot.telegram.chats import moved_to
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
     from bot.app import Bot
     from bot.config import Settings
@@ -37,8 +38,20 @@ LOGIN_RETRY, LOGIN_RETRY_AT_MOST = 1.0, 30.0  # seconds, doubled with each failu
 
 async def run(settings: Settings) -> None:
     """Relay until SIGTERM or SIGINT. Raises `BotError` where it cannot go on."""
-    async with sole_login(settings):
+    async with _sole_login(settings):
         await _run(settings)
+
+
+@asynccontextmanager
+async def _sole_login(settings: Settings) -> AsyncIterator[None]:
+    """Raises `SettingsError` if another host on the same tables has the same login."""
+    if not isinstance(settings.database, ServerAddress):
+        yield
+        return
+    from bot.storage.logins import Login, held  # noqa: PLC0415  # they need psycopg
+
+    async with held(Login(settings, settings.database)):
+        yield
 
 
 async def _run(settings: Settings) -> None:
