@@ -54,13 +54,14 @@ if TYPE_CHECKING:
 
     from bot.config import Settings
     from bot.delivery.relays import Queue
+    from bot.delivery.translations import Translations, Untold
     from bot.ending import Ending
-    from bot.endpoints import Endpoint, FileEndpoint
+    from bot.endpoints import Endpoint, FileEndpoint, Translation
     from bot.models import ChatId, MessageRef
     from bot.monitoring.access import Access
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
-    from bot.routes import Routes, Source
+    from bot.routes import Place, Routes, Source
     from bot.storage.engine import AnyDatabase
     from bot.telegram.catch_up import Following
     from bot.telegram.client import Telegram
@@ -238,14 +239,14 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
 
     telegram = telegram_of(settings, settings.data_dir, _following(core))
     core.parents.ask(ExistingMessages(telegram))
-    access = Access(telegram, settings.access_file)
-    facts, metrics = Facts(telegram, core, access), Metrics()
-    places = Places(core.routes.queues, names=core.routes.sink_names)
+    access = Access(telegram, settings.access_file, names=lambda: core.routes.file_names)
+    facts, metrics = Facts(telegram, core, access), Metrics(lambda: core.routes)
+    places = Places(core.routes.queues, names=core.routes.place_names)
     health = Health(facts, metrics, places)
     async with (
         _answering(settings, health),
         _administered(settings, core.routes, telegram, health, facts) as admins,
-        _queues(core, telegram, _watches(metrics, admins), places) as each,
+        _queues(core, telegram, _watches(metrics, admins, places), _told(admins)) as each,
     ):
         known: set[MessageRef] = set()
         rereading = RetriedEvents(core.store, telegram.read_again, known.add)
@@ -275,8 +276,14 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
         yield Bot(core, telegram, dispatcher, relays, beside, admins, access)
 
 
-def _watches(metrics: Metrics, admins: Admins | None) -> list[Watch]:
-    return [metrics] if admins is None else [metrics, admins.alerts]
+def _watches(metrics: Metrics, admins: Admins | None, places: Places) -> Callable[[ChatId], Watch]:
+    """What is told of what becomes of the posts of a queue."""
+    shared: list[Watch] = [] if admins is None else [admins.alerts]
+    return lambda target: Watches(shared, places[target], metrics.of(target))
+
+
+def _told(admins: Admins | None) -> Untold:
+    return (lambda *_: None) if admins is None else admins.alerts.untranslated
 
 
 def _beside(
@@ -377,18 +384,39 @@ def _released_after(sources: Iterable[Source]) -> float | None:
 
 @asynccontextmanager
 async def _queues(
-    core: Core, telegram: Telegram, watches: Sequence[Watch], places: Places
+    core: Core, telegram: Telegram, watch: Callable[[ChatId], Watch], told: Untold
 ) -> AsyncIterator[list[Queue]]:
-    """One for each chat and each program."""
+    """One for each chat and each program, and for each place that is translated."""
     async with AsyncExitStack() as stack:
-        queues: list[Queue] = [
-            Relay(core.store, telegram.sender, target, watch=Watches(watches, places[target]))
+        relays = {
+            target: Relay(core.store, telegram.sender, target, watch=watch(target))
             for target in core.routes.targets
-        ]
+        }
+        queues: list[Queue] = list(relays.values())
+        for place in core.routes.places:
+            if (how := place.presentation.translate) is not None:
+                wake = relays[place.chat].wake
+                queues.append(translation_queue(core.store, place, how, wake, told, stack))
         for target, endpoint in core.routes.sinks.items():
-            watch = Watches(watches, places[target])
-            queues.append(sink_queue(core, target, endpoint, watch, stack))
+            queues.append(sink_queue(core, target, endpoint, watch(target), stack))
         yield queues
+
+
+def translation_queue(
+    table: SignalStore,
+    place: Place,
+    how: Translation,
+    done: Callable[[], None],
+    told: Untold,
+    stack: AsyncExitStack,
+) -> Translations:
+    """Loaded only where there is one."""
+    from bot.delivery.libretranslate import LibreTranslate
+    from bot.delivery.translations import Translations
+
+    service = LibreTranslate(how)
+    stack.push_async_callback(service.close)
+    return Translations(table, service, place, how, done=done, told=told)
 
 
 def sink_queue(

@@ -30,6 +30,7 @@ from bot.storage.engine import Prepared
 from bot.storage.messages import is_one_of
 from bot.storage.places import SHUT
 from bot.storage.schema import posts
+from bot.storage.untranslated import awaits, behind_one_that_awaits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,7 +130,9 @@ def _open(closed: int) -> ColumnElement[bool]:
 def in_line(method: Method, closed: int) -> Next:
     in_line = and_(posts.c.aside_at.is_(None), NEEDS[method], _open(closed))
     if method is Method.SEND:
-        return _line(in_line, _not_below_one_that_waits())
+        return _line(in_line, _not_below_one_that_waits(), ~behind_one_that_awaits())
+    if method is Method.EDIT:
+        in_line = and_(in_line, ~awaits(posts))
     # The one behind `after`; the first, if there is none. So none is passed over for ever.
     order = (posts.c.id <= bindparam("after"), posts.c.id)
     return _line(in_line, order=order, begins=False)
@@ -138,7 +141,7 @@ def in_line(method: Method, closed: int) -> Next:
 @cache
 def aside(closed: int) -> Next:
     waits = is_one_of(posts.c.state, *WAITING)
-    return _line(posts.c.aside_at.is_not(None), waits, _open(closed))
+    return _line(posts.c.aside_at.is_not(None), waits, ~awaits(posts), _open(closed))
 
 
 def _not_below_one_that_waits() -> ColumnElement[bool]:

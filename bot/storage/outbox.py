@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sqlalchemy import (
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
     from bot.routes import Place
+    from bot.rules.retext import Formatted
+    from bot.storage.untranslated import Awaiting
 
 T = TypeVar("T")
 
@@ -206,6 +208,16 @@ class Outbox:
             db.execute(update(posts).where(posts.c.id == post.id).values(note=post.note))
             return self.parts.put_in_words(db, post) if bare else post
 
+        return await self._write(write)
+
+    async def translated(
+        self, it: Awaiting, said: Formatted, *, to: str, why_not: str | None
+    ) -> bool:
+        """From now on that is sent; False: meanwhile it says something else, or nothing.
+
+        `why_not`: it is the original; None: it is in that language.
+        """
+        write = partial(self.parts.translate, it=it, said=said, to=to, why_not=why_not)
         return await self._write(write)
 
     async def set_aside(self, post: Post) -> None:
