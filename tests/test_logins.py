@@ -62,10 +62,10 @@ class Sleep:
 
 
 def login(settings):
-    from bot.storage.logins import Login  # noqa: PLC0415  # not everywhere
+    from bot.storage.logins import LoginLock  # noqa: PLC0415  # not everywhere
 
     sleep = Sleep()
-    return Login(settings, settings.database, sleep=sleep), sleep
+    return LoginLock(settings, settings.database, sleep=sleep), sleep
 
 
 STRING = "A" * 350

@@ -33,7 +33,7 @@ LOOK_EVERY: Final = 5.0  # seconds
 PATIENCE: Final = 4  # looks, for a process of this host that ends just now
 
 
-class Login:
+class LoginLock:
     """`address` is where the lock is. `sleep` takes seconds. Raises `SettingsError`."""
 
     def __init__(
@@ -121,7 +121,7 @@ def _key_in(file: Path) -> bytes | None:
 
 
 @asynccontextmanager
-async def held(login: Login) -> AsyncIterator[None]:
+async def held(login: LoginLock) -> AsyncIterator[None]:
     """Ends what is done meanwhile, by the error, if another host turns up with the login."""
     task, lost = asyncio.current_task(), list[SettingsError]()
     assert task is not None  # noqa: S101  # it is a coroutine
