@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from bot.models import Address
-from bot.routes_file import SOURCE_KEYS
+from bot.routes_keys import SOURCE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
