@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -37,10 +37,11 @@ from bot.queues import Queues
 from bot.routes import main_route
 from bot.rules.markers import Markers
 from bot.server_address import ServerAddress
-from bot.state.disk_tier import DiskTier
-from bot.state.flow_cache import open_flow_cache
+from bot.state.disk_tier import DiskTier, newest_flows
+from bot.state.flow_cache import made_anew, open_flow_cache
 from bot.state.flow_tracker import FlowTracker, closed
 from bot.state.flow_trackers import FlowTrackers
+from bot.storage import cached
 from bot.storage.data_directory import Presence, keep_private, what_must_stay
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
@@ -65,6 +66,8 @@ if TYPE_CHECKING:
     from bot.telegram.network import Network
 
 log = structlog.get_logger(__name__)
+
+CHECKED: Final = 1_000  # flows of a cache beside a server, the newest
 
 
 @dataclass(slots=True)
@@ -149,6 +152,11 @@ async def _flows(
     cache_key = await store.cache_key()
     open_cache = partial(open_flow_cache, settings.flow_cache, cache_key)
     cache = await asyncio.to_thread(open_cache)
+    if cache is not None and isinstance(settings.database, ServerAddress):
+        newest = await asyncio.to_thread(newest_flows, cache, CHECKED)
+        if await store.ask(partial(cached.are_ahead, flows=newest)):
+            why = "it knows what the tables do not: they were restored from an older copy"
+            cache = await asyncio.to_thread(made_anew, settings.flow_cache, cache_key, why)
     disk = DiskTier(cache, clock=clock, reopen=partial(open_cache, again=True))
 
     def tracker_of(source: Source) -> FlowTracker:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -20,10 +20,11 @@ from bot.monitoring.housekeeping import forget_old_refusals, keep_forgetting
 from bot.naming import with_routes
 from bot.pipeline.patience import end, unless
 from bot.reloading import Reloading
+from bot.server_address import ServerAddress
 from bot.telegram.chats import moved_to
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
     from bot.app import Bot
     from bot.models import Event
@@ -41,6 +42,23 @@ async def run(settings: Settings) -> None:
     """Relay until SIGTERM or SIGINT. Raises `BotError` where it cannot go on."""
     asked = asyncio.Event()
     watch_hangups(asked.set)
+    async with _sole_login(settings):
+        await _run(settings, asked)
+
+
+@asynccontextmanager
+async def _sole_login(settings: Settings) -> AsyncIterator[None]:
+    """Raises `SettingsError` if another host on the same tables has the same login."""
+    if not isinstance(settings.database, ServerAddress):
+        yield
+        return
+    from bot.storage.logins import LoginLock, held  # noqa: PLC0415  # they need psycopg
+
+    async with held(LoginLock(settings, settings.database)):
+        yield
+
+
+async def _run(settings: Settings, asked: asyncio.Event) -> None:
     settings, routes = await with_routes(settings)
     reloading = Reloading(settings, asked, load=partial(Settings.load, {}))
     renewals = Renewals(allowed=settings.bot_token is not None)

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
+
+
+def parse_server(url: str) -> ServerAddress:
+    """The value is not repeated: it may hold a password."""
+    if not re.match(r"postgres(?:ql)?://", url.strip()):
+        raise ValueError("must be postgresql://user@host/database")
+    return ServerAddress(url.strip())
 
 
 @dataclass(frozen=True, slots=True)

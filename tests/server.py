@@ -31,14 +31,17 @@ class Cluster:
     port: int
     numbers: itertools.count = field(default_factory=itertools.count)
 
-    def command(self, name, *arguments, check=True):
-        """As a user who may do nothing else: the server refuses to be run by root."""
+    def command(self, name, *arguments, check=True, program=False):
+        """As a user who may do nothing else: the server refuses to be run by root.
+
+        `program`: it is none of PostgreSQL's.
+        """
         who = {}
         if os.getuid() == 0:
             nobody = pwd.getpwnam("nobody")
             who = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
         return subprocess.run(
-            [self.binaries / name, *map(str, arguments)],
+            [name if program else self.binaries / name, *map(str, arguments)],
             cwd=self.data.parent,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -53,6 +56,23 @@ class Cluster:
 
     def stop(self):
         self.command("pg_ctl", "-D", self.data, "-w", "-m", "fast", "stop", check=False)
+
+    @contextmanager
+    def promoted(self):
+        """Meanwhile a copy of it, which was promoted, answers in its place. Afterwards it is as before."""
+        self.command("pg_ctl", "-D", self.data, "-w", "-m", "fast", "stop")
+        real, copy = self.data, self.data.with_name("copy")
+        self.command("cp", "-a", real, copy, program=True)
+        self.data = copy
+        self.command("touch", copy / "standby.signal", program=True)
+        try:
+            self.start()
+            self.command("pg_ctl", "-D", copy, "-w", "promote")
+            yield
+        finally:
+            self.stop()
+            self.data = real
+            self.start()
 
     def address(self, database="postgres", *, password=WRITTEN, more=""):
         return ServerAddress(

@@ -18,6 +18,8 @@ from bot.storage.engine import AnyDatabase
 
 try:
     import psycopg
+
+    from bot.storage.pipelined import connect
 except ImportError as exc:
     raise SettingsError(
         "DATABASE_URL: PostgreSQL needs one package more: pip install 'telegram-signal-relay[postgresql]'"
@@ -78,6 +80,7 @@ class Server(AnyDatabase):
             creator=partial(_connect, address.url, read_only=read_only),
             isolation_level="AUTOCOMMIT",  # `in_transaction` begins and ends them
             poolclass=NullPool,
+            use_native_hstore=False,  # it would be looked for at every connect
         )
         super().__init__(str(address), engine, in_loop=in_loop or read_only)
         self._wanted = False
@@ -176,4 +179,4 @@ def _connect(url: str, *, read_only: bool) -> Any:
     options = LIMITS + (" -c default_transaction_read_only=on" if read_only else "")
     more = {**PATIENCE, "application_name": "telegram-signal-relay", **known}
     more["options"] = f"{known.get('options', '')} {options}"
-    return psycopg.connect(**more)
+    return connect(**more)
