@@ -61,6 +61,8 @@ if TYPE_CHECKING:
     from bot.monitoring.metrics import Metrics
     from bot.routes import Routes, Source
     from bot.storage.engine import AnyDatabase
+    from bot.storage.lease import Lease
+    from bot.storage.postgresql import Fence
     from bot.telegram.catch_up import Following
     from bot.telegram.client import Telegram
     from bot.telegram.network import Network
@@ -78,6 +80,7 @@ class Core(NamedTuple):
     orders: Orders
     routes: Routes  # by the ids that chats have now
     presence: Presence  # of the files that must not go
+    lease: Lease | None  # None: no other host works on these tables
 
 
 @asynccontextmanager
@@ -87,17 +90,19 @@ async def open_core(
     *,
     clock: Callable[[], float] = time.time,
     in_loop: bool = False,
+    lease: Lease | None = None,
 ) -> AsyncIterator[Core]:
     """Open the tables and the caches under `DATA_DIR`, and leave both complete on disk at exit.
 
     `routes` None: those of the settings, and nothing is relayed. `in_loop`: the tables answer in
-    the event loop, for work that nothing else waits beside.
+    the event loop, for work that nothing else waits beside. `lease`: what is held by now.
     """
     routes = main_route(settings).without_places() if routes is None else routes
     for source in routes.sources:
         Markers(source.markers, source.patterns)  # raises for what RE2 refuses
     keep_private(settings)
-    database = database_at(settings.database, in_loop=in_loop)
+    fence = None if lease is None else lease.fence
+    database = database_at(settings.database, in_loop=in_loop, fence=fence)
     store = SignalStore(database, clock=clock, place=routes.place)
     with locked(settings.data_dir / "lock"):
         try:
@@ -111,17 +116,25 @@ async def open_core(
                 orders = Orders(store, flows)
                 await orders.begin()
                 presence = Presence(what_must_stay(settings))
-                yield Core(store, flows, intake, parents, orders, routes, presence)
+                yield Core(store, flows, intake, parents, orders, routes, presence, lease)
         finally:
             await store.close()
 
 
 @asynccontextmanager
 async def open_tables(
-    settings: Settings, *, read_only: bool = True, in_loop: bool = True
+    settings: Settings,
+    *,
+    read_only: bool = True,
+    in_loop: bool = True,
+    fence: Fence | None = None,
 ) -> AsyncIterator[SignalStore]:
-    """The tables alone, for a look at them or an order, beside a running bot or without one."""
-    store = SignalStore(database_at(settings.database, in_loop=in_loop, read_only=read_only))
+    """The tables alone, for a look at them or an order, beside a running bot or without one.
+
+    An operator's order is taken whoever leads: `fence` is for what a leader writes there.
+    """
+    database = database_at(settings.database, in_loop=in_loop, read_only=read_only, fence=fence)
+    store = SignalStore(database)
     try:
         await store.open_existing()
         yield store
@@ -151,12 +164,16 @@ async def _flows(
 
 
 def database_at(
-    where: Path | ServerAddress, *, in_loop: bool = False, read_only: bool = False
+    where: Path | ServerAddress,
+    *,
+    in_loop: bool = False,
+    read_only: bool = False,
+    fence: Fence | None = None,
 ) -> AnyDatabase:
     if isinstance(where, ServerAddress):
         from bot.storage.postgresql import Server
 
-        return Server(where, in_loop=in_loop, read_only=read_only)
+        return Server(where, in_loop=in_loop, read_only=read_only, fence=fence)
     return Database(where, in_loop=in_loop, read_only=read_only)
 
 
@@ -228,7 +245,7 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
     from bot.monitoring.metrics import Metrics
     from bot.telegram.existing_messages import ExistingMessages
 
-    telegram = telegram_of(settings, settings.data_dir, _following(core))
+    telegram = telegram_of(settings, settings.data_dir, _following(core), lease=core.lease)
     core.parents.ask(ExistingMessages(telegram))
     access = Access(telegram, settings.access_file)
     facts, metrics = Facts(telegram, core, access), Metrics()
@@ -236,7 +253,7 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
     health = Health(facts, metrics, places)
     async with (
         _answering(settings, health),
-        _administered(settings, core.routes, telegram, health, facts) as admins,
+        _administered(settings, core, telegram, health, facts) as admins,
         _queues(core, telegram, _watches(metrics, admins), places) as each,
     ):
         known: set[MessageRef] = set()
@@ -285,7 +302,11 @@ def _beside(
 
 
 def telegram_of(
-    settings: Settings, directory: Path, following: Following | None = None
+    settings: Settings,
+    directory: Path,
+    following: Following | None = None,
+    *,
+    lease: Lease | None = None,
 ) -> Telegram:
     """The connection for settings that passed `require`; its session file is in `directory`."""
     from bot.telegram.client import Telegram
@@ -299,7 +320,9 @@ def telegram_of(
         session_string=_secret(settings.session_string),
         network=network_of(settings),
     )
-    return Telegram(credentials, following=following)
+    if lease is None:
+        return Telegram(credentials, following=following)
+    return Telegram(credentials, following=following, permit=lease.sure)
 
 
 def network_of(settings: Settings) -> Network:
@@ -427,7 +450,7 @@ async def _answering(settings: Settings, health: Health) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _administered(
-    settings: Settings, routes: Routes, telegram: Telegram, health: Health, facts: Facts
+    settings: Settings, core: Core, telegram: Telegram, health: Health, facts: Facts
 ) -> AsyncIterator[Admins | None]:
     """Take orders of `ADMIN_USERS` in private chats, and tell them of trouble."""
     from bot.admin.alerts import Alerts
@@ -439,11 +462,12 @@ async def _administered(
     if not settings.admin_users or settings.session_string:
         yield None
         return
-    async with open_tables(settings, read_only=False, in_loop=False) as tables:
+    fence = None if core.lease is None else core.lease.fence
+    async with open_tables(settings, read_only=False, in_loop=False, fence=fence) as tables:
         chat = AdminChat(telegram)
         clock = partial(_telegrams_time, telegram)
         orders = AdminHandler(
-            tables, settings, chat, facts=health.facts, routes=routes, clock=clock
+            tables, settings, chat, facts=health.facts, routes=core.routes, clock=clock
         )
         silence = settings.alert_silence_hours
         alerts = Alerts(orders.tell, facts, ToldTable(tables), silence=silence)

@@ -13,6 +13,7 @@ from bot.app import open_bot, open_core
 from bot.backoff import doubled
 from bot.ending import Ending, Renewals, in_time
 from bot.errors import RetryLater, VoidLogin
+from bot.leading import hand_over_if_deaf, leading
 from bot.models import Address, AuthorId
 from bot.monitoring.housekeeping import forget_old_refusals, keep_forgetting
 from bot.naming import with_routes
@@ -22,7 +23,7 @@ from bot.telegram.chats import moved_to
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bot.app import Bot
+    from bot.app import Bot, Core
     from bot.config import Settings
     from bot.models import Event
     from bot.routes import Place, Routes
@@ -39,19 +40,28 @@ async def run(settings: Settings) -> None:
     """Relay until SIGTERM or SIGINT. Raises `BotError` where it cannot go on."""
     settings, routes = await with_routes(settings)
     renewals = Renewals(allowed=settings.bot_token is not None)
-    again = True
     with in_time() as told_to_stop:
-        while again:
-            ending = Ending(told_to_stop)
-            async with open_core(settings, routes) as core:
-                # At the start it also tells that a table cannot be written.
-                await forget_old_refusals(core.store)
-                forgetting = asyncio.create_task(keep_forgetting(core.store))
-                try:
-                    async with open_bot(settings, core, ending) as bot:
-                        again = await Runner(settings, bot, ending, renewals).run()
-                finally:
-                    await end([forgetting])
+        ending = Ending(told_to_stop)
+        async with leading(settings, ending) as lease:
+            again = not ending.signalled
+            while again:
+                ending = Ending(told_to_stop)
+                async with open_core(settings, routes, lease=lease) as core:
+                    again = await _live(settings, core, ending, renewals)
+
+
+async def _live(settings: Settings, core: Core, ending: Ending, renewals: Renewals) -> bool:
+    """Whether all is to begin anew."""
+    # At the start it also tells that a table cannot be written.
+    await forget_old_refusals(core.store)
+    beside = [asyncio.create_task(keep_forgetting(core.store))]
+    try:
+        async with open_bot(settings, core, ending) as bot:
+            if core.lease is not None:
+                beside.append(asyncio.create_task(hand_over_if_deaf(core.lease, bot.telegram)))
+            return await Runner(settings, bot, ending, renewals).run()
+    finally:
+        await end(beside)
 
 
 def _said_of(routes: Routes) -> dict[str, object]:

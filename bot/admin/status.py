@@ -35,6 +35,7 @@ from bot.server_address import ServerAddress
 from bot.signal_json import recorded_fields
 from bot.storage import coverage, failures, post_records, records
 from bot.storage.engine import size_on_server
+from bot.storage.hosts import hosts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from bot.routes import Routes
     from bot.storage.coverage import Coverage
     from bot.storage.failures import FailureRecord
+    from bot.storage.hosts import Hosts
     from bot.storage.post_records import PostRecord
     from bot.storage.records import Heard, SignalRecord
 
@@ -79,6 +81,7 @@ class Status:
     now: UnixTime
     paused_at: UnixTime | None  # since when nothing is posted; None: no pause
     holder: Holder | None  # who holds the lock on DATA_DIR; None: no bot runs there
+    hosts: Hosts | None  # None: there was never more than one
     health: ToldHealth
     in_the_way: list[str]  # in the chats of the settings, as the running bot has found
     heard: list[Heard]
@@ -118,6 +121,7 @@ async def status(
         now=now,
         paused_at=await tables.ask(records.paused_at),
         holder=holder(settings.data_dir / "lock"),
+        hosts=await tables.ask(hosts),
         health=health,
         in_the_way=in_the_way(settings),
         heard=await tables.ask(records.heard),
@@ -219,6 +223,7 @@ def _version(name: str) -> str | None:
 def as_rows(status: Status) -> list[Row]:
     return [
         *_running(status),
+        *_hosts(status),
         *_health(status),
         *_in_the_way(status),
         *_heard(status),
@@ -240,6 +245,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "running": holder is not None,
         "pid": holder and holder.pid,
         "since": holder and int(holder.since),
+        "hosts": status.hosts and status.hosts._asdict(),
         "paused_at": status.paused_at,
         "health": dict(status.health.facts) if status.health.answered else None,
         "in_the_way": status.in_the_way,
@@ -275,6 +281,16 @@ def _running(status: Status) -> Iterator[Row]:
     yield Row("bot", f"running, pid {pid or 'unknown'}, for {duration(status.now - since)}")
 
 
+def _hosts(status: Status) -> Iterator[Row]:
+    if status.hosts is None:
+        return
+    leader, since, waiting = status.hosts
+    led = f"{leader}, for {duration(status.now - since)}"
+    yield Row("leads", "NOBODY: no host relays at the moment" if leader is None else led)
+    for number, host in enumerate(waiting):
+        yield Row("" if number else "waits", host)
+
+
 def _health(status: Status) -> Iterator[Row]:
     where, answered, facts = status.health
     if not where:
@@ -284,7 +300,9 @@ def _health(status: Status) -> Iterator[Row]:
         yield Row("telegram", f"nobody answers on {where}")
         return
     since, heard = facts.get("connected_since"), facts.get("last_update_at")
-    if isinstance(since, int | float):
+    if facts.get("standby"):
+        yield Row("telegram", "stands by, ready to take over")
+    elif isinstance(since, int | float):
         yield Row("telegram", f"connected for {duration(status.now - since)}")
     else:
         yield Row("telegram", "NOT connected")

@@ -33,6 +33,10 @@ DONE: Final = {
 }
 
 
+def leader_gauge(registry: CollectorRegistry) -> Gauge:
+    return Gauge(f"{PREFIX}_leader", "1: this host relays. 0: it stands by.", registry=registry)
+
+
 class Metrics:
     """One per bot, with a registry of its own. `clock`: unix seconds."""
 
@@ -81,6 +85,7 @@ class Metrics:
         def gauge(name: str, what: str) -> Gauge:
             return Gauge(f"{PREFIX}_{name}", what, registry=self.registry)
 
+        self._leader = leader_gauge(self.registry)
         self._connected = gauge("connected", "1: connected to Telegram.")
         self._pending = gauge("pending_posts", "Posts that wait to be sent.")
         self._oldest = gauge("oldest_pending_seconds", "For how long the first of them has waited.")
@@ -143,6 +148,7 @@ class Metrics:
         `gaps_recovered` may begin anew with a new connection.
         """
         now = self._clock()
+        self._leader.set(1)
         self._connected.set(connected)
         self._pending.set(nan if backlog is None else backlog.pending)
         waited = now - backlog.oldest if backlog and backlog.oldest is not None else 0
