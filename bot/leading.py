@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -30,6 +31,14 @@ log = structlog.get_logger(__name__)
 
 DEAF: Final = 60.0  # seconds without Telegram, after which another host may do better
 LOOK_EVERY: Final = 1.0  # seconds
+# What a bot loads when it begins: a host that waits has the time.
+LATER: Final = (
+    "bot.delivery.sinks",
+    "bot.monitoring.access",
+    "bot.monitoring.health",
+    "bot.telegram.client",
+    "bot.telegram.existing_messages",
+)
 
 
 @asynccontextmanager
@@ -73,6 +82,8 @@ async def _elected(lease: Lease, settings: Settings, ending: Ending) -> bool:
     """False: told to stop."""
     ending.watch_signals()
     keep_private(settings)
+    for name in LATER:
+        await asyncio.to_thread(import_module, name)
     async with AsyncExitStack() as stack:
         stack.enter_context(locked(settings.data_dir / "lock"))
         await stack.enter_async_context(_answering(lease, settings))

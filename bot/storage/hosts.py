@@ -55,4 +55,6 @@ def hosts(db: Connection) -> Hosts | None:
 def who(db: Connection) -> list[tuple[str, str]]:
     """What each of them does, and its name; whoever came first is first."""
     names = db.exec_driver_sql(SESSIONS).scalars()
-    return [(what, host) for _, _, what, host in (f"{name} ".split(" ", 3) for name in names)]
+    return [
+        (what, host) for what, _, host in (name.split(" ", 2)[2].partition(" ") for name in names)
+    ]

@@ -153,6 +153,7 @@ class Lease:
             log.info("standing by", host=self.host, leader=self.leader)
 
     async def _begin(self, prepare: Callable[[], Awaitable[None]]) -> None:
+        await self._session.run(self._end_last)
         await self._while_beating(prepare)
         asked = self._clock()
         epoch = await self._session.run(self._next_epoch)
@@ -178,9 +179,12 @@ class Lease:
             await self._sleep(BEAT)
             await self._session.run(self._look)
 
+    def _end_last(self, db: Connection) -> None:
+        db.exec_driver_sql(END, {"name": session_name(self._place, WRITES)})
+
     def _next_epoch(self, db: Connection) -> int:
         """Behind what the last leader has in hand, and before all that it might still begin."""
-        db.exec_driver_sql(END, {"name": session_name(self._place, WRITES)})
+        self._end_last(db)  # it may have come back
         db.exec_driver_sql(CALL, {"name": session_name(self._place, LEADS, self.host)})
         said = {"host": self.host, "since": int(self._now())}
         query = insert(db, lease).values(id=1, epoch=1, **said)

@@ -27,7 +27,7 @@ class Tables:
         return {number for (number,) in self.ask(REFUSED)}
 
     def knows(self, message_id: int) -> bool:
-        known = f"SELECT 1 FROM ({RECORDED} UNION {REFUSED}) WHERE source_message_id = ?"
+        known = f"SELECT 1 FROM ({RECORDED} UNION {REFUSED}) AS known WHERE source_message_id = ?"
         return bool(self.ask(known, message_id))
 
     def to_do(self) -> int:
