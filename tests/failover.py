@@ -93,6 +93,7 @@ class Failovers:
         self.hosts = [Host(name, stage, address, tree=tree) for name in ("a", "b")]
         self.kinds = kinds
         self.took = defaultdict(list)
+        self.moments = []  # kind and unix seconds of each blow
         self.wrong_ends = Counter()  # hosts that did not end as they should
         self._blows = {
             "killed": self._killed,
@@ -144,6 +145,7 @@ class Failovers:
         began = time.monotonic()
         await other.leads(PATIENCE)
         self.took[kind].append(time.monotonic() - began)
+        self.moments.append((kind, round(time.time() - self.took[kind][-1], 1)))
         return other, leader
 
     async def _ended(self, kind, host, code):
@@ -237,8 +239,20 @@ class Failovers:
         verdict["wrong_ends"] = self.wrong_ends.total()
         if +verdict:
             print("wrong ends:", dict(+self.wrong_ends))
+            self._tell_moments()
             self.campaign._explain(leader.program)  # noqa: SLF001  # as its own last run does
         return verdict
+
+    def _tell_moments(self):
+        """When what is wrong, and what it answers, was posted, deleted and taken over."""
+        expected = self.campaign.talk.expected()
+        lines = {line.key: line for line in self.campaign.talk.lines}
+        for found in expected.findings()[:12]:
+            line = lines.get(found.key)
+            for each in [line, *line.ancestors()] if line else []:
+                posts = [post for post in expected.posts if post.key == each.key]
+                print(found.kind, each.id, f"deleted at {each.deleted_at}", *posts, sep="; ")
+        print("taken over at", self.moments)
 
     async def close(self):
         for host in self.hosts:
