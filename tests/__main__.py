@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from subprocess import PIPE, STDOUT
 
-from tests import mutants, sabotage
+from tests import lines, mutants, sabotage
 
 ROOT = Path(__file__).parent.parent
 PYTHON = sys.executable
@@ -91,9 +91,10 @@ def main() -> None:
         if arguments and (marked := ALONE.get(arguments[0])) is not None:
             return run(PYTHON, "-m", *pytest, *marked, *arguments[1:])
         check()
-        run(PYTHON, "-m", "coverage", "erase")
-        run(PYTHON, "-m", "coverage", "run", "-m", *pytest, "-m", "not heavy", *arguments)
-        run(PYTHON, "-m", "coverage", "combine", "-q")
+        with tempfile.TemporaryDirectory(dir=directory) as seen:
+            os.environ[lines.DIRECTORY] = seen
+            run(PYTHON, "-m", *pytest, "-p", "tests.lines", "-m", "not heavy", *arguments)
+            lines.gather(Path(seen), ROOT / ".coverage")
         for report in COVERAGE:
             run(PYTHON, "-m", "coverage", *report)
     return None

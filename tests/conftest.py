@@ -90,13 +90,12 @@ def cache(tmp_path: Path) -> Iterator[diskcache.Cache]:
 def run(tmp_path):
     """Run a command in an empty directory, with nothing set but what the test sets."""
     keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    coverage = {name: value for name, value in os.environ.items() if name.startswith("COV")}
 
     def run(*args, env=(), **options):
         return forkserver.run(
             ["-m", "bot", *map(str, args)],
             cwd=tmp_path,
-            env={**keep, **coverage, "PYTHONPATH": str(ROOT), **dict(env)},
+            env={**keep, "PYTHONPATH": str(ROOT), **dict(env)},
             timeout=60,
             **options,
         )

@@ -632,7 +632,7 @@ def test_no_character_at_all_breaks_a_field():
         ],
     ],
 )
-@pytest.mark.heavy  # without coverage it takes a third of the time
+@pytest.mark.heavy
 @pytest.mark.parametrize("opening", ["", "Цели: ", "Вход (", "BTC LONG TP ", "Риск в "])
 def test_a_hostile_text_costs_no_more_than_its_length(opening, unit):
     """Eight times the text may cost eight times the work, with a margin; a quadratic reader takes 64 times."""
