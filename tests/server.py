@@ -79,7 +79,7 @@ def _binaries():
     return next((place for place in places if (place / "initdb").exists()), None)
 
 
-def _free_port():
+def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
@@ -95,7 +95,7 @@ def server():
         home = Path(directory)
         home.chmod(0o777)  # its processes run as another user
         (home / "password").write_text(PASSWORD)
-        cluster = Cluster(binaries, home / "data", _free_port())
+        cluster = Cluster(binaries, home / "data", free_port())
         made = ("-U", "relay", "-A", "scram-sha-256", "--pwfile", home / "password")
         cluster.command("initdb", "-N", "-D", cluster.data, *made, "-E", "UTF8", "--locale=C")
         cluster.start()
