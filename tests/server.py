@@ -54,6 +54,10 @@ class Cluster:
     def stop(self):
         self.command("pg_ctl", "-D", self.data, "-w", "-m", "fast", "stop", check=False)
 
+    def restart(self):
+        self.stop()
+        self.start()
+
     def address(self, database="postgres", *, password=WRITTEN, more=""):
         return ServerAddress(
             f"postgresql://relay:{password}@127.0.0.1:{self.port}/{database}{more}"

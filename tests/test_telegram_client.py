@@ -483,7 +483,9 @@ async def test_no_call_is_made_before_it_is_permitted(connect, telegram):
     await relay.start()
     before = len(telegram.calls.of(functions.updates.GetState))
     calling = asyncio.create_task(relay.call(functions.updates.GetState()))
-    await asked.wait()
+    asking = asyncio.create_task(asked.wait())
+    await asyncio.wait({calling, asking}, return_when=asyncio.FIRST_COMPLETED)
+    asking.cancel()
     assert len(telegram.calls.of(functions.updates.GetState)) == before
 
     permitted.set()
