@@ -89,13 +89,20 @@ def free_port():
         return free.getsockname()[1]
 
 
+def _reachable():
+    """Where another user gets to: a directory for temporary files may be one's own."""
+    here = Path(tempfile.gettempdir())
+    closed = [each for each in (here, *here.parents) if not each.stat().st_mode & 0o001]
+    return closed[-1].parent if closed else here
+
+
 @contextmanager
 def server():
     binaries = _binaries()
     if binaries is None:
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="relay-postgresql-") as directory:
+    with tempfile.TemporaryDirectory(prefix="relay-postgresql-", dir=_reachable()) as directory:
         home = Path(directory)
         home.chmod(0o777)  # its processes run as another user
         (home / "password").write_text(PASSWORD)
