@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from bot.delivery.relays import Queue
     from bot.ending import Ending
     from bot.endpoints import Endpoint, FileEndpoint
-    from bot.models import ChatId, MessageRef
+    from bot.models import ChatId, MessageRef, Post
     from bot.monitoring.access import Access
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
@@ -425,9 +425,15 @@ def sink_queue(
         fresh_for=endpoint.fresh_for,
         skip_late=endpoint.skip_late,
     )
+
+    async def deliver(posts: Sequence[Post]) -> None:
+        if core.lease is not None:
+            await core.lease.sure()
+        await events.deliver(posts)
+
     return Worker(
         core.store,
-        events.deliver,
+        deliver,
         target,
         watch=watch,
         sleep=asyncio.sleep,
