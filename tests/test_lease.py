@@ -57,9 +57,11 @@ async def test_bots_in_two_schemas_of_one_database_have_nothing_to_do_with_each_
     host, postgresql
 ):
     first, other = await host.leader("a, pid 1"), Hosts(postgresql.new_database())
-    async with asyncio.timeout(60):
+    keeping = asyncio.create_task(first.keep())
+    async with asyncio.timeout(30):
         await other.leader("b, pid 2")
 
+    await end([keeping])
     await add_signal(await host.store(first))
     await other.close()
 
