@@ -42,11 +42,11 @@ INTEGRITY: Final = (IntegrityError, sqlite3.IntegrityError)
 # One writer at a time, from its beginning on: who begins by reading may not get the lock later, and
 # numbers given out in a sequence are in the order in which they are written for good.
 BEGIN: Final = {
-    "sqlite": "BEGIN IMMEDIATE",
-    "postgresql": f"BEGIN; SELECT pg_advisory_xact_lock({APPLICATION_ID}, 1)",
+    "sqlite": ["BEGIN IMMEDIATE"],
+    "postgresql": ["BEGIN", f"SELECT pg_advisory_xact_lock({APPLICATION_ID}, 1)"],
 }
 # Behind it, where several hosts work on the tables: no row, a division by zero, and nothing is written.
-FENCE: Final = "; SELECT 1 / (SELECT count(*) FROM lease WHERE epoch = {epoch})"
+FENCE: Final = "SELECT 1 / (SELECT count(*) FROM lease WHERE epoch = {epoch})"
 OURS: Final = {"alembic_version", "meta", "signals"}  # tables
 BUSY_TIMEOUT: Final = 5.0  # seconds a statement waits for another process's lock
 WAL_TRIES, WAL_RETRY = 5, 0.1  # seconds
@@ -253,7 +253,7 @@ def _prepare(db: Connection) -> None:
 def in_transaction(db: Connection, work: Callable[[Connection], T]) -> T:
     """All of it or nothing. Raises `Deposed` where the connection has an epoch that is over."""
     try:
-        _driver(db).execute(_beginning(db))
+        _driver(db).execute("; ".join(_beginning(db)))
         result = work(db)
         _driver(db).commit()
     except BaseException:  # nothing half-done may stay open
@@ -263,9 +263,9 @@ def in_transaction(db: Connection, work: Callable[[Connection], T]) -> T:
     return result
 
 
-def _beginning(db: Connection) -> str:
-    epoch = db.get_execution_options().get("epoch")
-    return BEGIN[db.dialect.name] + ("" if epoch is None else FENCE.format(epoch=int(epoch)))
+def _beginning(db: Connection) -> list[str]:
+    begin, epoch = BEGIN[db.dialect.name], db.get_execution_options().get("epoch")
+    return begin if epoch is None else [*begin, FENCE.format(epoch=int(epoch))]
 
 
 def insert(db: Connection, table: Table) -> Insert:
