@@ -241,6 +241,8 @@ async def test_the_time_of_an_answer_is_that_of_its_question(host):
 
     way = await Way(host.port).begin()
     lease = await host.leader("a, pid 1", address=host.through(way), sleep=sleep)
+    asked.clear()  # as it beat before
+    again.clear()
     way.cut()
     keeping = asyncio.create_task(lease.keep())
     await asked.wait()
