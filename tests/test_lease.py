@@ -278,7 +278,8 @@ async def test_a_leader_whom_nobody_has_replaced_goes_on_when_the_database_is_ba
     waiting = asyncio.create_task(lease.sure())
     await asyncio.to_thread(postgresql.start)
 
-    await waiting
+    await asyncio.wait({waiting, keeping}, return_when=asyncio.FIRST_COMPLETED)
+    assert not keeping.done()
     assert lease.fence.epoch == 1
     with pytest.raises(DatabaseUnavailable):
         await add_signal(store)
