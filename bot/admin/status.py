@@ -121,7 +121,7 @@ async def status(
         now=now,
         paused_at=await tables.ask(records.paused_at),
         holder=holder(settings.data_dir / "lock"),
-        hosts=await tables.ask(hosts),
+        hosts=await tables.ask(hosts) if settings.several_hosts else None,
         health=health,
         in_the_way=in_the_way(settings),
         heard=await tables.ask(records.heard),
