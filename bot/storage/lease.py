@@ -1,7 +1,7 @@
 """Who relays: one of any number of hosts on the same tables, elected by a lock in PostgreSQL.
 
 The lock lives as long as a session that is used for nothing else. The server ends that session when
-it was silent for 5 s, so a host that is stopped, hangs or is cut off loses the lock as surely as one
+it was silent for 4.5 s, so a host that is stopped, hangs or is cut off loses the lock as surely as one
 that dies. A leader counts its time from before each beat was sent, by a clock that runs on while the
 machine sleeps, and holds still earlier than the server acts. Each writing transaction asks for the
 leader's epoch (`engine.FENCE`), so whatever a deposed leader still does is rolled back.
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-GIVE_UP: Final = 4.0  # seconds without an answer, after which a leader holds still: less than 5
+GIVE_UP: Final = 3.5  # seconds without an answer, after which a leader holds still: less than 4.5
 BEAT, TRY = 1.0, 0.25  # seconds
 # What the server does by itself: it ends a session that is silent, and a client that is away.
 LIMITS: Final = (
-    "-c idle_session_timeout=5s -c statement_timeout=5s -c lock_timeout=3s"
+    "-c idle_session_timeout=4500ms -c statement_timeout=5s -c lock_timeout=3s"
     " -c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3"
     " -c tcp_user_timeout=5s"
 )
