@@ -42,7 +42,7 @@ TOOLS = {"--sabotage": sabotage.main, "--mutants": mutants.main}
 ALONE = {
     "--heavy": ("-m", "heavy"),
     "--no-checks": (),
-    "--quick": ("-m", "not heavy and not played"),
+    "--quick": ("-m", "not heavy and not long and not played"),
 }
 MEMORY = 2**31  # bytes that the tests may need
 
@@ -82,7 +82,8 @@ def main() -> None:
         tempfile.tempdir = memory()
         sys.exit(tool(arguments[1:]))
     # More than there are cores: tests that start the program wait more than they compute.
-    processes = os.environ.get("TEST_PROCESSES", str(2 * (os.cpu_count() or 1)))
+    cores = (os.cpu_count() or 1) * (1 if arguments[:1] == ["--quick"] else 2)
+    processes = os.environ.get("TEST_PROCESSES", str(cores))
     # A few at a time: the slow tests stand beside each other, and one worker would be left with them.
     pytest = ("pytest", "-q", "-rs", "-n", processes, "--maxschedchunk", "4")
     with tempfile.TemporaryDirectory(dir=memory(), prefix="tests-") as directory:

@@ -28,13 +28,18 @@ if TYPE_CHECKING:
     from tests.stage import Stage
 
 ROOT = Path(__file__).parent.parent
-PLAYED = frozenset({"run", "telegram"})  # fixtures of tests that start programs, or a Telegram
+PLAYED = frozenset({"run", "telegram", "postgresql"})  # fixtures of tests that start programs
 SECRET = bytes(range(32))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if not PLAYED.isdisjoint(getattr(item, "fixturenames", ())):
+        given = getattr(item, "callspec", None)
+        asked = {
+            *getattr(item, "fixturenames", ()),
+            *map(str, given.params.values() if given else ()),
+        }
+        if not PLAYED.isdisjoint(asked):
             item.add_marker("played")
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 from coverage import CoverageData
 
 from tests import lines
@@ -28,6 +29,7 @@ def line(path, text):
     return path.read_text().splitlines().index(text) + 1
 
 
+@pytest.mark.long
 def test_what_a_process_its_forks_and_a_file_named_by_path_ran_counts_and_nothing_else(tmp_path):
     environment = {lines.DIRECTORY: str(tmp_path), "PYTHONPATH": str(lines.ROOT)}
     subprocess.run([sys.executable, "-c", PROGRAM], env=environment, check=True)
