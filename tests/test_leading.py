@@ -18,6 +18,7 @@ from bot.errors import DatabaseUnavailable, Deposed, SettingsError
 from bot.leading import hand_over_if_deaf, leading
 from bot.monitoring.health import serve
 from bot.monitoring.standby import StandbyHealth
+from bot.pipeline.patience import end
 from tests import wiring
 from tests.conftest import ROOT
 from tests.leases import Clock, Hosts, loses_its_session, turn
@@ -105,17 +106,20 @@ async def test_a_host_that_waits_makes_no_login_and_ends_when_it_is_told_to(
     leader = await host.leader("alpha, pid 11")
     ending = Ending(lambda: None)
 
+    keeping = asyncio.create_task(leader.keep())
+
     async def wait():
-        async with leading(settings, ending):
-            return ending.stopping.is_set()
+        async with leading(settings, ending) as lease:
+            return lease.is_sure
 
     waiting = asyncio.create_task(wait())
     while not leader.waiting:
-        await leader._session.run(leader._look)  # noqa: SLF001  # as each beat does
+        await asyncio.sleep(0)
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["lock"]
     ending.stopping.set()
-    assert await waiting
-    assert leader.is_sure
+    async with asyncio.timeout(30):
+        assert not await waiting
+    await end([keeping])
 
 
 async def test_who_leads_has_the_fence_and_leaves_once_another_host_leads(
@@ -128,7 +132,8 @@ async def test_who_leads_has_the_fence_and_leaves_once_another_host_leads(
         assert lease.fence.epoch == 1
         loses_its_session(postgresql, lease.host)
         await host.leader("beta, pid 22")
-        deposed = await left.get()
+        async with asyncio.timeout(30):
+            deposed = await left.get()
     assert (deposed.exit_code, str(deposed)[:25]) == (4, "beta, pid 22 leads now: t")
 
 

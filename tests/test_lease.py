@@ -107,7 +107,8 @@ async def test_making_the_tables_ready_may_take_longer_than_a_session_may_be_sil
         await done.wait()
 
     lease = await host.host("a, pid 1", sleep=sleep)
-    await lease.elected(made_ready)
+    async with asyncio.timeout(30):
+        await lease.elected(made_ready)
     assert set(beats) == {1.0}
 
 
