@@ -8,7 +8,6 @@ import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
@@ -23,7 +22,6 @@ from bot.handlers.lost_parents import LostParents
 from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
 from bot.lock import locked
-from bot.models import AfterTtl
 from bot.monitoring.housekeeping import look_for_damage
 from bot.monitoring.supervision import Admins, Facts, ToldTable
 from bot.pipeline.albums import Albums
@@ -34,33 +32,32 @@ from bot.pipeline.lanes import Lines
 from bot.pipeline.patience import Pace
 from bot.pipeline.recording import Door, Listeners, Recorder
 from bot.pipeline.rereading import RetriedEvents
-from bot.routes import main_route
+from bot.routes import main_route, released_after
 from bot.rules.markers import Markers
-from bot.server_address import ServerAddress
 from bot.state.disk_tier import DiskTier
 from bot.state.flow_cache import open_flow_cache
 from bot.state.flow_tracker import FlowTracker, closed
 from bot.state.flow_trackers import FlowTrackers
 from bot.storage.data_directory import Presence, keep_private, what_must_stay
-from bot.storage.engine import Database
+from bot.storage.databases import database_at
 from bot.storage.store import SignalStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import SecretStr
 
     from bot.config import Settings
     from bot.delivery.relays import Queue
+    from bot.delivery.translations import Translations, Untold
     from bot.ending import Ending
-    from bot.endpoints import Endpoint, FileEndpoint
+    from bot.endpoints import Endpoint, FileEndpoint, Translation
     from bot.models import ChatId, MessageRef, Post
     from bot.monitoring.access import Access
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
-    from bot.routes import Routes, Source
-    from bot.storage.engine import AnyDatabase
+    from bot.routes import Place, Routes, Source
     from bot.storage.lease import Lease
     from bot.storage.postgresql import Fence
     from bot.telegram.catch_up import Following
@@ -163,20 +160,6 @@ async def _flows(
         await closed(disk)
 
 
-def database_at(
-    where: Path | ServerAddress,
-    *,
-    in_loop: bool = False,
-    read_only: bool = False,
-    fence: Fence | None = None,
-) -> AnyDatabase:
-    if isinstance(where, ServerAddress):
-        from bot.storage.postgresql import Server
-
-        return Server(where, in_loop=in_loop, read_only=read_only, fence=fence)
-    return Database(where, in_loop=in_loop, read_only=read_only)
-
-
 def _doors(routes: Routes, table: SignalStore, flows: FlowTrackers, parents: LostParents) -> Doors:
     intakes = {
         source.name: intake_of(
@@ -247,14 +230,14 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
 
     telegram = telegram_of(settings, settings.data_dir, _following(core), lease=core.lease)
     core.parents.ask(ExistingMessages(telegram))
-    access = Access(telegram, settings.access_file)
-    facts, metrics = Facts(telegram, core, access), Metrics()
-    places = Places(core.routes.queues, names=core.routes.sink_names)
+    access = Access(telegram, settings.access_file, names=lambda: core.routes.file_names)
+    facts, metrics = Facts(telegram, core, access), Metrics(lambda: core.routes)
+    places = Places(core.routes.queues, names=core.routes.place_names)
     health = Health(facts, metrics, places)
     async with (
         _answering(settings, health),
         _administered(settings, core, telegram, health, facts) as admins,
-        _queues(core, telegram, _watches(metrics, admins), places) as each,
+        _queues(core, telegram, _watches(metrics, admins, places), _told(admins)) as each,
     ):
         known: set[MessageRef] = set()
         rereading = RetriedEvents(core.store, telegram.read_again, known.add)
@@ -284,8 +267,14 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
         yield Bot(core, telegram, dispatcher, relays, beside, admins, access)
 
 
-def _watches(metrics: Metrics, admins: Admins | None) -> list[Watch]:
-    return [metrics] if admins is None else [metrics, admins.alerts]
+def _watches(metrics: Metrics, admins: Admins | None, places: Places) -> Callable[[ChatId], Watch]:
+    """What is told of what becomes of the posts of a queue."""
+    shared: list[Watch] = [] if admins is None else [admins.alerts]
+    return lambda target: Watches(shared, places[target], metrics.of(target))
+
+
+def _told(admins: Admins | None) -> Untold:
+    return (lambda *_: None) if admins is None else admins.alerts.untranslated
 
 
 def _beside(
@@ -376,34 +365,45 @@ def _following(core: Core) -> Following:
         core.store,
         routes.chats,
         from_the_start=tuple(routes.moved.values()),
-        ttls={chat: _released_after(routes.sources_in(chat)) for chat in routes.chats},
+        ttls={chat: released_after(routes.sources_in(chat)) for chat in routes.chats},
     )
-
-
-def _released_after(sources: Iterable[Source]) -> float | None:
-    """Seconds after which the flows of all these are released; None: never."""
-    each = [
-        source.ttl.total_seconds() if source.after_ttl is AfterTtl.RELEASE else inf
-        for source in sources
-    ]
-    longest = max(each, default=inf)
-    return None if longest == inf else longest
 
 
 @asynccontextmanager
 async def _queues(
-    core: Core, telegram: Telegram, watches: Sequence[Watch], places: Places
+    core: Core, telegram: Telegram, watch: Callable[[ChatId], Watch], told: Untold
 ) -> AsyncIterator[list[Queue]]:
-    """One for each chat and each program."""
+    """One for each chat and each program, and for each place that is translated."""
     async with AsyncExitStack() as stack:
-        queues: list[Queue] = [
-            Relay(core.store, telegram.sender, target, watch=Watches(watches, places[target]))
+        relays = {
+            target: Relay(core.store, telegram.sender, target, watch=watch(target))
             for target in core.routes.targets
-        ]
+        }
+        queues: list[Queue] = list(relays.values())
+        for place in core.routes.places:
+            if (how := place.presentation.translate) is not None:
+                wake = relays[place.chat].wake
+                queues.append(translation_queue(core.store, place, how, wake, told, stack))
         for target, endpoint in core.routes.sinks.items():
-            watch = Watches(watches, places[target])
-            queues.append(sink_queue(core, target, endpoint, watch, stack))
+            queues.append(sink_queue(core, target, endpoint, watch(target), stack))
         yield queues
+
+
+def translation_queue(
+    table: SignalStore,
+    place: Place,
+    how: Translation,
+    done: Callable[[], None],
+    told: Untold,
+    stack: AsyncExitStack,
+) -> Translations:
+    """Loaded only where there is one."""
+    from bot.delivery.libretranslate import LibreTranslate
+    from bot.delivery.translations import Translations
+
+    service = LibreTranslate(how)
+    stack.push_async_callback(service.close)
+    return Translations(table, service, place, how, done=done, told=told)
 
 
 def sink_queue(

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bot.app import database_at
 from bot.ending import leave
 from bot.errors import Deposed
 from bot.lock import locked
 from bot.pipeline.patience import end
 from bot.server_address import ServerAddress
 from bot.storage.data_directory import keep_private
+from bot.storage.databases import database_at
 from bot.storage.store import SignalStore
 
 if TYPE_CHECKING:

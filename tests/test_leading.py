@@ -226,7 +226,7 @@ async def test_status_tells_who_leads_since_when_and_who_waits(host, settings):
         await asyncio.sleep(0)
     told = ToldHealth("127.0.0.1:8080", answered=True, facts={"standby": True})
     tables = await host.store()
-    found = await status(tables, settings, 13, now=NOON + 7_200, health=told)
+    found = await status(tables, settings, 14, now=NOON + 7_200, health=told)
 
     waiting.cancel()
     rows = [row.text for row in as_rows(found)]
