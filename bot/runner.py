@@ -5,26 +5,28 @@ from __future__ import annotations
 import asyncio
 import gc
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
 from bot.app import open_bot, open_core
 from bot.backoff import doubled
-from bot.ending import Ending, Renewals, in_time
+from bot.config import Settings
+from bot.ending import Ending, Renewals, in_time, watch_hangups
 from bot.errors import RetryLater, VoidLogin
 from bot.leading import hand_over_if_deaf, leading
 from bot.models import Address, AuthorId
 from bot.monitoring.housekeeping import forget_old_refusals, keep_forgetting
 from bot.naming import with_routes
 from bot.pipeline.patience import end, unless
+from bot.reloading import Reloading
 from bot.telegram.chats import moved_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bot.app import Bot, Core
-    from bot.config import Settings
     from bot.models import Event
     from bot.routes import Place, Routes
     from bot.telegram.client import Me
@@ -38,7 +40,10 @@ LOGIN_RETRY, LOGIN_RETRY_AT_MOST = 1.0, 30.0  # seconds, doubled with each failu
 
 async def run(settings: Settings) -> None:
     """Relay until SIGTERM or SIGINT. Raises `BotError` where it cannot go on."""
+    asked = asyncio.Event()
+    watch_hangups(asked.set)
     settings, routes = await with_routes(settings)
+    reloading = Reloading(settings, asked, load=partial(Settings.load, {}))
     renewals = Renewals(allowed=settings.bot_token is not None)
     with in_time() as told_to_stop:
         ending = Ending(told_to_stop)
@@ -47,10 +52,17 @@ async def run(settings: Settings) -> None:
             while again:
                 ending = Ending(told_to_stop)
                 async with open_core(settings, routes, lease=lease) as core:
-                    again = await _live(settings, core, ending, renewals)
+                    reloading.begin()
+                    try:
+                        again = await _live(settings, core, ending, renewals, reloading)
+                    finally:
+                        reloading.close()
+                        routes = core.routes  # if all begins anew, by what was read last
 
 
-async def _live(settings: Settings, core: Core, ending: Ending, renewals: Renewals) -> bool:
+async def _live(
+    settings: Settings, core: Core, ending: Ending, renewals: Renewals, reloading: Reloading
+) -> bool:
     """Whether all is to begin anew."""
     # At the start it also tells that a table cannot be written.
     await forget_old_refusals(core.store)
@@ -59,7 +71,7 @@ async def _live(settings: Settings, core: Core, ending: Ending, renewals: Renewa
         async with open_bot(settings, core, ending) as bot:
             if core.lease is not None:
                 beside.append(asyncio.create_task(hand_over_if_deaf(core.lease, bot.telegram)))
-            return await Runner(settings, bot, ending, renewals).run()
+            return await Runner(settings, bot, ending, renewals, reloading).run()
     finally:
         await end(beside)
 
@@ -87,7 +99,15 @@ def _where(place: Place) -> str:
 class Runner:
     """One life of a bot: log in, run, stop."""
 
-    def __init__(self, settings: Settings, bot: Bot, ending: Ending, renewals: Renewals) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        bot: Bot,
+        ending: Ending,
+        renewals: Renewals,
+        reloading: Reloading,
+    ) -> None:
+        self._reloading = reloading
         self._settings = settings
         self._bot = bot
         self._ending = ending
@@ -114,10 +134,11 @@ class Runner:
                 # the loop for 50 ms each time.
                 gc.collect()
                 gc.freeze()
-                posting = self._bot.relays.start()
+                posting = [asyncio.create_task(self._bot.relays.run())]
                 hearing = [
                     asyncio.create_task(self._bot.telegram.listen(self._hear)),
                     *(asyncio.create_task(each()) for each in self._bot.beside),
+                    asyncio.create_task(self._reloading.run(self._bot)),
                 ]
                 await asyncio.wait(
                     {*posting, *hearing, stopping}, return_when=asyncio.FIRST_COMPLETED

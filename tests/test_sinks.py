@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.admin import explain, status
-from bot.app import open_core, sink_queue
+from bot.app import open_core
 from bot.config import Settings
 from bot.delivery.jsonl import EventFile
 from bot.delivery.progress import Places
@@ -22,6 +22,7 @@ from bot.delivery.worker import Unwatched
 from bot.endpoints import Endpoint, FileEndpoint
 from bot.errors import RetryLater, SettingsError, TargetUnavailable
 from bot.models import Backlog, is_sink
+from bot.queues import sink_queue
 from bot.routes_file import Listed, read_routes
 from bot.setup.check import Verdict, of_sink
 from bot.sink_keys import Sinks
@@ -218,14 +219,13 @@ allowed_users = "everyone"
 
 
 @asynccontextmanager
-async def running(text, data_dir, lease=None):
+async def running(text, data_dir, permit=None):
     """A bot without Telegram: its intake, and what tells all that is to be told now."""
     routes = listed(text, data_dir)
     settings = wiring.settings(data_dir=data_dir)
     async with open_core(settings, routes, in_loop=True) as core, AsyncExitStack() as stack:
-        led = core._replace(lease=lease)
         queues = [
-            sink_queue(led, target, endpoint, Unwatched(), stack)
+            sink_queue(core.store, target, endpoint, Unwatched(), stack, permit=permit)
             for target, endpoint in core.routes.sinks.items()
         ]
 
@@ -259,7 +259,7 @@ async def test_a_host_that_may_be_deposed_tells_no_program_anything(tmp_path):
     lease = Unsure()
     async with (
         Receiver() as receiver,
-        running(routes_text(receiver.url), tmp_path, lease) as (core, tell),
+        running(routes_text(receiver.url), tmp_path, lease.sure) as (core, tell),
     ):
         await core.intake.take([says(ALICE, "#idea BTC")])
         telling = asyncio.create_task(tell())

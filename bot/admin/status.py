@@ -20,6 +20,7 @@ from bot import __version__
 from bot.admin.formatting import Row, ago, counted, date, duration, excerpt, size
 from bot.admin.links import link
 from bot.admin.reading import coverage_rows, details, where
+from bot.admin.reload import of_running
 from bot.admin.sources import Tables, current
 from bot.admin.standings import (
     PlaceStanding,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from bot.admin.reload import ReadAgain
     from bot.config import Settings
     from bot.models import ChatId, Tier
     from bot.routes import Routes
@@ -83,6 +85,7 @@ class Status:
     paused_at: UnixTime | None  # since when nothing is posted; None: no pause
     holder: Holder | None  # who holds the lock on DATA_DIR; None: no bot runs there
     hosts: Hosts | None  # None: there was never more than one
+    read_again: ReadAgain | None  # by the running bot; None: none runs
     health: ToldHealth
     in_the_way: list[str]  # in the chats of the settings, as the running bot has found
     heard: list[Heard]
@@ -123,6 +126,7 @@ async def status(
         paused_at=await tables.ask(records.paused_at),
         holder=holder(settings.data_dir / "lock"),
         hosts=await tables.ask(hosts) if settings.several_hosts else None,
+        read_again=of_running(settings),
         health=health,
         in_the_way=in_the_way(settings),
         heard=await tables.ask(records.heard),
@@ -225,6 +229,7 @@ def as_rows(status: Status) -> list[Row]:
     return [
         *_running(status),
         *_hosts(status),
+        *_read_again(status),
         *_health(status),
         *_in_the_way(status),
         *_heard(status),
@@ -249,6 +254,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "hosts": status.hosts and status.hosts._asdict(),
         "paused_at": status.paused_at,
         "health": dict(status.health.facts) if status.health.answered else None,
+        "routes_read_again": _read_again_object(status),
         "in_the_way": status.in_the_way,
         "heard": [box._asdict() for box in status.heard],
         "flows": sum_of(status.sources)._asdict(),
@@ -290,6 +296,26 @@ def _hosts(status: Status) -> Iterator[Row]:
     yield Row("leads", "NOBODY: no host relays at the moment" if leader is None else led)
     for number, host in enumerate(waiting):
         yield Row("" if number else "waits", host)
+
+
+def _read_again(status: Status) -> Iterator[Row]:
+    last = status.read_again
+    if last is None or not last.number:
+        return
+    when = ago(last.at, status.now)
+    if last.taken:
+        yield Row("routes", f"read again {when}")
+        return
+    yield Row("routes", f"read again {when} and NOT TAKEN OVER, they are as they were before:")
+    for line in last.said:
+        yield Row("", excerpt(line, REASON_MAX))
+
+
+def _read_again_object(status: Status) -> dict[str, Any] | None:
+    last = status.read_again
+    if last is None or not last.number:
+        return None
+    return {"at": last.at, "taken": last.taken, "said": last.said}
 
 
 def _health(status: Status) -> Iterator[Row]:

@@ -13,7 +13,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bot import logs
-from tests.benchmarks import beside_bare, disk, dispatcher, latency, replaying, tables, tiers
+from tests.benchmarks import (
+    beside_bare,
+    disk,
+    dispatcher,
+    latency,
+    replaying,
+    routes,
+    tables,
+    tiers,
+)
 from tests.benchmarks.comparing import Ratio
 
 LOOSE = 4
@@ -54,6 +63,7 @@ def rows(*, short: bool) -> Iterator[Row]:
     # Replays first: a process begins with the memory of the one that starts it.
     yield from _replays(10_000 if short else 100_000, short=short)
     yield from _live(50 if short else 300)
+    yield from _routes(5 if short else 15)
     yield from _beside_the_smallest(short=short)
     yield from _disk(10**4 if short else 10**6)
     yield from _memory(10**5 if short else 10**6)
@@ -102,6 +112,17 @@ def _live(signals: int) -> Iterator[Row]:
     live = latency.latency(signals)
     yield Row("signal pushed → its post asked for (absolute)", live.median, 10, "ms")
     yield Row("the same, 95th percentile (absolute)", live.p95, 50, "ms")
+
+
+def _routes(rounds: int) -> Iterator[Row]:
+    """A hundred sources of ten places each."""
+    yield Row("decision, 100 sources × 10 places / one of one", routes.decision(), 1.2)
+    program = routes.program(rounds)
+    yield Row("CPU of a signal to ten places / to one", program.ten_places, 4)
+    yield Row("its delay while another source is busy (absolute)", program.busy, 50, "ms")
+    yield Row("100 × 10: memory more than one of one", program.more_memory, 100, "MB")
+    yield Row("100 × 10: first start (absolute)", program.first_start, 2, "s")
+    yield Row("the same with known chats (absolute)", program.start, 2, "s")
 
 
 def _beside_the_smallest(*, short: bool) -> Iterator[Row]:
