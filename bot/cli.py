@@ -1,4 +1,4 @@
-"""The command line. Exit codes: 0 done, 1 failed at run time, 2 wrong usage or settings, 3 in use, 130 stopped by Ctrl-C.
+"""The command line. Exit codes: 0 done, 1 failed at run time, 2 wrong usage or settings, 3 in use, 4 another host leads, 130 stopped by Ctrl-C.
 
 Commands import what they need when they run: `--help` must not wait for a database library.
 """

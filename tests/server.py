@@ -74,6 +74,10 @@ class Cluster:
             self.data = real
             self.start()
 
+    def restart(self):
+        self.stop()
+        self.start()
+
     def address(self, database="postgres", *, password=WRITTEN, more=""):
         return ServerAddress(
             f"postgresql://relay:{password}@127.0.0.1:{self.port}/{database}{more}"
@@ -99,10 +103,17 @@ def _binaries():
     return next((place for place in places if (place / "initdb").exists()), None)
 
 
-def _free_port():
+def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
+
+
+def _reachable():
+    """Where another user gets to: a directory for temporary files may be one's own."""
+    here = Path(tempfile.gettempdir())
+    closed = [each for each in (here, *here.parents) if not each.stat().st_mode & 0o001]
+    return closed[-1].parent if closed else here
 
 
 @contextmanager
@@ -111,11 +122,11 @@ def server():
     if binaries is None:
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="relay-postgresql-") as directory:
+    with tempfile.TemporaryDirectory(prefix="relay-postgresql-", dir=_reachable()) as directory:
         home = Path(directory)
         home.chmod(0o777)  # its processes run as another user
         (home / "password").write_text(PASSWORD)
-        cluster = Cluster(binaries, home / "data", _free_port())
+        cluster = Cluster(binaries, home / "data", free_port())
         made = ("-U", "relay", "-A", "scram-sha-256", "--pwfile", home / "password")
         cluster.command("initdb", "-N", "-D", cluster.data, *made, "-E", "UTF8", "--locale=C")
         cluster.start()
