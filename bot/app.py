@@ -24,7 +24,7 @@ from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
 from bot.lock import locked
 from bot.models import AfterTtl
-from bot.monitoring.housekeeping import look_for_damage
+from bot.monitoring.housekeeping import keep_forgetting, look_for_damage
 from bot.monitoring.supervision import Admins, Facts, ToldTable
 from bot.pipeline.albums import Albums
 from bot.pipeline.dispatch import Dispatcher
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
     from bot.routes import Routes, Source
+    from bot.storage.data_directory import Identity
     from bot.storage.engine import AnyDatabase
     from bot.telegram.catch_up import Following
     from bot.telegram.client import Telegram
@@ -96,8 +97,8 @@ async def open_core(
     routes = main_route(settings).without_places() if routes is None else routes
     for source in routes.sources:
         Markers(source.markers, source.patterns)  # raises for what RE2 refuses
-    keep_private(settings)
-    database = database_at(settings.database, in_loop=in_loop)
+    file = keep_private(settings)
+    database = database_at(settings.database, in_loop=in_loop, file=file)
     store = SignalStore(database, clock=clock, place=routes.place)
     with locked(settings.data_dir / "lock"):
         try:
@@ -151,13 +152,17 @@ async def _flows(
 
 
 def database_at(
-    where: Path | ServerAddress, *, in_loop: bool = False, read_only: bool = False
+    where: Path | ServerAddress,
+    *,
+    in_loop: bool = False,
+    read_only: bool = False,
+    file: Identity | None = None,
 ) -> AnyDatabase:
     if isinstance(where, ServerAddress):
         from bot.storage.postgresql import Server
 
         return Server(where, in_loop=in_loop, read_only=read_only)
-    return Database(where, in_loop=in_loop, read_only=read_only)
+    return Database(where, in_loop=in_loop, read_only=read_only, file=file)
 
 
 def _doors(routes: Routes, table: SignalStore, flows: FlowTrackers, parents: LostParents) -> Doors:
@@ -261,7 +266,8 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
                 known=known,
             ),
         )
-        beside = [*_beside(core, relays, rereading, metrics), access.run]
+        forgetting = partial(keep_forgetting, core.store, clock=telegram.now)
+        beside = [*_beside(core, relays, rereading, metrics), forgetting, access.run]
         if admins is not None:
             beside += admins.tasks
         yield Bot(core, telegram, dispatcher, relays, beside, admins, access)

@@ -14,7 +14,7 @@ from bot.backoff import doubled
 from bot.ending import Ending, Renewals, in_time
 from bot.errors import RetryLater, VoidLogin
 from bot.models import Address, AuthorId
-from bot.monitoring.housekeeping import forget_old_refusals, keep_forgetting
+from bot.monitoring.housekeeping import forget_old_refusals
 from bot.naming import with_routes
 from bot.pipeline.patience import end, unless
 from bot.telegram.chats import moved_to
@@ -46,12 +46,8 @@ async def run(settings: Settings) -> None:
             async with open_core(settings, routes) as core:
                 # At the start it also tells that a table cannot be written.
                 await forget_old_refusals(core.store)
-                forgetting = asyncio.create_task(keep_forgetting(core.store))
-                try:
-                    async with open_bot(settings, core, ending) as bot:
-                        again = await Runner(settings, bot, ending, renewals).run()
-                finally:
-                    await end([forgetting])
+                async with open_bot(settings, core, ending) as bot:
+                    again = await Runner(settings, bot, ending, renewals).run()
 
 
 def _said_of(routes: Routes) -> dict[str, object]:
