@@ -422,12 +422,12 @@ def sink_queue(
 @asynccontextmanager
 async def _answering(settings: Settings, health: Health) -> AsyncIterator[None]:
     """On `HEALTH_PORT`, if that is set."""
-    from bot.monitoring.health import serve
+    from bot.monitoring.port import Port, listening
 
     if settings.health_port is None:
         yield
         return
-    async with serve(health, settings.health_host, settings.health_port):
+    async with listening(Port(health.pages), settings.health_host, settings.health_port):
         yield
 
 

@@ -33,8 +33,9 @@ from bot.models import (
     Tier,
     UnreadableChat,
 )
-from bot.monitoring.health import Health, in_words, serve
+from bot.monitoring.health import Health, in_words
 from bot.monitoring.metrics import Metrics
+from bot.monitoring.port import Port, listening
 from bot.routes import Place
 from bot.signal_fields import SignalFields
 from bot.storage import records
@@ -104,7 +105,8 @@ def places(clock):
 async def ask(bot_, metrics, places, clock):
     """Get a page from the real server; gives the status and the text."""
     health = Health(bot_, metrics, places, clock=clock, table_patience=0.05)
-    async with serve(health, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
+    port = Port(health.pages, fresh_for=0)
+    async with listening(port, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
 
         async def ask(path):
             async with session.get(f"http://127.0.0.1:{port}{path}") as answer:
@@ -308,9 +310,9 @@ async def test_nothing_else_is_served(ask):
 
 async def test_a_port_that_is_taken_is_one_line_that_names_the_setting(bot_, metrics):
     health = Health(bot_, metrics, Places([]))
-    async with serve(health, "127.0.0.1", 0) as port:
+    async with listening(Port(health.pages), "127.0.0.1", 0) as port:
         with pytest.raises(SettingsError, match=f"HEALTH_PORT: cannot listen on 127.0.0.1:{port}"):
-            async with serve(health, "127.0.0.1", port):
+            async with listening(Port(health.pages), "127.0.0.1", port):
                 pass
 
 

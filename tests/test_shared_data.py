@@ -187,6 +187,17 @@ async def test_a_data_directory_that_is_itself_reached_by_a_link_is_fine(tmp_pat
 # ── the same file ──
 
 
+@pytest.mark.parametrize("umask", [0o000, 0o777])
+async def test_a_table_is_its_owners_alone_from_its_first_moment_on(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        data_directory.made(tmp_path / "signals.db")
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE((tmp_path / "signals.db").stat().st_mode) == 0o600
+
+
 def database_in(path, text):
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("CREATE TABLE t (text)")

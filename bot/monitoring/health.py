@@ -7,28 +7,26 @@ unless `HEALTH_HOST` says otherwise.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from bot.admin.formatting import duration
-from bot.errors import DatabaseError, SettingsError
+from bot.errors import DatabaseError
 from bot.models import Backlog
+from bot.monitoring.port import Response, Resource
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
-
-    from aiohttp import web
+    from collections.abc import Callable, Mapping
 
     from bot.delivery.progress import Places
     from bot.models import ChatId, ChatTrouble, UnreadableChat
     from bot.monitoring.metrics import Metrics
 
 TABLE_PATIENCE: Final = 2.0  # seconds
-FRESH: Final = {"Cache-Control": "no-store"}
 
 
 class Bot(Protocol):
@@ -94,17 +92,17 @@ class Health:
         self._clock = clock
         self._table_patience = table_patience
 
-    async def healthz(self, _request: web.Request) -> web.Response:
-        """200 if the bot is connected, reads, its table answers and every place moves; else 503."""
-        from aiohttp import web  # noqa: PLC0415  # much to load, and `facts` does without it
+    @property
+    def pages(self) -> dict[str, Resource]:
+        return {"/healthz": Resource(self.healthz), "/metrics": Resource(self.metrics)}
 
+    async def healthz(self) -> Response:
+        """200 if the bot is connected, reads, its table answers and every place moves; else 503."""
         facts = await self.facts()
         status = 200 if facts["healthy"] else 503
-        return web.json_response(facts, status=status, headers=FRESH)
+        return Response(json.dumps(facts).encode(), "application/json; charset=utf-8", status)
 
-    async def metrics(self, _request: web.Request) -> web.Response:
-        from aiohttp import web  # noqa: PLC0415  # as above
-
+    async def metrics(self) -> Response:
         report = await self.report()
         text = self._metrics.show(
             connected=self._bot.connected_since is not None,
@@ -115,7 +113,7 @@ class Health:
             paused=self._bot.paused_at is not None,
             unreadable=len(self._bot.unreadable()),
         )
-        return web.Response(body=text, headers={**FRESH, "Content-Type": CONTENT_TYPE_LATEST})
+        return Response(text, CONTENT_TYPE_LATEST)
 
     async def report(self) -> HealthReport:
         reasons = []
@@ -165,27 +163,3 @@ def in_words(chat: UnreadableChat, now: float) -> str:
     if chat.again_at is not None and chat.again_at > now:
         when = f" (tried again in {duration(chat.again_at - now)})"
     return f"source {chat.chat} cannot be read for {since}: {chat.error}{when}; {chat.advice}"
-
-
-@asynccontextmanager
-async def serve(health: Health, host: str, port: int) -> AsyncIterator[int]:
-    """Answer until the context ends; gives the port, which for 0 is one that was free.
-
-    Raises `SettingsError` if the address cannot be had.
-    """
-    from aiohttp import web  # noqa: PLC0415  # as above
-
-    app = web.Application()
-    app.router.add_get("/healthz", health.healthz)
-    app.router.add_get("/metrics", health.metrics)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as exc:
-            reason = os.strerror(exc.errno) if exc.errno else str(exc)
-            raise SettingsError(f"HEALTH_PORT: cannot listen on {host}:{port}: {reason}") from exc
-        yield int(runner.addresses[0][1])
-    finally:
-        await runner.cleanup()

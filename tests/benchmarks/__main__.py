@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bot import logs
-from tests.benchmarks import disk, dispatcher, latency, replaying, tables, tiers
+from tests.benchmarks import disk, dispatcher, latency, port, replaying, tables, tiers
 from tests.benchmarks.comparing import Ratio
 
 LOOSE = 4
@@ -101,6 +101,9 @@ def _live(signals: int) -> Iterator[Row]:
     live = latency.latency(signals)
     yield Row("signal pushed → its post asked for (absolute)", live.median, 10, "ms")
     yield Row("the same, 95th percentile (absolute)", live.p95, 50, "ms")
+    hammered = port.delay(signals)
+    yield Row("what a post takes more, 300 people at the health port", hammered.median, 20, "ms")
+    yield Row("an answer of /healthz among them (absolute)", hammered.answer, 3_000, "ms")
 
 
 def _replays(messages: int, *, short: bool) -> Iterator[Row]:
