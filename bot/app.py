@@ -267,7 +267,8 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
             ),
         )
         forgetting = partial(keep_forgetting, core.store, clock=telegram.now)
-        beside = [*_beside(core, relays, rereading, metrics), forgetting, access.run]
+        beside = [*_beside(core, relays, rereading, metrics), access.run]
+        beside.append(forgetting)
         if admins is not None:
             beside += admins.tasks
         yield Bot(core, telegram, dispatcher, relays, beside, admins, access)

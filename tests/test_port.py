@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import pytest
 from structlog.testing import capture_logs
 
-from bot.monitoring.port import Resource, Patience, Port, Request, is_address, listening, plain
+from bot.monitoring.port import Patience, Port, Request, Resource, is_address, listening, plain
 
 ASK = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 LINE = "requests on the health port went unanswered"

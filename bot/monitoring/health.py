@@ -17,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from bot.admin.formatting import duration
 from bot.errors import DatabaseError
 from bot.models import Backlog
-from bot.monitoring.port import Response, Resource
+from bot.monitoring.port import Resource, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -158,7 +158,7 @@ class Port:
             with connection:
                 async with asyncio.timeout(self._patience.asking):
                     request = await _request(connection, local=ip_address(address).is_loopback)
-                self._asking.discard(asyncio.current_task())  # type: ignore[arg-type]  # it is one
+                self._asking.discard(asyncio.current_task())
                 async with asyncio.timeout(self._patience.answering):
                     await self._keep_pace()
                     await self._tell(connection, request)

@@ -109,6 +109,7 @@ class Counted:
             flow=decision.signal_id,
             author_name=message.author_name,
             album=message.album_id,
+            chat=message.chat_id,
         )
         if decision.outcome is Outcome.SIGNAL:
             says = parse(message.text)

@@ -26,6 +26,7 @@ def _facts_of(table: Table, **known: Any) -> tuple[Any, ...]:
         "message_id": table.c.source_message_id,
         "at": table.c.at,
         "author": table.c.source_user_id,
+        "chat": table.c.source_chat_id,
         **known,
     }
     its = (columns.get(name, null()).label(name) for name in Fact._fields)
