@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from bot.endpoints import Endpoint, FileEndpoint
     from bot.models import ChatId, MessageRef
     from bot.monitoring.access import Access
+    from bot.monitoring.figures_drawn import DrawnFigures
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
     from bot.routes import Routes, Source
@@ -240,7 +241,7 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
     places = Places(core.routes.queues, names=core.routes.sink_names)
     health = Health(facts, metrics, places)
     async with (
-        _answering(settings, health),
+        _answering(settings, core, facts, health, places),
         _administered(settings, core.routes, telegram, health, facts) as admins,
         _queues(core, telegram, _watches(metrics, admins), places) as each,
     ):
@@ -421,15 +422,37 @@ def sink_queue(
 
 
 @asynccontextmanager
-async def _answering(settings: Settings, health: Health) -> AsyncIterator[None]:
+async def _answering(
+    settings: Settings, core: Core, facts: Facts, health: Health, places: Places
+) -> AsyncIterator[None]:
     """On `HEALTH_PORT`, if that is set."""
+    from bot.monitoring.live_page import LivePage
     from bot.monitoring.port import Port, listening
 
     if settings.health_port is None:
         yield
         return
-    async with listening(Port(health.pages), settings.health_host, settings.health_port):
-        yield
+    figures = figures_of(core.routes)
+    page = LivePage(facts, health, places, core.routes, core.store.ask, figures)
+    try:
+        port = Port({**health.pages, **page.resources})
+        async with listening(port, settings.health_host, settings.health_port):
+            yield
+    finally:
+        await page.close()
+
+
+def figures_of(routes: Routes) -> dict[str, tuple[str, DrawnFigures]]:
+    """By the path of their page. Of all sources in one page, unless their flows do not last as long."""
+    from bot.monitoring.figures_drawn import DrawnFigures, by_a_process
+
+    if len({(each.ttl, each.after_ttl) for each in routes.sources}) == 1:
+        return {"/": ("all", DrawnFigures(by_a_process))}
+    names = (each.name for each in routes.sources)
+    return {
+        f"/{place}": (name, DrawnFigures(partial(by_a_process, name)))
+        for place, name in enumerate(names, start=1)
+    }
 
 
 @asynccontextmanager

@@ -70,6 +70,7 @@ class Resource(NamedTuple):
 
     make: Callable[[], Awaitable[Response]]
     private: bool = False
+    fresh_for: float | None = None  # seconds; None: as long as others
 
 
 class Request(NamedTuple):
@@ -204,7 +205,8 @@ class Port:
         until, made = self._made.get(path, (0.0, None))
         if made is None or (made.done() and self._clock() >= until):
             made = asyncio.ensure_future(page.make())
-            self._made[path] = (self._clock() + self._fresh_for, made)
+            fresh_for = self._fresh_for if page.fresh_for is None else page.fresh_for
+            self._made[path] = (self._clock() + fresh_for, made)
         try:
             return await asyncio.shield(made)
         except Exception as exc:  # noqa: BLE001  # whoever asks must not end the bot, nor fill its log
