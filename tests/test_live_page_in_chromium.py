@@ -38,6 +38,7 @@ async def troubled(store):
         await store.change(lambda db, it=failure: failures.record(db, [it], now=NOON))
     await live.shows()
     await live.figures.settled()
+    live.clock.now += 10  # what was shown before is kept for 5 s
     yield live
     await live.figures.close()
 

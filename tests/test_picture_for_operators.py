@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from bot.models import ChatId
+from bot.models import AuthorId, ChatId
 from bot.report.words import short, wrapped
 from tests.pages import table, tiles
 from tests.people import BOB, CAROL
@@ -102,7 +102,13 @@ def test_the_page_has_no_word_of_developers():
 
 @pytest.mark.parametrize("size", ["wide", "narrow"])
 def test_the_names_of_twelve_authors_stand_whole_beside_their_bars(size):
-    page = drawn(*season(2_000, skew=0.1))
+    facts = []
+    for number, name in enumerate(CALLERS, start=1):
+        facts += [
+            signal(number, AuthorId(number), flow=number, author_name=name),
+            refused(100 + number, BOB, flow=number),
+        ]
+    page = drawn(*facts)
     labels = page.one("figure", "voices").one("div", size).one("g", "y").all("text")
     shown = " ".join(label.text for label in labels)
 

@@ -157,8 +157,12 @@ class Port:
     async def _serve(self, connection: socket.socket, address: str) -> None:
         try:
             with connection:
+                begin = await self._begin_of(connection)
+                if not begin:
+                    return
                 async with asyncio.timeout(self._patience.asking):
-                    request = await _request(connection, local=ip_address(address).is_loopback)
+                    local = ip_address(address).is_loopback
+                    request = await _request(connection, begin, local=local)
                 self._asking.discard(asyncio.current_task())
                 async with asyncio.timeout(self._patience.answering):
                     await self._keep_pace()
@@ -167,6 +171,13 @@ class Port:
             self._note("too slow")
         except OSError:
             self._note("broke off")
+
+    async def _begin_of(self, connection: socket.socket) -> bytes:
+        """Empty: nothing came. Browsers hold such connections ready, and it is no trouble."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience.asking):
+                return await asyncio.get_running_loop().sock_recv(connection, CHUNK)
+        return b""
 
     async def _tell(self, connection: socket.socket, request: Request | None) -> None:
         if request is None:
@@ -224,16 +235,16 @@ class Port:
         self._unanswered.clear()
 
 
-async def _request(connection: socket.socket, *, local: bool) -> Request | None:
-    """None: it is none that we understand. Raises `OSError`."""
-    loop, read = asyncio.get_running_loop(), b""
-    while END not in read:
+async def _request(connection: socket.socket, read: bytes, *, local: bool) -> Request | None:
+    """`read`: its begin. None: it is none that we understand. Raises `OSError`."""
+    loop = asyncio.get_running_loop()
+    while END not in read and len(read) <= LARGEST:
         more = await loop.sock_recv(connection, CHUNK)
-        read += more
         if not more:
             raise ConnectionResetError
-        if len(read) > LARGEST:
-            return None
+        read += more
+    if len(read) > LARGEST:
+        return None
     first, *lines = read.partition(END)[0].decode("latin-1").split("\r\n")
     words = first.split(" ")
     pairs = [line.partition(":") for line in lines]
