@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from subprocess import PIPE, STDOUT
 
-from tests import mutants, sabotage
+from tests import lines, mutants, sabotage
 
 ROOT = Path(__file__).parent.parent
 PYTHON = sys.executable
@@ -42,7 +42,7 @@ TOOLS = {"--sabotage": sabotage.main, "--mutants": mutants.main}
 ALONE = {
     "--heavy": ("-m", "heavy"),
     "--no-checks": (),
-    "--quick": ("-m", "not heavy and not played"),
+    "--quick": ("-m", "not heavy and not long and not played"),
 }
 MEMORY = 2**31  # bytes that the tests may need
 
@@ -82,7 +82,8 @@ def main() -> None:
         tempfile.tempdir = memory()
         sys.exit(tool(arguments[1:]))
     # More than there are cores: tests that start the program wait more than they compute.
-    processes = os.environ.get("TEST_PROCESSES", str(2 * (os.cpu_count() or 1)))
+    cores = (os.cpu_count() or 1) * (1 if arguments[:1] == ["--quick"] else 2)
+    processes = os.environ.get("TEST_PROCESSES", str(cores))
     # A few at a time: the slow tests stand beside each other, and one worker would be left with them.
     pytest = ("pytest", "-q", "-rs", "-n", processes, "--maxschedchunk", "4")
     with tempfile.TemporaryDirectory(dir=memory(), prefix="tests-") as directory:
@@ -91,9 +92,10 @@ def main() -> None:
         if arguments and (marked := ALONE.get(arguments[0])) is not None:
             return run(PYTHON, "-m", *pytest, *marked, *arguments[1:])
         check()
-        run(PYTHON, "-m", "coverage", "erase")
-        run(PYTHON, "-m", "coverage", "run", "-m", *pytest, "-m", "not heavy", *arguments)
-        run(PYTHON, "-m", "coverage", "combine", "-q")
+        with tempfile.TemporaryDirectory(dir=directory) as seen:
+            os.environ[lines.DIRECTORY] = seen
+            run(PYTHON, "-m", *pytest, "-p", "tests.lines", "-m", "not heavy", *arguments)
+            lines.gather(Path(seen), ROOT / ".coverage")
         for report in COVERAGE:
             run(PYTHON, "-m", "coverage", *report)
     return None

@@ -28,13 +28,18 @@ if TYPE_CHECKING:
     from tests.stage import Stage
 
 ROOT = Path(__file__).parent.parent
-PLAYED = frozenset({"run", "telegram"})  # fixtures of tests that start programs, or a Telegram
+PLAYED = frozenset({"run", "telegram", "postgresql"})  # fixtures of tests that start programs
 SECRET = bytes(range(32))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if not PLAYED.isdisjoint(getattr(item, "fixturenames", ())):
+        given = getattr(item, "callspec", None)
+        asked = {
+            *getattr(item, "fixturenames", ()),
+            *map(str, given.params.values() if given else ()),
+        }
+        if not PLAYED.isdisjoint(asked):
             item.add_marker("played")
 
 
@@ -90,13 +95,12 @@ def cache(tmp_path: Path) -> Iterator[diskcache.Cache]:
 def run(tmp_path):
     """Run a command in an empty directory, with nothing set but what the test sets."""
     keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    coverage = {name: value for name, value in os.environ.items() if name.startswith("COV")}
 
     def run(*args, env=(), **options):
         return forkserver.run(
             ["-m", "bot", *map(str, args)],
             cwd=tmp_path,
-            env={**keep, **coverage, "PYTHONPATH": str(ROOT), **dict(env)},
+            env={**keep, "PYTHONPATH": str(ROOT), **dict(env)},
             timeout=60,
             **options,
         )

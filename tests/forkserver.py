@@ -34,6 +34,7 @@ ROOT = Path(__file__).parent.parent
 REDIRECTION = ROOT / "tests" / "loopback" / "redirection"
 PATHS = frozenset({str(ROOT), str(REDIRECTION)})
 MODULES = (
+    "tests.lines",  # looks at what is imported after it
     "bot.setup.check",
     "bot.cli",
     "bot.report.drawing",

@@ -29,11 +29,10 @@ ABOUT = PageHead("Signals", "A test.", AfterTtl.RELEASE, None)
 def command(directory, *args, preexec_fn=None, **env):
     """Run a command there, with nothing set but what the test sets."""
     keep = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}}
-    coverage = {name: value for name, value in os.environ.items() if name.startswith("COV")}
     return forkserver.run(
         ["-m", "bot", *map(str, args)],
         cwd=directory,
-        env={**keep, **coverage, "PYTHONPATH": str(ROOT), **env},
+        env={**keep, "PYTHONPATH": str(ROOT), **env},
         timeout=60,
         preexec_fn=preexec_fn,
     )

@@ -25,6 +25,7 @@ class Stage:
     def __init__(self, telegram: LoopbackTelegram, directory, *, token="42:secret") -> None:
         self.telegram = telegram
         self.directory = directory
+        self.settings: dict[str, str | None] = {}  # of every launch
         self.alice, self.bob, self.carol = map(telegram.user, ("Alice", "Bob", "Carol"))
         self.bot = telegram.bot("relay_bot", token=token)
         # An id that a 32-bit client library takes for impossible.
@@ -47,6 +48,7 @@ class Stage:
             "TARGET_CHAT_ID": ",".join(str(chat.id) for chat in targets or [self.target]),
             "SOURCE_ALLOWED_USERS": "everyone",
             "LOG_FORMAT": "json",
+            **self.settings,
             **env,
         }
         return {name: value for name, value in given.items() if value is not None}

@@ -346,3 +346,17 @@ def test_the_tables_excuse_nothing_that_could_be_told_without_them(chat, thread)
 
 def test_every_kind_of_wrong_is_counted(chat, thread):
     assert list(Expected(chat.lines, chat.posts).verdict()) == list(KINDS)
+
+
+def test_where_nobody_says_what_a_thread_began_with_only_the_tables_know_who_was_quicker():
+    """In a topic, and in a basic group."""
+    chat = Chat(names_first=False)
+    signal = chat.says("#idea")
+    unseen = chat.says("closed", signal, posted=False)
+    chat.deletes(unseen, seen=False, unposts=False)
+    line = chat.says("no, not yet", unseen, posted=False)
+    assert chat.found() == []
+    chat.recorded.add(line.id)
+    assert chat.found() == [("lost", line.key)]
+    chat.post(line, under=signal)
+    assert chat.found() == []

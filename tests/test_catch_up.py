@@ -159,6 +159,7 @@ def error(name):
     }[name]
 
 
+@pytest.mark.long
 @settings(max_examples=300)
 @given(st.lists(STEPS, max_size=30), st.integers(1, 4), st.sampled_from([4, 1_000]))
 async def test_whatever_happens_the_reader_comes_to_know_everything_in_order(

@@ -34,6 +34,7 @@ def found(tmp_path):
     )
 
 
+@pytest.mark.long
 def test_pyenvs_newest_of_each_minor_version_is_tried(tmp_path):
     versions = tmp_path / "home" / ".pyenv" / "versions"
     for version in ("3.12.9", "3.12.10", "3.13.0", "3.10.4"):
@@ -47,6 +48,7 @@ def test_pyenvs_newest_of_each_minor_version_is_tried(tmp_path):
     assert not any(line.startswith("3.10") for line in lines)
 
 
+@pytest.mark.long
 def test_a_python_of_the_system_is_found(tmp_path):
     python(tmp_path / "system" / "python3.14", "3.14.1")
 
@@ -56,6 +58,7 @@ def test_a_python_of_the_system_is_found(tmp_path):
     assert "3.14" not in answer.stderr
 
 
+@pytest.mark.long
 def test_a_version_that_the_readme_names_and_is_not_there_is_told(tmp_path):
     tmp_path.joinpath("home").mkdir()
 

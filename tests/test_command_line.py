@@ -37,6 +37,7 @@ def test_help_is_in_plain_words_and_has_a_short_option(run, command):
     assert not re.search(r"<[a-z]|\{|\bAny\b|TEXT|INTEGER|PATH\b|RANGE", done.stdout)
 
 
+@pytest.mark.long
 def test_a_shell_completes_commands_and_options(tmp_path):
     script = tmp_path / "telegram-signal-relay"
     script.write_text("from bot.cli import main\nmain()\n")

@@ -446,6 +446,7 @@ hostile_messages = json_values | st.builds(
 )  # fmt: skip  # one key a line says no more
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(values=st.lists(hostile_messages, max_size=4))
 def test_no_value_in_place_of_a_message_stops_the_reading(tmp_path_factory, values):
@@ -639,6 +640,7 @@ def test_a_chat_of_an_account_cut_in_the_middle_is_read_up_to_there(path):
     assert damage.offset == path.stat().st_size
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("garbage", "at", "why"),
     [
@@ -777,6 +779,7 @@ def peak_of_reading(path: Path) -> int:
     return peak
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("around", [(b"", b""), (b'{"chats": {"list": [', b"]}}")])
 def test_memory_does_not_grow_with_the_file(tmp_path, big, around):
     """Of one chat or of an account: four times the messages take the same memory."""

@@ -241,6 +241,7 @@ HOSTILE = st.text(
 TEXTS = st.lists(st.one_of(HOSTILE, st.text(max_size=20)), min_size=1, max_size=8)
 
 
+@pytest.mark.long
 @given(TEXTS)
 @example(["=1+1", "\t=1", "a\n-1;+2", "'", "''\t", ';"=1'])
 @settings(max_examples=25)

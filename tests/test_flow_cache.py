@@ -215,6 +215,7 @@ def test_closing_waits_for_a_lock_to_go_away_and_then_the_last_word_is_on_disk(c
     assert tier.flow(FIRST) == Flow(ALICE, at(2))
 
 
+@pytest.mark.long
 def test_closing_does_not_wait_for_a_lock_for_ever(cache, directory, capsys):
     tier = DiskTier(cache, clock=lambda: at(0), retry_after=0.001)
     with closing(sqlite3.connect(directory / "cache.db", isolation_level=None)) as db:

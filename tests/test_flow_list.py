@@ -87,6 +87,7 @@ async def deep(directory, count):
         return await thread(tables, settings_in(directory), 1, now=NOON + count * 60)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("columns", [40, 100])
 async def test_a_thread_of_1050_generations_is_a_tree_that_fits_its_columns(tmp_path, columns):
     found = await deep(tmp_path, 1_050)
@@ -102,6 +103,7 @@ async def test_a_thread_of_1050_generations_is_a_tree_that_fits_its_columns(tmp_
     assert lines[-1 if columns == 100 else -2].startswith("    └── ")
 
 
+@pytest.mark.long
 async def test_a_thread_of_1050_generations_is_told_in_a_chat_too(tmp_path):
     lines = list(chat_views.thread(await deep(tmp_path, 1_050)))
 

@@ -16,6 +16,7 @@ SAMPLE = str(ROOT / "data" / "sample_export.json")
 HERE = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "command",
     [
@@ -45,6 +46,7 @@ def test_it_says_the_same_and_ends_the_same(tmp_path, command):
     assert forked.returncode == started.returncode
 
 
+@pytest.mark.long
 def test_it_knows_nothing_of_the_program_before_it(tmp_path):
     command = ["-m", "bot", "replay", SAMPLE, "--json"]
     wrong = {**HERE, "FLOW_TTL_HOURS": "wrong"}

@@ -385,6 +385,7 @@ async def test_a_foreign_schema_is_never_run(flows, tmp_path, statements, capsys
 LIVE = ["a view for the table", "a trigger replaced", "a view for the settings", "no table"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", LIVE)
 async def test_a_schema_planted_while_the_cache_runs_stalls_nobody(flows, what, capsys):
     """A table without end in place of ours: reads and writes give up, the loop goes on."""

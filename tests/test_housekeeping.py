@@ -41,6 +41,7 @@ async def keeps_forgetting(table, hours):
     return hours.naps
 
 
+@pytest.mark.long
 async def test_refusals_are_forgotten_after_thirty_days_while_the_bot_runs(store):
     """Looked for each day: nobody has to start the bot anew for that."""
     refused = says(BOB, "TP1", number=1)

@@ -43,6 +43,7 @@ async def test_killed_in_the_midst_it_has_told_each_event_once_by_its_id_and_in_
         assert all(each["data"] == told[0]["data"] for each in told)
 
 
+@pytest.mark.heavy
 async def test_a_receiver_that_is_dead_delays_no_chat(stage):
     """And its secret is in no line of the log; see `Program`, which looks."""
     async with Receiver() as receiver:

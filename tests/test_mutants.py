@@ -112,6 +112,7 @@ def test_a_sample_is_the_same_for_the_same_seed_and_in_the_order_of_the_file():
     assert [each for each in found if each in sampled(found, 4, 1)] == sampled(found, 4, 1)
 
 
+@pytest.mark.heavy
 def test_what_no_test_notices_survives_and_is_told(tmp_path, capsys):
     for name, text in {"bot/rule.py": RULE, "bot/__init__.py": "", "test_rule.py": TESTS}.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -109,6 +109,7 @@ RULES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("place", RULES, ids=["as it is", "by rules"])
 async def test_the_target_says_in_the_end_what_the_source_says(tmp_path, seed, place):

@@ -172,6 +172,7 @@ def released_after(hours):
     return tallied.released
 
 
+@pytest.mark.long
 def test_what_another_ttl_would_do_is_what_a_replay_with_it_does(sample):
     drawn, report = sample
 
@@ -187,6 +188,7 @@ def test_what_another_ttl_would_do_is_what_a_replay_with_it_does(sample):
         assert in_time == f"{round(100 * part)}%", ttl
 
 
+@pytest.mark.long
 def test_the_ttl_in_force_is_among_the_others_and_marked(tmp_path):
     drawn, _ = replayed(tmp_path, "--ttl-hours", "30")
 
@@ -227,6 +229,7 @@ def test_the_most_flows_open_at_once_are_counted(sample):
     assert title == f"At most {most} signals were running at once"
 
 
+@pytest.mark.long
 def test_a_flow_that_stays_its_owners_for_good_is_called_that(tmp_path):
     drawn, _ = replayed(tmp_path, FLOW_AFTER_TTL="owner")
 
@@ -312,6 +315,7 @@ def test_a_signal_is_called_by_its_pair_or_its_first_line_or_its_number():
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("facts", "titles"),
     [
@@ -401,6 +405,7 @@ def test_any_ttl_can_be_drawn(ttl):
     assert len(drawn(*STORY, ttl=ttl).all("svg")) == 12
 
 
+@pytest.mark.long
 def test_100_000_messages_are_a_small_page_with_what_is_left_out_counted():
     figures = figures_of(crowd(100_000))
     began = time.perf_counter()

@@ -272,6 +272,7 @@ def test_its_commands_work_on_it_as_on_a_file(address, run, tmp_path):
     assert "wrong-and-secret" not in refused.stderr
 
 
+@pytest.mark.long
 def test_without_its_driver_it_says_what_to_install(tmp_path):
     program = "import sys; sys.modules['psycopg'] = None; sys.argv = ['bot', 'status']\nfrom bot.cli import main\nmain()"
     done = subprocess.run(

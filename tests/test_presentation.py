@@ -102,6 +102,7 @@ SOME = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=300)
 @given(MESSAGES, ABOUTS, SOME)
 def test_the_same_message_looks_the_same_in_the_same_place(said, about, keys):

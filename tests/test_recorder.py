@@ -146,6 +146,7 @@ async def test_told_to_stop_what_was_not_recorded_is_told_to_nobody_and_no_curso
     assert scene.moved == [Cursor(GROUP, 1)]
 
 
+@pytest.mark.long
 async def test_a_message_that_fails_by_itself_is_recorded_and_told_with_what_it_answers():
     scene = Scene(ValueError("a bug"))
     message = says(ALICE, to=MessageRef(GROUP, 4))
@@ -160,6 +161,7 @@ async def test_a_message_that_fails_by_itself_is_recorded_and_told_with_what_it_
     assert scene.moved == [Cursor(GROUP, 2)]
 
 
+@pytest.mark.long
 async def test_what_answers_a_message_of_another_chat_answers_nothing_here():
     scene = Scene(ValueError("a bug"))
     await scene.recorder.edited(says(ALICE, to=MessageRef(ChatId(-5), 4)))
@@ -168,6 +170,7 @@ async def test_what_answers_a_message_of_another_chat_answers_nothing_here():
     assert (failure.error, failure.answers) == ("an edit: ValueError: a bug", None)
 
 
+@pytest.mark.long
 async def test_of_a_deletion_that_fails_a_hundred_messages_are_named():
     scene = Scene(ValueError("a bug"))
     await scene.recorder.deleted(GROUP, list(range(1, 150)))
@@ -208,6 +211,7 @@ async def test_where_it_cannot_be_forgotten_it_is_tried_again_the_next_time():
     assert scene.settled == [message.ref]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("trouble", "told", "moves"), [(LOCKED, False, False), (ValueError("no"), True, True)]
 )

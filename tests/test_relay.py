@@ -284,6 +284,7 @@ async def test_a_void_login_ends_the_relay_with_the_line_as_it_is():
     assert outbox.states() == [PostState.PENDING]
 
 
+@pytest.mark.long
 async def test_trouble_of_our_own_does_not_end_the_relay():
     outbox, slept = FakeOutbox(post(1)), []
 

@@ -99,6 +99,7 @@ ANY_PATTERN = (
 NEW = st.sampled_from(["", "x", "🎯🎯", r"<\0>", r"\0", "a", " ", "\n", r"\\"])
 
 
+@pytest.mark.long
 @settings(max_examples=400)
 @given(formatted(), ANY_PATTERN, NEW)
 @example(Formatted("aёa", ()), r"\b", "x")
@@ -113,6 +114,7 @@ def test_replacing_by_any_pattern_is_what_a_model_of_characters_says(said, patte
     assert replaced(said, Replacement(pattern, by)) == modelled(said, changes)
 
 
+@pytest.mark.long
 @settings(max_examples=300)
 @given(formatted(), st.lists(st.tuples(st.integers(0, 14), st.integers(0, 14)), max_size=4))
 def test_what_is_cut_out_takes_its_formatting_with_it_and_no_other(said, ends):

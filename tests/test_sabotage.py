@@ -42,6 +42,7 @@ def broken(test, *, old="return 42", new="return 41"):
     return Break("wrong answer", "bot/rule.py", old, new, f"test_it.py::{test}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("test", "word", "patience"),
     [

@@ -49,6 +49,7 @@ def test_no_file_is_longer_than_five_hundred_lines(path):
     assert lines <= 500 or str(path.relative_to(ROOT)) in LONG
 
 
+@pytest.mark.long
 def test_functions_are_short():
     lengths = sorted(
         each.end_lineno - each.lineno + 1 for each in chain.from_iterable(map(functions, MODULES))
@@ -59,6 +60,7 @@ def test_functions_are_short():
     assert lengths[-1] <= 50
 
 
+@pytest.mark.long
 def test_no_constructor_takes_more_than_eight_things():
     wide = {
         f"{path.relative_to(ROOT)}:{each.lineno}": len(parameters(each)) - 1
@@ -70,6 +72,7 @@ def test_no_constructor_takes_more_than_eight_things():
     assert {where: number for where, number in wide.items() if number > 8} == {}
 
 
+@pytest.mark.long
 def test_no_two_classes_have_one_name():
     """But for protocols: what one room asks of another may be called as the other calls itself."""
     seen = Counter(
@@ -83,6 +86,7 @@ def test_no_two_classes_have_one_name():
     assert [name for name, times in seen.items() if times > 1] == []
 
 
+@pytest.mark.long
 def test_tests_name_numbers_themselves():
     """A test that imports the constant it watches over moves along with the mistake."""
     found = {

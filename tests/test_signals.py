@@ -562,6 +562,7 @@ WORDS = st.sampled_from(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=500, deadline=None)
 @given(
     st.text(st.characters(codec=None))
@@ -583,6 +584,7 @@ def test_reading_never_fails_and_makes_no_number_up(text):
     assert fields.entry is None or fields.entry.low <= fields.entry.high
 
 
+@pytest.mark.long
 def test_no_character_at_all_breaks_a_field():
     """Ignoring case pairs letters oddly ("ᲁ" with "д"), and only trying every one of them shows which."""
     for code in range(sys.maxunicode + 1):
@@ -632,7 +634,7 @@ def test_no_character_at_all_breaks_a_field():
         ],
     ],
 )
-@pytest.mark.heavy  # without coverage it takes a third of the time
+@pytest.mark.heavy
 @pytest.mark.parametrize("opening", ["", "Цели: ", "Вход (", "BTC LONG TP ", "Риск в "])
 def test_a_hostile_text_costs_no_more_than_its_length(opening, unit):
     """Eight times the text may cost eight times the work, with a margin; a quadratic reader takes 64 times."""
@@ -776,6 +778,7 @@ def written_signals(draw):
     return fields, text
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(written_signals())
 def test_what_was_written_is_what_is_read(written):

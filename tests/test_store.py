@@ -102,6 +102,7 @@ async def test_what_an_update_says_is_kept_beside_it_and_read_again_when_it_is_e
     ]
 
 
+@pytest.mark.long
 async def test_updates_of_an_earlier_version_have_no_event(database):
     make_earlier(database, 3)
     sql(

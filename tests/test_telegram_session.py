@@ -122,6 +122,7 @@ async def test_a_connection_whose_ids_ran_ahead_is_made_anew(connect, telegram):
 # ── slow links ──
 
 
+@pytest.mark.heavy
 async def test_a_link_that_is_slow_from_the_first_packet_on_is_waited_for(connect, telegram):
     """With answers that take longer than the 2 s after which the libraries give up."""
     telegram.rules.answer_after = 2.5

@@ -58,6 +58,7 @@ def test_the_sample_is_counted_as_the_json_report_has_it(tmp_path):
     assert bars(page, "weekly", 0) == {"3 Mar 2025": 6, "10 Mar 2025": 1}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("events", "place"),
     [
@@ -140,6 +141,7 @@ def test_what_is_older_than_the_window_has_no_week():
     assert outcomes(page) == {str(ALICE): [1, 0, 0, 0, 0, 0, 1]}
 
 
+@pytest.mark.long
 @given(
     st.lists(
         st.tuples(

@@ -173,6 +173,7 @@ def test_what_a_revision_says_is_never_changed(path, number):
     assert hashlib.sha256(repr(found).encode()).hexdigest()[:16] == MADE[number]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", MADE)
 async def test_a_database_of_any_earlier_version_ends_with_the_tables_of_a_new_one(
     path, tmp_path, number
@@ -257,6 +258,7 @@ print("alembic" in sys.modules)
 """
 
 
+@pytest.mark.long
 def test_a_start_does_without_alembic_unless_there_is_something_to_upgrade(path):
     """To import it takes as long as the rest of the start."""
 

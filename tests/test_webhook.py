@@ -243,6 +243,7 @@ class Afternoon:
         await self.program.start()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(8))
 async def test_every_event_is_known_once_by_its_id_in_order_whatever_fails(tmp_path, seed):
     """500, 429, redirects, silence, cuts, lost answers, a receiver and a program that come and go."""
@@ -300,6 +301,7 @@ async def _ends_of(tmp_path, steps):
     return fuse, receiver
 
 
+@pytest.mark.long
 async def test_killed_at_any_step_it_tells_each_event_once_by_its_id(tmp_path):
     """Before and after everything that is awaited: what was not heard is told, and nothing else is new."""
     whole, receiver = await _ends_of(tmp_path, None)

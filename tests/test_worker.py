@@ -194,6 +194,7 @@ async def test_what_fails_for_two_minutes_while_others_go_through_is_set_aside_a
         assert scene.asked()[-1] == ("text", "newer")
 
 
+@pytest.mark.long
 async def test_what_is_set_aside_is_tried_again_with_growing_pauses_until_it_goes_through():
     async with Scene(post(1, "poison"), post(2, "next"), poison=FAILS) as scene:
         await scene.passes(200)
@@ -209,6 +210,7 @@ async def test_what_is_set_aside_is_tried_again_with_growing_pauses_until_it_goe
         assert scene.outbox.states() == [PostState.SENT, PostState.SENT]
 
 
+@pytest.mark.long
 async def test_where_telegram_fails_at_everything_nothing_is_set_aside_and_the_order_stays():
     posts = [post(number, f"text {number}") for number in range(1, 6)]
     async with Scene(*posts, text=FAILS) as scene:

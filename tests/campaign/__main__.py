@@ -2,6 +2,7 @@
 
     python -m tests.campaign --kills 200
     python -m tests.campaign --kills 50 --faults --without bans,unparsable
+    python -m tests.campaign --kills 50 --faults --routes
 
 The real program runs over a real socket while a group talks on: signals, updates, albums, storms of
 edits, deletions of any message, strangers' answers; a moderator deletes posts in the target; the
@@ -23,6 +24,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.campaign.kills import STARTED, Campaign
+from tests.campaign.rooms import many
 from tests.campaign.storm import LATE, delays
 from tests.loopback import LoopbackTelegram
 from tests.stage import Stage
@@ -33,14 +35,16 @@ HARDSHIPS = ("cuts", "slow", "floods", "bans", "unparsable", "moderator", "storm
 async def run(options, progress):
     with tempfile.TemporaryDirectory(prefix="campaign-") as directory:
         async with LoopbackTelegram() as telegram:
+            stage = Stage(telegram, Path(directory))
             campaign = Campaign(
-                Stage(telegram, Path(directory)),
+                stage,
                 options.seed,
                 faults=options.faults,
                 without=options.without,
+                routes=await many(stage) if options.routes else None,
             )
             # The first start decides from when on there is something to be missed.
-            program = await campaign.stage.launch()
+            program = await stage.launch()
             await program.wait_output('"started"', timeout=STARTED)
             program.kill()
             await program.wait()
@@ -68,6 +72,7 @@ def arguments(given):
     parser.add_argument("--kills", type=int, default=200, help="at random moments")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 2**32)
     parser.add_argument("--faults", action="store_true", help="with an unreliable server, too")
+    parser.add_argument("--routes", action="store_true", help="three sources to four places")
     parser.add_argument("--no-steps", action="store_true", help="leave out one kill at every step")
     parser.add_argument(
         "--without",
@@ -91,11 +96,11 @@ def main(given=None):
 
     begun = time.monotonic()
     campaign, verdict, waits = asyncio.run(run(options, progress))
-    talk = campaign.talk
+    posts = sum(len(talk.posts(place)) for talk in campaign.talks for place in talk.places)
+    moderated = sum(len(talk.moderated) for talk in campaign.talks)
     print(
         f"\nseed {options.seed}: {campaign.kills.total()} kills in {time.monotonic() - begun:.0f} s, "
-        f"{talk.said} messages and edits, {len(talk.posts())} posts in the target, "
-        f"{len(talk.moderated)} deleted there by a moderator; "
+        f"{campaign.said} messages and edits, {posts} posts, {moderated} deleted by a moderator; "
         f"hardships: {', '.join(campaign.names) or 'none'}"
     )
     if waits:

@@ -116,6 +116,8 @@ class Expected:
 
     `race`: seconds; a server that drops a reply to what is gone without a word (`tells_gone` False)
     leaves a post hanging on nothing if that went so shortly before.
+
+    `names_first`: whether a message says what its thread began with.
     """
 
     def __init__(
@@ -127,11 +129,13 @@ class Expected:
         refused: Collection[int] = (),
         tells_gone: bool = True,
         race: float = 3.0,
+        names_first: bool = True,
     ) -> None:
         self.lines = lines
         self.posts = posts
         self._recorded, self._refused = frozenset(recorded), frozenset(refused)
         self._race = 0.0 if tells_gone else race
+        self._names_first = names_first
         self._continues: dict[Line, bool] = {}  # whoever saw it in time has it in a flow
         self._known: dict[Line, bool] = {}
         self._of: dict[str, list[Post]] = defaultdict(list)
@@ -191,6 +195,8 @@ class Expected:
             return line.id in self._recorded
         if parent.id in self._refused:
             return False
+        if not self._names_first:
+            return line.id in self._recorded
         return line.first is not parent and self._known[line.first]
 
     # ── what it may hang on ──

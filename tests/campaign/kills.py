@@ -10,6 +10,7 @@ import time
 from collections import Counter
 
 from tests.campaign.hardships import DELETE, EDIT, Hardships
+from tests.campaign.rooms import WITH_FILE, one
 from tests.campaign.tables import Tables
 from tests.campaign.talk import Talk
 from tests.loopback import Drop, Hold, Swallow
@@ -25,16 +26,26 @@ class Campaign:
     comes from the seed, so that what is said is the same however long the bot takes.
     """
 
-    def __init__(self, stage: Stage, seed: int, *, faults: bool = False, without=()) -> None:
+    def __init__(
+        self, stage: Stage, seed: int, *, faults: bool = False, without=(), routes=None
+    ) -> None:
         self.stage = stage
         self.tables = Tables(stage.directory / "data" / "signals.db")
         self.chance = random.Random(f"{seed} kills")
-        self.talk = Talk(
-            stage,
-            self.tables,
-            random.Random(f"{seed} talk"),
-            moderates="moderator" not in without,
-        )
+        self.talks = [
+            Talk(
+                stage,
+                self.tables,
+                random.Random(f"{seed} talk{route.name}"),
+                moderates="moderator" not in without,
+                route=route,
+            )
+            for route in routes or one(stage)
+        ]
+        self.talk = self.talks[0]
+        if routes:
+            stage.settings = WITH_FILE
+            (stage.directory / "routes.toml").write_text("\n".join(map(str, routes)), "utf-8")
         self.hardships = Hardships(stage, random.Random(f"{seed} hardships"))
         self.names = [name for name in self.hardships.all if name not in without]
         self.faults = faults
@@ -43,19 +54,26 @@ class Campaign:
         # Whether a reply to what is gone is refused, or posted without a word as no reply.
         stage.telegram.world.rules.missing_reply_is_error = seed % 2 == 0
 
+    @property
+    def said(self):
+        return sum(talk.said for talk in self.talks)
+
+    def findings(self):
+        return [found for talk in self.talks for found in talk.findings()]
+
     # ── at random moments ──
 
     async def random_kills(self, count, progress=lambda _text: None):
         with self.hardships.unreliable_server() if self.faults else contextlib.nullcontext():
             around = [
-                asyncio.create_task(self._talk_on()),
+                *(asyncio.create_task(self._talk_on(talk)) for talk in self.talks),
                 asyncio.create_task(self.hardships.come_and_go(self.names)),
             ]
             try:
                 for number in range(count):
                     await self._live_and_die()
                     self._look_after(around)
-                    progress(f"{number + 1}/{count} kills, {self.talk.said} messages")
+                    progress(f"{number + 1}/{count} kills, {self.said} messages")
             finally:
                 for task in around:
                     task.cancel()
@@ -83,11 +101,12 @@ class Campaign:
         await program.wait()
         self.kills["at random"] += 1
 
-    async def _talk_on(self):
+    async def _talk_on(self, talk):
+        """All sources together as much as one would."""
         while True:
-            for _ in range(self.talk.chance.randint(1, 4)):
-                await self.talk.goes_on()
-            await asyncio.sleep(self.talk.chance.uniform(0, 0.1))
+            for _ in range(talk.chance.randint(1, 4)):
+                await talk.goes_on()
+            await asyncio.sleep(talk.chance.uniform(0, 0.1) * len(self.talks))
 
     # ── at every step, of every kind of message ──
 
@@ -191,7 +210,7 @@ class Campaign:
         async with asyncio.timeout(60):
             while True:
                 began = time.monotonic()
-                if self.talk.is_as_it_should_be():
+                if not self.findings():
                     break
                 await asyncio.sleep(max(0.05, 10 * (time.monotonic() - began)))
         await self._until(lambda: not self.tables.to_do())
@@ -203,14 +222,16 @@ class Campaign:
         self.stage.telegram.faults.clear()
         program = await self.stage.launch()
         before = None
-        while before != (before := self.talk.expected().findings()):  # it gets on
+        while before != (before := self.findings()):  # it gets on
             # Not done in time: then the verdict says what is wrong.
             with contextlib.suppress(AssertionError, TimeoutError):
                 await self.all_done()
         if program.returncode is None:  # else it ended by itself, and the exit code tells
             program.terminate()
         code = await program.wait()
-        verdict = self.talk.expected().verdict()
+        verdict = Counter()
+        for talk in self.talks:
+            verdict.update(talk.verdict())
         verdict["exit_code"] = code
         verdict["ended_by_itself"] = self.ended_by_itself
         if +verdict:
@@ -219,19 +240,26 @@ class Campaign:
 
     def _explain(self, program):
         """What is wrong, what the tables say of it, and what the bot said last."""
-        lines = {line.key: line for line in self.talk.lines}
-        expected = self.talk.expected()
-        for found in expected.findings()[:FEW]:
-            line = lines.get(found.key)
-            query = "SELECT state, attempts, error FROM posts WHERE source_message_id = ?"
-            posts = self.tables.ask(query, line and line.id)
-            print(f"{found.kind}: message {line and line.id}, {found.what}; posts: {posts}")
-            for above in line.ancestors() if line else ():
-                print(f"    below {above.id}, {self._fate(above, expected)}")
+        for talk in self.talks:
+            for place in talk.places:
+                self._explain_place(talk, place)
         print("cursors:", self.tables.ask("SELECT box, pts, message_id FROM cursors"))
         print("group's pts:", self.stage.group.box.pts)
         told = [line for line in program.output.splitlines() if '"level": "debug"' not in line]
         print(*(line[:WIDTH] for line in told[-20:]), sep="\n")
+
+    def _explain_place(self, talk, place):
+        lines = {line.key: line for line in talk.lines}
+        expected = talk.expected(place)
+        where = "source_message_id = ? AND target_chat_id = ?"
+        query = f"SELECT state, attempts, error FROM posts WHERE {where}"
+        for found in expected.findings()[:FEW]:
+            line = lines.get(found.key)
+            posts = self.tables.ask(query, line and line.id, place.chat.id)
+            print(f"{talk.source} to {place}: ", end="")
+            print(f"{found.kind}: message {line and line.id}, {found.what}; posts: {posts}")
+            for above in line.ancestors() if line else ():
+                print(f"    below {above.id}, {self._fate(above, expected)}")
 
     @staticmethod
     def _fate(line, expected):

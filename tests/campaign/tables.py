@@ -7,9 +7,10 @@ import sqlite3
 from pathlib import Path
 
 RECORDED = (
-    "SELECT source_message_id FROM signals UNION SELECT source_message_id FROM signal_updates"
+    "SELECT source_chat_id, source_message_id FROM signals"
+    " UNION SELECT source_chat_id, source_message_id FROM signal_updates"
 )
-REFUSED = "SELECT source_message_id FROM decisions"
+REFUSED = "SELECT source_chat_id, source_message_id FROM decisions"
 TO_DO = "SELECT count(*) FROM posts WHERE state IN ('pending', 'edit', 'delete')"
 
 
@@ -19,16 +20,17 @@ class Tables:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def recorded(self) -> set[int]:
+    def recorded(self, chat_id: int) -> set[int]:
         """Source messages that belong to a flow."""
-        return {number for (number,) in self.ask(RECORDED)}
+        return {message_id for chat, message_id in self.ask(RECORDED) if chat == chat_id}
 
-    def refused(self) -> set[int]:
-        return {number for (number,) in self.ask(REFUSED)}
+    def refused(self, chat_id: int) -> set[int]:
+        return {message_id for chat, message_id in self.ask(REFUSED) if chat == chat_id}
 
-    def knows(self, message_id: int) -> bool:
-        known = f"SELECT 1 FROM ({RECORDED} UNION {REFUSED}) WHERE source_message_id = ?"
-        return bool(self.ask(known, message_id))
+    def knows(self, chat_id: int, message_id: int) -> bool:
+        where = "(source_chat_id, source_message_id) = (?, ?)"
+        known = f"SELECT 1 FROM ({RECORDED} UNION {REFUSED}) WHERE {where}"
+        return bool(self.ask(known, chat_id, message_id))
 
     def to_do(self) -> int:
         [[count]] = self.ask(TO_DO)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
-from tests.campaign.expected import Expected, Line, Post
+from tests.campaign.expected import Expected, Finding, Line, Post
+from tests.campaign.rooms import Room, Route, one
 from tests.campaign.tables import Tables
 from tests.loopback.world import Happening
 from tests.stage import Stage
@@ -13,17 +15,25 @@ from tests.stage import Stage
 class Talk:
     """Alice signals, continues, edits in storms and deletes whatever she likes; Bob answers.
 
-    `moderates`: Carol deletes posts in the target. Every choice comes from `chance`; what depends on
-    the moment is what stands in the target when Carol looks.
+    `route`: from where to where; from the stage's group to its target, if none is given.
+    `moderates`: Carol deletes posts in the places. Every choice comes from `chance`; what depends on
+    the moment is what stands in a place when Carol looks.
     """
 
     def __init__(
-        self, stage: Stage, tables: Tables, chance: random.Random, *, moderates: bool = True
+        self,
+        stage: Stage,
+        tables: Tables,
+        chance: random.Random,
+        *,
+        moderates: bool = True,
+        route: Route | None = None,
     ) -> None:
         self.stage, self.tables, self.chance = stage, tables, chance
+        self.name, self.source, self.places = route or one(stage)[0]
         self.lines: list[Line] = []
         self.said = 0
-        self.moderated: set[int] = set()  # ids in the target
+        self.moderated: set[tuple[int, int]] = set()  # ids of chats and of posts in them
         self._messages = {}  # what was sent, by line
         self._acts = {
             self.signal: 14,
@@ -73,9 +83,13 @@ class Talk:
         who = who or self.stage.alice
         text, key = self._text(what)
         message = await who.sends(
-            self.stage.group, text, reply_to=parent and self._messages[parent], photo=photo
+            self.source.chat,
+            text,
+            topic=self.source.topic,
+            reply_to=parent and self._messages[parent],
+            photo=photo,
         )
-        line = Line(message.id, key, text, parent, photo and photo.id)
+        line = Line(self._id(message), key, text, parent, photo and photo.id)
         line.by_owner = who is self.stage.alice
         return self._heard(line, message)
 
@@ -83,19 +97,28 @@ class Talk:
         caption, key = self._text("update" if parent else "#idea in pictures")
         photos = [self.stage.telegram.photo() for _ in range(3)]
         parts = await self.stage.alice.sends_album(
-            self.stage.group, photos, caption=caption, reply_to=parent and self._messages[parent]
+            self.source.chat,
+            photos,
+            caption=caption,
+            topic=self.source.topic,
+            reply_to=parent and self._messages[parent],
         )
         lead = None
         for photo, part in zip(photos, parts, strict=True):
             name, text = (f"photo {photo.id}", "") if lead else (key, caption)
-            line = Line(part.id, name, text, parent or lead, photo.id, parts[0].album)
+            line = Line(self._id(part), name, text, parent or lead, photo.id, parts[0].album)
             self._heard(line, part)
             lead = lead or line
         return lead
 
     def _text(self, what):
         self.said += 1
-        return f"{what} <{self.said}>", f"<{self.said}>"
+        key = f"<{self.name} {self.said}>"
+        return f"{what} {key}", key
+
+    def _id(self, message):
+        """As the bot knows it: in a basic group every member counts for themselves."""
+        return message.id_for(self.stage.bot.account)
 
     def _heard(self, line, message):
         self.lines.append(line)
@@ -120,30 +143,39 @@ class Talk:
         """Any message, whoever wrote it and whatever hangs below it."""
         living = [line for line in self.lines if not line.deleted]
         line = line or self.chance.choice(living)
-        line.seen_in_time = self.tables.knows(line.id)
+        line.seen_in_time = self.tables.knows(self.source.chat.id, line.id)
         line.deleted = True
         await self.stage.alice.deletes(self._messages[line])
-        line.deleted_at = self.stage.group.box.last_date
+        chat = self.source.chat
+        line.deleted_at = (chat if chat.has_own_box else self.stage.bot.account).box.last_date
 
     async def moderate(self):
-        """Somebody else deletes a post in the target."""
-        if shown := self.stage.posted():
+        """Somebody else deletes a post of theirs."""
+        place = self.chance.choice(self.places)
+        if shown := self._ours(self.stage.posted(place.chat), place):
             post = self.chance.choice(shown)
-            self.moderated.add(post.id)
+            self.moderated.add((place.chat.id, post.id))
             await self.stage.carol.deletes(post)
 
-    # ── what the target shows of it ──
+    def _ours(self, messages, place):
+        """Those of this source, where the place has several, and of the topic."""
+        photos = {f"photo {line.photo}" for line in self.lines}
+        keys = ((message, key_of(message)) for message in messages if place.has(message))
+        return [each for each, key in keys if key.startswith(f"<{self.name} ") or key in photos]
 
-    def posts(self):
-        """All that was ever sent there, in the order of the target's own history."""
+    # ── what the places show of it ──
+
+    def posts(self, place: Room | None = None):
+        """All that was ever sent there of it, in the order of the chat's own history."""
+        place = place or self.places[0]
         sent, gone = {}, {}
-        for moment, event in enumerate(self.stage.target.box.events):
+        for moment, event in enumerate(place.chat.box.events):
             for message in event.messages:
                 if event.what is Happening.NEW and not message.service:
                     sent[message] = moment, event.date
                 elif event.what is Happening.DELETE:
                     gone[message] = moment, event.date
-        return [self._post(message, *when, gone) for message, when in sent.items()]
+        return [self._post(each, *sent[each], gone) for each in self._ours(sent, place)]
 
     def _post(self, message, sent, date, gone):
         earlier = [then for moment, then in gone.values() if moment < sent]
@@ -158,21 +190,31 @@ class Talk:
             photo=message.media and message.media.id,
             album=message.album,
             gone=gone[message][0] if message in gone else None,
-            moderated=message.id in self.moderated,
+            moderated=(message.place.id, message.id) in self.moderated,
             late_by=float(date - max(earlier, default=0)),
         )
 
-    def expected(self):
+    def expected(self, place: Room | None = None):
+        chat = self.source.chat
         return Expected(
             self.lines,
-            self.posts(),
-            self.tables.recorded(),
-            refused=self.tables.refused(),
+            self.posts(place),
+            self.tables.recorded(chat.id),
+            refused=self.tables.refused(chat.id),
             tells_gone=self.stage.telegram.world.rules.missing_reply_is_error,
+            # https://core.telegram.org/api/threads: no group but a supergroup says what a thread
+            # began with, and in a topic that is the topic.
+            names_first=chat.has_own_box and self.source.topic is None,
         )
 
-    def is_as_it_should_be(self):
-        return not self.expected().findings()
+    def findings(self) -> list[Finding]:
+        return [found for place in self.places for found in self.expected(place).findings()]
+
+    def verdict(self) -> Counter[str]:
+        verdict: Counter[str] = Counter()
+        for place in self.places:
+            verdict.update(self.expected(place).verdict())
+        return verdict
 
 
 def key_of(message):

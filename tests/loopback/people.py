@@ -128,6 +128,7 @@ class Person:
         entities: Entities = (),
         reply_to: Sent | None = None,
         anonymous: bool = False,
+        topic: Topic | None = None,
     ) -> list[Message]:
         """Photos or documents that belong together; the caption is the first one's."""
         place = self._place(to)
@@ -138,7 +139,7 @@ class Person:
             draft = self._draft(place, caption if first else "", entities if first else (), medium)
             draft.album = album
             draft.reply = Reply(_answered(reply_to)) if reply_to else None
-            draft.topic = self._topic_of(reply_to)
+            draft.topic = topic.id if topic else self._topic_of(reply_to)
             if anonymous and isinstance(place, Chat):
                 draft.sender = place
             drafts.append(draft)
