@@ -54,7 +54,7 @@ CLIPPED = """
     };
     return [...document.querySelectorAll("th, td")].filter(cell =>
         cell.scrollWidth > cell.clientWidth + 1 || cell.scrollHeight > cell.clientHeight + 1 ||
-        (/^[0-9.,%+−±k]+$/.test(cell.innerText.trim()) && broken(cell))
+        (cell.closest("tbody") && /^[0-9.,%+−±k]+$/.test(cell.innerText.trim()) && broken(cell))
     ).map(cell => cell.innerText);
 """
 # How many elements would cut off what they hold.

@@ -96,7 +96,7 @@ def voices(rows: Sequence[tuple[str, Counter[Voice]]], size: Size) -> Markup:
     ]
     look = _look(size, height=_row(labels, size) * len(rows) + FOOT, names=map(_widest, labels))
     chart = pygal.HorizontalStackedBar(
-        **look | {"value_formatter": lambda value: f"{round(value)}%", "margin_right": 18},
+        **look | {"value_formatter": lambda value: f"{round(value)}%"},
         x_labels=[_widest(each) for each in reversed(labels)],  # pygal counts from the bottom
         y_labels=[0, 25, 50, 75, 100],
     )
@@ -288,7 +288,7 @@ def _look(size: Size, *, height: int, names: Iterable[str] = ()) -> dict[str, An
         "style": Style(label_font_size=size.letters, major_label_font_size=size.letters),
         "margin": 0,
         "margin_top": 6,
-        "margin_right": 10,
+        "margin_right": 20,
         "margin_left": 1 + round(max(0, wide) * size.letters),
         "spacing": 8,
         "show_legend": False,

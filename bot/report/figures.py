@@ -210,7 +210,7 @@ def stretches(stories: Iterable[Story], ttl: int, start: int, end: int, step: in
             # The last second is still the author's.
             changes += [(hold.start, 1, 0), (hold.last_word, -1, 1), (hold.end + 1, 0, -1)]
     at_work = tails = 0
-    changes = [(max(at, start), *more) for at, *more in sorted(changes)]
+    changes = [(max(at, start), more, less) for at, more, less in sorted(changes)]
     for (at, more_work, more_tails), (until, *_) in pairwise([*changes, (end, 0, 0)]):
         at_work, tails = at_work + more_work, tails + more_tails
         for place in range((at - start) // step, min(len(most), -(-(until - start) // step))):

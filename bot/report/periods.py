@@ -40,7 +40,7 @@ def section(figures: Figures, until: int | None) -> Section:
             "few columns3",
             [Cell(""), Cell(f"last {DAYS} days"), Cell(f"{DAYS} days before"), Cell("change")],
             [
-                [Cell(name, "name"), *_cells(last[kind], before and before[kind])]
+                [Cell(name, "name"), *_cells(last[kind], None if before is None else before[kind])]
                 for kind, name in NAMES.items()
             ],
         ),

@@ -42,10 +42,11 @@ def cut(text: str, cells: int) -> str:
 
 def wrapped(text: str, cells: int, at_most: int) -> list[str]:
     """In lines of so many cells, words kept whole where they fit; what is too much for the last is cut."""
-    lines, rest = [], text
-    while cell_len(rest) > cells and len(lines) < at_most - 1:
-        head = set_cell_size(rest, cells)
-        space = set_cell_size(rest, cells + 1).rfind(" ")
+    lines: list[str] = []
+    rest = text
+    while max(cell_len(rest), len(rest)) > cells and len(lines) < at_most - 1:
+        head = set_cell_size(rest, cells)[:cells]
+        space = set_cell_size(rest, cells + 1)[: cells + 1].rfind(" ")
         end = max(space, head.rfind("-")) + 1 or len(head.rstrip(f" {JOINER}")) or 1
         lines.append(rest[:end].rstrip())
         rest = rest[end:].lstrip()
