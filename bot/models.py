@@ -495,8 +495,3 @@ class Fact(NamedTuple):
     # Of an update only:
     event: EventKind | None = None  # what it tells of its signal; None: nothing beyond doubt
     chat: ChatId | None = None  # where it stands; None: not at hand
-
-    @property
-    def link(self) -> str | None:
-        """What opens it in Telegram; None: there is no such link."""
-        return None if self.chat is None else MessageRef(self.chat, self.message_id).link

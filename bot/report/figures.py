@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from bot.models import AuthorId, Outcome, Reason, UnixTime
+from bot.models import AuthorId, MessageRef, Outcome, Reason, UnixTime
 from bot.report.words import HOUR, readable
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class Figures:
         for flow, signal in sorted(self._signals.items(), key=lambda item: (item[1].at, item[0])):
             if signal.author is not None:  # nobody unknown opens a flow
                 replies = self._replies.get(flow, [])
-                link = signal.link
+                link = signal.chat and MessageRef(signal.chat, signal.message_id).link
                 yield Story(signal.author, signal.at, signal.text, signal.album, replies, link)
 
     def answers(self) -> Answers:
