@@ -53,14 +53,14 @@ if TYPE_CHECKING:
 
     from bot.config import Settings
     from bot.delivery.relays import Queue
+    from bot.delivery.translations import Translations, Untold
     from bot.ending import Ending
-    from bot.endpoints import Endpoint, FileEndpoint
+    from bot.endpoints import Endpoint, FileEndpoint, Translation
     from bot.models import ChatId, MessageRef
     from bot.monitoring.access import Access
-    from bot.monitoring.figures_drawn import DrawnFigures
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
-    from bot.routes import Routes, Source
+    from bot.routes import Place, Routes, Source
     from bot.storage.data_directory import Identity
     from bot.storage.engine import AnyDatabase
     from bot.telegram.catch_up import Following
@@ -230,20 +230,21 @@ class Bot:
 @asynccontextmanager
 async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncIterator[Bot]:
     from bot.monitoring.access import Access
+    from bot.monitoring.answering import answering
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
     from bot.telegram.existing_messages import ExistingMessages
 
     telegram = telegram_of(settings, settings.data_dir, _following(core))
     core.parents.ask(ExistingMessages(telegram))
-    access = Access(telegram, settings.access_file)
-    facts, metrics = Facts(telegram, core, access), Metrics()
-    places = Places(core.routes.queues, names=core.routes.sink_names)
+    access = Access(telegram, settings.access_file, names=lambda: core.routes.file_names)
+    facts, metrics = Facts(telegram, core, access), Metrics(lambda: core.routes)
+    places = Places(core.routes.queues, names=core.routes.place_names)
     health = Health(facts, metrics, places)
     async with (
-        _answering(settings, core, facts, health, places),
+        answering(settings, facts, health, places, core.routes, core.store.ask),
         _administered(settings, core.routes, telegram, health, facts) as admins,
-        _queues(core, telegram, _watches(metrics, admins), places) as each,
+        _queues(core, telegram, _watches(metrics, admins, places), _told(admins)) as each,
     ):
         known: set[MessageRef] = set()
         rereading = RetriedEvents(core.store, telegram.read_again, known.add)
@@ -267,23 +268,32 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
                 known=known,
             ),
         )
-        forgetting = partial(keep_forgetting, core.store, clock=telegram.now)
-        beside = [*_beside(core, relays, rereading, metrics), access.run]
-        beside.append(forgetting)
+        beside = [*_beside(core, relays, rereading, metrics, telegram.now), access.run]
         if admins is not None:
             beside += admins.tasks
         yield Bot(core, telegram, dispatcher, relays, beside, admins, access)
 
 
-def _watches(metrics: Metrics, admins: Admins | None) -> list[Watch]:
-    return [metrics] if admins is None else [metrics, admins.alerts]
+def _watches(metrics: Metrics, admins: Admins | None, places: Places) -> Callable[[ChatId], Watch]:
+    """What is told of what becomes of the posts of a queue."""
+    shared: list[Watch] = [] if admins is None else [admins.alerts]
+    return lambda target: Watches(shared, places[target], metrics.of(target))
+
+
+def _told(admins: Admins | None) -> Untold:
+    return (lambda *_: None) if admins is None else admins.alerts.untranslated
 
 
 def _beside(
-    core: Core, relays: Relays, rereading: RetriedEvents, metrics: Metrics
+    core: Core,
+    relays: Relays,
+    rereading: RetriedEvents,
+    metrics: Metrics,
+    now: Callable[[], float | None],
 ) -> list[Callable[[], Coroutine[Any, Any, None]]]:
     return [
         core.store.keep_writing,
+        partial(keep_forgetting, core.store, clock=now),
         partial(core.orders.run, relays),
         rereading.run,
         metrics.measure_lag,
@@ -377,18 +387,39 @@ def _released_after(sources: Iterable[Source]) -> float | None:
 
 @asynccontextmanager
 async def _queues(
-    core: Core, telegram: Telegram, watches: Sequence[Watch], places: Places
+    core: Core, telegram: Telegram, watch: Callable[[ChatId], Watch], told: Untold
 ) -> AsyncIterator[list[Queue]]:
-    """One for each chat and each program."""
+    """One for each chat and each program, and for each place that is translated."""
     async with AsyncExitStack() as stack:
-        queues: list[Queue] = [
-            Relay(core.store, telegram.sender, target, watch=Watches(watches, places[target]))
+        relays = {
+            target: Relay(core.store, telegram.sender, target, watch=watch(target))
             for target in core.routes.targets
-        ]
+        }
+        queues: list[Queue] = list(relays.values())
+        for place in core.routes.places:
+            if (how := place.presentation.translate) is not None:
+                wake = relays[place.chat].wake
+                queues.append(translation_queue(core.store, place, how, wake, told, stack))
         for target, endpoint in core.routes.sinks.items():
-            watch = Watches(watches, places[target])
-            queues.append(sink_queue(core, target, endpoint, watch, stack))
+            queues.append(sink_queue(core, target, endpoint, watch(target), stack))
         yield queues
+
+
+def translation_queue(
+    table: SignalStore,
+    place: Place,
+    how: Translation,
+    done: Callable[[], None],
+    told: Untold,
+    stack: AsyncExitStack,
+) -> Translations:
+    """Loaded only where there is one."""
+    from bot.delivery.libretranslate import LibreTranslate
+    from bot.delivery.translations import Translations
+
+    service = LibreTranslate(how)
+    stack.push_async_callback(service.close)
+    return Translations(table, service, place, how, done=done, told=told)
 
 
 def sink_queue(
@@ -419,40 +450,6 @@ def sink_queue(
         jitter=random.random,
         in_order=True,
     )
-
-
-@asynccontextmanager
-async def _answering(
-    settings: Settings, core: Core, facts: Facts, health: Health, places: Places
-) -> AsyncIterator[None]:
-    """On `HEALTH_PORT`, if that is set."""
-    from bot.monitoring.live_page import LivePage
-    from bot.monitoring.port import Port, listening
-
-    if settings.health_port is None:
-        yield
-        return
-    figures = figures_of(core.routes)
-    page = LivePage(facts, health, places, core.routes, core.store.ask, figures)
-    try:
-        port = Port({**health.pages, **page.resources})
-        async with listening(port, settings.health_host, settings.health_port):
-            yield
-    finally:
-        await page.close()
-
-
-def figures_of(routes: Routes) -> dict[str, tuple[str, DrawnFigures]]:
-    """By the path of their page. Of all sources in one page, unless their flows do not last as long."""
-    from bot.monitoring.figures_drawn import DrawnFigures, by_a_process
-
-    if len({(each.ttl, each.after_ttl) for each in routes.sources}) == 1:
-        return {"/": ("all", DrawnFigures(by_a_process))}
-    names = (each.name for each in routes.sources)
-    return {
-        f"/{place}": (name, DrawnFigures(partial(by_a_process, name)))
-        for place, name in enumerate(names, start=1)
-    }
 
 
 @asynccontextmanager

@@ -260,6 +260,7 @@ class Settings(BaseSettings):
     webhook_url: SecretStr | None = None
     webhook_secret: SecretStr | None = None
     webhook_allow_private: Annotated[bool, _from(parse_bool)] = False
+    translate_api_key: SecretStr | None = None
 
     proxy: Annotated[SecretStr | None, _from(_checked_proxy)] = None
     ipv6: Annotated[bool, _from(parse_bool)] = False
@@ -343,7 +344,8 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown to anybody, for those who see to that."""
         login = (self.api_hash, self.bot_token, self.session_string)
-        given = (*login, self.webhook_url, self.webhook_secret, *self.place_secrets.values())
+        own = (self.webhook_url, self.webhook_secret, self.translate_api_key)
+        given = (*login, *own, *self.place_secrets.values())
         told = [secret.get_secret_value() for secret in given if secret is not None]
         way = self.way
         told += [] if way is None else filter(None, (way.password, way.secret))

@@ -1,10 +1,11 @@
-"""Where programs are told events: a webhook, or a file. Pure."""
+"""Programs that are told events, a webhook or a file, and the service that translates. Pure."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "whsec_"
 PORTS: Final = {"http": 80, "https": 443}
+LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})?")
+LONGEST_WAIT: Final = timedelta(seconds=60)
+MARK_LIMIT: Final = 100  # characters
 KEY_BYTES: Final = range(24, 65)  # by the rules of https://www.standardwebhooks.com
 
 
@@ -59,8 +63,57 @@ class FileEndpoint:
         return f"jsonl {self.name}"
 
 
-def check_endpoint(url: str, *, allow_private: bool = False) -> None:
-    """Raises `SettingsError`. The URL is a secret, as a part of it may be: it is not shown."""
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """A service that speaks LibreTranslate's API, and what is asked of it for a place.
+
+    `wait`: for how long a post waits for its words; then it goes out in the original, below `mark`.
+    """
+
+    to: str  # a language, as the service calls it
+    url: str = field(repr=False)  # a part of it may be a secret; "/translate" comes behind it
+    key: str = field(default="", repr=False)  # from `.env`; empty: none
+    wait: timedelta = timedelta(seconds=10)
+    mark: str = "(original, not translated)"
+    allow_private: bool = False
+
+    @property
+    def service(self) -> str:
+        """Who is asked, as may be shown."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def __post_init__(self) -> None:
+        """Raises `SettingsError`, which begins with the key that is wrong."""
+        if not LANGUAGE.fullmatch(self.to):
+            raise SettingsError('to: give the code of a language, such as "en" or "pt-BR"')
+        if not timedelta(seconds=1) <= self.wait <= LONGEST_WAIT:
+            raise SettingsError('wait: give 1 to 60 seconds, such as 10 or "10s"')
+        if not self.mark.strip() or "\n" in self.mark or len(self.mark) > MARK_LIMIT:
+            raise SettingsError(f"mark: give one line of up to {MARK_LIMIT} characters")
+        try:
+            self._check_url()
+        except SettingsError as exc:
+            raise SettingsError(f"url: {exc}") from None
+
+    def _check_url(self) -> None:
+        if re.match(r"\w+://[^/?#]*@", self.url):
+            raise SettingsError("leave the password out: the key is TRANSLATE_API_KEY in .env")
+        check_endpoint(self.url, allow_private=self.allow_private, allow_http=self.allow_private)
+        parts = urlsplit(self.url)
+        if parts.query or parts.fragment:
+            raise SettingsError(
+                "nothing stands behind ? or #: the key is TRANSLATE_API_KEY in .env"
+            )
+        if parts.path.rstrip("/").endswith("/translate"):
+            raise SettingsError("leave /translate out: the bot puts it behind")
+
+
+def check_endpoint(url: str, *, allow_private: bool = False, allow_http: bool = False) -> None:
+    """Raises `SettingsError`. The URL is a secret, as a part of it may be: it is not shown.
+
+    `allow_http`: also to what is not on this machine; whoever connects sees to it that it is near.
+    """
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -72,7 +125,8 @@ def check_endpoint(url: str, *, allow_private: bool = False) -> None:
         raise SettingsError(
             "a URL with a password in it is not taken: the signature says who we are"
         )
-    if parts.scheme != "https" and not is_loopback(host):
+    near = allow_http and not (_is_address(host) and is_public(host))
+    if parts.scheme != "https" and not (near or is_loopback(host)):
         raise SettingsError("what is not on this machine is told by https only")
     if _is_address(host) and not (allow_private or is_public(host) or is_loopback(host)):
         raise SettingsError("this is a private address: allow it, if it is meant")

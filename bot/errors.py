@@ -5,6 +5,7 @@ BotError                    one line for the operator, no traceback; `exit_code`
 ├── UsageError              the command line is wrong: call again, corrected; exit 2
 ├── AlreadyRunning          another process works in DATA_DIR: stop that one first; exit 3
 ├── ExportError             the export cannot be read further: what came before still counts
+├── NotTranslated           the service gave no words that may be posted: post the original, marked
 ├── UnknownFlow             a cache named a flow the table does not have: forget, ask again
 ├── TelegramError           Telegram did not do what was asked
 │   ├── RetryLater          nothing is wrong with the request: the same again, after a while
@@ -61,6 +62,10 @@ class ExportError(BotError):
     def __init__(self, text: str, *, offset: int | None = None) -> None:
         super().__init__(text)
         self.offset = offset
+
+
+class NotTranslated(BotError):
+    pass
 
 
 class UnknownFlow(BotError):

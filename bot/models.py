@@ -334,6 +334,7 @@ class OrderKind(StrEnum):
     REREAD = "reread"  # deal again with what failed; `subject` is its row in `decisions`
     PAUSE = "pause"  # post nothing; `subject` is 0, as it is of the next
     RESUME = "resume"
+    PLACE = "place"  # a place in chat `subject` was paused, or goes on
 
 
 class Order(NamedTuple):
@@ -448,6 +449,7 @@ class UnreadableChat(NamedTuple):
     advice: str  # what the operator can do about it
     again_at: float | None  # when it is tried again; None: it is being tried, or on no schedule
     lost: bool = False  # Telegram keeps nothing for us of what is said there meanwhile
+    name: str | None = None  # of its sources; None: no file names them
 
 
 class ChatTrouble(NamedTuple):
@@ -459,6 +461,7 @@ class ChatTrouble(NamedTuple):
     source: bool  # else a target
     outside: bool  # our account is not in it
     stops: bool  # nothing goes on there; else some of it does
+    name: str | None = None  # of its sources or places; None: no file names them
 
 
 class Backlog(NamedTuple):

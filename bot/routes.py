@@ -118,13 +118,27 @@ class Routes:
         return {each.chat: each.endpoint for each in self.places if each.endpoint is not None}
 
     @cached_property
-    def sink_names(self) -> dict[ChatId, str]:
-        """The same, each by all its places, since a number says nothing to people."""
-        names: dict[ChatId, list[str]] = {chat: [] for chat in self.sinks}
+    def source_names(self) -> dict[ChatId, str]:
+        """The chats that are read, each by all its sources; empty where no file names them."""
+        if not self.named:
+            return {}
+        return {chat: ", ".join(each.name for each in self.sources_in(chat)) for chat in self.chats}
+
+    @cached_property
+    def place_names(self) -> dict[ChatId, str]:
+        """Those of `queues` of which a place has a name, by all that have one."""
+        names: dict[ChatId, list[str]] = {}
         for each in self.places:
-            if each.endpoint is not None:
-                names[each.chat].append(each.label)
+            if each.name:
+                names.setdefault(each.chat, []).append(each.name)
         return {chat: ", ".join(each) for chat, each in names.items()}
+
+    @cached_property
+    def file_names(self) -> dict[ChatId, str]:
+        """All chats by what a file calls them, empty where it does not; none where there is no file."""
+        if not self.named:
+            return {}
+        return dict.fromkeys(self.targets, "") | self.place_names | self.source_names
 
     @cached_property
     def basic_groups(self) -> tuple[ChatId, ...]:

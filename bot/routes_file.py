@@ -45,6 +45,7 @@ INSTEAD: Final = (
     *("relay_mentions", "webhook_url", "webhook_secret", "webhook_allow_private"),
 )
 FILE: Final = "routes.toml"
+NOBODYS: Final = -1_999_999_999_999  # no chat has such an id, or one a little below
 
 
 # ── values: each raises `SettingsError` with what to write instead ──
@@ -176,6 +177,16 @@ class Listed:
         named = [each.chat for _, each in self._chats() if isinstance(each, NamedAddress)]
         return tuple(dict.fromkeys(named))
 
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """In the order of the file."""
+        return tuple(each.said["name"] for each in self._sources)
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """Of sources and places alike."""
+        return tuple(said["name"] for _, said in self._tables() if "name" in said)
+
     def where(self, name: ChatName) -> str:
         """The file and line that names that chat first."""
         at = next(at for at, each in self._chats() if each == NamedAddress(name, each.topic))
@@ -188,6 +199,7 @@ class Listed:
         self._check_sources(routes)
         self._check_places(routes)
         self._check_sinks(routes)
+        self._check_services(routes)
         self._refuse()
         return routes
 
@@ -249,7 +261,8 @@ class Listed:
 
     def _shown(self, table: Mapping[str, Any], at: At) -> Presentation:
         try:
-            return presentation_from({key: table[key] for key in table if key in SHOWN_KEYS})
+            shown = presentation_from({key: table[key] for key in table if key in SHOWN_KEYS})
+            return replace(shown, translate=self._sinks.with_key(shown.translate))
         except SettingsError as exc:
             named = re.match(r"\w+", str(exc))
             self._fault(at, named and named[0], str(exc))
@@ -373,6 +386,20 @@ class Listed:
                     told = f"this is where {known.label} leads in line {where}, too: say one {key} of both"
                     self._fault(each.at, key, told)
 
+    def _check_services(self, routes: Routes) -> None:
+        """One key is not told to two services."""
+        first: dict[str, int] = {}
+        for read, source in zip(self._sources, routes.sources, strict=True):
+            for each, place in zip(read.places, source.places, strict=True):
+                how = place.presentation.translate
+                if how is None or not how.key:
+                    continue
+                line = self._lines.of(each.at, "translate")
+                first.setdefault(how.service, line)
+                if how.service != next(iter(first)):
+                    told = f"TRANSLATE_API_KEY would be told to two services, see line {next(iter(first.values()))}"
+                    self._fault(each.at, "translate", f"translate: {told}: keep one of them")
+
 
 def _kind(place: Place) -> str:
     """The key that says where it is."""
@@ -435,15 +462,23 @@ def read_routes(settings: Settings, *, instead: Collection[str] = ()) -> Listed 
             f"{both[0].upper()} and {path} say the same, and one of them would be in vain: take "
             f"{', '.join(map(str.upper, both))} out of .env, or put the file away"
         )
-    return Listed(text, name=path.name, sinks=Sinks(settings.place_secrets, settings.data_dir))
+    sinks = Sinks(settings.place_secrets, settings.data_dir, settings.translate_api_key)
+    return Listed(text, name=path.name, sinks=sinks)
 
 
-def known_routes(settings: Settings, *, instead: Collection[str] = ()) -> Routes:
-    """As far as that is known without Telegram. `instead`: see `read_routes`. Raises `SettingsError`."""
+def known_routes(
+    settings: Settings, *, instead: Collection[str] = (), offline: bool = False
+) -> Routes:
+    """As far as that is known without Telegram. `instead`: see `read_routes`. Raises `SettingsError`.
+
+    `offline`: a name that nobody has looked up yet stands for itself, where nothing is sent anywhere.
+    """
     listed = read_routes(settings, instead=instead)
     if isinstance(listed, Routes):
         return listed
     known = chat_names.kept(settings.data_dir)
+    if offline:
+        return _with_names(listed, known)
     for name in listed.names:
         if name not in known:
             raise SettingsError(
@@ -451,6 +486,22 @@ def known_routes(settings: Settings, *, instead: Collection[str] = ()) -> Routes
                 "bot, or `check`, once, or write its id"
             )
     return listed.known(known)
+
+
+def _with_names(listed: Listed, known: Mapping[ChatName, int]) -> Routes:
+    """Ids that no chat has for those that are not known, whose places go by their names."""
+    unknown = [name for name in listed.names if name not in known]
+    made = {name: NOBODYS - number for number, name in enumerate(unknown)}
+    called = {ChatId(number): f"@{name}" for name, number in made.items()}
+    routes = listed.known({**known, **made})
+
+    def named(place: Place) -> Place:
+        if place.name or place.chat not in called:
+            return place
+        return replace(place, name=called[place.chat] + (f"#{place.topic}" if place.topic else ""))
+
+    sources = (replace(each, places=tuple(map(named, each.places))) for each in routes.sources)
+    return replace(routes, sources=tuple(sources))
 
 
 def with_settings(routes: Routes, settings: Settings, given: Collection[str]) -> Routes:

@@ -120,7 +120,7 @@ class Runner:
 
     async def _hear(self, event: Event) -> None:
         if self._bot.admins is not None:
-            self._bot.admins.hear(event, self._bot.core.routes.chats)
+            self._bot.admins.hear(event, self._bot.core.routes)
         self._bot.access.heard(event)
         await self._bot.dispatcher.hear(event)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
+    from bot.endpoints import Translation
+
 KINDS: Final = ("chat", "webhook", "jsonl")
 SUFFIX: Final = ".jsonl"
 SPAN: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?([smhd]?)")
@@ -26,7 +28,7 @@ LONGEST: Final = timedelta(days=3650)
 LATE: Final = {"mark": False, "skip": True}
 # For people who read a chat; a program has the fields.
 FOR_CHATS: Final = frozenset(
-    {"silent", "previews", "header", "footer", "template", "template_missing"}
+    {"silent", "previews", "header", "footer", "template", "template_missing", "translate"}
 )
 
 
@@ -63,10 +65,14 @@ def _whose(key: str) -> tuple[str, ...]:
 
 @dataclass
 class Sinks:
-    """Reads them. `secrets`: by the names of their settings. `data_dir`: what paths begin at."""
+    """Reads them. `secrets`: by the names of their settings. `data_dir`: what paths begin at.
+
+    `translate_key`: of the one service that translates; None: it asks for none.
+    """
 
     secrets: Mapping[str, SecretStr] = field(default_factory=dict)
     data_dir: Path = Path()
+    translate_key: SecretStr | None = None
     _settings: dict[str, str] = field(default_factory=dict)  # the place of each secret
 
     def endpoint(self, table: Mapping[str, Any], place: str) -> Endpoint | FileEndpoint:
@@ -79,6 +85,11 @@ class Sinks:
             said["allow_private"] = _read(table, "allow_private", yes_or_no)
         url = _read(table, "webhook", partial(_url, allow_private=said.get("allow_private", False)))
         return Endpoint(url, self._secret(place), **said)
+
+    def with_key(self, how: Translation | None) -> Translation | None:
+        if how is None or self.translate_key is None:
+            return how
+        return replace(how, key=self.translate_key.get_secret_value())
 
     def _secret(self, name: str) -> str:
         setting = setting_of(name)

@@ -146,7 +146,7 @@ class Decisions(deque):
     def heard(self):
         pass
 
-    def decided(self, decision: Decision, _seconds: float):
+    def decided(self, decision: Decision, *_: object):
         self.append((decision.outcome, decision.reason))
 
 

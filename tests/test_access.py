@@ -102,15 +102,35 @@ async def test_a_member_who_was_muted_may_not_post(telegram, account, bot):
     assert "may not post to the supergroup 'Muted'" in found.text
 
 
+async def test_chats_of_a_file_are_named_as_the_file_does(
+    telegram, account, alice, bot, group, tmp_path
+):
+    """And nobody is told to look at a setting that they do not have."""
+    hidden = telegram.supergroup("Hidden", members=[alice, bot])
+    closed = telegram.channel("Closed", id=2_990_000_009)
+    names = {hidden.id: "majors", closed.id: "", ChatId(GROUP_ID): "scalps"}
+    start = Start(telegram, account, tmp_path, names)
+
+    await start.access.begin([hidden.id], [closed.id])
+
+    assert start.told[hidden.id].startswith("majors: cannot read the supergroup 'Hidden'")
+    assert "is routes.toml right, and" in start.told[closed.id]
+    assert [each.name for each in start.access.troubles()] == ["majors", None]
+    with pytest.raises(SettingsError, match=f"^chat of scalps: {GROUP_ID} is not known"):
+        await start.access.begin([ChatId(GROUP_ID)], [])
+
+
 class Start:
     """The chats of a start, and the looks at what does not work yet; each waits for `look`."""
 
-    def __init__(self, telegram, account, directory):
+    def __init__(self, telegram, account, directory, names=()):
         self._telegram = telegram
         self.file = directory / "access.json"
         self.pauses = []
         self._due = asyncio.Queue()
-        self.access = Access(account, self.file, sleep=self._sleep, clock=lambda: 1_000.0)
+        self.access = Access(
+            account, self.file, names=lambda: dict(names), sleep=self._sleep, clock=lambda: 1_000.0
+        )
 
     async def _sleep(self, seconds):
         self.pauses.append(seconds)

@@ -9,14 +9,26 @@ from types import SimpleNamespace
 import pytest
 
 from bot.admin.alerts import Alerts
+from bot.admin.silence import heard_from
 from bot.errors import DatabaseUnavailable, LoggedOut, RetryLater, TargetUnavailable
-from bot.models import ChatId, ChatTrouble, MessageId, MessageRef, PostState, UnreadableChat
+from bot.models import (
+    ChatId,
+    ChatTrouble,
+    DeletedMessages,
+    EditedMessage,
+    MessageId,
+    MessageRef,
+    PostState,
+    UnreadableChat,
+)
 from bot.monitoring.supervision import ToldTable
-from tests.people import GROUP, NOON, TARGET
+from bot.routes import Routes, Source
+from tests.people import ALICE, GROUP, NOON, TARGET, says
 from tests.posts import post
 
 HOUR = 3600
 OTHER = ChatId(TARGET - 1)
+FORUM = ChatId(-1003456789012)
 PROGRAM = ChatId(-(2**62) - 5)
 SMALL_GROUP = ChatId(-5_000_001)
 WAIT = timedelta(minutes=10)
@@ -38,6 +50,7 @@ class Watch:
     def __init__(self, *, silence=timedelta(hours=24), told=None, now=NOON):
         self.now = now
         self.sources = []
+        self.names = {"main": (None, "the source")}
         self.troubles = []
         self.bot = SimpleNamespace(
             cache_disabled=False,
@@ -45,6 +58,8 @@ class Watch:
             unreadable=lambda: self.sources,
             troubles=lambda: self.troubles,
             called=lambda target: "desk" if target == PROGRAM else str(target),
+            source_called=str,
+            sources=lambda: self.names,
         )
         self.read = []
         self.alerts = Alerts(
@@ -186,6 +201,22 @@ async def test_a_source_that_cannot_be_read_is_told_and_so_is_that_it_can_again(
     assert len(await watch.after(hours=5)) == 2
 
 
+async def test_a_source_that_a_file_names_is_told_by_its_name_and_its_id(watch):
+    watch.bot.source_called = lambda chat: f"majors ({chat})"
+    watch.sources = [closed(GROUP)._replace(name="majors")]
+    watch.troubles = [
+        ChatTrouble(TARGET, NOON, "vip: may not post", False, False, True, name="vip")
+    ]
+    await watch.after()
+    watch.sources, watch.troubles = [], []
+    told = await watch.after()
+
+    assert told[0].startswith(f"Source majors ({GROUP}) cannot be read: ")
+    assert told[1] == "It does not work yet: vip: may not post."
+    assert told[2].startswith(f"Source majors ({GROUP}) can be read again; ")
+    assert told[3] == f"Chat vip ({TARGET}) is as it should be now."
+
+
 async def test_of_a_basic_group_it_is_said_that_nothing_can_be_caught_up_with(watch):
     watch.sources = [closed(SMALL_GROUP, lost=True)]
     await watch.after()
@@ -279,7 +310,7 @@ async def test_a_cache_that_goes_is_told_and_not_that_it_is_still_gone(watch):
 
 async def test_a_silent_source_is_told_every_so_many_hours(watch):
     await watch.after(hours=20)
-    watch.alerts.heard()
+    watch.alerts.heard("main")
     assert await watch.after(hours=23.9) == []
     assert await watch.after(hours=0.1) == [
         "Nothing was heard from the source for 1 d. Is the bot still in it?"
@@ -287,8 +318,58 @@ async def test_a_silent_source_is_told_every_so_many_hours(watch):
     assert len(await watch.after(hours=23.9)) == 1
     _, second = await watch.after(hours=0.1)
     assert "for 2 d." in second
-    watch.alerts.heard()
+    watch.alerts.heard("main")
     assert len(await watch.after(hours=23.9)) == 2
+
+
+async def test_each_source_is_silent_by_itself_and_is_named(watch):
+    """The busy one hides nothing, and two that fall silent in one hour are both told, over a restart too."""
+    watch.names = {
+        "majors": (ChatId(-1), "source majors"),
+        "scalps": (ChatId(-2), "source scalps"),
+        "swings": (ChatId(-3), "source swings"),
+    }
+    await watch.after(hours=20)
+    watch.alerts.heard("majors")
+    told = await watch.after(hours=4)
+
+    assert told == [
+        "Nothing was heard from source scalps for 1 d. Is the bot still in it?",
+        "Nothing was heard from source swings for 1 d. Is the bot still in it?",
+    ]
+    watch.alerts.heard("scalps")
+    (*_, majors) = await watch.after(hours=20)
+    assert majors.startswith("Nothing was heard from source majors for 1 d.")
+    assert len(told) == 3
+
+
+async def test_a_source_that_comes_later_is_not_silent_from_before(watch):
+    await watch.after(hours=23)
+    watch.names = {**watch.names, "late": (ChatId(-1), "source late")}
+    await watch.after(hours=0.5)
+    told = await watch.after(hours=23)
+
+    assert [text.split(" for ")[0] for text in told] == ["Nothing was heard from the source"]
+
+
+@pytest.mark.parametrize(
+    ("event", "sources"),
+    [
+        (says(ALICE), ["majors"]),
+        (EditedMessage(says(ALICE)), ["majors"]),
+        (says(ALICE, chat_id=FORUM, topic=7), ["t7"]),
+        (says(ALICE, chat_id=FORUM, topic=9), []),
+        (DeletedMessages(FORUM, (MessageId(1),)), ["t5", "t7"]),
+        (DeletedMessages(None, (MessageId(1),)), []),
+        (says(ALICE, chat_id=ChatId(ALICE)), []),
+    ],
+)
+def test_what_is_heard_is_of_the_source_whose_message_it_is(event, sources):
+    routes = Routes(
+        (Source("majors", GROUP), Source("t5", FORUM, topic=5), Source("t7", FORUM, topic=7)),
+        named=True,
+    )
+    assert heard_from(event, routes) == sources
 
 
 async def test_silence_is_golden_where_the_setting_says_so():

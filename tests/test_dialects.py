@@ -18,6 +18,7 @@ from bot.models import (
     Cursor,
     Failure,
     MessageRef,
+    Method,
     SignalId,
     UnreadableMessage,
 )
@@ -38,6 +39,7 @@ from bot.storage import (
     schema,
     statements,
     stream,
+    untranslated,
     waiting,
 )
 from bot.storage.engine import Database, Prepared
@@ -59,7 +61,7 @@ def test_the_tables_can_be_made(table):
 
 def prepared():
     """Those that are compiled once, by name."""
-    for module in (about, messages, outbox, parts, statements, waiting):
+    for module in (about, messages, outbox, parts, statements, untranslated, waiting):
         for name, make in inspect.getmembers(module, inspect.isroutine):
             made = getattr(make, "__wrapped__", make)
             if made.__module__ != module.__name__ or not hasattr(make, "cache_info"):
@@ -98,6 +100,9 @@ QUERIES = (
     lambda db: post_records.posts_of(db, MessageRef(GROUP, 1)),
     lambda db: records.posted_from(db, MessageRef(TARGET, 500)),
     lambda db: post_records.post(db, 1),
+    lambda db: untranslated.next_awaiting(db, place=0, method=Method.EDIT),
+    lambda db: list(untranslated.awaiting(db, but=[])),
+    lambda db: list(untranslated.awaiting(db, but=[1, 2])),
     records.count_posts,
     records.count_aside,
     lambda db: post_records.troubles(db, at_most=5),

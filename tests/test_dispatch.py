@@ -39,7 +39,7 @@ class Heard:
     def heard(self):
         self.events += 1
 
-    def decided(self, decision, seconds):
+    def decided(self, decision, seconds, chat, topic=None):
         self.decisions.append(decision)
 
 

@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import timedelta
+from math import isnan
 
 import aiohttp
 import pytest
@@ -36,7 +37,7 @@ from bot.models import (
 from bot.monitoring.health import Health, in_words
 from bot.monitoring.metrics import Metrics
 from bot.monitoring.port import Port, listening
-from bot.routes import Place
+from bot.routes import Place, Routes, Source
 from bot.signal_fields import SignalFields
 from bot.storage import records
 from tests.conftest import ROOT
@@ -61,6 +62,15 @@ class FakeBot:
 
     def troubles(self):
         return []
+
+    def flows_by_source(self):
+        return {"main": self.flows_in_memory}
+
+    async def paused_places(self):
+        return []
+
+    async def waiting(self):
+        return {0: (await self.backlogs())[TARGET]}
 
     def unreadable(self):
         return self.sources
@@ -93,7 +103,8 @@ def bot_():
 
 @pytest.fixture
 def metrics(clock):
-    return Metrics(clock=clock)
+    one = Routes((Source(places=(Place(TARGET),)),))
+    return Metrics(lambda: one, clock=clock)
 
 
 @pytest.fixture
@@ -245,6 +256,28 @@ async def test_a_source_that_cannot_be_read_is_not_healthy(health, ask, bot_, cl
     (told,) = json.loads((await ask("/healthz"))[1])["unreadable"]
     assert (told["chat"], told["since"], told["again_at"]) == (GROUP, NOON, NOON + 180)
     assert (await samples())["unreadable_sources",] == 1
+    assert (await samples())["source_unreadable", "main"] == 1
+
+
+async def test_a_source_and_a_place_are_named_as_the_file_names_them(bot_, metrics, clock):
+    bot_.sources = [UnreadableChat(GROUP, NOON, "banned", "add it again", None, name="majors")]
+    bot_.table, bot_.others = Backlog(7, NOON), {OTHER: Backlog(1, NOON)}
+    places = Places([TARGET, OTHER], names={TARGET: "vip, loud"}, clock=clock)
+    health = Health(bot_, metrics, places, clock=clock)
+    clock.now += 360
+
+    facts = await health.facts()
+
+    assert [reason.split(":")[0] for reason in facts["reasons"]] == [
+        f"source majors ({GROUP}) cannot be read for 6 min",
+        f"target vip, loud ({TARGET})",
+        f"target {OTHER}",
+    ]
+    assert [each["name"] for each in facts["unreadable"]] == ["majors"]
+    assert [(each["chat"], each["name"]) for each in facts["places"]] == [
+        (TARGET, "vip, loud"),
+        (OTHER, None),
+    ]
 
 
 async def test_a_long_line_that_moves_is_healthy(health, bot_, places, clock):
@@ -292,7 +325,7 @@ async def test_several_reasons_are_all_named(health, bot_):
 
 async def test_what_only_the_running_bot_knows_is_told(ask, bot_, metrics, clock):
     bot_.table = Backlog(2, NOON)
-    metrics.decided(Decision(Outcome.UPDATE, Reason.OWNER, Tier.DISK, SignalId(1)), 0.01)
+    metrics.decided(Decision(Outcome.UPDATE, Reason.OWNER, Tier.DISK, SignalId(1)), 0.01, GROUP)
     metrics.heard()
 
     facts = json.loads((await ask("/healthz"))[1])
@@ -337,18 +370,18 @@ def samples(ask):
 
 async def test_decisions_are_counted_by_outcome_reason_and_tier(samples, metrics):
     refused = Decision(Outcome.REJECTED, Reason.NOT_THE_OWNER, Tier.MEMORY, SignalId(1))
-    metrics.decided(refused, 0.004)
-    metrics.decided(refused, 0.2)
-    metrics.decided(Decision(Outcome.SIGNAL, Reason.NEW_SIGNAL), 0.01)
+    metrics.decided(refused, 0.004, GROUP)
+    metrics.decided(refused, 0.2, GROUP)
+    metrics.decided(Decision(Outcome.SIGNAL, Reason.NEW_SIGNAL), 0.01, GROUP)
 
     found = await samples()
 
-    assert found["decisions_total", "rejected", "not_the_owner"] == 2
-    assert found["decisions_total", "signal", "new_signal"] == 1
-    assert found["tier_hits_total", "memory"] == 2
-    assert found["tier_hits_total", "table"] == 0
-    assert found["decision_seconds_bucket", "0.005"] == 1
-    assert found["decision_seconds_count",] == 3
+    assert found["decisions_total", "rejected", "not_the_owner", "main"] == 2
+    assert found["decisions_total", "signal", "new_signal", "main"] == 1
+    assert found["tier_hits_total", "main", "memory"] == 2
+    assert found["tier_hits_total", "main", "table"] == 0
+    assert found["decision_seconds_bucket", "0.005", "main"] == 1
+    assert found["decision_seconds_count", "main"] == 3
 
 
 async def test_what_the_relay_does_is_counted_and_timed(samples, metrics, clock):
@@ -367,18 +400,20 @@ async def test_what_the_relay_does_is_counted_and_timed(samples, metrics, clock)
         PostRefused("MESSAGE_EMPTY"),
     )
     seconds = [0.0]
-    relay = Relay(outbox, telegram, TARGET, watch=metrics, clock=lambda: seconds[0])
+    relay = Relay(outbox, telegram, TARGET, watch=metrics.of(TARGET), clock=lambda: seconds[0])
     while (pause := await relay.post_next()) is not None:
         seconds[0] += pause.total_seconds()
 
     found = await samples()
 
-    assert found["flood_waits_total",] == 1
-    assert found["flood_wait_seconds_total",] == 30
+    place = (str(TARGET), "main")
+    assert found["flood_waits_total", str(TARGET)] == 1
+    assert found["flood_wait_seconds_total", str(TARGET)] == 30
     assert {
-        done: found["posts_total", done] for done in ("sent", "failed", "edited", "deleted")
+        done: found["posts_total", done, *place] for done in ("sent", "failed", "edited", "deleted")
     } == {"sent": 1, "failed": 1, "edited": 1, "deleted": 1}
-    assert (found["post_seconds_bucket", "5.0"], found["post_seconds_bucket", "10.0"]) == (0, 1)
+    assert found["post_seconds_bucket", "5.0", *place] == 0
+    assert found["post_seconds_bucket", "10.0", *place] == 1
 
 
 async def test_what_is_so_is_shown_as_it_is_when_asked(samples, bot_, metrics, clock):
@@ -393,10 +428,13 @@ async def test_what_is_so_is_shown_as_it_is_when_asked(samples, bot_, metrics, c
     after = await samples()
 
     assert (before["connected",], after["connected",]) == (1, 0)
-    assert (before["pending_posts",], before["oldest_pending_seconds",]) == (4, 20)
-    assert after["pending_posts",] != after["pending_posts",]  # not a number: nobody knows
+    place = (str(TARGET), "main")
+    assert before["pending_posts", *place] == 4
+    assert before["oldest_pending_seconds", *place] == 20
+    assert isnan(after["pending_posts", *place])  # nobody knows
+    assert isnan(after["oldest_pending_seconds", *place])
     assert before["last_update_timestamp_seconds",] == NOON
-    assert (before["memory_flows",], before["cache_disabled",]) == (3, 1)
+    assert (before["memory_flows", "main"], before["cache_disabled",]) == (3, 1)
     assert (before["gaps_recovered_total",], after["gaps_recovered_total",]) == (2, 3)
 
 
@@ -426,10 +464,13 @@ async def test_a_loop_that_wakes_late_is_seen(samples, metrics):
 
 async def test_two_bots_in_one_process_count_apart(metrics):
     other = Metrics()
-    metrics.decided(Decision(Outcome.SIGNAL, Reason.NEW_SIGNAL), 0.01)
+    metrics.decided(Decision(Outcome.SIGNAL, Reason.NEW_SIGNAL), 0.01, GROUP)
 
     assert metrics.registry is not other.registry
-    assert other.registry.get_sample_value("signal_relay_decision_seconds_count") == 0
+    assert (
+        other.registry.get_sample_value("signal_relay_decision_seconds_count", {"source": "main"})
+        == 0
+    )
 
 
 async def test_the_table_tells_how_many_posts_wait_and_since_when(store):
@@ -456,13 +497,76 @@ async def test_the_table_tells_how_many_posts_wait_and_since_when(store):
     assert (await backlogs(TARGET))[TARGET].pending == 1
 
 
+# ── names ─────────────────────────────────────────────────────────────────────
+
+
+SCALPS, LEFT = ChatId(-1002345678901), ChatId(-1004567890123)
+NAMED = Routes(
+    (
+        Source("majors", GROUP, places=(Place(TARGET, name="vip", id=1, source="majors"),)),
+        Source(
+            "scalps",
+            SCALPS,
+            topic=5,
+            places=(
+                Place(TARGET, id=2, source="scalps"),
+                Place(OTHER, 12, name="quiet", id=3, source="scalps"),
+            ),
+        ),
+    ),
+    named=True,
+)
+
+
+async def test_each_source_and_place_is_measured_by_its_name(clock, bot_, places):
+    """Places of one chat are told apart. One that is listed no more has no series, whatever waits for it."""
+    metrics = Metrics(lambda: NAMED, clock=clock)
+    update = Decision(Outcome.UPDATE, Reason.OWNER, Tier.DISK, SignalId(1))
+    for where in ((GROUP, 0), (SCALPS, 5), (SCALPS, 5), (SCALPS, 6), (SCALPS, None), (LEFT, None)):
+        metrics.decided(update, 0.01, *where)
+    for number, place in ((1, 1), (2, 2), (3, 2)):
+        metrics.of(TARGET).done(replace(post(number), place=place))
+    wait = timedelta(seconds=30)
+    metrics.of(OTHER).delayed(RetryLater("flood", after=wait), wait)
+
+    async def waiting():
+        return {1: Backlog(3, NOON - 9), 3: Backlog(1, NOON - 2), 4: Backlog(9, NOON)}
+
+    bot_.waiting, bot_.flows_by_source = waiting, lambda: {"majors": 2, "scalps": 0}
+    bot_.sources = [UnreadableChat(SCALPS, NOON, "banned", "add it", None)]
+    text = (await Health(bot_, metrics, places, clock=clock).metrics()).body.decode()
+    found = {
+        (sample.name.removeprefix("signal_relay_"), *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+    def by(name):
+        return {key[1:]: value for key, value in found.items() if key[0] == name}
+
+    vip, loud, quiet = ("vip", "majors"), (str(TARGET), "scalps"), ("quiet", "scalps")
+    assert by("decisions_total") == {
+        ("update", "owner", "majors"): 1,
+        ("update", "owner", "scalps"): 3,
+        ("update", "owner", ""): 2,
+    }
+    assert by("posts_total") == {("sent", *vip): 1, ("sent", *loud): 2, ("sent", *quiet): 0}
+    assert by("post_seconds_count") == {vip: 1, loud: 2, quiet: 0}
+    assert by("pending_posts") == {vip: 3, loud: 0, quiet: 1}
+    assert by("oldest_pending_seconds") == {vip: 9, loud: 0, quiet: 2}
+    assert by("flood_waits_total") == {("vip",): 0, ("quiet",): 1}
+    assert by("memory_flows") == {("majors",): 2, ("scalps",): 0}
+    assert by("source_unreadable") == {("majors",): 0, ("scalps",): 1}
+
+
 # ── the dashboard ─────────────────────────────────────────────────────────────
 
 
 async def test_the_dashboard_asks_for_all_that_is_measured_and_nothing_else(samples, metrics):
     """Names of queries are those of samples; that they are counters or not is Prometheus's."""
-    metrics.decided(Decision(Outcome.UPDATE, Reason.OWNER, Tier.DISK, SignalId(1)), 0.01)
-    metrics.done(post())
+    metrics.decided(Decision(Outcome.UPDATE, Reason.OWNER, Tier.DISK, SignalId(1)), 0.01, GROUP)
+    metrics.of(TARGET).done(post())
+    metrics.flooded(TARGET, 30)
     measured = {name for name, *_ in await samples() if not name.endswith("_created")}
     dashboard = json.loads((ROOT / "docs" / "grafana.json").read_text(encoding="utf-8"))
     asked = {

@@ -117,8 +117,8 @@ async def test_status_why_and_metrics_of_a_running_bot(stage, port):
         for family in text_string_to_metric_families(metrics[1])
         for sample in family.samples
     }
-    assert counted["signal_relay_decisions_total", "signal", "new_signal"] == 1
-    assert counted["signal_relay_posts_total", "sent"] == 1
+    assert counted["signal_relay_decisions_total", "signal", "new_signal", "main"] == 1
+    assert counted["signal_relay_posts_total", "sent", str(stage.target.id), "main"] == 1
     assert counted["signal_relay_connected",] == 1
     assert "#idea" not in metrics[1] + health[1]
 

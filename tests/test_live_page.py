@@ -9,11 +9,10 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from bot.app import figures_of
 from bot.delivery.progress import Places
 from bot.errors import DatabaseUnavailable, TargetUnavailable
 from bot.models import Backlog, ChatId, Failure, UnreadableChat
-from bot.monitoring.figures_drawn import DrawnFigures
+from bot.monitoring.figures_drawn import DrawnFigures, figures_of
 from bot.monitoring.health import Health
 from bot.monitoring.live_page import LivePage
 from bot.monitoring.metrics import Metrics

@@ -42,6 +42,9 @@ class Posting:
     def resume(self):
         self.told.append("resume")
 
+    def reopened(self, chat):
+        self.told.append(chat)
+
 
 class Bot:
     """The running bot, as far as it decides on replies."""

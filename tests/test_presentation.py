@@ -98,6 +98,7 @@ SOME = st.fixed_dictionaries(
         "silent": st.booleans(),
         "previews": st.booleans(),
         "template": st.sampled_from(["{pair} {entry}", "{text}\n{stop}"]),
+        "translate": st.just({"to": "en", "url": "https://translate.example.org"}),
     },
 )
 

@@ -58,7 +58,7 @@ class Scene:
             pace=Pace(0.0001, clock=lambda: NOW),
         )
 
-    def decided(self, decision, seconds):
+    def decided(self, decision, seconds, chat, topic=None):
         assert seconds >= 0
         self.said.append(decision)
 

@@ -156,6 +156,7 @@ async def test_a_bot_that_was_set_up_relays(stage):
     # What it says is offered, and tried as if it were new.
     written = env.read_text()
     async with setting_up(stage) as screen:
+        await screen.answers("Number [1]:", "")
         await screen.answers(f"API id [{API_ID}]:", "")
         await screen.answers("API hash [the one you have]:", "")
         await screen.answers("Token [the one you have]:", "")

@@ -388,7 +388,7 @@ def test_health_names_a_program_by_its_places_and_not_by_a_number(tmp_path):
     routes = listed(routes_text("https://example.org/"), tmp_path)
     hook = next(iter(routes.sinks))
     now = [float(NOON)]
-    places = Places(routes.queues, names=routes.sink_names, clock=lambda: now[0])
+    places = Places(routes.queues, names=routes.place_names, clock=lambda: now[0])
     now[0] += 3600
 
     (said,) = places.stalled({hook: Backlog(3, NOON)})

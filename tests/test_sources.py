@@ -7,6 +7,7 @@ import re
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -19,6 +20,7 @@ from bot.admin.views import show_flows, show_rows, show_thread
 from bot.app import open_core, open_tables
 from bot.errors import UsageError
 from bot.models import AfterTtl, ChatId
+from bot.monitoring.supervision import Facts
 from bot.report.drawing import draw_tables
 from bot.routes import Place, Routes, Source
 from bot.rules.presentation import Presentation
@@ -247,6 +249,33 @@ async def test_why_knows_the_rules_of_the_chat_that_nobody_recorded_anything_of(
     lines = await operator.why("-1005:15")
 
     assert f"NO it stands in -1005; the sources are majors ({GROUP}) or scalps ({SCALPS})" in lines
+
+
+# ── names ─────────────────────────────────────────────────────────────────────
+
+
+def test_chats_are_called_as_the_file_calls_them_and_not_at_all_without_one():
+    topics = tuple(replace(QUICK, name=f"t{topic}", topic=topic) for topic in (5, 7))
+    routes = Routes((MAJORS, *topics), named=True)
+
+    assert routes.source_names == {GROUP: "majors", SCALPS: "t5, t7"}
+    assert routes.place_names == {TARGET: "vip", FORUM: "quiet, quiet"}
+    assert Routes((QUICK,), named=True).file_names == {SCALPS: "scalps", TARGET: "", FORUM: "quiet"}
+    plain = wiring.route(GROUP, TARGET)
+    assert (plain.source_names, plain.place_names, plain.file_names) == ({}, {}, {})
+
+
+def test_each_source_has_an_alert_of_its_own_and_a_name_in_it():
+    """Topics of one chat, too; the one of the settings is told as it ever was."""
+    topics = tuple(replace(QUICK, name=f"t{topic}", topic=topic) for topic in (5, 7))
+
+    def sources(routes):
+        return Facts(None, SimpleNamespace(routes=routes), None).sources()
+
+    named = sources(Routes((MAJORS, *topics), named=True))
+    assert [text for _, text in named.values()] == ["source majors", "source t5", "source t7"]
+    assert len({about for about, _ in named.values()}) == 3
+    assert sources(wiring.route(GROUP, TARGET)) == {"main": (None, "the source")}
 
 
 # ── status ────────────────────────────────────────────────────────────────────

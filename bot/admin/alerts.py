@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import structlog
 
-from bot.admin.formatting import duration
+from bot.admin.formatting import called, duration
 from bot.admin.links import link
+from bot.admin.silence import Silence
 from bot.errors import AccountLimited, DatabaseError, RetryLater, TargetUnavailable
 from bot.models import PostState
 
@@ -46,7 +47,7 @@ class AlertKind(StrEnum):
     ASIDE = "aside"  # posts that keep failing
     FLOOD = "flood"  # waits that Telegram asks for
     CACHE = "cache"  # is done without
-    SILENCE = "silence"  # in the source
+    SILENCE = "silence"  # in a source
     LOGIN = "login"  # has ended
     UNREADABLE = "unreadable"  # messages that the library cannot parse
     SOURCE = "source"  # cannot be read
@@ -54,6 +55,7 @@ class AlertKind(StrEnum):
     EVENT = "event"  # could not be dealt with
     ACCESS = "access"  # the bot may not do all that it is for in a chat
     READY = "ready"  # now it may
+    TRANSLATION = "translation"  # the original was posted in its place
 
 
 class AlertSubject(NamedTuple):
@@ -77,7 +79,13 @@ class Facts(Protocol):
         """Chats in which the bot may not do all that it is for, since the start."""
 
     def called(self, target: ChatId) -> str:
-        """The chat; of a program, what its places are called."""
+        """The chat, or the program, with what its places are called."""
+
+    def source_called(self, chat: ChatId) -> str:
+        """The chat, with what its sources are called."""
+
+    def sources(self) -> Mapping[str, tuple[ChatId | None, str]]:
+        """By their names: what stands for each in the table of what was told, and how people read it."""
 
 
 class Told(Protocol):
@@ -91,7 +99,7 @@ class Told(Protocol):
 class Alerts:
     """A `worker.Watch` among others. `tell` reaches the operators and does not raise.
 
-    `silence`: after how long without a word in the source they are told; None: never. `clock` is
+    `silence`: after how long without a word in a source they are told; None: never. `clock` is
     unix seconds, `sleep` takes seconds; `patience` is seconds for the last words.
     """
 
@@ -109,17 +117,15 @@ class Alerts:
         self._patience = patience
         self._tell = tell
         self._facts = facts
-        self._silence = silence
+        self._silence = Silence(silence, clock=clock)
         self._clock = clock
         self._sleep = sleep
-        self._heard_at = clock()  # something from the source, or that it is silent was told
-        self._silent_since = self._heard_at
         self._cache_disabled = False
-        self._began_at = self._heard_at
+        self._began_at = clock()
         self._unreadable: dict[
             ChatId, UnreadableChat | None
         ] = {}  # told of; None: by an earlier run
-        self._troubles: dict[ChatId, str] = {}  # told of
+        self._troubles: dict[ChatId, ChatTrouble] = {}  # told of
         self._told = told
         self._told_at: dict[AlertSubject, float] = {}
         self._untold: Counter[AlertSubject] = Counter()  # since then
@@ -147,9 +153,9 @@ class Alerts:
 
     # ── what happens ──
 
-    def heard(self) -> None:
-        """Something from the source."""
-        self._heard_at = self._silent_since = self._clock()
+    def heard(self, source: str) -> None:
+        """Something from the source of that name."""
+        self._silence.heard(source)
 
     def done(self, post: Post) -> None: ...
 
@@ -205,6 +211,13 @@ class Alerts:
             "A newer version of the bot may know its kind.",
         )
 
+    def untranslated(self, target: ChatId, place: str, why: str) -> None:
+        self._raise(
+            AlertKind.TRANSLATION,
+            f"What goes to {place} is not translated: {why}. The original is posted, and says so.",
+            target,
+        )
+
     def login_lost(self, error: Exception) -> None:
         self._raise(AlertKind.LOGIN, f"The bot stops: {error}")
 
@@ -221,14 +234,16 @@ class Alerts:
         self._cache_disabled = disabled
         self._look_at_sources()
         self._look_at_access()
-        silent = self._clock() - self._heard_at
-        if self._silence is not None and silent >= self._silence.total_seconds():
-            long = duration(self._clock() - self._silent_since)
-            self._raise(
-                AlertKind.SILENCE,
-                f"Nothing was heard from the source for {long}. Is the bot still in it?",
+        self._look_for_silence()
+
+    def _look_for_silence(self) -> None:
+        sources = self._facts.sources()
+        for name, seconds in self._silence.look(sources):
+            about, source = sources[name]
+            text = (
+                f"Nothing was heard from {source} for {duration(seconds)}. Is the bot still in it?"
             )
-            self._heard_at = self._clock()  # the next comes after as long a time again
+            self._raise(AlertKind.SILENCE, text, about)
 
     def _look_at_sources(self) -> None:
         if self._facts.connected_since is None:  # then nothing is known of them
@@ -237,24 +252,29 @@ class Alerts:
         for chat, each in found.items():
             if self._unreadable.get(chat) is None:
                 self._unreadable[chat] = each
-                text = f"Source {chat} cannot be read: {each.error}; {each.advice}."
+                source = called(chat, each.name)
+                text = f"Source {source} cannot be read: {each.error}; {each.advice}."
                 self._raise(AlertKind.SOURCE, text, chat)
         settled = self._clock() - self._began_at >= SETTLED
         for chat, trouble in list(self._unreadable.items()):
             if chat not in found and (trouble is not None or settled):
                 del self._unreadable[chat]
-                self._raise(AlertKind.READABLE, _readable_again(chat, trouble), chat)
+                told = _readable_again(self._facts.source_called(chat), trouble)
+                self._raise(AlertKind.READABLE, told, chat)
 
     def _look_at_access(self) -> None:
         found = {each.chat: each for each in self._facts.troubles()}
         for chat, each in found.items():
             told = self._told_at.get(AlertSubject(AlertKind.TARGET, chat))
             known = told is not None and self._clock() - told < AT_MOST_EVERY
-            if self._troubles.get(chat) != each.text and not (each.outside and known):
+            before = self._troubles.get(chat)
+            said = before is not None and before.text == each.text
+            if not said and not (each.outside and known):
                 self._raise(AlertKind.ACCESS, f"It does not work yet: {each.text}.", chat)
         for chat in [chat for chat in self._troubles if chat not in found]:
-            self._raise(AlertKind.READY, f"Chat {chat} is as it should be now.", chat)
-        self._troubles = {chat: each.text for chat, each in found.items()}
+            name = called(chat, self._troubles[chat].name)
+            self._raise(AlertKind.READY, f"Chat {name} is as it should be now.", chat)
+        self._troubles = found
 
     async def run(self) -> None:
         """Tell what there is to tell, until cancelled."""
@@ -306,10 +326,10 @@ class News(NamedTuple):
     at: float  # unix seconds
 
 
-def _readable_again(chat: ChatId, trouble: UnreadableChat | None) -> str:
+def _readable_again(source: str, trouble: UnreadableChat | None) -> str:
     """`trouble` None: it was told by an earlier run."""
     if trouble is not None and trouble.lost:
         missed = "what was said in this basic group meanwhile, Telegram does not tell"
     else:
         missed = "what was missed is caught up with"
-    return f"Source {chat} can be read again; {missed}."
+    return f"Source {source} can be read again; {missed}."

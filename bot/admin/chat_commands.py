@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import structlog
 
 from bot.admin import chat_views, typed
+from bot.admin.bulk import Scope, scope
 from bot.admin.confirmations import AskedOrder, Confirmations, Reaction, asking
 from bot.admin.explain import in_hand, why
 from bot.admin.flows import HELD, find_signal, overview, thread
@@ -68,11 +69,14 @@ HELP: Final = """\
 /why LINK  what became of a message;
   or forward a channel's post to me
 /release 3  end flow 3 by hand
+/release NAME  … all of a source
 /retry  try again what failed
 /retry 5  … or this post
 /retry LINK  … or this message
+/retry NAME  … of a place or a source
 /pause  post nothing, lose nothing
 /resume  post again, in order
+/pause NAME  … a place or a source alone
 
 A flow is named by its number, or by
 the link of any message in it."""
@@ -135,7 +139,9 @@ class AdminHandler:
         self._facts = facts
         self._clock = clock
         self._waiting: asyncio.Queue[IncomingMessage | PressedButton] = asyncio.Queue(WAITING_MAX)
-        self._confirmations = Confirmations(tables, settings, clock=clock, token=token)
+        self._confirmations = Confirmations(
+            tables, settings, lambda: self._routes, clock=clock, token=token
+        )
         self._offered: set[AuthorId] = set()
         self._commands: dict[
             str, Callable[[str, IncomingMessage], Awaitable[chat_views.Answer]]
@@ -360,6 +366,10 @@ class AdminHandler:
     async def _release(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         if not rest:
             raise UsageError("which flow? /release 3, or /release LINK of a message in it")
+        source = None if NUMBER.fullmatch(rest) else self._routes.source(rest.lower())
+        if source is not None:
+            order = AskedOrder("release", None, Scope(source=source.name))
+            return await self._confirmations.ask_back(order, message.author)
         signal_id = await find_signal(self._tables, self._settings, rest, routes=self._routes)
         return await self._confirmations.ask_back(AskedOrder("release", signal_id), message.author)
 
@@ -369,19 +379,25 @@ class AdminHandler:
                 AskedOrder("retry", int(rest) if rest else None), message.author
             )
         if not names_a_message(rest):
-            raise UsageError(f"{excerpt(rest, 30)!r} is not the number of a post, such as 5")
+            return await self._retry_in(rest, message)
         found = await failure_of(self._tables, self._settings, rest, routes=self._routes)
         return await self._confirmations.ask_back(AskedOrder("reread", found.id), message.author)
 
+    async def _retry_in(self, name: str, message: IncomingMessage) -> chat_views.Answer:
+        try:
+            order = AskedOrder("retry", None, await scope(self._tables, name))
+        except UsageError as exc:
+            number = f"{excerpt(name, 30)!r} is not the number of a post, such as 5"
+            raise UsageError(f"{number}, and {exc}") from exc
+        return await self._confirmations.ask_back(order, message.author)
+
     async def _pause(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
-        del rest
-        log.info("ordered", order="pause", admin=message.author)
-        return chat_views.notice(chat_views.as_commands(await pause(self._tables)))
+        log.info("ordered", order="pause", subject=rest, admin=message.author)
+        return chat_views.notice(chat_views.as_commands(await pause(self._tables, rest or None)))
 
     async def _resume(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
-        del rest
-        log.info("ordered", order="resume", admin=message.author)
-        return chat_views.notice(chat_views.as_commands(await resume(self._tables)))
+        log.info("ordered", order="resume", subject=rest, admin=message.author)
+        return chat_views.notice(chat_views.as_commands(await resume(self._tables, rest or None)))
 
     @property
     def _now(self) -> UnixTime:

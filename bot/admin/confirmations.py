@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import structlog
 
 from bot.admin import chat_views
+from bot.admin.bulk import Scope, ask_to_release_all, ask_to_retry_in, release_all, retry_in
 from bot.admin.flows import release, signal_of, title
 from bot.admin.formatting import excerpt
 from bot.admin.retry import ask_to_read_again, ask_to_retry_all, read_again, retry
 from bot.errors import UsageError
-from bot.models import ENDED_BY_HAND, Button, PostState, PressedButton, SignalId
+from bot.models import ENDED_BY_HAND, Button, PostState, PressedButton, SignalId, UnixTime
 from bot.storage import post_records
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from bot.config import Settings
     from bot.models import AuthorId
+    from bot.routes import Routes
     from bot.storage.store import SignalStore
 
 log = structlog.get_logger(__name__)
@@ -50,10 +52,11 @@ class Reaction(NamedTuple):
 
 
 class AskedOrder(NamedTuple):
-    """What a button will do. `subject` is a signal, a post or a failure; None: all that failed."""
+    """What a button will do. `subject` is a signal, a post or a failure; None: all there is to do so with."""
 
     what: str  # release | retry | reread
     subject: int | None
+    of: Scope | None = None  # where `subject` is None: only of a place or a source
 
 
 class Confirmation(NamedTuple):
@@ -63,18 +66,20 @@ class Confirmation(NamedTuple):
 
 
 class Confirmations:
-    """`clock` is unix seconds; `token` names a button."""
+    """`routes`: those of now. `clock` is unix seconds; `token` names a button."""
 
     def __init__(
         self,
         tables: SignalStore,
         settings: Settings,
+        routes: Callable[[], Routes],
         *,
         clock: Callable[[], float] = time.time,
         token: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._tables = tables
         self._settings = settings
+        self._routes = routes
         self._clock = clock
         self._token = token
         self._asked: OrderedDict[str, Confirmation] = OrderedDict()
@@ -91,6 +96,8 @@ class Confirmations:
         )
 
     async def _question(self, order: AskedOrder) -> str:
+        if order.of is not None:
+            return await self._question_of(order, order.of)
         if order.what == "release":
             found = await self._ending(SignalId(order.subject or 0))
             return f"Release signal {order.subject}, {found}? Others may then continue its flow."
@@ -102,6 +109,16 @@ class Confirmations:
         if post is None or post.state is not PostState.FAILED:
             raise UsageError(f"there is no failed post {order.subject}: /status names them")
         return f"Put post {order.subject} back in line? {excerpt(post.error or '', 80)}"
+
+    async def _question_of(self, order: AskedOrder, of: Scope) -> str:
+        known = self._tables, self._settings
+        if order.what == "retry":
+            return await ask_to_retry_in(*known, of, self._routes())
+        return await ask_to_release_all(*known, str(of), self._routes(), now=self._now)
+
+    @property
+    def _now(self) -> UnixTime:
+        return UnixTime(int(self._clock()))
 
     async def _ending(self, signal_id: SignalId) -> str:
         """The signal in words. Raises `UsageError` if its flow cannot be ended."""
@@ -135,7 +152,10 @@ class Confirmations:
         return Reaction(said, becomes=chat_views.data(said))
 
     async def _carry_out(self, order: AskedOrder, press: PressedButton) -> str:
-        log.info("ordered", order=order.what, subject=order.subject, admin=press.user)
+        subject = order.subject if order.of is None else str(order.of)
+        log.info("ordered", order=order.what, subject=subject, admin=press.user)
+        if order.of is not None:
+            return await self._carry_out_of(order, order.of)
         if order.what == "reread":
             return await read_again(self._tables, order.subject) or "that was dealt with already"
         if order.what == "retry":
@@ -144,6 +164,12 @@ class Confirmations:
         signal_id = SignalId(order.subject or 0)
         await self._ending(signal_id)
         return await release(self._tables, signal_id)
+
+    async def _carry_out_of(self, order: AskedOrder, of: Scope) -> str:
+        known = self._tables, self._settings
+        if order.what == "retry":
+            return await retry_in(*known, of, self._routes())
+        return await release_all(*known, str(of), self._routes(), now=self._now)
 
 
 def asking(order: AskedOrder, text: str) -> Button:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from bot.errors import DatabaseError
-from bot.models import OrderKind, SignalId
+from bot.models import ChatId, OrderKind, SignalId
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -48,6 +48,9 @@ class Posting(Protocol):
     def pause(self) -> None: ...
 
     def resume(self) -> None: ...
+
+    def reopened(self, chat: ChatId) -> None:
+        """A place there was paused, or goes on: the table says which."""
 
     def reread(self) -> None:
         """Something that failed is to be read again."""
@@ -107,6 +110,8 @@ class Orders:
             case OrderKind.RESUME:
                 self.paused_at = None
                 posting.resume()
+            case OrderKind.PLACE:
+                posting.reopened(ChatId(order.subject))
             case OrderKind.REREAD:
                 posting.reread()
             case _:

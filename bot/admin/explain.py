@@ -271,8 +271,17 @@ def _posted(record: Recorded, posts: list[PostRecord], names: Mapping[int, str])
             yield Row("", f"  since its edit {post.hidden}")
         if post.note is not None:
             yield Row("", f"  {excerpt(post.note, 120)}")
+        if post.awaits or post.translated is not None:
+            yield Row("", f"  {_translation(post)}")
         if post.error is not None:
             yield Row("", f"  last error: {excerpt(post.error, 80)}")
+
+
+def _translation(post: PostRecord) -> str:
+    if post.translated is None:
+        return "it is to be translated first"
+    to, why_not = post.translated
+    return f"translated to {to}" if why_not is None else f"in the original: {excerpt(why_not, 120)}"
 
 
 def _not_posted(posts: list[PostRecord], source: Source | None) -> Iterator[Row]:
@@ -312,7 +321,8 @@ def _post(post: PostRecord, place: str) -> str:
     if post.state is PostState.GONE:
         return f"{name}: posted, and deleted there by somebody else"
     aside = "" if post.aside_at is None else f", set aside on {date(post.aside_at)}"
-    return f"{name}: {WAITING[post.state]}{aside}, {_tries(post.attempts)} so far"
+    shut = f"; {post.called} is paused: `resume {post.called}`" if post.paused else ""
+    return f"{name}: {WAITING[post.state]}{aside}, {_tries(post.attempts)} so far{shut}"
 
 
 def _tries(number: int) -> str:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bot.models import is_sink
+
+if TYPE_CHECKING:
+    from bot.models import ChatId
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 # Whatever could move the cursor, colour the line or turn its direction.
@@ -56,6 +61,13 @@ def size(number: int) -> str:
 
 def counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def called(chat: ChatId, name: str | None) -> str:
+    """A chat as a file calls it, and by its id; the id of a program says nothing to people."""
+    if not name:
+        return str(chat)
+    return name if is_sink(chat) else f"{name} ({chat})"
 
 
 def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:

@@ -17,10 +17,10 @@ from bot.models import PostState
 from bot.storage import failures, post_records, records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from bot.config import Settings
-    from bot.models import MessageRef
+    from bot.models import ChatId, MessageRef
     from bot.routes import Routes
     from bot.storage.failures import FailureRecord
     from bot.storage.store import SignalStore
@@ -49,9 +49,11 @@ async def retry(
     return await read_again(tables, found.id)
 
 
-async def put_back(tables: SignalStore, post_id: int | None) -> str:
-    """Tells what was done. Raises `UsageError` for a post that has not failed."""
-    ids = await tables.retry(post_id)
+async def put_back(
+    tables: SignalStore, post_id: int | None, *, places: Collection[int] | None = None
+) -> str:
+    """Tells what was done. Raises `UsageError` for a post that has not failed. `places`: by their rows."""
+    ids = await tables.retry(post_id, places=places)
     if ids:
         return f"back in line: {counted(len(ids), 'post')} ({_named(map(str, ids))})"
     if post_id is None:
@@ -62,9 +64,11 @@ async def put_back(tables: SignalStore, post_id: int | None) -> str:
     raise UsageError(f"post {post_id} has not failed, it is {found.state}")
 
 
-async def read_again(tables: SignalStore, number: int | None) -> str:
+async def read_again(
+    tables: SignalStore, number: int | None, *, chats: Collection[ChatId] | None = None
+) -> str:
     """Have one that failed, or all, read again by the running bot. Empty: there is nothing."""
-    want = partial(failures.want, number=number, now=int(time.time()))
+    want = partial(failures.want, number=number, now=int(time.time()), chats=chats)
     refs = await tables.change(want)
     if not refs:
         return ""

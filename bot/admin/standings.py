@@ -40,6 +40,7 @@ class PlaceStanding(NamedTuple):
     pending: int
     failed: int
     changes: int  # posts to be edited or deleted
+    paused_at: UnixTime | None  # by its name, or its source's; None: it is not
 
     @property
     def waits(self) -> bool:
@@ -85,7 +86,14 @@ def place_standings(db: Connection) -> list[PlaceStanding]:
     """Those that the bot posts to, and others for which posts wait."""
     counts = records.count_posts_by_place(db)
     found = [_of_row(row, counts.get(row.id, {})) for row in places.recorded(db)]
-    return [each for each in found if each.listed or each.waits]
+    return [each for each in found if each.listed or each.waits or each.paused_at is not None]
+
+
+def paused_at(source: SourceStanding, standings: Iterable[PlaceStanding]) -> UnixTime | None:
+    """Since when nothing of it is posted anywhere, by the names of places; None: something is."""
+    since = [each.paused_at for each in standings if each.listed and each.source == source.name]
+    known = [at for at in since if at is not None]
+    return max(known) if known and len(known) == len(since) else None
 
 
 def _of_row(row: PlaceRecord, counts: Mapping[PostState, int]) -> PlaceStanding:
@@ -98,4 +106,5 @@ def _of_row(row: PlaceRecord, counts: Mapping[PostState, int]) -> PlaceStanding:
         pending=counts.get(PostState.PENDING, 0),
         failed=counts.get(PostState.FAILED, 0),
         changes=counts.get(PostState.EDIT, 0) + counts.get(PostState.DELETE, 0),
+        paused_at=row.paused_at,
     )

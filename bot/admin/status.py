@@ -25,6 +25,7 @@ from bot.admin.standings import (
     PlaceStanding,
     SourceStanding,
     flows_of,
+    paused_at,
     place_standings,
     source_standings,
     sum_of,
@@ -321,6 +322,8 @@ def _sources(status: Status) -> Iterator[Row]:
         if source.chat in unreadable:
             error = excerpt(unreadable[source.chat], REASON_MAX)
             yield Row("", f"  CANNOT BE READ: {error}")
+        if (since := paused_at(source, status.places)) is not None:
+            yield Row("", f"  PAUSED {ago(since, status.now)}, until `resume {source.name}`")
 
 
 def _unreadable(status: Status) -> dict[ChatId | None, str]:
@@ -337,6 +340,7 @@ def _source_object(source: SourceStanding, status: Status) -> dict[str, Any]:
         "topic": source.topic,
         "flows": source.flows._asdict(),
         "unreadable": unreadable.get(source.chat),
+        "paused_at": paused_at(source, status.places),
     }
 
 
@@ -392,13 +396,18 @@ def _posts(status: Status) -> Iterator[Row]:
 
 
 def _places(status: Status) -> Iterator[Row]:
-    if not status.named and len(status.places) < MANY:
+    one = not status.named and len(status.places) < MANY
+    if one and all(place.paused_at is None for place in status.places):
         return
     for number, place in enumerate(status.places):
         text = f"{place.label}: {place.pending} pending, {place.failed} failed"
         changes = f", {place.changes} to be changed" if place.changes else ""
         shut = "" if place.listed else "; it is not listed any more, so they wait"
         yield Row("" if number else "places", f"{text}{changes}{shut}")
+        if place.paused_at is not None:
+            yield Row(
+                "", f"  PAUSED {ago(place.paused_at, status.now)}, until `resume {place.label}`"
+            )
 
 
 def _failed(status: Status) -> Iterator[Row]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bot.commands.context import PlainCommand, console, option, rules_of_all, settings_of
-from bot.errors import DatabaseUnavailable
+from bot.errors import DatabaseUnavailable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,10 +81,21 @@ def replay(
     allowed_users: Posters = None,
     restart_every: RestartEvery = None,
     source: Rules = None,
+    place: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Print what people would read in that place.")
+    ] = None,
 ) -> None:
     """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
     from bot.history.export import Export
-    from bot.history.replay import JsonReport, SummaryReport, TableReport, Trial, rules_for
+    from bot.history.replay import (
+        JsonReport,
+        SummaryReport,
+        TableReport,
+        Trial,
+        rules_for,
+        translated_places,
+    )
+    from bot.history.shown import PlaceReport, place_of
     from bot.routes_file import known_routes, with_settings
 
     overrides = {
@@ -94,13 +105,18 @@ def replay(
     }
     given = {name: value for name, value in overrides.items() if value is not None}
     settings = settings_of(given)
-    listed = known_routes(settings, instead=given)
+    if place is not None and (as_json or html):
+        raise UsageError("--place prints what people read: leave out --json and --html")
+    listed = known_routes(settings, instead=given, offline=True)
     export = Export(file, chat=chat)
     report: Report = (SummaryReport if html else TableReport)(console())
     if as_json:
         report = JsonReport(sys.stdout)
     rules = with_settings(rules_for(listed, export.chat, source), settings, given)
-    trial = Trial(settings, rules, restart_every=restart_every)
+    if place is not None:
+        report = PlaceReport(console(), place_of(rules, place))
+    translated = translated_places(listed, rules.sources[0].name)
+    trial = Trial(settings, rules, restart_every=restart_every, translated=translated)
     if html is None:
         asyncio.run(trial.run(_watched(export), report))
     else:

@@ -129,17 +129,28 @@ def flows(
 
 
 @app.command(cls=PlainCommand, context_settings=LINKS)
-def release(signal: Annotated[str, typer.Argument(metavar="SIGNAL", help=A_SIGNAL)]) -> None:
+def release(
+    signal: Annotated[str | None, typer.Argument(metavar="SIGNAL", help=A_SIGNAL)] = None,
+    *,
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="All live ones of a source instead.")
+    ] = None,
+) -> None:
     """End a flow by hand: others may continue it, until its owner does. Heard within a second."""
+    from bot.admin.bulk import release_all
     from bot.admin.flows import find_signal
     from bot.admin.flows import release as end
     from bot.app import open_tables
 
     async def order() -> str:
         async with open_tables(settings, read_only=False) as tables:
-            signal_id = await find_signal(tables, settings, signal, routes=routes)
+            if source is not None:
+                return await release_all(tables, settings, source, routes, now=_now())
+            signal_id = await find_signal(tables, settings, signal or "", routes=routes)
             return await end(tables, signal_id)
 
+    if (signal is None) is (source is None):
+        raise UsageError("which flow? Give SIGNAL, or --source NAME for all of a source")
     settings, routes = rules_of_all()
     typer.echo(asyncio.run(order()))
 
@@ -153,41 +164,63 @@ def retry(
             help="One post by its number, or a message by a link or chat:message; else all.",
         ),
     ] = None,
+    *,
+    place: Annotated[
+        str | None, typer.Option(metavar="NAME", help="All that failed in one place.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="All that failed of one source.")
+    ] = None,
 ) -> None:
     """Put refused posts back in line, and read again what failed.
 
     A running bot does so within a second.
     """
+    from bot.admin.bulk import Scope, retry_in
     from bot.admin.retry import retry as again
     from bot.app import open_tables
 
     async def order() -> str:
         async with open_tables(settings, read_only=False) as tables:
+            if of != Scope():
+                return await retry_in(tables, settings, of, routes)
             return await again(tables, settings, which, routes=routes)
 
+    of = Scope(place, source)
+    if which is not None and of != Scope():
+        raise UsageError(f"{which} is of one place already: give it, or --place and --source")
     settings, routes = rules_of_all()
     typer.echo(asyncio.run(order()))
 
 
-@app.command(cls=PlainCommand)
-def pause() -> None:
+Name = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help="A place of routes.toml, or a source: all its places."),
+]
+
+
+@app.command(cls=PlainCommand, context_settings=LINKS)
+def pause(name: Name = None) -> None:
     """Have the bot post nothing until `resume`, also after a restart. Nothing is lost."""
-    _order_posting("pause")
+    _order_posting("pause", name)
 
 
-@app.command(cls=PlainCommand)
-def resume() -> None:
-    """End a pause: what waited is posted, in order. Heard within a second."""
-    _order_posting("resume")
+@app.command(cls=PlainCommand, context_settings=LINKS)
+def resume(name: Name = None) -> None:
+    """End a pause: what waited is posted, in order. Heard within a second.
+
+    What was paused by its name goes on by its name alone.
+    """
+    _order_posting("resume", name)
 
 
-def _order_posting(what: Literal["pause", "resume"]) -> None:
+def _order_posting(what: Literal["pause", "resume"], name: str | None) -> None:
     from bot.admin.pause import pause, resume
     from bot.app import open_tables
 
     async def order() -> str:
         async with open_tables(settings, read_only=False) as tables:
-            return await {"pause": pause, "resume": resume}[what](tables)
+            return await {"pause": pause, "resume": resume}[what](tables, name)
 
     settings = settings_of({})
     typer.echo(asyncio.run(order()))

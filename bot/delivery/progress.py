@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bot.admin.formatting import duration
-from bot.models import PostState
+from bot.admin.formatting import called, duration
+from bot.models import PostState, is_sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -50,7 +50,7 @@ class Progress:
 
 
 class Places:
-    """`names`: of what has no id that people know."""
+    """`names`: as a file calls those that it does."""
 
     def __init__(
         self,
@@ -66,9 +66,11 @@ class Places:
     def __getitem__(self, target: ChatId) -> Progress:
         return self._places[target]
 
-    def resumed(self) -> None:
-        for place in self._places.values():
-            place.resumed()
+    def resumed(self, target: ChatId | None = None) -> None:
+        """None: all of them."""
+        for each, place in self._places.items():
+            if target in {None, each}:
+                place.resumed()
 
     def stalled(self, backlogs: Mapping[ChatId, Backlog]) -> Iterator[str]:
         """A line for each place where posts wait and nothing gets done, with the reason if known.
@@ -81,14 +83,14 @@ class Places:
             if place is None or backlog.oldest is None:
                 continue
             if min(now - backlog.oldest, now - place.moved_at) > STALLED:
-                name = self._names.get(target, target)
+                name = called(target, self._names.get(target))
                 yield f"target {name}: {self._why(place, now)}, posts that wait: {backlog.pending}"
 
     def facts(self, backlogs: Mapping[ChatId, Backlog]) -> list[dict[str, object]]:
         """For scripts. Dates are unix seconds; None is what is not known."""
         return [
             {
-                "chat": None if target in self._names else target,
+                "chat": None if is_sink(target) else target,
                 "name": self._names.get(target),
                 "moved_at": place.moved_at,
                 "pending": backlogs[target].pending if target in backlogs else None,

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bot.delivery.progress import Places
+    from bot.models import ChatId
 
 
 class Queue(Protocol):
@@ -58,6 +59,10 @@ class Relays:
         self._places.resumed()
         for relay in self._relays:
             relay.resume()
+
+    def reopened(self, chat: ChatId) -> None:
+        self._places.resumed(chat)
+        self.wake()
 
     def reread(self) -> None:
         self._reread()

@@ -125,7 +125,7 @@ class Webhook:
             return
         said = f"the webhook answered {status}"
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise RetryLater(said, after=_wait(retry_after, self._clock()))
+            raise RetryLater(said, after=wait_for(retry_after, self._clock()))
         if status in ABOUT_THE_EVENT:
             raise PostRefused(said)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
@@ -142,14 +142,25 @@ class PrivateAddress(Exception):
 
 
 class CheckedResolver(AbstractResolver):
-    """Gives addresses that may be connected to. Whoever connects takes these, and asks nobody again."""
+    """Gives addresses that may be connected to. Whoever connects takes these, and asks nobody again.
+
+    `called`: whose host it is, for people.
+    """
 
     def __init__(
-        self, resolver: AbstractResolver, *, allow_private: bool, allow_loopback: bool
+        self,
+        resolver: AbstractResolver,
+        *,
+        allow_private: bool,
+        allow_loopback: bool,
+        allow_public: bool = True,
+        called: str = "webhook",
     ) -> None:
         self._resolver = resolver
         self._allow_private = allow_private
         self._allow_loopback = allow_loopback
+        self._allow_public = allow_public
+        self._called = called
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -157,19 +168,20 @@ class CheckedResolver(AbstractResolver):
         found = await self._resolver.resolve(host, port, family)
         for each in found:
             if not self._may_be(each["host"]):
-                raise PrivateAddress(f"the webhook's host {host} has a private address")
+                kind = "public" if is_public(each["host"]) else "private"
+                raise PrivateAddress(f"the {self._called}'s host {host} has a {kind} address")
         return found
 
     async def close(self) -> None:
         await self._resolver.close()
 
     def _may_be(self, address: str) -> bool:
-        if self._allow_private:
-            return True
-        return is_public(address) or (self._allow_loopback and is_loopback(address))
+        if is_public(address):
+            return self._allow_public
+        return self._allow_private or (self._allow_loopback and is_loopback(address))
 
 
-def _wait(retry_after: str, now: float) -> timedelta | None:
+def wait_for(retry_after: str, now: float) -> timedelta | None:
     """Seconds or a date; None: it names neither."""
     from email.utils import parsedate_to_datetime  # noqa: PLC0415  # rarely needed
 

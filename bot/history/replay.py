@@ -9,6 +9,7 @@ from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TextIO
 
@@ -19,20 +20,24 @@ from rich.style import Style
 from bot.admin.formatting import UNPRINTABLE, counted
 from bot.app import Core, open_core
 from bot.errors import UsageError
+from bot.history.shown import by_place, rows, tally_of
 from bot.models import MessageId, Outcome, UnixTime
 from bot.monitoring.housekeeping import forget_old_refusals
 from bot.rules.markers import parse
 from bot.rules.signal_parser.events import event_of
+from bot.rules.translation import has_words
 from bot.signal_json import event_object, fields_object
+from bot.storage import post_records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from rich.console import Console
 
     from bot.config import Settings
     from bot.history.export import ExportedChat
+    from bot.history.shown import PlaceTally
     from bot.models import (
         AuthorId,
         Decision,
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
     )
     from bot.routes import Routes
     from bot.server_address import ServerAddress
+    from bot.storage.post_records import ShownPost
     from bot.storage.store import Counts
 
 
@@ -50,6 +56,7 @@ class Decided(NamedTuple):
     message: IncomingMessage
     decision: Decision
     signal_message_id: MessageId | None  # the source message that opened the flow
+    posts: Sequence[ShownPost] = ()  # in all its places, where a file names them
 
 
 class Report(Protocol):
@@ -64,6 +71,8 @@ class Report(Protocol):
 @dataclass(slots=True)
 class Tally:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
+    untranslated: Counter[str] = field(default_factory=Counter)  # by place; a trial asks nobody
+    places: dict[str, PlaceTally] = field(default_factory=dict)  # where a file names them
     answers: int = 0  # of owners, in their own flows, to replies that were refused there
     reasons: dict[Outcome, Counter[Reason]] = field(
         default_factory=lambda: {outcome: Counter() for outcome in Outcome}
@@ -73,8 +82,14 @@ class Tally:
         self.outcomes[decision.outcome] += 1
         self.reasons[decision.outcome][decision.reason] += 1
 
+    def count_places(self, posts: Sequence[ShownPost]) -> None:
+        for place, each in by_place(posts).items():
+            self.places[place].count(each)
+
     def as_json(self) -> dict[str, object]:
+        places = {name: place.as_json() for name, place in self.places.items()}
         return {
+            **({"places": places} if places else {}),
             "messages": self.outcomes.total(),
             "signals": self.outcomes[Outcome.SIGNAL],
             "updates": self.outcomes[Outcome.UPDATE],
@@ -98,12 +113,19 @@ class _MessageClock:
 class Trial:
     """One replay in a directory of its own. Nothing is sent and nothing of the bot's is touched.
 
-    `routes`: see `rules_for`; None: the settings'.
+    `routes`: see `rules_for`; None: the settings'. `translated`: the places of its source that are, with
+    their languages.
     """
 
     def __init__(
-        self, settings: Settings, routes: Routes | None = None, *, restart_every: int | None = None
+        self,
+        settings: Settings,
+        routes: Routes | None = None,
+        *,
+        restart_every: int | None = None,
+        translated: Iterable[str] = (),
     ) -> None:
+        self._translated = tuple(translated)
         self._settings = settings
         self._routes = routes
         self._restart_every = restart_every
@@ -111,6 +133,8 @@ class Trial:
         # The message of each signal by the signal's id: ids of a new table count up from 1.
         self._signal_messages = array("q", [0])
         self._tally = Tally()
+        if routes is not None and routes.places:
+            self._tally.places = tally_of(routes.sources[0])
         self._owners: dict[SignalId, AuthorId | None] = {}
         self._refused: dict[MessageRef, SignalId] = {}  # replies, and into which flow
 
@@ -143,6 +167,8 @@ class Trial:
         decision = await core.intake.handle(message)
         self._tally.count(decision)
         self._tally.answers += self._is_an_answer(message)
+        if decision.accepted and has_words(message.text):
+            self._tally.untranslated.update(self._translated)
         signal_id = decision.signal_id
         if decision.outcome is Outcome.SIGNAL:
             self._signal_messages.append(message.id)
@@ -151,7 +177,11 @@ class Trial:
         elif decision.outcome is Outcome.REJECTED and signal_id is not None:
             self._refused[message.ref] = signal_id
         signal = None if signal_id is None else MessageId(self._signal_messages[signal_id])
-        return Decided(message, decision, signal)
+        posts: Sequence[ShownPost] = ()
+        if self._tally.places and decision.accepted:
+            posts = await core.store.ask(partial(post_records.shown, ref=message.ref))
+            self._tally.count_places(posts)
+        return Decided(message, decision, signal, posts)
 
     def _is_an_answer(self, message: IncomingMessage) -> bool:
         flow = None if message.reply_to is None else self._refused.get(message.reply_to)
@@ -160,7 +190,7 @@ class Trial:
 
 
 def rules_for(routes: Routes, chat: ExportedChat, name: str | None = None) -> Routes:
-    """Those of the source that this chat is, or of the one of that name; nothing is relayed.
+    """Those of the source that this chat is, or of the one of that name. Without a file no posts are made.
 
     Where there is but one source, its rules are tried on whatever chat. Raises `UsageError`.
     """
@@ -170,9 +200,18 @@ def rules_for(routes: Routes, chat: ExportedChat, name: str | None = None) -> Ro
     elif len(routes.sources) == 1:
         here = list(routes.sources)
     if len(here) == 1:
-        return replace(routes, sources=(replace(here[0], chat=None, topic=None),)).without_places()
+        one = replace(routes, sources=(replace(here[0], chat=None, topic=None),))
+        return one if routes.named else one.without_places()
     known = ", ".join(each.name for each in routes.sources)
     raise UsageError(f"--source: which rules? {chat.name!r} ({chat.id}) is none of {known}")
+
+
+def translated_places(routes: Routes, source: str) -> list[str]:
+    """Of the source of that name, each with its language."""
+    found = routes.source(source)
+    places = () if found is None else found.places
+    services = ((place.label, place.presentation.translate) for place in places)
+    return [f"to {how.to} in {label}" for label, how in services if how is not None]
 
 
 async def import_history(
@@ -242,7 +281,7 @@ class JsonReport:
         self._separator = '{"decisions": [\n'
 
     def show(self, decided: Decided) -> None:
-        message, decision, signal_message_id = decided
+        message, decision, signal_message_id = decided[:3]
         is_signal, is_update = (
             decision.outcome is each for each in (Outcome.SIGNAL, Outcome.UPDATE)
         )
@@ -300,7 +339,7 @@ class TableReport(SummaryReport):
         if not self._started:
             self._started = True
             self._line([*self.COLUMNS, "text"], HEADER)
-        message, decision, signal_message_id = decided
+        message, decision, signal_message_id = decided[:3]
         self._line(
             [
                 str(message.id),
@@ -354,7 +393,10 @@ def summary(tally: Tally) -> str:
             )
             share = f"{by[outcome] / whole:.0%} of {name}"
             lines.append(f"{by[outcome]:>8} {outcome:<10}{share:<28}{reasons}")
+    lines += rows(tally.places)
     if tally.answers:
         own = "by owners to replies refused in their own flows: `answers` in routes.toml"
         lines.append(f"{tally.answers:>8} answers   {own}")
+    for where, number in tally.untranslated.items():
+        lines.append(f"{number:>8} would be translated {where}; no service was asked")
     return "\n".join(lines)

@@ -19,7 +19,7 @@ from bot.models import ChatTrouble, IncomingMessage
 from bot.telegram.access import Verdict, of_source, of_target
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from bot.models import ChatId, Event
@@ -33,7 +33,7 @@ EVERY: Final = 10.0  # seconds between two looks at what does not work yet
 
 class Access:
     """`file` says what stands in the way, for `status`; it is there while something does. `every` is
-    seconds, `clock` unix seconds.
+    seconds, `clock` unix seconds. `names`: see `Routes.file_names`.
     """
 
     def __init__(
@@ -41,12 +41,14 @@ class Access:
         account: Account,
         file: Path,
         *,
+        names: Callable[[], Mapping[ChatId, str]] = dict,
         every: float = EVERY,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._account = account
         self._file = file
+        self._names = names
         self._every = every
         self._clock = clock
         self._sleep = sleep
@@ -100,7 +102,11 @@ class Access:
 
     async def _finding(self, chat: ChatId) -> Finding:
         look = of_source if chat in self._sources else of_target
-        return await look(self._account, chat)
+        name = self._names().get(chat)
+        found = await look(self._account, chat, name)
+        if not name or found.hopeless:
+            return found
+        return found._replace(text=f"{name}: {found.text}")
 
     def _take(self, chat: ChatId, found: Finding) -> None:
         if found.unknown:
@@ -118,6 +124,7 @@ class Access:
             source=chat in self._sources,
             outside=found.outside,
             stops=found.verdict is Verdict.FAILURE,
+            name=self._names().get(chat) or None,
         )
         self._troubles[chat] = trouble
         if before is None or before.text != trouble.text:

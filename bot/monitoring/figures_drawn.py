@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,8 @@ from bot.report.page import body_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from bot.routes import Routes
 
 log = structlog.get_logger(__name__)
 
@@ -100,3 +103,14 @@ async def by_a_process(source: str | None = None) -> str:
 def _last_line(said: bytes) -> str:
     lines = said.decode(errors="replace").strip().splitlines() or ["it ended without a word"]
     return lines[-1].removeprefix("error: ")[:LINE]
+
+
+def figures_of(routes: Routes) -> dict[str, tuple[str, DrawnFigures]]:
+    """By the path of their page. Of all sources in one page, unless their flows do not last as long."""
+    if len({(each.ttl, each.after_ttl) for each in routes.sources}) == 1:
+        return {"/": ("all", DrawnFigures(by_a_process))}
+    names = (each.name for each in routes.sources)
+    return {
+        f"/{place}": (name, DrawnFigures(partial(by_a_process, name)))
+        for place, name in enumerate(names, start=1)
+    }

@@ -10,21 +10,23 @@ import asyncio
 import json
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from bot.admin.formatting import duration
+from bot.admin.formatting import called, duration
 from bot.errors import DatabaseError
 from bot.models import Backlog
 from bot.monitoring.port import Resource, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from bot.delivery.progress import Places
     from bot.models import ChatId, ChatTrouble, UnreadableChat
     from bot.monitoring.metrics import Metrics
+    from bot.storage.places import PlaceRecord
 
 TABLE_PATIENCE: Final = 2.0  # seconds
 
@@ -38,6 +40,8 @@ class Bot(Protocol):
 
     @property
     def flows_in_memory(self) -> int: ...
+
+    def flows_by_source(self) -> Mapping[str, int]: ...
 
     @property
     def cache_disabled(self) -> bool: ...
@@ -57,12 +61,19 @@ class Bot(Protocol):
         """What stands in the way in chats, since the start."""
 
     async def backlogs(self) -> Mapping[ChatId, Backlog]:
-        """Of every place. Asks the table. Raises `DatabaseError`."""
+        """Of every chat and program. Asks the table. Raises `DatabaseError`."""
+
+    async def paused_places(self) -> Sequence[PlaceRecord]:
+        """That an operator has paused by name. As above."""
+
+    async def waiting(self) -> Mapping[int, Backlog]:
+        """Of each place for which posts wait, by its row. As above."""
 
 
 class HealthReport(NamedTuple):
     reasons: list[str]  # why it is not well; empty: it is
     backlogs: Mapping[ChatId, Backlog] | None  # of every place; None: the table does not answer
+    paused: Sequence[PlaceRecord] | None  # as above
 
     @property
     def backlog(self) -> Backlog | None:
@@ -103,15 +114,20 @@ class Health:
         return Response(json.dumps(facts).encode(), "application/json; charset=utf-8", status)
 
     async def metrics(self) -> Response:
-        report = await self.report()
+        waiting, paused = None, None
+        with suppress(DatabaseError, TimeoutError):
+            async with asyncio.timeout(self._table_patience):
+                paused = {each.id for each in await self._bot.paused_places()}
+                waiting = await self._bot.waiting()
         text = self._metrics.show(
             connected=self._bot.connected_since is not None,
-            backlog=report.backlog,
-            flows=self._bot.flows_in_memory,
+            waiting=waiting,
+            paused_places=paused,
+            flows=self._bot.flows_by_source(),
             cache_disabled=self._bot.cache_disabled,
             gaps_recovered=self._bot.gaps_recovered,
             paused=self._bot.paused_at is not None,
-            unreadable=len(self._bot.unreadable()),
+            unreadable=[each.chat for each in self._bot.unreadable()],
         )
         return Response(text, CONTENT_TYPE_LATEST)
 
@@ -121,9 +137,10 @@ class Health:
             reasons.append("not connected to Telegram")
         reasons += [in_words(each, self._clock()) for each in self._bot.unreadable()]
         reasons += [each.text for each in self._bot.troubles() if each.stops]
-        backlogs = None
+        backlogs, paused = None, None
         try:
             async with asyncio.timeout(self._table_patience):
+                paused = await self._bot.paused_places()
                 backlogs = await self._bot.backlogs()
         except DatabaseError as exc:
             reasons.append(f"the table does not answer: {exc}")
@@ -131,7 +148,7 @@ class Health:
             reasons.append(f"the table does not answer within {self._table_patience:g} s")
         if backlogs is not None and self._bot.paused_at is None:
             reasons += self._places.stalled(backlogs)
-        return HealthReport(reasons, backlogs)
+        return HealthReport(reasons, backlogs, paused)
 
     async def facts(self) -> dict[str, Any]:
         """What `/healthz` says. Dates are unix seconds; None is what is not known."""
@@ -146,6 +163,7 @@ class Health:
             "last_update_at": metrics.heard_at,
             "relay_moved_at": metrics.moved_at,
             "paused_at": self._bot.paused_at,
+            "paused": None if report.paused is None else list(map(_paused, report.paused)),
             "unreadable": [each._asdict() for each in self._bot.unreadable()],
             "warnings": [each.text for each in self._bot.troubles() if not each.stops],
             "places": self._places.facts(report.backlogs or {}),
@@ -157,9 +175,14 @@ class Health:
         }
 
 
+def _paused(place: PlaceRecord) -> dict[str, object]:
+    return {"place": place.name, "source": place.source, "since": place.paused_at}
+
+
 def in_words(chat: UnreadableChat, now: float) -> str:
     since = duration(now - chat.since)
     when = ""
     if chat.again_at is not None and chat.again_at > now:
         when = f" (tried again in {duration(chat.again_at - now)})"
-    return f"source {chat.chat} cannot be read for {since}: {chat.error}{when}; {chat.advice}"
+    source = called(chat.chat, chat.name)
+    return f"source {source} cannot be read for {since}: {chat.error}{when}; {chat.advice}"

@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from bot.admin.formatting import ago, counted, duration, excerpt
+from bot.admin.formatting import ago, called, counted, duration, excerpt
 from bot.errors import DatabaseError
 from bot.monitoring.port import Resource, Response
 from bot.report.live import POLICY, State, StateTable, live
@@ -135,7 +135,7 @@ class LivePage:
             elif self._bot.paused_at is not None:
                 state = Cell("paused", "paused")
             return [
-                Cell(self._routes.sink_names.get(target, str(target)), "name"),
+                Cell(called(target, self._routes.place_names.get(target)), "name"),
                 Cell(waiting, "count"),
                 Cell("–" if oldest is None else ago(oldest, now)),
                 state,

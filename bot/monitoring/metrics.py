@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from bot.errors import RetryLater
-from bot.models import PostState, Tier
+from bot.models import Backlog, PostState, Tier
+from bot.monitoring.labels import Labels, PlaceLabels
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection, Mapping
     from datetime import timedelta
 
-    from bot.models import Backlog, Decision, Post
+    from bot.models import ChatId, Decision, Post
+    from bot.routes import Routes
 
 PREFIX: Final = "signal_relay"
+PLACE: Final = PlaceLabels._fields
+NOTHING: Final = Backlog(0, None)
 LAG_EVERY: Final = 1.0  # seconds
 DECISION_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30)
 POST_BUCKETS: Final = (0.5, 1, 2, 3, 5, 10, 30, 60, 300, 1_800, 7_200)
@@ -34,10 +38,16 @@ DONE: Final = {
 
 
 class Metrics:
-    """One per bot, with a registry of its own. `clock`: unix seconds."""
+    """One per bot, with a registry of its own. `routes`: see `Labels`. `clock`: unix seconds."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        routes: Callable[[], Routes] | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.registry = CollectorRegistry()
+        self._labels = Labels(routes)
         self._clock = clock
         self.started_at = clock()
         self.moved_at = self.started_at  # when the relay last got something done
@@ -47,47 +57,72 @@ class Metrics:
         self._make_counters()
         self._make_histograms()
         self._make_gauges()
+        self._begin_at_nothing()
 
     def _make_counters(self) -> None:
         def counter(name: str, what: str, *labels: str) -> Counter:
             return Counter(f"{PREFIX}_{name}", what, labels, registry=self.registry)
 
         self._decisions = counter(
-            "decisions", "Source messages by what became of them.", "outcome", "reason"
+            "decisions", "Source messages by what became of them.", "outcome", "reason", "source"
         )
-        self._hits = counter("tier_hits", "Replies by the tier that knew their flow.", "tier")
-        self._posts = counter("posts", "Posts by what was done to them.", "done")
-        self._floods = counter("flood_waits", "How often Telegram told the relay to wait.")
-        self._flood_seconds = counter("flood_wait_seconds", "For how long it was told to, in all.")
+        self._hits = counter(
+            "tier_hits", "Replies by the tier that knew their flow.", "tier", "source"
+        )
+        self._posts = counter("posts", "Posts by what was done to them.", "done", *PLACE)
+        self._floods = counter("flood_waits", "How often Telegram told the relay to wait.", "chat")
+        self._flood_seconds = counter(
+            "flood_wait_seconds", "For how long it was told to, in all.", "chat"
+        )
         self._gaps = counter("gaps_recovered", "Gaps in the updates that were asked for again.")
-        for tier in Tier:
-            self._hits.labels(tier)
 
     def _make_histograms(self) -> None:
-        def histogram(name: str, what: str, buckets: tuple[float, ...]) -> Histogram:
+        def histogram(name: str, what: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
             return Histogram(
-                f"{PREFIX}_{name}_seconds", what, buckets=buckets, registry=self.registry
+                f"{PREFIX}_{name}_seconds", what, labels, buckets=buckets, registry=self.registry
             )
 
         self._decision_seconds = histogram(
-            "decision", "From hearing a message to its record in the table.", DECISION_BUCKETS
+            "decision",
+            "From hearing a message to its record in the table.",
+            DECISION_BUCKETS,
+            "source",
         )
         self._post_seconds = histogram(
-            "post", "From a message's record to its post in the target.", POST_BUCKETS
+            "post", "From a message's record to its post in the target.", POST_BUCKETS, *PLACE
         )
         self._lag = histogram("loop_lag", "How late the event loop wakes up.", LAG_BUCKETS)
 
+    def _begin_at_nothing(self) -> None:
+        """Or the first of each would be no increase."""
+        for source in self._labels.sources():
+            self._decision_seconds.labels(source)
+            for tier in Tier:
+                self._hits.labels(tier, source)
+        for place in self._labels.rows():
+            self._post_seconds.labels(*place)
+            self._posts.labels(DONE[PostState.PENDING], *place)
+        for chat in self._labels.chats():
+            self._floods.labels(chat)
+            self._flood_seconds.labels(chat)
+
     def _make_gauges(self) -> None:
-        def gauge(name: str, what: str) -> Gauge:
-            return Gauge(f"{PREFIX}_{name}", what, registry=self.registry)
+        def gauge(name: str, what: str, *labels: str) -> Gauge:
+            return Gauge(f"{PREFIX}_{name}", what, labels, registry=self.registry)
 
         self._connected = gauge("connected", "1: connected to Telegram.")
-        self._pending = gauge("pending_posts", "Posts that wait to be sent.")
-        self._oldest = gauge("oldest_pending_seconds", "For how long the first of them has waited.")
+        self._pending = gauge("pending_posts", "Posts that wait to be sent.", *PLACE)
+        self._oldest = gauge(
+            "oldest_pending_seconds", "For how long the first of them has waited.", *PLACE
+        )
         self._heard = gauge("last_update_timestamp_seconds", "When Telegram last told us anything.")
-        self._flows = gauge("memory_flows", "Flows in memory.")
+        self._flows = gauge("memory_flows", "Flows in memory.", "source")
         self._paused = gauge("paused", "1: an operator has had the relay post nothing.")
+        self._place_paused = gauge(
+            "place_paused", "1: an operator has paused it, or its source, by name.", *PLACE
+        )
         self._unreadable = gauge("unreadable_sources", "Followed chats that cannot be read.")
+        self._source = gauge("source_unreadable", "1: the source cannot be read.", "source")
         self._cache_disabled = gauge("cache_disabled", "1: the bot goes on without the disk cache.")
 
     # ── what happens ──
@@ -96,34 +131,35 @@ class Metrics:
         """An update came, of whatever kind."""
         self.heard_at = self._clock()
 
-    def decided(self, decision: Decision, seconds: float) -> None:
-        """`seconds`: from hearing the message to its record."""
-        self._decisions.labels(decision.outcome, decision.reason).inc()
-        self._decision_seconds.observe(seconds)
+    def decided(
+        self, decision: Decision, seconds: float, chat: ChatId, topic: int | None = None
+    ) -> None:
+        """`seconds`: from hearing the message to its record. See `Labels.source`."""
+        source = self._labels.source(chat, topic)
+        self._decisions.labels(decision.outcome, decision.reason, source).inc()
+        self._decision_seconds.labels(source).observe(seconds)
         if decision.tier is not None:
             self.hits[decision.tier] += 1
-            self._hits.labels(decision.tier).inc()
+            self._hits.labels(decision.tier, source).inc()
 
-    # ── what the relay does (see `worker.Watch`) ──
+    # ── what the relays do (see `Posting`) ──
 
-    def done(self, post: Post) -> None:
+    def of(self, chat: ChatId) -> Posting:
+        """A `worker.Watch` for the queue of that chat."""
+        return Posting(self, chat)
+
+    def moved(self, post: Post, what: str) -> None:
         self.moved_at = self._clock()
-        self._posts.labels(DONE[post.state]).inc()
-        if post.state is PostState.PENDING and post.part == 0:
-            self._post_seconds.observe(max(0.0, self.moved_at - post.recorded_at))
+        place = self._labels.place(post.place, post.target, post.topic)
+        self._posts.labels(what, *place).inc()
+        if what == DONE[PostState.PENDING] and post.part == 0:
+            waited = max(0.0, self.moved_at - post.recorded_at)
+            self._post_seconds.labels(*place).observe(waited)
 
-    def delayed(self, error: Exception, wait: timedelta) -> None:
-        if isinstance(error, RetryLater) and error.after is not None:
-            self._floods.inc()
-            self._flood_seconds.inc(wait.total_seconds())
-
-    def failed(self, _post: Post) -> None:
-        self.moved_at = self._clock()
-        self._posts.labels("failed").inc()
-
-    def set_aside(self, _post: Post) -> None:
-        self.moved_at = self._clock()
-        self._posts.labels("set_aside").inc()
+    def flooded(self, chat: ChatId, seconds: float) -> None:
+        name = self._labels.chat(chat)
+        self._floods.labels(name).inc()
+        self._flood_seconds.labels(name).inc(seconds)
 
     # ── what is so ──
 
@@ -131,31 +167,55 @@ class Metrics:
         self,
         *,
         connected: bool,
-        backlog: Backlog | None,
-        flows: int,
+        waiting: Mapping[int, Backlog] | None,
+        paused_places: Collection[int] | None,
+        flows: Mapping[str, int],
         cache_disabled: bool,
         gaps_recovered: int,
         paused: bool,
-        unreadable: int,
+        unreadable: Collection[ChatId],
     ) -> bytes:
-        """The text of `/metrics`. `backlog` None: the table does not answer.
+        """The text of `/metrics`. `waiting`: for each place, by its row, as are `paused_places`; None: the
+        table does not answer. `flows`: in memory, by their source.
 
         `gaps_recovered` may begin anew with a new connection.
         """
-        now = self._clock()
         self._connected.set(connected)
-        self._pending.set(nan if backlog is None else backlog.pending)
-        waited = now - backlog.oldest if backlog and backlog.oldest is not None else 0
-        self._oldest.set(nan if backlog is None else max(0.0, waited))
+        self._show_waiting(waiting)
         self._heard.set(nan if self.heard_at is None else self.heard_at)
-        self._flows.set(flows)
+        self._flows.clear()
+        for source, number in flows.items():
+            self._flows.labels(source).set(number)
         self._cache_disabled.set(cache_disabled)
         self._paused.set(paused)
-        self._unreadable.set(unreadable)
+        self._show_paused(paused_places)
+        self._show_unreadable(unreadable)
         begun_anew = gaps_recovered < self._gaps_seen
         self._gaps.inc(gaps_recovered - (0 if begun_anew else self._gaps_seen))
         self._gaps_seen = gaps_recovered
         return generate_latest(self.registry)
+
+    def _show_waiting(self, waiting: Mapping[int, Backlog] | None) -> None:
+        now = self._clock()
+        self._pending.clear()
+        self._oldest.clear()
+        for place, row in self._labels.rows().items():
+            backlog = (waiting or {}).get(row, NOTHING)
+            waited = 0.0 if backlog.oldest is None else max(0.0, now - backlog.oldest)
+            self._pending.labels(*place).set(nan if waiting is None else backlog.pending)
+            self._oldest.labels(*place).set(nan if waiting is None else waited)
+
+    def _show_paused(self, rows: Collection[int] | None) -> None:
+        self._place_paused.clear()
+        for place, row in self._labels.rows().items():
+            self._place_paused.labels(*place).set(nan if rows is None else row in rows)
+
+    def _show_unreadable(self, chats: Collection[ChatId]) -> None:
+        self._unreadable.set(len(chats))
+        self._source.clear()
+        unreadable = {source for chat in chats for source in self._labels.sources_of(chat)}
+        for source in self._labels.sources():
+            self._source.labels(source).set(source in unreadable)
 
     async def measure_lag(
         self,
@@ -168,3 +228,24 @@ class Metrics:
             due = timer() + LAG_EVERY
             await sleep(LAG_EVERY)
             self._lag.observe(max(0.0, timer() - due))
+
+
+class Posting:
+    """What becomes of the posts of one queue; a `worker.Watch`."""
+
+    def __init__(self, metrics: Metrics, chat: ChatId) -> None:
+        self._metrics = metrics
+        self._chat = chat
+
+    def done(self, post: Post) -> None:
+        self._metrics.moved(post, DONE[post.state])
+
+    def delayed(self, error: Exception, wait: timedelta) -> None:
+        if isinstance(error, RetryLater) and error.after is not None:
+            self._metrics.flooded(self._chat, wait.total_seconds())
+
+    def failed(self, post: Post) -> None:
+        self._metrics.moved(post, "failed")
+
+    def set_aside(self, post: Post) -> None:
+        self._metrics.moved(post, "set_aside")

@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from bot.admin.formatting import called
+from bot.admin.silence import heard_from
 from bot.errors import LoggedOut, VoidLogin
-from bot.models import DeletedMessages, EditedMessage, IncomingMessage
-from bot.storage import failures, records
+from bot.routes import sink_id
+from bot.storage import failures, places, records
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
     from typing import Any
 
     from bot.admin.alerts import Alerts
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from bot.app import Core
     from bot.models import Backlog, ChatId, ChatTrouble, Event, Failure, UnreadableChat
     from bot.monitoring.access import Access
+    from bot.routes import Routes
+    from bot.storage.places import PlaceRecord
     from bot.storage.store import SignalStore
     from bot.telegram.client import Telegram
 
@@ -56,6 +60,9 @@ class Facts:
     def flows_in_memory(self) -> int:
         return self._core.flows.in_memory
 
+    def flows_by_source(self) -> Mapping[str, int]:
+        return self._core.flows.by_source()
+
     @property
     def cache_disabled(self) -> bool:
         return self._core.flows.without_disk
@@ -66,14 +73,35 @@ class Facts:
 
     def unreadable(self) -> list[UnreadableChat]:
         """Nothing is known of them without a connection."""
-        return [] if self.connected_since is None else self._telegram.unreadable()
+        if self.connected_since is None:
+            return []
+        names = self._core.routes.source_names
+        return [each._replace(name=names.get(each.chat)) for each in self._telegram.unreadable()]
 
     def troubles(self) -> list[ChatTrouble]:
         """What stands in the way in chats. Of a source that our account is not in, `unreadable` tells."""
         return [each for each in self._access.troubles() if not (each.source and each.outside)]
 
     def called(self, target: ChatId) -> str:
-        return self._core.routes.sink_names.get(target, str(target))
+        return called(target, self._core.routes.place_names.get(target))
+
+    def source_called(self, chat: ChatId) -> str:
+        return called(chat, self._core.routes.source_names.get(chat))
+
+    def sources(self) -> dict[str, tuple[ChatId | None, str]]:
+        routes = self._core.routes
+        if not routes.named:
+            return {routes.sources[0].name: (None, "the source")}
+        return {
+            each.name: (sink_id(f"source {each.name}"), f"source {each.name}")
+            for each in routes.sources
+        }
+
+    async def paused_places(self) -> list[PlaceRecord]:
+        return await self._core.store.ask(places.paused)
+
+    async def waiting(self) -> Mapping[int, Backlog]:
+        return await self._core.store.ask(records.backlogs_of_places)
 
     async def backlogs(self) -> Mapping[ChatId, Backlog]:
         return await self._core.store.ask(
@@ -87,17 +115,10 @@ class Admins(NamedTuple):
     orders: AdminHandler
     alerts: Alerts
 
-    def hear(self, event: Event, sources: Collection[ChatId]) -> None:
+    def hear(self, event: Event, routes: Routes) -> None:
         self.orders.hear(event)
-        match event:
-            case IncomingMessage(chat_id=chat) | DeletedMessages(chat_id=chat):
-                pass
-            case EditedMessage(message):
-                chat = message.chat_id
-            case _:
-                return
-        if chat is not None and chat in sources:
-            self.alerts.heard()
+        for source in heard_from(event, routes):
+            self.alerts.heard(source)
 
     def failed(self, failure: Failure) -> None:
         self.alerts.event_failed(failure.ref, failure.error)

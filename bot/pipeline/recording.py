@@ -55,7 +55,10 @@ class Door(Protocol):
 class Meter(Protocol):
     """Told of what is decided, and how many seconds that took."""
 
-    def decided(self, decision: Decision, seconds: float) -> None: ...
+    def decided(
+        self, decision: Decision, seconds: float, chat: ChatId, topic: int | None = None
+    ) -> None:
+        """`topic` None: that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +107,9 @@ class Recorder:
         began = time.perf_counter()
         concerning = _concerning("a message", messages)
         decisions = await self.record(lambda: self._door.take(messages), concerning) or ()
+        where = messages[0].chat_id, messages[0].topic
         for decision in decisions:
-            self._meter.decided(decision, time.perf_counter() - began)
+            self._meter.decided(decision, time.perf_counter() - began, *where)
         await self._keep_answers(messages, decisions)
         # One that comes again may have been edited meanwhile.
         if any(each.accepted or each.outcome is Outcome.DUPLICATE for each in decisions):
@@ -126,7 +130,7 @@ class Recorder:
         decision = await self.record(lambda: self._table.add_unreadable(message))
         if decision is None:
             return
-        self._meter.decided(decision, time.perf_counter() - began)
+        self._meter.decided(decision, time.perf_counter() - began, message.chat_id)
         if decision.reason is Reason.UNREADABLE:
             log.warning(
                 "a message cannot be read",
@@ -197,7 +201,7 @@ class Recorder:
             log.exception("a failure is not recorded", failures=[each.ref for each in found])
         for each in found:
             self._failures.add(each.ref)
-            self._meter.decided(HAS_FAILED, 0.0)
+            self._meter.decided(HAS_FAILED, 0.0, each.ref.chat_id)
             self._listeners.failed(each)
 
     async def _settle(self, refs: Collection[MessageRef]) -> None:

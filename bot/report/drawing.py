@@ -108,7 +108,7 @@ class Counted:
         self._figures = figures
 
     def show(self, decided: Decided) -> None:
-        message, decision, _ = decided
+        message, decision, _ = decided[:3]
         fact = Fact(
             message_id=message.id,
             at=message.at,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from bot.errors import SettingsError
 from bot.extras import PLAIN
 from bot.models import CAPTIONED
-from bot.rules import cleaning
+from bot.rules import cleaning, translation
 from bot.rules.alt_text import with_alt_text
 from bot.rules.patterns import compiled, matches_all, searched
 from bot.rules.retext import Formatted
@@ -25,6 +25,7 @@ from bot.rules.wording import fields, filled, with_breaks
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from bot.endpoints import Translation
     from bot.extras import Extras
     from bot.models import Content
     from bot.rules.cleaning import Replacement
@@ -102,6 +103,7 @@ class Presentation:
     previews: bool = True  # off: no link has one; on: as the source has it
     template: str = ""  # of signals; empty: they are shown in their own words
     template_missing: Missing = Missing.ORIGINAL
+    translate: Translation | None = None  # what is marked goes to the service; see `translation`
 
     def __post_init__(self) -> None:
         for name in ("header", "footer", "template"):
@@ -127,6 +129,8 @@ def present(
         return NotShown(why_not)
     said = _with_medium(said, how.media)
     body = cleaning.cleaned(Formatted(*directed(said.text, said.entities)), how)
+    if how.translate is not None:
+        body = translation.marked(body)
     values = _values(about, source) | {"text": body}
     if about.is_signal and how.template:
         full = values | {"pair": values["pair"] if is_full(about.fields.get("pair", "")) else None}
@@ -208,9 +212,9 @@ def _extras(extras: Extras | None, how: Presentation) -> Extras | None:
 
 
 def _requoted(extras: Extras, how: Presentation) -> Extras:
-    """A quote says what the post says that it is taken from. Of a template nobody has quoted."""
+    """A quote says what the post says that it is taken from. Of a template or a translation nobody has quoted."""
     quote = extras.quote
-    if quote is None or how.template:
+    if quote is None or how.template or how.translate:
         return extras.unquoted()
     text, entities = cleaning.cleaned(Formatted(*directed(quote.text, quote.entities)), how)
     return replace(extras, quote=quote._replace(text=text, entities=entities) if text else None)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from bot.endpoints import Translation
 from bot.errors import SettingsError
 from bot.rules.cleaning import Replacement
 from bot.rules.presentation import Medium, Missing, Only, Presentation
@@ -13,6 +16,7 @@ from bot.spelling import meant
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+TRANSLATE: Final = 'translate = { to = "en", url = "https://translate.example.org" }'
 KEYS: Final = frozenset(Presentation.__slots__)
 EXAMPLE: Final = "replace = [{ pattern = 'our exchange', by = \"🏦\" }]"
 
@@ -81,6 +85,29 @@ def _only(name: str, value: object) -> Only:
         raise SettingsError(f"{name}: {exc}") from None
 
 
+def _translate(name: str, value: object) -> Translation:
+    if not isinstance(value, dict):
+        raise SettingsError(f"{name}: write a table, as in {TRANSLATE}")
+    if "key" in value or "api_key" in value:
+        raise SettingsError(f"{name}: the key of the service is TRANSLATE_API_KEY in .env: move it")
+    _refuse_unknown(value, TRANSLATE_KEYS, within=name)
+    for key in ("to", "url"):
+        if key not in value:
+            raise SettingsError(f"{name}: {key} is missing, as in {TRANSLATE}")
+    said = {key: TRANSLATE_KEYS[key](f"{name}.{key}", each) for key, each in value.items()}
+    try:
+        return Translation(**said)
+    except SettingsError as exc:
+        raise SettingsError(f"{name}.{exc}") from None
+
+
+def _seconds(name: str, value: object) -> timedelta:
+    found = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]+)?) ?s?", str(value))
+    if found is None:
+        raise SettingsError(f'{name}: give 1 to 60 seconds, such as 10 or "10s"')
+    return timedelta(seconds=float(found[1]))
+
+
 def _refuse_unknown(keys: Mapping[str, Any], known: Iterable[str], *, within: str = "") -> None:
     known = sorted(known)
     for key in keys:
@@ -90,6 +117,13 @@ def _refuse_unknown(keys: Mapping[str, Any], known: Iterable[str], *, within: st
             raise SettingsError(f"{within and within + '.'}{key}: there is no such key; {mend}")
 
 
+TRANSLATE_KEYS: Final[dict[str, Callable[[str, object], Any]]] = {
+    "to": _text,
+    "url": _text,
+    "wait": _seconds,
+    "mark": _text,
+    "allow_private": _switch,
+}
 READ: Final[dict[str, Callable[[str, object], Any]]] = {
     "replace": _replacements,
     "remove_links": _switch,
@@ -104,4 +138,5 @@ READ: Final[dict[str, Callable[[str, object], Any]]] = {
     "previews": _switch,
     "template": _text,
     "template_missing": _choice(Missing),
+    "translate": _translate,
 }

@@ -13,6 +13,7 @@ from bot.models import Content
 from bot.rules.alt_text import with_alt_text
 from bot.rules.presentation import About, NotShown, present
 from bot.rules.sanitize import directed, inert, presentable
+from bot.rules.translation import unmarked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +41,7 @@ def cut(said: Content, place: Place) -> list[Content]:
 
     The first has the medium, and what belongs to a message once.
     """
+    said = said._replace(entities=unmarked(said.entities))
     first = TEXT_LIMIT if said.media is None else CAPTION_LIMIT
     lead, *rest = chunks(said.text, said.entities, first=first, mentions=place.mentions)
     extras = _shown(said.extras, mentions=place.mentions)

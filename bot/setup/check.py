@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bot.app import telegram_of
 from bot.config import refuse_readable
+from bot.delivery.libretranslate import LibreTranslate
 from bot.delivery.sinks import sink_of
 from bot.errors import BotError, SettingsError
 from bot.models import AfterTtl
@@ -20,10 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from bot.config import Settings
-    from bot.endpoints import Endpoint, FileEndpoint
+    from bot.endpoints import Endpoint, FileEndpoint, Translation
     from bot.models import ChatId
     from bot.routes import Routes, Source
     from bot.telegram.client import Me, Telegram
+
+ASKED: Final = "Вход"  # of the service that translates
 
 __all__ = [
     "Finding",
@@ -68,12 +72,33 @@ def of_routes(routes: Routes) -> Iterator[Finding]:
 
 
 async def _of_chats(telegram: Telegram, routes: Routes) -> AsyncIterator[Finding]:
+    names = routes.file_names
     for chat in routes.chats:
-        yield await of_source(telegram, chat)
+        yield await of_source(telegram, chat, names.get(chat))
     for target in routes.targets:
-        yield await of_target(telegram, target)
+        yield await of_target(telegram, target, names.get(target))
     for target, endpoint in routes.sinks.items():
-        yield await of_sink(routes.sink_names[target], endpoint, target)
+        yield await of_sink(routes.place_names[target], endpoint, target)
+    for place in routes.places:
+        if (how := place.presentation.translate) is not None:
+            yield await of_translation(place.label, how)
+
+
+async def of_translation(name: str, how: Translation) -> Finding:
+    """Whether the service translates a word, asked once."""
+    service = LibreTranslate(how)
+    try:
+        async with asyncio.timeout(how.wait.total_seconds()):
+            await service.translate(ASKED)
+    except BotError as exc:
+        return Finding(Verdict.FAILURE, f"{name}: {exc}")
+    except TimeoutError:
+        waited = f"{how.wait.total_seconds():g} s"
+        told = f"{name}: the translation service gave no answer within {waited}"
+        return Finding(Verdict.FAILURE, told)
+    finally:
+        await service.close()
+    return Finding(Verdict.OK, f"{name}: {how.service} translates to {how.to}")
 
 
 async def of_sink(name: str, endpoint: Endpoint | FileEndpoint, target: ChatId) -> Finding:

@@ -14,13 +14,13 @@ from bot.errors import BotError, RetryLater, TelegramError, UsageError
 from bot.models import EVERYONE, Address, AuthorId, ChatId
 from bot.routes import main_route
 from bot.setting_values import token_is_wrong
+from bot.setup import adding, env_file
 from bot.setup import answers as typed_as
-from bot.setup import env_file
+from bot.setup.acquaintances import Acquaintances, Chats, Login, person
 from bot.setup.check import Verdict, named, of_account, of_routes, of_source, of_target
-from bot.telegram.chats import resolve
 from bot.telegram.client import Telegram
 from bot.telegram.credentials import Credentials
-from bot.telegram.peer_names import FORMS, Human, administrators, dialogs, find
+from bot.telegram.peer_names import FORMS, Human, administrators, dialogs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from bot.telegram.chats import ChatInfo
     from bot.telegram.client import Me
     from bot.telegram.network import Network
-    from bot.telegram.peer_names import Overheard
 
 # What is asked for.
 ASKED: Final = (
@@ -60,12 +59,16 @@ async def setup(
     `program` is what starts the bot; `hide` is told of secrets that no log may show from then on.
     """
     env_file.refuse_unwritable(path)
+    if (files := adding.configured(path)) is not None:
+        done = await _add(terminal, files, hide, sleep)
+        if done is not None:
+            return done
     # What is not asked for must be right already: a bot with a wrong setting does not start.
     settings = Settings.load(_loaded({}))
     text = env_file.read(path)
     old = env_file.values(text)
     dialogue = Dialogue(terminal, path, old, hide=hide, sleep=sleep, network=network_of(settings))
-    answers = await dialogue.hold()
+    answers = await dialogue.hold(chats=files is None or not files.text)
     changes = {name: value for name, value in answers.items() if value != old.get(name)}
     if not changes:
         terminal.say(f"{path} says all of this already. Start the bot with `{program}`.", "green")
@@ -83,6 +86,23 @@ async def setup(
     return True
 
 
+async def _add(
+    terminal: Terminal,
+    files: adding.Files,
+    hide: Callable[[Iterable[str]], None],
+    sleep: Callable[[float], Awaitable[None]],
+) -> bool | None:
+    """None: that is not what is wanted. Otherwise as `setup`."""
+    network = network_of(files.settings)
+    dialogue = Dialogue(terminal, files.env, {}, hide=hide, sleep=sleep, network=network)
+    if files.text and files.both:
+        return await adding.finish_the_move(files, dialogue, terminal)
+    work = await adding.work_of(terminal)
+    if work is adding.Work.SETTINGS:
+        return None
+    return await adding.Adding(files, dialogue, terminal).add(work)
+
+
 def _bot_of(settings: Mapping[str, str | None]) -> str:
     """The id that a token begins with."""
     return (settings.get("BOT_TOKEN") or "").partition(":")[0]
@@ -97,6 +117,8 @@ def _loaded(answers: Answers) -> dict[str, object]:
     }
 
 
+if TYPE_CHECKING:
+    Look = Callable[[Telegram, ChatId], Awaitable[Finding]]
 Answers = dict[str, str | None]  # by setting; None: it is to be left out
 
 
@@ -121,7 +143,8 @@ class Dialogue:
         self._sleep = sleep
         self._chats = Acquaintances()
 
-    async def hold(self) -> Answers:
+    async def hold(self, *, chats: bool = True) -> Answers:
+        """`chats`: these too; else a file says which."""
         self._terminal.say(
             "Enter keeps what stands in brackets. Ctrl-C ends this; nothing is written before the end."
         )
@@ -129,6 +152,9 @@ class Dialogue:
         with tempfile.TemporaryDirectory(prefix="setup-") as directory:
             async with self._logged_in(Path(directory)) as (telegram, me, answers):
                 self._tell(of_account(me))
+                if not chats:
+                    await self._ask_for_admins(telegram, answers, ())
+                    return answers
                 await self._ask_for_chats(telegram, me, answers)
         self._terminal.say()
         for finding in of_routes(main_route(Settings.load(_loaded(answers)))):
@@ -256,6 +282,11 @@ class Dialogue:
             word=EVERYONE.value,
             means=EVERYONE.value,
         )
+        await self._ask_for_admins(telegram, answers, rulers)
+
+    async def _ask_for_admins(
+        self, telegram: Telegram, answers: Answers, rulers: Sequence[Human]
+    ) -> None:
         self._terminal.say(
             f"\nWho may give the bot orders? The same way, or `{NONE}`. "
             "Whoever writes to the bot in private is listed, too."
@@ -326,7 +357,7 @@ class Dialogue:
         self,
         where: Chats,
         name: str,
-        look: Callable[[Telegram, ChatId], Awaitable[Finding]],
+        look: Look,
         taken: Iterable[ChatId],
     ) -> ChatInfo:
         """`look` says whether the chat will do; whoever takes one that will not is asked twice."""
@@ -379,7 +410,7 @@ class Dialogue:
                     self._wrong(f"nobody is named: type numbers, ids, or `{word}`")
                 continue
             try:
-                ids = [await _person(telegram, part.strip(), people) for part in typed.split(",")]
+                ids = [await person(telegram, part.strip(), people) for part in typed.split(",")]
             except BotError as exc:
                 self._wrong(f"{exc}; or `{word}`")
             else:
@@ -402,6 +433,54 @@ class Dialogue:
                     found += [address.chat] if isinstance(address, Address) else []
         return found
 
+    # ── for who adds to a file of routes ──
+
+    @asynccontextmanager
+    async def login(self, settings: Settings, directory: Path) -> AsyncIterator[Login]:
+        """With the one that is set already. Raises `TelegramError`."""
+        self._hide(settings.secrets)
+        said = (settings.api_hash, settings.bot_token, settings.session_string)
+        secrets = [None if each is None else each.get_secret_value() for each in said]
+        answers: Answers = {"API_ID": str(settings.api_id or 0)}
+        answers |= zip(("API_HASH", "BOT_TOKEN", "SESSION_STRING"), secrets, strict=True)
+        telegram = self._telegram(answers, directory)
+        with self._terminal.working("logging in …"):
+            me = await telegram.start()
+        try:
+            self._tell(of_account(me))
+            where = Chats(telegram, self._chats)
+            if not me.is_bot:
+                with suppress(TelegramError):
+                    await where.look(await dialogs(telegram))
+            yield Login(telegram, me, where)
+        finally:
+            await telegram.stop()
+
+    async def chat(self, login: Login, question: str, look: Look) -> ChatInfo:
+        async with self._announced(login.chats, login.me):
+            self._terminal.say(f"\n{question}")
+            self._how(login.me, login.chats, but=())
+            return await self._ask_for_chat(login.chats, "", look, ())
+
+    async def people(self, login: Login, source: ChatInfo) -> str:
+        """Who may post there: ids with commas between, or `everyone`."""
+        rulers = await self._rulers(login.telegram, source)
+        self._terminal.say(
+            "\nWho may post signals? Their numbers or ids, with commas between them; "
+            f"or `{EVERYONE.value}`: everybody in the chat."
+        )
+        found = await self._ask_for_people(
+            login.telegram,
+            "",
+            lambda: [*rulers, *self._chats.authors(source.id)],
+            word=EVERYONE.value,
+            means=EVERYONE.value,
+        )
+        return found or EVERYONE.value
+
+    async def yes(self, question: str, *, default: bool = True) -> bool:
+        return await self._yes(question, default=default)
+
     # ── ──
 
     async def _yes(self, question: str, *, default: bool = True) -> bool:
@@ -418,71 +497,3 @@ class Dialogue:
 
     def _wrong(self, text: str) -> None:
         self._terminal.say(text, "red")
-
-
-class Acquaintances:
-    """Whom and what was heard, before anybody asks."""
-
-    def __init__(self) -> None:
-        self._authors: dict[ChatId, dict[AuthorId, Human]] = {}
-        self.queue: asyncio.Queue[ChatId] = asyncio.Queue()
-
-    def overhear(self, news: Overheard) -> None:
-        if news.chat_id not in self._authors:
-            self.queue.put_nowait(news.chat_id)
-        authors = self._authors.setdefault(news.chat_id, {})
-        if news.author is not None:
-            authors[news.author.id] = news.author
-
-    def authors(self, chat: ChatId) -> list[Human]:
-        return list(self._authors.get(chat, {}).values())
-
-    @property
-    def in_private(self) -> list[Human]:
-        return [human for chat in self._authors if chat > 0 for human in self.authors(chat)]
-
-
-class Chats:
-    """The chats that there are to choose from, in the order in which they were met."""
-
-    def __init__(self, telegram: Telegram, acquaintances: Acquaintances) -> None:
-        self.telegram = telegram
-        self.known: list[ChatInfo] = []
-        self._acquaintances = acquaintances
-
-    async def look(self, ids: Iterable[ChatId]) -> None:
-        """Those that we may not see are passed over."""
-        for chat in ids:
-            with suppress(TelegramError):
-                await self._add(chat)
-
-    async def heard(self) -> ChatInfo | None:
-        """Wait until something was heard; None: of a chat that is no news, or none to choose."""
-        chat = await self._acquaintances.queue.get()
-        if chat > 0 or any(known.id == chat for known in self.known):
-            return None
-        with suppress(TelegramError):
-            return await self._add(chat)
-        return None
-
-    async def find(self, text: str) -> ChatInfo:
-        """By its number in the list, or by what `find` takes. Raises `BotError`."""
-        if text.isdecimal() and 0 < int(text) <= len(self.known):
-            return self.known[int(text) - 1]
-        chat = await find(self.telegram, text)
-        try:
-            return await self._add(chat)
-        except TelegramError as exc:
-            raise UsageError(f"{exc}: has the account been added there?") from exc
-
-    async def _add(self, chat: ChatId) -> ChatInfo:
-        info = await resolve(self.telegram, chat)
-        if all(known.id != chat for known in self.known):
-            self.known.append(info)
-        return info
-
-
-async def _person(telegram: Telegram, text: str, people: Sequence[Human]) -> int:
-    if text.isdecimal() and 0 < int(text) <= len(people):
-        return people[int(text) - 1].id
-    return await find(telegram, text)

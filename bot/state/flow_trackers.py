@@ -33,6 +33,10 @@ class FlowTrackers:
         """How many flows."""
         return sum(each.in_memory for each in self)
 
+    def by_source(self) -> dict[str, int]:
+        """The same, by the names of the sources."""
+        return {name: each.in_memory for name, each in self._trackers.items()}
+
     @property
     def without_disk(self) -> bool:
         """Whether it goes on without the disk tier."""

@@ -12,7 +12,7 @@ from bot.storage import readdress, records
 from bot.storage.schema import orders, signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from sqlalchemy import Connection
 
@@ -42,11 +42,13 @@ class Control:
 
         await self._write(write)
 
-    async def retry(self, post_id: int | None = None) -> list[int]:
+    async def retry(
+        self, post_id: int | None = None, *, places: Collection[int] | None = None
+    ) -> list[int]:
         """Put failed posts back in line, or the one; tells which. See `readdress.put_back`."""
 
         def write(db: Connection) -> list[int]:
-            ids = readdress.put_back(db, post_id)
+            ids = readdress.put_back(db, post_id, places)
             for each in ids:
                 self._add_order(db, OrderKind.RETRY, each)
             return ids

@@ -24,7 +24,7 @@ from bot.storage.engine import insert
 from bot.storage.schema import alerts, decisions, orders
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from sqlalchemy import ColumnElement, Connection
 
@@ -85,8 +85,10 @@ def newest(db: Connection, *, at_most: int) -> list[FailureRecord]:
     return _found(db, HAS_FAILED, at_most)
 
 
-def count(db: Connection) -> int:
-    return int(db.scalar(select(func.count()).select_from(decisions).where(HAS_FAILED)) or 0)
+def count(db: Connection, *, chats: Collection[ChatId] | None = None) -> int:
+    """`chats` None: in all."""
+    which = HAS_FAILED if chats is None else and_(HAS_FAILED, _is_in(chats))
+    return int(db.scalar(select(func.count()).select_from(decisions).where(which)) or 0)
 
 
 def wanted(db: Connection) -> list[FailureRecord]:
@@ -96,9 +98,11 @@ def wanted(db: Connection) -> list[FailureRecord]:
     )
 
 
-def want(db: Connection, number: int | None, *, now: int) -> list[MessageRef]:
-    """Have one read again with those that answer it, or all that failed; tells which."""
-    found = _found(db, HAS_FAILED)
+def want(
+    db: Connection, number: int | None, *, now: int, chats: Collection[ChatId] | None = None
+) -> list[MessageRef]:
+    """Have one read again with those that answer it, or all that failed; tells which. `chats`: see `count`."""
+    found = _found(db, HAS_FAILED if chats is None else and_(HAS_FAILED, _is_in(chats)))
     if number is not None:
         found = _with_answers(found, number)
     for each in found:
@@ -122,6 +126,10 @@ def _is(ref: MessageRef) -> ColumnElement[bool]:
         decisions.c.source_chat_id == ref.chat_id,
         decisions.c.source_message_id == ref.message_id,
     )
+
+
+def _is_in(chats: Collection[ChatId]) -> ColumnElement[bool]:
+    return decisions.c.source_chat_id.in_(chats)
 
 
 def _found(

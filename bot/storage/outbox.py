@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sqlalchemy import (
@@ -31,6 +31,7 @@ from bot.storage.messages import is_one_of
 from bot.storage.parts import NOT_SENT, Parts
 from bot.storage.places import SHUT
 from bot.storage.schema import posts
+from bot.storage.untranslated import awaits, behind_one_that_awaits
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
     from bot.routes import Place
+    from bot.rules.retext import Formatted
+    from bot.storage.untranslated import Awaiting
 
 T = TypeVar("T")
 
@@ -225,6 +228,16 @@ class Outbox:
 
         return await self._write(write)
 
+    async def translated(
+        self, it: Awaiting, said: Formatted, *, to: str, why_not: str | None
+    ) -> bool:
+        """From now on that is sent; False: meanwhile it says something else, or nothing.
+
+        `why_not`: it is the original; None: it is in that language.
+        """
+        write = partial(self.parts.translate, it=it, said=said, to=to, why_not=why_not)
+        return await self._write(write)
+
     async def set_aside(self, post: Post) -> None:
         """Out of the line, until it is done or has something new to say."""
         await self._change_post(post, aside_at=int(self._clock()))
@@ -313,7 +326,9 @@ def _open(closed: int) -> ColumnElement[bool]:
 def _in_line(method: Method, closed: int) -> Prepared:
     in_line = and_(posts.c.aside_at.is_(None), NEEDS[method], _open(closed))
     if method is Method.SEND:
-        return _line(in_line, _not_below_one_that_waits())
+        return _line(in_line, _not_below_one_that_waits(), ~behind_one_that_awaits())
+    if method is Method.EDIT:
+        in_line = and_(in_line, ~awaits(posts))
     # The one behind `after`; the first, if there is none. So none is passed over for ever.
     return _line(in_line, order=(posts.c.id <= bindparam("after"), posts.c.id))
 
@@ -321,7 +336,7 @@ def _in_line(method: Method, closed: int) -> Prepared:
 @cache
 def _aside(closed: int) -> Prepared:
     waits = is_one_of(posts.c.state, *WAITING)
-    return _line(posts.c.aside_at.is_not(None), waits, _open(closed))
+    return _line(posts.c.aside_at.is_not(None), waits, ~awaits(posts), _open(closed))
 
 
 @cache

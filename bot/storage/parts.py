@@ -6,6 +6,7 @@ that they are posted below it and in their order.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache, partial
 from itertools import groupby
@@ -17,14 +18,17 @@ from bot.models import ChatId, Content, MessageId, MessageRef, PostState, is_sin
 from bot.routes import Place
 from bot.rules.presentation import AS_IT_IS, SIGNAL_NOT_SHOWN, NotShown, present
 from bot.rules.render import cut, in_words
+from bot.rules.retext import Formatted, joined
+from bot.rules.translation import untranslated
 from bot.storage import messages
 from bot.storage.about import about, as_event, rows_of, signal_is_hidden
 from bot.storage.engine import Prepared
 from bot.storage.messages import content_from, content_json, content_of, content_row
 from bot.storage.schema import posts
+from bot.storage.untranslated import Awaiting, awaiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from sqlalchemy import Connection
 
@@ -37,12 +41,14 @@ NOT_SENT: Final = {"sent_version": None, "sent_as": None, "sent_to": None, "show
 ANEW: Final = {"target_message_id": None, "attempts": 0, "error": None, **NOT_SENT}
 DONE_WITH: Final = {PostState.DELETE, PostState.DELETED, PostState.GONE}
 GOING: Final = {PostState.DELETE, PostState.DELETED}
+NO_MORE: Final = "its place had no `translate` any more"
 OPEN: Final = (PostState.PENDING, PostState.EDIT, PostState.DELETE, PostState.FAILED)
 
 
 class Rendered(NamedTuple):
     posts: list[Content]
     hidden: str | None = None  # why there are none
+    original: str | None = None  # what is to be translated first; None: nothing
 
 
 class Parts:
@@ -63,12 +69,14 @@ class Parts:
         for message in recorded:
             said = _storable(message.content)
             for place in places:
-                posts, hidden = self._rendered(db, message.ref, place, said)
+                posts, hidden, original = self._rendered(db, message.ref, place, said)
                 lead, *rest = posts or [Content("")]
                 first = _new_row(message.ref, place, lead, now)
                 # Without its medium it is of no album there; and programs are told of one at a time.
                 if (lead.media is not None or said.media is None) and not is_sink(place.chat):
                     first |= {"album_id": message.album_id}
+                if original is not None:
+                    first["original"], rest = original, []  # they come with the translation
                 if hidden is not None:
                     first |= {"state": PostState.DELETED, "hidden": hidden}
                 if message.reply_to is not None:
@@ -80,13 +88,53 @@ class Parts:
         """A recorded message says something else now."""
         for rows in _texts(db, ref):
             if not _is_ended(rows[0]):
-                self._fit(db, rows, self._of_rows(db, rows, _storable(said)), _edited)
+                self._edit(db, rows, self._of_rows(db, rows, _storable(said)))
+
+    def _edit(self, db: Connection, rows: Sequence[Row], now: Rendered) -> None:
+        """What is to be translated again says so in its first part. The others follow then."""
+        first = rows[0]
+        if now.original is None:
+            no_more = {"original": None, "translated": None}
+            first.update(no_more if now.posts else {})
+            self._fit(db, rows, now, _edited)
+        elif now.original != first["original"] or first["state"] in GOING:
+            changes = _edited(first, now.posts[0], forced=True)
+            _write(db, first | changes | {"original": now.original, "translated": None})
+        elif first["translated"] is None:
+            self._fit(db, rows[:1], now._replace(posts=now.posts[:1]), _edited)
+        else:
+            self._fit(db, rows, Rendered(_as_they_are(rows, now.posts[0])), _edited)
+
+    def translate(
+        self, db: Connection, it: Awaiting, said: Formatted, to: str, why_not: str | None
+    ) -> bool:
+        """What is sent is this from now on; False: it says something else by now, or nothing."""
+        found = (rows for rows in _texts(db, it.source) if rows[0]["id"] == it.id)
+        rows = next(found, None)
+        if rows is None or not _awaits(rows[0], it.version):
+            return False
+        first = rows[0]
+        place = self.place(first["place"], first["target_chat_id"], first["topic"])
+        lead = content_of(first)._replace(text=said.text, entities=said.entities)
+        translated = json.dumps([to, why_not], ensure_ascii=False)
+        now = Rendered(cut(_storable(lead), place))
+        self._fit(db, rows, now, partial(_translated, translated))
+        return True
+
+    def leave_untranslated(self, db: Connection, translated: Collection[int]) -> None:
+        """All but those of these places go out as they are."""
+        for it in awaiting(db, but=translated):
+            self.translate(db, it, it.said.filled(it.said.body), "", NO_MORE)
 
     def put_in_words(self, db: Connection, post: Post) -> Post:
         """From now on the post has no medium. Gives the one in hand as it is to be sent then."""
         rows = next(rows for rows in _texts(db, post.source) if rows[0]["id"] == post.id)
         rows[0]["bare"] = 1
-        found = self._of_rows(db, rows, _recorded(db, post.source) or Content(post.text))
+        if rows[0]["original"] is not None:
+            place = self.place(rows[0]["place"], rows[0]["target_chat_id"], rows[0]["topic"])
+            found = Rendered(cut(in_words(_whole(rows)), place))
+        else:
+            found = self._of_rows(db, rows, _recorded(db, post.source) or Content(post.text))
         found = found if found.posts else Rendered([Content(post.text, post.entities)])
         self._fit(db, rows, found, _put_in_words)
         if rows[0]["version"] != post.version:
@@ -137,7 +185,8 @@ class Parts:
             return Rendered([], shown.reason)
         if is_sink(place.chat):
             return Rendered([as_event(source, found, shown, source=place.source)])
-        return Rendered(cut(shown, place))
+        marks = untranslated(Formatted(shown.text, shown.entities), mentions=place.mentions)
+        return Rendered(cut(shown, place), original=None if marks is None else marks.as_json())
 
     def _fit(
         self,
@@ -161,11 +210,12 @@ class Parts:
             _add_rest(db, rows[0], found[1:], but=len(rows) - 1, now=int(self._clock()))
 
 
-def _edited(row: Row, part: Content) -> Row:
-    """What an edit changes in a row; nothing, if it says what it said."""
+def _edited(row: Row, part: Content, *, forced: bool = False) -> Row:
+    """What an edit changes in a row; nothing, if it says what it said and is not `forced`."""
     state, again = row["state"], row["refused"] in {PostState.EDIT, PostState.DELETE}
     new = content_row(part)
-    if messages.same_content(row, new) and state not in GOING and not again:
+    same = messages.same_content(row, new) and not forced
+    if same and state not in GOING and not again:
         return {}
     before = content_of(row)
     # What stands in the target, or may, is what the row said.
@@ -183,6 +233,30 @@ def _edited(row: Row, part: Content) -> Row:
     if state in {PostState.SENT, PostState.DELETE} or again:
         return {**changes, "state": PostState.EDIT, "attempts": 0, "refused": None}
     return changes
+
+
+def _translated(translated: str, row: Row, part: Content) -> Row:
+    """The first part says it in the version that waits for it."""
+    return _edited(row, part) if row["part"] else {**content_row(part), "translated": translated}
+
+
+def _as_they_are(rows: Iterable[Row], lead: Content) -> list[Content]:
+    """What is translated already, with the medium and the dress of today."""
+    first, *rest = (content_of(row) for row in rows if row["state"] not in DONE_WITH)
+    return [first._replace(media=lead.media, extras=lead.extras), *rest]
+
+
+def _whole(rows: Iterable[Row]) -> Content:
+    """The parts as the one text that they are cut from."""
+    parts = [content_of(row) for row in rows if row["state"] not in DONE_WITH]
+    said = joined(*(Formatted(part.text, part.entities) for part in parts))
+    return parts[0]._replace(text=said.text, entities=said.entities)
+
+
+def _awaits(first: Row, version: int) -> bool:
+    """As of that version."""
+    wanted = first["original"] is not None and first["translated"] is None
+    return wanted and first["version"] == version and first["state"] not in DONE_WITH
 
 
 def _comes_again(first: Row, row: Row, _part: Content) -> Row:
@@ -253,6 +327,7 @@ def _new_row(source: MessageRef, place: Place, said: Content, now: int) -> Row:
         "answers_chat_id": None,
         "answers_message_id": None,
         "hidden": None,
+        "original": None,
         **content_row(said),
     }
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import exists, insert, or_, select, update
 
-from bot.models import is_sink
-from bot.storage.schema import places, posts
+from bot.models import OrderKind, is_sink
+from bot.storage.schema import orders, places, posts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,6 +119,56 @@ def _says(source: Source, place: Place) -> dict[str, object]:
         "chat_id": place.chat,
         "topic": place.topic,
     }
+
+
+# ── by name ───────────────────────────────────────────────────────────────────
+
+
+def names(db: Connection) -> list[str]:
+    """That an operator may give: of what is listed, or paused still."""
+    known = _known(db)
+    return list(dict.fromkeys(name for row in known for name in (row.name, row.source) if name))
+
+
+def named(db: Connection, name: str) -> list[PlaceRecord]:
+    """The place of that name, or all places of the source. Capitals are small letters: phones make them."""
+    known, name = _known(db), name.casefold()
+    found = [row for row in known if row.name.casefold() == name]
+    return found or [row for row in known if row.source.casefold() == name]
+
+
+def recorded_as(
+    db: Connection, *, place: str | None = None, source: str | None = None
+) -> list[PlaceRecord]:
+    """By both names, if both are given; those that are listed no more, too."""
+    wanted = {name.casefold() for name in (place, source) if name is not None}
+    return [
+        row
+        for row in recorded(db)
+        if (place is None or row.name.casefold() in wanted)
+        and (source is None or row.source.casefold() in wanted)
+    ]
+
+
+def paused(db: Connection) -> list[PlaceRecord]:
+    return [row for row in recorded(db) if row.paused_at is not None]
+
+
+def set_paused(
+    db: Connection, *, name: str, paused: bool, now: int
+) -> tuple[list[PlaceRecord], list[PlaceRecord]]:
+    """The places that are meant, and those of them that were not so already. See `named`."""
+    meant = named(db, name)
+    changed = [row for row in meant if (row.paused_at is not None) is not paused]
+    its = places.c.id.in_([row.id for row in changed])
+    db.execute(update(places).where(its).values(paused_at=now if paused else None))
+    for chat in dict.fromkeys(row.chat_id for row in changed):
+        db.execute(insert(orders).values(kind=OrderKind.PLACE, subject=chat, at=now))
+    return meant, changed
+
+
+def _known(db: Connection) -> list[PlaceRecord]:
+    return [row for row in recorded(db) if row.listed or row.paused_at is not None]
 
 
 def move(db: Connection, old: ChatId, new: ChatId) -> None:

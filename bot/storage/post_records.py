@@ -5,18 +5,26 @@ Each is run by `SignalStore.ask`, within the bot or beside it.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, func, select
 
 from bot.models import ChatId, MessageId, MessageRef, PostState, UnixTime, is_sink
 from bot.storage.schema import places, posts
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqlalchemy import Connection, Row, Select
 
 
 OPEN: Final = (PostState.PENDING, PostState.EDIT, PostState.DELETE)
+
+
+class TranslationRecord(NamedTuple):
+    to: str  # a language
+    why_not: str | None  # it was posted in the original; None: it was not
 
 
 class PostRecord(NamedTuple):
@@ -35,6 +43,9 @@ class PostRecord(NamedTuple):
     topic: int  # of the target, a forum; 0: none
     place: int  # in `places`; 0: of none
     called: str  # what the place is called
+    awaits: bool  # its translation
+    translated: TranslationRecord | None  # None: not yet, or it is not to be
+    paused: bool  # the place is
 
     @property
     def where(self) -> str:
@@ -49,9 +60,37 @@ def posts_of(db: Connection, ref: MessageRef) -> list[PostRecord]:
     return [_post(row) for row in db.execute(query.order_by(posts.c.target_chat_id, posts.c.part))]
 
 
+class ShownPost(NamedTuple):
+    """A finished post, as people would read it."""
+
+    place: str  # what it is called
+    part: int
+    text: str
+    media: str | None  # its kind
+    hidden: str | None  # why it is not shown there; None: it is
+
+
+def shown(db: Connection, ref: MessageRef) -> list[ShownPost]:
+    """Of a message in all its places."""
+    what = (posts.c.part, posts.c.text, posts.c.media_kind, posts.c.hidden)
+    its = (
+        posts.c.source_chat_id == ref.chat_id,
+        posts.c.source_message_id == ref.message_id,
+    )
+    query = select(places.c.name, *what).join(places, places.c.id == posts.c.place).where(*its)
+    found = db.execute(query.order_by(places.c.id, posts.c.part))
+    return [ShownPost(name, part, text or "", media, why) for name, part, text, media, why in found]
+
+
 def post(db: Connection, post_id: int) -> PostRecord | None:
     row = db.execute(_posts().where(posts.c.id == post_id)).first()
     return None if row is None else _post(row)
+
+
+def count_failed(db: Connection, *, places: Collection[int]) -> int:
+    """In these places, by their rows."""
+    failed = and_(posts.c.state == PostState.FAILED, posts.c.place.in_(places))
+    return int(db.scalar(select(func.count()).select_from(posts).where(failed)) or 0)
 
 
 def troubles(db: Connection, *, at_most: int) -> list[PostRecord]:
@@ -62,9 +101,9 @@ def troubles(db: Connection, *, at_most: int) -> list[PostRecord]:
 
 
 def _posts() -> Select[Any]:
-    """Each with what its place is called."""
-    called = select(places.c.name).where(places.c.id == posts.c.place).scalar_subquery()
-    return select(posts, called.label("called"))
+    """Each with what its place is called, and whether that is paused."""
+    its = places.c.id == posts.c.place
+    return select(posts, places.c.name.label("called"), places.c.paused_at).outerjoin(places, its)
 
 
 def _post(row: Row[Any]) -> PostRecord:
@@ -84,4 +123,7 @@ def _post(row: Row[Any]) -> PostRecord:
         topic=row.topic,
         place=row.place,
         called=row.called or str(row.target_chat_id),
+        awaits=row.original is not None and row.translated is None,
+        translated=row.translated and TranslationRecord(*json.loads(row.translated)),
+        paused=row.paused_at is not None,
     )

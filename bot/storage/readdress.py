@@ -11,6 +11,8 @@ from bot.storage.outbox import NEEDS
 from bot.storage.schema import moved_chats, posts
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqlalchemy import ColumnElement, Connection
 
     from bot.models import ChatId
@@ -27,13 +29,17 @@ def move(db: Connection, old: ChatId, new: ChatId) -> None:
     _follow_the_first(db)
 
 
-def put_back(db: Connection, post_id: int | None) -> list[int]:
-    """Put failed posts back in line, or the one; tells which.
+def put_back(
+    db: Connection, post_id: int | None, places: Collection[int] | None = None
+) -> list[int]:
+    """Put failed posts back in line, or the one; tells which. `places`: those for these; None: for all.
 
     One that was never sent, to a group that has moved since, goes where the group is now.
     """
     failed = posts.c.state == PostState.FAILED
     which = failed if post_id is None else and_(failed, posts.c.id == post_id)
+    if places is not None:
+        which = and_(which, posts.c.place.in_(places))
     # What was refused before that was written down had been either sent or not.
     guess = case((posts.c.target_message_id.is_(None), PostState.PENDING), else_=PostState.EDIT)
     state = func.coalesce(posts.c.refused, guess)

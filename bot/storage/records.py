@@ -27,6 +27,7 @@ from bot.models import (
     UnixTime,
 )
 from bot.signal_fields import EventKind, SignalEvent
+from bot.storage.places import SHUT
 from bot.storage.post_records import OPEN
 from bot.storage.schema import (
     cursors,
@@ -266,14 +267,25 @@ def count_aside(db: Connection) -> int:
 
 
 def backlogs(db: Connection, targets: Iterable[ChatId]) -> dict[ChatId, Backlog]:
-    """What waits in line for each target that there still is; the rest waits for the operator."""
+    """What waits in line for each target that there still is; the rest waits for the operator.
+
+    So does what is for places that are paused, or that are listed no more though their chat is.
+    """
     targets = list(targets)
     here = posts.c.target_chat_id
-    query = select(here, func.count(), func.min(posts.c.recorded_at)).where(
-        posts.c.state == PostState.PENDING, posts.c.aside_at.is_(None), here.in_(targets)
-    )
+    in_line = and_(posts.c.state == PostState.PENDING, posts.c.aside_at.is_(None), ~SHUT)
+    query = select(here, func.count(), func.min(posts.c.recorded_at))
+    query = query.where(in_line, here.in_(targets))
     found = {target: Backlog(*more) for target, *more in db.execute(query.group_by(here))}
     return {target: found.get(target, Backlog(0, None)) for target in targets}
+
+
+def backlogs_of_places(db: Connection) -> dict[int, Backlog]:
+    """The same by place, whether anything is taken from it now or not; of those that have anything."""
+    query = select(posts.c.place, func.count(), func.min(posts.c.recorded_at)).where(
+        posts.c.state == PostState.PENDING, posts.c.aside_at.is_(None)
+    )
+    return {place: Backlog(*more) for place, *more in db.execute(query.group_by(posts.c.place))}
 
 
 def paused_at(db: Connection) -> UnixTime | None:

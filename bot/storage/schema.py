@@ -21,12 +21,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
+    column,
 )
 
 # Names a SQLite file as ours ("SGRL"). https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID: Final = 0x5347524C
 
-NEWEST: Final = 12  # revision; its id has four digits
+NEWEST: Final = 13  # revision; its id has four digits
 
 metadata = MetaData()
 
@@ -96,6 +98,8 @@ signal_updates = Table(
     Index("signal_updates_of_album", "source_chat_id", "album_id"),
 )
 
+_WAITS: Final = and_(column("original").is_not(None), column("translated").is_(None))
+
 # The outbox and the id map in one: what is to be posted, and as which message it was.
 posts = Table(
     "posts",
@@ -138,11 +142,16 @@ posts = Table(
     Column("answers_message_id", BigInteger),
     Column("topic", BigInteger, nullable=False, server_default="0"),  # of a forum; 0: none
     Column("place", Integer, nullable=False, server_default="0"),  # in `places`; 0: of none
+    # Of a first part: what is to be translated, see `rules.translation`; NULL: nothing.
+    Column("original", Text),
+    # JSON: into which language, and why it was not; NULL: not yet, so `text` is not what is sent.
+    Column("translated", Text),
     UniqueConstraint(
         *("source_chat_id", "source_message_id", "part", "target_chat_id", "topic", "place")
     ),
     Index("posts_by_state", "state", "target_chat_id", "id"),
     Index("posts_by_place", "target_chat_id", "target_message_id"),
+    Index("posts_untranslated", "place", sqlite_where=_WAITS, postgresql_where=_WAITS),
 )
 
 # Where posts go, as it is listed or once was; see `storage.places`.

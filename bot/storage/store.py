@@ -118,6 +118,7 @@ class SignalStore:
         self.post_delayed = self._outbox.post_delayed
         self.post_lightened = self._outbox.post_lightened
         self.set_aside = self._outbox.set_aside
+        self.translated = self._outbox.translated
         self.delete = self._outbox.delete
         self.schema_version = self._migration.version
         # What operators order.
@@ -170,6 +171,8 @@ class SignalStore:
         rows = await self._write(partial(places.take_list, routes=routes))
         listed = routes.with_rows(rows)
         self._parts.place = listed.place
+        translated = [each.id for each in listed.places if each.presentation.translate]
+        await self._write(partial(self._parts.leave_untranslated, translated=translated))
         return listed
 
     async def look_through(self) -> None:

@@ -36,10 +36,12 @@ class Finding(NamedTuple):
         return f"{self.verdict:<9}{self.text}"
 
 
-async def of_source(account: Account, chat_id: ChatId) -> Finding:
+async def of_source(account: Account, chat_id: ChatId, name: str | None = None) -> Finding:
+    """`name`: what a file calls it, empty where it does not; None: there is no file."""
+    setting = _setting("SOURCE_CHAT_ID", name)
     if chat_id > 0:
-        return await _no_group(account, chat_id)
-    chat = await _look(account, chat_id, "SOURCE_CHAT_ID")
+        return await _no_group(account, chat_id, setting)
+    chat = await _look(account, chat_id, setting)
     if isinstance(chat, Finding):
         return chat
     if chat.outside is not None:
@@ -55,8 +57,9 @@ async def of_source(account: Account, chat_id: ChatId) -> Finding:
     )
 
 
-async def of_target(account: Account, chat_id: ChatId) -> Finding:
-    chat = await _look(account, chat_id, "TARGET_CHAT_ID")
+async def of_target(account: Account, chat_id: ChatId, name: str | None = None) -> Finding:
+    """`name` is as of a source."""
+    chat = await _look(account, chat_id, _setting("TARGET_CHAT_ID", name))
     if isinstance(chat, Finding):
         return chat
     if chat.outside is not None:
@@ -91,11 +94,18 @@ def _not_there(chat: ChatInfo) -> Finding:
     )
 
 
-async def _no_group(account: Account, chat_id: ChatId) -> Finding:
+def _setting(setting: str, name: str | None) -> str:
+    """Where the chat stands that may be wrong."""
+    if name is None:
+        return setting
+    return f"chat of {name}" if name else "routes.toml"
+
+
+async def _no_group(account: Account, chat_id: ChatId, setting: str) -> Finding:
     """A number that is no group's, in the place of the source: what of it would be one?"""
     meant = await _meant(account, chat_id)
     if meant is not None:
-        return _did_you_mean("SOURCE_CHAT_ID", chat_id, meant)
+        return _did_you_mean(setting, chat_id, meant)
     try:
         person = await resolve(account, chat_id)
     except LoggedOut:
@@ -105,7 +115,7 @@ async def _no_group(account: Account, chat_id: ChatId) -> Finding:
         hint = f"a group's begins with a minus: did you mean {CHANNELS - chat_id}?"
     else:
         what, hint = f"is a person, {person.title!r}, and no group", "give the id of a group"
-    return Finding(Verdict.FAILURE, f"SOURCE_CHAT_ID: {chat_id} {what}; {hint}", hopeless=True)
+    return Finding(Verdict.FAILURE, f"{setting}: {chat_id} {what}; {hint}", hopeless=True)
 
 
 async def _look(account: Account, chat_id: ChatId, setting: str) -> ChatInfo | Finding:

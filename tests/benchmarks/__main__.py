@@ -13,7 +13,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bot import logs
-from tests.benchmarks import disk, dispatcher, latency, port, replaying, tables, tiers
+from tests.benchmarks import (
+    beside_bare,
+    disk,
+    dispatcher,
+    latency,
+    port,
+    replaying,
+    tables,
+    tiers,
+)
 from tests.benchmarks.comparing import Ratio
 
 LOOSE = 4
@@ -54,6 +63,7 @@ def rows(*, short: bool) -> Iterator[Row]:
     # Replays first: a process begins with the memory of the one that starts it.
     yield from _replays(10_000 if short else 100_000, short=short)
     yield from _live(50 if short else 300)
+    yield from _beside_the_smallest(short=short)
     yield from _disk(10**4 if short else 10**6)
     yield from _memory(10**5 if short else 10**6)
 
@@ -104,6 +114,19 @@ def _live(signals: int) -> Iterator[Row]:
     hammered = port.delay(signals)
     yield Row("what a post takes more, 300 people at the health port", hammered.median, 20, "ms")
     yield Row("an answer of /healthz among them (absolute)", hammered.answer, 3_000, "ms")
+
+
+def _beside_the_smallest(*, short: bool) -> Iterator[Row]:
+    """Our relay beside `bare_relay`, the smallest that one can write."""
+    signals, burst, rounds = (30, 200, 2) if short else (200, 1_000, 5)
+    beside = beside_bare.beside_bare(signals, burst, rounds)
+    known = "see docs/PERFORMANCE.md"
+    yield Row("signal pushed → its post asked for / the smallest", beside.latency, 1.8, known=known)
+    yield Row("CPU of a relayed signal / the smallest", beside.cpu, 2, known=known)
+    yield Row(
+        f"burst of {burst:,}, posts/s / the smallest", beside.burst, 2, at_least=True, known=known
+    )
+    yield Row("memory of the idle bot / the smallest", beside.memory, 1.4, known=known)
 
 
 def _replays(messages: int, *, short: bool) -> Iterator[Row]:

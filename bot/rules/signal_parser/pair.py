@@ -206,6 +206,16 @@ def name_tokens(tokens: Sequence[Token]) -> set[int]:
     return {at for at, token in enumerate(tokens) if token.word in names}
 
 
+def is_major(word: str) -> bool:
+    """A ticker that is one wherever it stands in capitals."""
+    return word in _MAJORS
+
+
+def is_vocabulary(word: str) -> bool:
+    """What signals are written in, and no ticker, even in capitals. `word`: in small letters."""
+    return word in _NO_TICKER or is_known(word)
+
+
 def is_known(word: str) -> bool:
     """It belongs to the vocabulary, or to a pair."""
     return (
