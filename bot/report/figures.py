@@ -159,7 +159,8 @@ class Figures:
         for flow, signal in sorted(self._signals.items(), key=lambda item: (item[1].at, item[0])):
             if signal.author is not None:  # nobody unknown opens a flow
                 replies = self._replies.get(flow, [])
-                link = signal.chat and MessageRef(signal.chat, signal.message_id).link
+                ref = signal.chat and MessageRef(signal.chat, signal.message_id)
+                link = ref.link if isinstance(ref, MessageRef) else None
                 yield Story(signal.author, signal.at, signal.text, signal.album, replies, link)
 
     def answers(self) -> Answers:
