@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from bot.admin.control import Orders
 from bot.delivery.progress import Places
-from bot.delivery.relay import Relay
 from bot.delivery.relays import Relays
-from bot.delivery.worker import Watch, Watches, Worker
+from bot.delivery.worker import Watch, Watches
 from bot.handlers.edit_handler import EditHandler
 from bot.handlers.lost_parents import LostParents
 from bot.handlers.signal_handler import SignalHandler
@@ -34,6 +32,7 @@ from bot.pipeline.lanes import Lines
 from bot.pipeline.patience import Pace
 from bot.pipeline.recording import Door, Listeners, Recorder
 from bot.pipeline.rereading import RetriedEvents
+from bot.queues import Queues
 from bot.routes import main_route
 from bot.rules.markers import Markers
 from bot.server_address import ServerAddress
@@ -52,15 +51,13 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from bot.config import Settings
-    from bot.delivery.relays import Queue
-    from bot.delivery.translations import Translations, Untold
+    from bot.delivery.translations import Untold
     from bot.ending import Ending
-    from bot.endpoints import Endpoint, FileEndpoint, Translation
     from bot.models import ChatId, MessageRef
     from bot.monitoring.access import Access
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
-    from bot.routes import Place, Routes, Source
+    from bot.routes import Routes, Source
     from bot.storage.data_directory import Identity
     from bot.storage.engine import AnyDatabase
     from bot.telegram.catch_up import Following
@@ -70,7 +67,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-class Core(NamedTuple):
+@dataclass(slots=True)
+class Core:
     """What turns a message into a decision."""
 
     store: SignalStore
@@ -80,6 +78,12 @@ class Core(NamedTuple):
     orders: Orders
     routes: Routes  # by the ids that chats have now
     presence: Presence  # of the files that must not go
+
+    async def follow(self, routes: Routes) -> None:
+        """Decide by these from now on. Raises `DatabaseError`: then nothing has changed."""
+        self.routes = routes = await _listed(self.store, routes)
+        self.flows.follow(routes.sources)
+        self.intake.follow(routes, _intakes(routes, self.store, self.flows, self.parents))
 
 
 @asynccontextmanager
@@ -104,18 +108,23 @@ async def open_core(
     with locked(settings.data_dir / "lock"):
         try:
             await store.open()
-            routes = routes.where_chats_are(await store.moved_chats())
-            if routes.places:  # else it is a trial or an import, and those of the bot stay
-                routes = await store.list_places(routes)
+            routes = await _listed(store, routes)
             async with _flows(settings, store, routes, clock) as flows:
                 parents = LostParents(store)
-                intake = _doors(routes, store, flows, parents)
+                intake = Doors(routes, _intakes(routes, store, flows, parents))
                 orders = Orders(store, flows)
                 await orders.begin()
                 presence = Presence(what_must_stay(settings))
                 yield Core(store, flows, intake, parents, orders, routes, presence)
         finally:
             await store.close()
+
+
+async def _listed(store: SignalStore, routes: Routes) -> Routes:
+    """By the ids that chats have now; their places are the ones that are posted to from now on."""
+    routes = routes.where_chats_are(await store.moved_chats())
+    # Without any it is a trial or an import, and those of the bot stay.
+    return await store.list_places(routes) if routes.places else routes
 
 
 @asynccontextmanager
@@ -139,15 +148,12 @@ async def _flows(
     open_cache = partial(open_flow_cache, settings.flow_cache, cache_key)
     cache = await asyncio.to_thread(open_cache)
     disk = DiskTier(cache, clock=clock, reopen=partial(open_cache, again=True))
+
+    def tracker_of(source: Source) -> FlowTracker:
+        return FlowTracker(store, disk, ttl=source.ttl, after_ttl=source.after_ttl, clock=clock)
+
     try:
-        yield FlowTrackers(
-            {
-                each.name: FlowTracker(
-                    store, disk, ttl=each.ttl, after_ttl=each.after_ttl, clock=clock
-                )
-                for each in routes.sources
-            }
-        )
+        yield FlowTrackers(tracker_of, routes.sources)
     finally:
         await closed(disk)
 
@@ -166,14 +172,15 @@ def database_at(
     return Database(where, in_loop=in_loop, read_only=read_only, file=file)
 
 
-def _doors(routes: Routes, table: SignalStore, flows: FlowTrackers, parents: LostParents) -> Doors:
-    intakes = {
+def _intakes(
+    routes: Routes, table: SignalStore, flows: FlowTrackers, parents: LostParents
+) -> dict[str, Intake]:
+    return {
         source.name: intake_of(
             source, table, flows[source.name], moved=routes.moved, parents=parents
         )
         for source in routes.sources
     }
-    return Doors(routes, intakes)
 
 
 def intake_of(
@@ -226,6 +233,20 @@ class Bot:
     admins: Admins | None  # None: nobody may give orders
     access: Access
 
+    async def follow(self, routes: Routes) -> None:
+        """From one event to the next, go by these. What was recorded stays as it was, and what is in hand is
+        finished. Raises `SettingsError`, `TelegramError` and `DatabaseError`: then nothing has changed.
+        """
+        take_over = await self.access.look(routes.chats, routes.targets)
+        async with self.dispatcher.between_events():
+            await self.core.follow(routes)
+            self.dispatcher.follow(self.core.routes)
+            self.relays.follow(self.core.routes)
+            if self.admins is not None:
+                self.admins.follow(self.core.routes)
+            take_over()
+        await self.telegram.follow(_following(self.core))
+
 
 @asynccontextmanager
 async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncIterator[Bot]:
@@ -242,14 +263,24 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
     places = Places(core.routes.queues, names=core.routes.place_names)
     health = Health(facts, metrics, places)
     async with (
-        answering(settings, facts, health, places, core.routes, core.store.ask),
+        answering(settings, facts, health, places, lambda: core.routes, core.store.ask),
         _administered(settings, core.routes, telegram, health, facts) as admins,
-        _queues(core, telegram, _watches(metrics, admins, places), _told(admins)) as each,
+        AsyncExitStack() as services,
     ):
         known: set[MessageRef] = set()
         rereading = RetriedEvents(core.store, telegram.read_again, known.add)
         relays = Relays(
-            each, places, reread=rereading.wake, paused=core.orders.paused_at is not None
+            core.routes,
+            Queues(
+                core.store,
+                telegram.sender,
+                watch=_watches(metrics, admins, places),
+                told=_told(admins),
+                services=services,
+            ).wanted,
+            places,
+            reread=rereading.wake,
+            paused=core.orders.paused_at is not None,
         )
         listeners = Listeners(relays.wake, ending.begin_anew)
         if admins is not None:
@@ -383,73 +414,6 @@ def _released_after(sources: Iterable[Source]) -> float | None:
     ]
     longest = max(each, default=inf)
     return None if longest == inf else longest
-
-
-@asynccontextmanager
-async def _queues(
-    core: Core, telegram: Telegram, watch: Callable[[ChatId], Watch], told: Untold
-) -> AsyncIterator[list[Queue]]:
-    """One for each chat and each program, and for each place that is translated."""
-    async with AsyncExitStack() as stack:
-        relays = {
-            target: Relay(core.store, telegram.sender, target, watch=watch(target))
-            for target in core.routes.targets
-        }
-        queues: list[Queue] = list(relays.values())
-        for place in core.routes.places:
-            if (how := place.presentation.translate) is not None:
-                wake = relays[place.chat].wake
-                queues.append(translation_queue(core.store, place, how, wake, told, stack))
-        for target, endpoint in core.routes.sinks.items():
-            queues.append(sink_queue(core, target, endpoint, watch(target), stack))
-        yield queues
-
-
-def translation_queue(
-    table: SignalStore,
-    place: Place,
-    how: Translation,
-    done: Callable[[], None],
-    told: Untold,
-    stack: AsyncExitStack,
-) -> Translations:
-    """Loaded only where there is one."""
-    from bot.delivery.libretranslate import LibreTranslate
-    from bot.delivery.translations import Translations
-
-    service = LibreTranslate(how)
-    stack.push_async_callback(service.close)
-    return Translations(table, service, place, how, done=done, told=told)
-
-
-def sink_queue(
-    core: Core,
-    target: ChatId,
-    endpoint: Endpoint | FileEndpoint,
-    watch: Watch,
-    stack: AsyncExitStack,
-) -> Worker:
-    from bot.delivery.events import EventRelay
-    from bot.delivery.sinks import sink_of
-
-    sink = sink_of(endpoint, target)
-    stack.push_async_callback(sink.close)
-    events = EventRelay(
-        core.store,
-        sink,
-        watch=watch,
-        fresh_for=endpoint.fresh_for,
-        skip_late=endpoint.skip_late,
-    )
-    return Worker(
-        core.store,
-        events.deliver,
-        target,
-        watch=watch,
-        sleep=asyncio.sleep,
-        jitter=random.random,
-        in_order=True,
-    )
 
 
 @asynccontextmanager

@@ -54,6 +54,19 @@ class Ending:
         self.stopping.set()
 
 
+def watch_hangups(ask: Callable[[], None], *, stderr: int = 2) -> None:
+    """SIGHUP calls `ask`; where it says that the terminal was closed, the bot ends as by SIGTERM."""
+    on_terminal = os.isatty(stderr)
+
+    def hung_up() -> None:
+        if on_terminal and not os.isatty(stderr):
+            signal.raise_signal(signal.SIGTERM)
+        else:
+            ask()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up)
+
+
 @contextmanager
 def in_time(seconds: float = STOPPING - LAST_MOMENT) -> Iterator[Callable[[], None]]:
     """Once what it gives is called the process ends after so many seconds, if it has not by itself.

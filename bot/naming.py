@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,12 @@ from bot.storage.data_directory import keep_directory_private
 from bot.telegram.peer_names import id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from bot.chat_names import ChatName
     from bot.config import Settings
+    from bot.routes_file import Listed
+    from bot.telegram.peer_names import Account
 
 
 async def with_ids(settings: Settings) -> Settings:
@@ -53,31 +56,45 @@ async def with_routes(settings: Settings) -> tuple[Settings, Routes]:
     listed = read_routes(settings)
     if isinstance(listed, Routes):
         return settings, listed
+    return settings, await routes_of(listed, settings, partial(_found, settings))
+
+
+async def routes_of(
+    listed: Listed,
+    settings: Settings,
+    find: Callable[[dict[ChatName, str]], Awaitable[dict[ChatName, int]]],
+) -> Routes:
+    """`find` is asked for names that are new, each with where it stands. Raises as `with_ids`."""
     known = chat_names.kept(settings.data_dir)
     unknown = {name: listed.where(name) for name in listed.names if name not in known}
     if unknown:
-        found = await _found(settings, unknown)
+        found = await find(unknown)
         keep_names(settings, found)
         known |= found
-    return settings, listed.known(known)
+    return listed.known(known)
 
 
 async def _found(settings: Settings, names: dict[ChatName, str]) -> dict[ChatName, int]:
     """`names`: with the setting that each stands in."""
-    found: dict[ChatName, int] = {}
-    wrong = []
     # A session of its own: another bot may be running on the one in DATA_DIR.
     with tempfile.TemporaryDirectory(prefix="names-") as directory:
         telegram = telegram_of(settings, Path(directory))
         try:
             await telegram.start()
-            for name, setting in names.items():
-                try:
-                    found[name] = await id_of(telegram, name)
-                except UsageError as exc:
-                    wrong.append(f"{setting}: {exc}")
+            return await found_by(telegram, names)
         finally:
             await telegram.stop()
+
+
+async def found_by(telegram: Account, names: dict[ChatName, str]) -> dict[ChatName, int]:
+    """Raises `SettingsError` with a line for each that nobody has."""
+    found: dict[ChatName, int] = {}
+    wrong = []
+    for name, setting in names.items():
+        try:
+            found[name] = await id_of(telegram, name)
+        except UsageError as exc:
+            wrong.append(f"{setting}: {exc}")
     if wrong:
         raise SettingsError("\n".join(wrong))
     return found

@@ -9,35 +9,28 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bot import chat_names
 from bot.chat_names import ChatName, NamedAddress
-from bot.config import parse_address, parse_ttl
 from bot.endpoints import Endpoint
 from bot.errors import SettingsError
-from bot.models import EVERYONE, GENERAL, Address, AfterTtl, Answers, AuthorId, ChatId
+from bot.models import GENERAL, Address, ChatId
 from bot.routes import Place, Routes, Source, main_route, sink_id
+from bot.routes_keys import ELSE, PLACE_KEYS, SOURCE_KEYS, WANTED, Parse
 from bot.routes_lines import At, LineNumbers
-from bot.rules.markers import Markers
 from bot.rules.presentation import AS_IT_IS, Presentation
 from bot.rules.presentation_keys import KEYS as SHOWN_KEYS
 from bot.rules.presentation_keys import presentation_from
 from bot.sink_keys import KEYS as SINK_KEYS
-from bot.sink_keys import Sinks, WrongKey, differing, kind_of, yes_or_no
+from bot.sink_keys import Sinks, WrongKey, differing, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-    from datetime import timedelta
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from bot.config import Settings
 
-NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-CHAT: Final = (
-    'an id such as -1001234567890, "-1001234567890#5" for a topic, "@name", or a t.me link'
-)
 # What the settings of `.env` say instead of a source of the file.
 INSTEAD: Final = (
     *("source_chat_id", "target_chat_id", "source_allowed_users", "signal_markers"),
@@ -46,102 +39,6 @@ INSTEAD: Final = (
 )
 FILE: Final = "routes.toml"
 NOBODYS: Final = -1_999_999_999_999  # no chat has such an id, or one a little below
-
-
-# ── values: each raises `SettingsError` with what to write instead ──
-
-
-def _chat(value: object) -> Address | NamedAddress:
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str):
-        raise SettingsError(f"give {CHAT}")
-    try:
-        return parse_address(value)
-    except ValueError as exc:
-        raise SettingsError(f"{exc}; give {CHAT}") from exc
-
-
-def _name(value: object) -> str:
-    if not isinstance(value, str) or NAME.fullmatch(value) is None:
-        raise SettingsError('give up to 32 small letters, digits, - and _, such as "majors"')
-    return value
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise SettingsError('give texts in brackets, such as ["#idea"]')
-    if not value or not all(one.strip() for one in value):
-        raise SettingsError("one of them is empty, and would match every message")
-    return tuple(dict.fromkeys(value))
-
-
-def _patterns(value: object) -> tuple[str, ...]:
-    found = _texts(value) if value != [] else ()
-    try:
-        Markers((), found)
-    except SettingsError as exc:
-        said = str(exc).removeprefix("SIGNAL_PATTERNS: ")
-        raise SettingsError(f"{said} (patterns are RE2, which has no look-around)") from exc
-    return found
-
-
-def _people(value: object) -> frozenset[AuthorId] | None:
-    """None: everyone."""
-    if value == EVERYONE.value:
-        return None
-    ids = value if isinstance(value, list) else []
-    if not ids or not all(isinstance(one, int) and one and abs(one) < 2**63 for one in ids):
-        raise SettingsError(
-            f'give the ids of those who may post, such as [123456789], or "{EVERYONE.value}"'
-        )
-    return frozenset(AuthorId(one) for one in ids)
-
-
-def _hours(value: object) -> timedelta:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    try:
-        return parse_ttl(str(value) if number else repr(value))
-    except ValueError as exc:
-        raise SettingsError(str(exc)) from exc
-
-
-def _one_of(words: type[AfterTtl | Answers]) -> Callable[[object], Any]:
-    def parse(value: object) -> Any:
-        found = next((word for word in words if word == value), None)
-        if found is None:
-            raise SettingsError("give " + " or ".join(f'"{word}"' for word in words))
-        return found
-
-    return parse
-
-
-Parse = Callable[[object], Any]
-
-# A key of the file: what it is called in `Source` or `Place`, and how its value is read.
-SOURCE_KEYS: Final[Mapping[str, tuple[str, Parse]]] = {
-    "name": ("name", _name),
-    "chat": ("chat", _chat),
-    "markers": ("markers", _texts),
-    "patterns": ("patterns", _patterns),
-    "allowed_users": ("permitted", _people),
-    "ttl_hours": ("ttl", _hours),
-    "after_ttl": ("after_ttl", _one_of(AfterTtl)),
-    "relay_edits": ("relay_edits", yes_or_no),
-    "relay_deletes": ("relay_deletes", yes_or_no),
-    "relay_mentions": ("mentions", yes_or_no),
-    "answers": ("answers", _one_of(Answers)),
-}
-PLACE_KEYS: Final[Mapping[str, tuple[str, Parse]]] = {
-    "name": ("name", _name),
-    "chat": ("chat", _chat),
-}
-WANTED: Final = {
-    "name": 'name = "majors", by which the log, `status` and `flows --source` call it',
-    "chat": f"chat = {CHAT}",
-    "allowed_users": f'allowed_users = [123456789], or "{EVERYONE.value}"',
-}
-ELSE: Final = ', or webhook = "https://…", or jsonl = "signals.jsonl"'
 
 
 # ── the file ──
@@ -191,6 +88,16 @@ class Listed:
         """The file and line that names that chat first."""
         at = next(at for at, each in self._chats() if each == NamedAddress(name, each.topic))
         return f"{self._name}, line {self._lines.of(at, 'chat')}"
+
+    def in_its_line(self, said: str) -> str:
+        """What is wrong with a chat, by the line that names it; `said` begins with the setting of `.env`."""
+        found = re.match(r"(?:SOURCE|TARGET)_CHAT_ID: (-?\d+)", said)
+        if found is None:
+            return said
+        lines = {str(each.chat): self._lines.of(at, "chat") for at, each in self._chats()}
+        if found[1] not in lines:
+            return said
+        return f"{self._name}, line {lines[found[1]]}: chat: {said[found.start(1) :]}"
 
     def known(self, names: Mapping[ChatName, int]) -> Routes:
         """The routes, with the ids of `names`. Raises `SettingsError`, as for two of one chat."""

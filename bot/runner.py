@@ -5,25 +5,27 @@ from __future__ import annotations
 import asyncio
 import gc
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
 from bot.app import open_bot, open_core
 from bot.backoff import doubled
-from bot.ending import Ending, Renewals, in_time
+from bot.config import Settings
+from bot.ending import Ending, Renewals, in_time, watch_hangups
 from bot.errors import RetryLater, VoidLogin
 from bot.models import Address, AuthorId
 from bot.monitoring.housekeeping import forget_old_refusals
 from bot.naming import with_routes
 from bot.pipeline.patience import end, unless
+from bot.reloading import Reloading
 from bot.telegram.chats import moved_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bot.app import Bot
-    from bot.config import Settings
     from bot.models import Event
     from bot.routes import Place, Routes
     from bot.telegram.client import Me
@@ -37,17 +39,25 @@ LOGIN_RETRY, LOGIN_RETRY_AT_MOST = 1.0, 30.0  # seconds, doubled with each failu
 
 async def run(settings: Settings) -> None:
     """Relay until SIGTERM or SIGINT. Raises `BotError` where it cannot go on."""
+    asked = asyncio.Event()
+    watch_hangups(asked.set)
     settings, routes = await with_routes(settings)
+    reloading = Reloading(settings, asked, load=partial(Settings.load, {}))
     renewals = Renewals(allowed=settings.bot_token is not None)
     again = True
     with in_time() as told_to_stop:
         while again:
             ending = Ending(told_to_stop)
             async with open_core(settings, routes) as core:
+                reloading.begin()
                 # At the start it also tells that a table cannot be written.
                 await forget_old_refusals(core.store)
-                async with open_bot(settings, core, ending) as bot:
-                    again = await Runner(settings, bot, ending, renewals).run()
+                try:
+                    async with open_bot(settings, core, ending) as bot:
+                        again = await Runner(settings, bot, ending, renewals, reloading).run()
+                finally:
+                    reloading.close()
+                    routes = core.routes  # if all begins anew, by what was read last
 
 
 def _said_of(routes: Routes) -> dict[str, object]:
@@ -73,7 +83,15 @@ def _where(place: Place) -> str:
 class Runner:
     """One life of a bot: log in, run, stop."""
 
-    def __init__(self, settings: Settings, bot: Bot, ending: Ending, renewals: Renewals) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        bot: Bot,
+        ending: Ending,
+        renewals: Renewals,
+        reloading: Reloading,
+    ) -> None:
+        self._reloading = reloading
         self._settings = settings
         self._bot = bot
         self._ending = ending
@@ -100,10 +118,11 @@ class Runner:
                 # the loop for 50 ms each time.
                 gc.collect()
                 gc.freeze()
-                posting = self._bot.relays.start()
+                posting = [asyncio.create_task(self._bot.relays.run())]
                 hearing = [
                     asyncio.create_task(self._bot.telegram.listen(self._hear)),
                     *(asyncio.create_task(each()) for each in self._bot.beside),
+                    asyncio.create_task(self._reloading.run(self._bot)),
                 ]
                 await asyncio.wait(
                     {*posting, *hearing, stopping}, return_when=asyncio.FIRST_COMPLETED

@@ -249,3 +249,22 @@ async def test_who_hears_what_is_not_meant_for_it_is_hidden_nothing(
 
     assert (start.told == {}) is proof
     assert start.file.exists() is not proof
+
+
+async def test_of_chats_that_come_later_only_the_new_are_looked_at_and_none_where_one_cannot_work(
+    telegram, account, group, tmp_path
+):
+    start = Start(telegram, account, tmp_path)
+    await start.access.begin([group.id], [])
+    calls = len(telegram.calls.names())
+    with pytest.raises(SettingsError, match=f"^SOURCE_CHAT_ID: {GROUP_ID}"):
+        await start.access.look([group.id, ChatId(GROUP_ID)], [])
+    asked = len(telegram.calls.names()) - calls
+
+    (await start.access.look([group.id], []))()
+    assert len(telegram.calls.names()) == calls + asked
+    outside = telegram.channel("Outside")
+    (await start.access.look([group.id], [outside.id]))()
+    assert list(start.told) == [outside.id]
+    (await start.access.look([group.id], []))()
+    assert start.told == {}

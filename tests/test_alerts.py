@@ -421,3 +421,16 @@ async def test_a_chat_in_which_the_bot_may_not_work_is_told_once_and_so_is_that_
         "It does not work yet: cannot read.",
         f"Chat {GROUP} is as it should be now.",
     ]
+
+
+async def test_what_is_no_source_any_more_is_not_said_to_be_well_again(watch):
+    """It was taken out of the file, since it could not be read."""
+    watch.sources = [UnreadableChat(GROUP, NOON, "banned", "ask there", None)]
+    watch.troubles = [
+        ChatTrouble(OTHER, NOON, "may not post", source=False, outside=False, stops=True)
+    ]
+    told = list(await watch.after())
+    watch.alerts.follow({TARGET})
+    watch.sources = watch.troubles = []
+    assert await watch.after(hours=2) == told
+    assert len(told) == 2

@@ -75,7 +75,7 @@ def reader():
 
 async def test_a_message_of_the_source_goes_to_the_albums(reader):
     message = says(ALICE)
-    assert await reader.hears(message) == [("heard",), ("hear", message, "main")]
+    assert await reader.hears(message) == [("heard",), ("hear", message, str(GROUP))]
 
 
 @pytest.mark.parametrize("chat", [ELSEWHERE, TARGET, BASIC, ChatId(ALICE)])

@@ -181,6 +181,7 @@ def test_the_unit_runs_the_script_on_the_directory_that_systemd_makes(unit):
     environment = dict(word.split("=", 1) for word in unit["Environment"].split())
 
     assert Path(unit["ExecStart"]).name == SCRIPT
+    assert unit["ExecReload"] == f"{unit['ExecStart']} reload"
     assert environment["DATA_DIR"] == unit["WorkingDirectory"] == f"%S/{unit['StateDirectory']}"
     assert set(environment) - {"PYTHONUNBUFFERED"} <= SETTINGS
     # Where `setup` writes, if it is called in that directory.
@@ -205,7 +206,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path):
         pytest.skip("systemd-analyze is not installed here: the unit is not verified")
     copy = tmp_path / UNIT.name
     # It wants the program to be there.
-    copy.write_text(re.sub(r"(?m)^(ExecStart=).*", rf"\g<1>{sys.executable}", UNIT.read_text()))
+    copy.write_text(re.sub(r"(?m)^(Exec\w+=).*", rf"\g<1>{sys.executable}", UNIT.read_text()))
 
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(copy)],

@@ -60,7 +60,7 @@ class Live:
             self.bot,
             health,
             self.places,
-            Routes((source,)),
+            lambda: Routes((source,)),
             store.ask,
             {"/": ("all", self.figures)},
             clock=self.clock,

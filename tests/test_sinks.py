@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.admin import explain, status
-from bot.app import open_core, sink_queue
+from bot.app import open_core
 from bot.config import Settings
 from bot.delivery.jsonl import EventFile
 from bot.delivery.progress import Places
@@ -21,6 +21,7 @@ from bot.delivery.worker import Unwatched
 from bot.endpoints import Endpoint, FileEndpoint
 from bot.errors import RetryLater, SettingsError, TargetUnavailable
 from bot.models import Backlog, is_sink
+from bot.queues import sink_queue
 from bot.routes_file import Listed, read_routes
 from bot.setup.check import Verdict, of_sink
 from bot.sink_keys import Sinks
@@ -223,7 +224,7 @@ async def running(text, data_dir):
     settings = wiring.settings(data_dir=data_dir)
     async with open_core(settings, routes, in_loop=True) as core, AsyncExitStack() as stack:
         queues = [
-            sink_queue(core, target, endpoint, Unwatched(), stack)
+            sink_queue(core.store, target, endpoint, Unwatched(), stack)
             for target, endpoint in core.routes.sinks.items()
         ]
 

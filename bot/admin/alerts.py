@@ -22,7 +22,7 @@ from bot.errors import AccountLimited, DatabaseError, RetryLater, TargetUnavaila
 from bot.models import PostState
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from bot.models import ChatId, ChatTrouble, MessageRef, Post, UnreadableChat, UnreadableMessage
 
@@ -55,6 +55,7 @@ class AlertKind(StrEnum):
     EVENT = "event"  # could not be dealt with
     ACCESS = "access"  # the bot may not do all that it is for in a chat
     READY = "ready"  # now it may
+    ROUTES = "routes"  # read again, and refused
     TRANSLATION = "translation"  # the original was posted in its place
 
 
@@ -151,6 +152,11 @@ class Alerts:
             ):
                 self._unreadable[about] = None
 
+    def follow(self, chats: Collection[ChatId]) -> None:
+        """Of others nothing is told any more, least of all that they are well again."""
+        self._unreadable = {chat: how for chat, how in self._unreadable.items() if chat in chats}
+        self._troubles = {chat: text for chat, text in self._troubles.items() if chat in chats}
+
     # ── what happens ──
 
     def heard(self, source: str) -> None:
@@ -209,6 +215,11 @@ class Alerts:
             AlertKind.UNREADABLE,
             f"A message cannot be read and was passed over: {link(message.ref)} ({message.error}). "
             "A newer version of the bot may know its kind.",
+        )
+
+    def routes_refused(self, why: str) -> None:
+        self._raise(
+            AlertKind.ROUTES, f"routes.toml was read again, and nothing of it taken over: {why}."
         )
 
     def untranslated(self, target: ChatId, place: str, why: str) -> None:

@@ -157,6 +157,10 @@ class AdminHandler:
             "resume": self._resume,
         }
 
+    def follow(self, routes: Routes) -> None:
+        """Answer by these from now on."""
+        self._routes = routes
+
     # ── hearing ──
 
     def hear(self, event: Event) -> None:

@@ -20,6 +20,7 @@ from bot import __version__
 from bot.admin.formatting import Row, ago, counted, date, duration, excerpt, size
 from bot.admin.links import link
 from bot.admin.reading import coverage_rows, details, where
+from bot.admin.reload import of_running
 from bot.admin.sources import Tables, current
 from bot.admin.standings import (
     PlaceStanding,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from bot.admin.reload import ReadAgain
     from bot.config import Settings
     from bot.models import ChatId, Tier
     from bot.routes import Routes
@@ -80,6 +82,7 @@ class Status:
     now: UnixTime
     paused_at: UnixTime | None  # since when nothing is posted; None: no pause
     holder: Holder | None  # who holds the lock on DATA_DIR; None: no bot runs there
+    read_again: ReadAgain | None  # by the running bot; None: none runs
     health: ToldHealth
     in_the_way: list[str]  # in the chats of the settings, as the running bot has found
     heard: list[Heard]
@@ -119,6 +122,7 @@ async def status(
         now=now,
         paused_at=await tables.ask(records.paused_at),
         holder=holder(settings.data_dir / "lock"),
+        read_again=of_running(settings),
         health=health,
         in_the_way=in_the_way(settings),
         heard=await tables.ask(records.heard),
@@ -220,6 +224,7 @@ def _version(name: str) -> str | None:
 def as_rows(status: Status) -> list[Row]:
     return [
         *_running(status),
+        *_read_again(status),
         *_health(status),
         *_in_the_way(status),
         *_heard(status),
@@ -243,6 +248,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "since": holder and int(holder.since),
         "paused_at": status.paused_at,
         "health": dict(status.health.facts) if status.health.answered else None,
+        "routes_read_again": _read_again_object(status),
         "in_the_way": status.in_the_way,
         "heard": [box._asdict() for box in status.heard],
         "flows": sum_of(status.sources)._asdict(),
@@ -274,6 +280,26 @@ def _running(status: Status) -> Iterator[Row]:
         return
     pid, since = status.holder
     yield Row("bot", f"running, pid {pid or 'unknown'}, for {duration(status.now - since)}")
+
+
+def _read_again(status: Status) -> Iterator[Row]:
+    last = status.read_again
+    if last is None or not last.number:
+        return
+    when = ago(last.at, status.now)
+    if last.taken:
+        yield Row("routes", f"read again {when}")
+        return
+    yield Row("routes", f"read again {when} and NOT TAKEN OVER, they are as they were before:")
+    for line in last.said:
+        yield Row("", excerpt(line, REASON_MAX))
+
+
+def _read_again_object(status: Status) -> dict[str, Any] | None:
+    last = status.read_again
+    if last is None or not last.number:
+        return None
+    return {"at": last.at, "taken": last.taken, "said": last.said}
 
 
 def _health(status: Status) -> Iterator[Row]:

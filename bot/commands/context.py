@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import typer
 from typer.core import TyperArgument, TyperCommand
 
-from bot.errors import BotError
+from bot.errors import BotError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -47,11 +47,22 @@ def settings_of(overrides: Mapping[str, Any]) -> Settings:
 
 
 def rules_of_all() -> tuple[Settings, Routes]:
-    """The settings, and all sources and places, as far as that is known without Telegram."""
+    """The settings, and all sources and places, as far as that is known without Telegram.
+
+    While the file is wrong, those by which the running bot goes.
+    """
+    from bot.admin.reload import in_force
     from bot.routes_file import known_routes
 
     settings = settings_of({})
-    return settings, known_routes(settings)
+    try:
+        return settings, known_routes(settings)
+    except SettingsError as exc:
+        routes = in_force(settings)
+        if routes is None:
+            raise
+        typer.echo(f"{exc}\nthe running bot goes by what stood there before:", err=True)
+        return settings, routes
 
 
 def console() -> Console:

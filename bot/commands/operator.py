@@ -227,6 +227,18 @@ def _order_posting(what: Literal["pause", "resume"], name: str | None) -> None:
 
 
 @app.command(cls=PlainCommand)
+def reload() -> None:
+    """Have the running bot read routes.toml again. A file that is wrong changes nothing.
+
+    Says what has changed; what is wrong is named by its line, and exit code 2.
+    """
+    from bot.admin.reload import Reload
+
+    for line in Reload(settings_of({})).order():
+        typer.echo(line)
+
+
+@app.command(cls=PlainCommand)
 def backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy; a new file.")],
 ) -> None:

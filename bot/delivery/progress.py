@@ -60,8 +60,14 @@ class Places:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock
-        self._names = names or {}
-        self._places = {target: Progress(clock=clock) for target in targets}
+        self._places: dict[ChatId, Progress] = {}
+        self.follow(targets, names or {})
+
+    def follow(self, targets: Iterable[ChatId], names: Mapping[ChatId, str]) -> None:
+        """These instead; what is known of those that stay is known still."""
+        self._names = names
+        known = self._places
+        self._places = {each: known.get(each) or Progress(clock=self._clock) for each in targets}
 
     def __getitem__(self, target: ChatId) -> Progress:
         return self._places[target]

@@ -53,6 +53,7 @@ class Access:
         self._clock = clock
         self._sleep = sleep
         self._sources: frozenset[ChatId] = frozenset()
+        self._looked_at: frozenset[ChatId] = frozenset()  # they, and the targets
         self._troubles: dict[ChatId, ChatTrouble] = {}
         self._unknown: set[ChatId] = set()  # Telegram did not say how it is there
 
@@ -61,17 +62,36 @@ class Access:
 
     async def begin(self, sources: Iterable[ChatId], targets: Sequence[ChatId]) -> None:
         """Look at all of them. Raises `SettingsError` for what no waiting mends, a line each."""
-        self._sources = frozenset(sources)
-        chats = [*self._sources, *(chat for chat in targets if chat not in self._sources)]
+        self._sources = self._looked_at = frozenset()
         self._troubles.clear()
-        self._unknown = set(chats)
-        findings = await asyncio.gather(*map(self._finding, chats))
+        self._unknown.clear()
+        (await self.look(sources, targets))()
+
+    async def look(
+        self, sources: Iterable[ChatId], targets: Iterable[ChatId]
+    ) -> Callable[[], None]:
+        """Look at those that are new, or are read and were not. What it gives takes that over, and lets
+        go of all others. Raises as `begin`, and nothing has changed.
+        """
+        read = frozenset(sources := tuple(sources))
+        chats = tuple(dict.fromkeys((*sources, *targets)))
+        stay = {chat for chat in self._looked_at if (chat in read) is (chat in self._sources)}
+        new = [chat for chat in chats if chat not in stay]
+        findings = await asyncio.gather(*(self._finding(chat, read) for chat in new))
         hopeless = [found.text for found in findings if found.hopeless]
         if hopeless:
             raise SettingsError("\n".join(hopeless))
-        for chat, found in zip(chats, findings, strict=True):
-            self._take(chat, found)
-        self._write()
+
+        def take_over() -> None:
+            self._sources, self._looked_at = read, frozenset(chats)
+            still = stay.intersection(chats)
+            self._troubles = {chat: each for chat, each in self._troubles.items() if chat in still}
+            self._unknown = (self._unknown & still).union(new)
+            for chat, found in zip(new, findings, strict=True):
+                self._take(chat, found)
+            self._write()
+
+        return take_over
 
     async def run(self) -> None:
         """Look again at what does not work yet, until cancelled."""
@@ -80,7 +100,9 @@ class Access:
             for chat in [*self._troubles, *self._unknown]:
                 # Without a connection nothing is known; the next look will do.
                 with suppress(BotError, OSError):
-                    self._take(chat, await self._finding(chat))
+                    found = await self._finding(chat, self._sources)
+                    if chat in self._looked_at:
+                        self._take(chat, found)
             self._write()
 
     def heard(self, event: Event) -> None:
@@ -100,8 +122,8 @@ class Access:
         with suppress(OSError):
             self._file.unlink(missing_ok=True)
 
-    async def _finding(self, chat: ChatId) -> Finding:
-        look = of_source if chat in self._sources else of_target
+    async def _finding(self, chat: ChatId, sources: frozenset[ChatId]) -> Finding:
+        look = of_source if chat in sources else of_target
         name = self._names().get(chat)
         found = await look(self._account, chat, name)
         if not name or found.hopeless:

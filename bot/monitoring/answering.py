@@ -10,7 +10,7 @@ from bot.monitoring.live_page import LivePage
 from bot.monitoring.port import Port, listening
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from bot.config import Settings
     from bot.delivery.progress import Places
@@ -21,13 +21,18 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def answering(
-    settings: Settings, bot: Bot, health: Health, places: Places, routes: Routes, ask: Run
+    settings: Settings,
+    bot: Bot,
+    health: Health,
+    places: Places,
+    routes: Callable[[], Routes],
+    ask: Run,
 ) -> AsyncIterator[None]:
     """On `HEALTH_PORT`, if that is set."""
     if settings.health_port is None:
         yield
         return
-    page = LivePage(bot, health, places, routes, ask, figures_of(routes))
+    page = LivePage(bot, health, places, routes, ask, figures_of(routes()))
     try:
         port = Port({**health.pages, **page.resources})
         async with listening(port, settings.health_host, settings.health_port):

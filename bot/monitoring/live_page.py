@@ -40,7 +40,7 @@ class LivePage:
         bot: Bot,
         health: Health,
         places: Places,
-        routes: Routes,
+        routes: Callable[[], Routes],
         ask: Run,
         figures: Mapping[str, tuple[str, DrawnFigures]],
         *,
@@ -85,7 +85,7 @@ class LivePage:
             pass  # the report says so
         now, backlogs = self._clock(), report.backlogs
         return State(
-            name=", ".join(each.name for each in self._routes.sources),
+            name=", ".join(each.name for each in self._routes().sources),
             at=moment(now),
             verdict=self._verdict(report.reasons, now),
             paused=self._bot.paused_at is not None,
@@ -119,7 +119,7 @@ class LivePage:
             rule = f"{lasting(source.ttl.total_seconds())} rule"
             return [Cell(source.name, "name"), Cell(source.where), Cell(rule), state]
 
-        rows = [row(each) for each in self._routes.sources]
+        rows = [row(each) for each in self._routes().sources]
         return StateTable("sources", "Sources", ("source", "chat", "rule", "state"), rows, "")
 
     def _queues(self, backlogs: Mapping[ChatId, Backlog] | None, now: float) -> StateTable:
@@ -135,7 +135,7 @@ class LivePage:
             elif self._bot.paused_at is not None:
                 state = Cell("paused", "paused")
             return [
-                Cell(called(target, self._routes.place_names.get(target)), "name"),
+                Cell(called(target, self._routes().place_names.get(target)), "name"),
                 Cell(waiting, "count"),
                 Cell("–" if oldest is None else ago(oldest, now)),
                 state,
@@ -144,7 +144,7 @@ class LivePage:
         whole = sum(each.pending for each in (backlogs or {}).values())
         title = f"Places: {number(whole)} {'post waits' if whole == 1 else 'posts wait'}"
         heads = ("place", "waiting", "the oldest since", "state")
-        rows = [row(each) for each in self._routes.queues]
+        rows = [row(each) for each in self._routes().queues]
         return StateTable("places", title, heads, rows, "Nothing is posted anywhere.")
 
 

@@ -120,6 +120,11 @@ class Admins(NamedTuple):
         for source in heard_from(event, routes):
             self.alerts.heard(source)
 
+    def follow(self, routes: Routes) -> None:
+        """Answer and tell by these from now on."""
+        self.orders.follow(routes)
+        self.alerts.follow({*routes.chats, *routes.targets})
+
     def failed(self, failure: Failure) -> None:
         self.alerts.event_failed(failure.ref, failure.error)
 

@@ -61,13 +61,20 @@ class Dispatcher:
         self._table = table
         self._recorder = recorder
         self._albums = albums
-        self._routes = routes
-        self._chats = frozenset((*routes.chats, *routes.targets))
-        # A person who is a target may be an author as well.
-        self.ours: set[AuthorId | ChatId] = {target for target in routes.targets if target < 0}
+        self.ours: set[AuthorId | ChatId] = set()  # besides the targets
+        self.follow(routes)
         self._begin_anew = begin_anew
         self._stopping = stopping
         self._meter = meter
+
+    def follow(self, routes: Routes) -> None:
+        """Hear these from now on. What is held is given out by them."""
+        self._routes = routes
+        self._chats = frozenset((*routes.chats, *routes.targets))
+        # A person who is a target may be an author as well.
+        self._posted_to: frozenset[AuthorId | ChatId] = frozenset(
+            target for target in routes.targets if target < 0
+        )
 
     async def hear(self, event: Event) -> None:
         """Deal with one event; when this returns, the tables hold what there was to hold."""
@@ -80,7 +87,7 @@ class Dispatcher:
         self._meter.heard()
         match event:
             case IncomingMessage() if source := self._source_of(event):
-                await self._albums.hear(event, source.name)
+                await self._albums.hear(event, source.where)
             case EditedMessage(message) if self._source_of(message):
                 await self._albums.finish_before({message.id}, {message.chat_id})
                 await self._recorder.edited(message)
@@ -115,4 +122,5 @@ class Dispatcher:
     def _source_of(self, message: IncomingMessage) -> Source | None:
         """None: it is nobody's. What a target's link to a source brings back is no news."""
         found = self._routes.source_of(message.chat_id, message.topic)
-        return None if message.author in self.ours else found
+        ours = message.author in self.ours or message.author in self._posted_to
+        return None if ours else found

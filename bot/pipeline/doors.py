@@ -19,6 +19,10 @@ class Doors:
     """
 
     def __init__(self, routes: Routes, intakes: Mapping[str, Intake]) -> None:
+        self.follow(routes, intakes)
+
+    def follow(self, routes: Routes, intakes: Mapping[str, Intake]) -> None:
+        """Decide by these from now on."""
         self._routes = routes
         self._intakes = intakes
 

@@ -6,6 +6,7 @@ Events of one box come in order and one at a time, and so do the cursors behind 
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -20,7 +21,7 @@ from bot.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from bot.models import AuthorId, ChatId, Event
     from bot.pipeline.dispatch import Dispatcher
@@ -45,6 +46,10 @@ class _Line:
             self._task = asyncio.create_task(self._run())
         await self._waiting.put(event)
 
+    async def idle(self) -> None:
+        """Wait until all that was put is dealt with."""
+        await self._waiting.join()
+
     async def drain(self) -> None:
         if self._task is not None:
             await self._waiting.put(None)
@@ -57,6 +62,8 @@ class _Line:
             except Exception:
                 # Those behind it are not to wait for ever.
                 log.exception("an event was not dealt with")
+            finally:
+                self._waiting.task_done()
 
     def close(self) -> None:
         if self._task is not None:
@@ -68,20 +75,46 @@ class Lines:
     """`make` gives a dispatcher; it is handed a way to ask whether further events wait for it."""
 
     def __init__(self, routes: Routes, make: Callable[[Callable[[], bool]], Dispatcher]) -> None:
+        self._make = make
+        self._turn = asyncio.Lock()
         self._account = _Line(make)
-        self._direct = len(routes.chats) == 1
-        boxes = [] if self._direct else filter(has_own_box, routes.chats)
-        self._of_chats: dict[ChatId | None, _Line] = {chat: _Line(make) for chat in boxes}
         self.ours: set[AuthorId | ChatId] = self._account.dispatcher.ours
-        for line in self._of_chats.values():
-            line.dispatcher.ours = self.ours
+        self._of_chats: dict[ChatId | None, _Line] = {}
+        self._direct = True
+        self._add(routes)
+
+    def _add(self, routes: Routes) -> None:
+        self._direct = self._direct and len(routes.chats) == 1
+        for chat in filter(has_own_box, routes.chats):
+            if chat not in self._of_chats:
+                line = self._of_chats[chat] = _Line(self._make)
+                line.dispatcher.ours = self.ours
 
     async def hear(self, event: Event) -> None:
-        """Where there is one source, the tables hold what there was to hold when this returns."""
-        if self._direct:
-            await self._account.dispatcher.hear(event)
-        else:
-            await self._of_chats.get(_chat_of(event), self._account).put(event)
+        """Where there has been one source only, the tables hold what there was to hold when this returns."""
+        async with self._turn:
+            line = self._of_chats.get(_chat_of(event), self._account)
+            if self._direct:
+                await line.dispatcher.hear(event)
+            else:
+                await line.put(event)
+
+    @asynccontextmanager
+    async def between_events(self) -> AsyncIterator[None]:
+        """All that was heard before is dealt with; what comes meanwhile waits. Albums stay held."""
+        async with self._turn:
+            for line in self._all():
+                await line.idle()
+            yield
+
+    def follow(self, routes: Routes) -> None:
+        """Hear these from now on. A line of a chat that is no source's any more is there for its return."""
+        self._add(routes)
+        for line in self._all():
+            line.dispatcher.follow(routes)
+
+    def _all(self) -> list[_Line]:
+        return [self._account, *self._of_chats.values()]
 
     async def move(self, old: ChatId, new: ChatId) -> None:
         """A chat of ours has become another one."""
@@ -89,12 +122,12 @@ class Lines:
 
     async def drain(self) -> None:
         """Finish what is in hand. Once the bot is told to stop, what waits is let go of."""
-        for line in (self._account, *self._of_chats.values()):
+        for line in self._all():
             await line.drain()
 
     def close(self) -> None:
         """Let go of what is held: no cursor has passed it, so it comes again."""
-        for line in (self._account, *self._of_chats.values()):
+        for line in self._all():
             line.close()
 
 

@@ -22,7 +22,8 @@ from bot.config import Settings, require, set_outside
 from bot.errors import SettingsError, UsageError
 from bot.models import EVERYONE, Address
 from bot.routes import MAIN
-from bot.routes_file import INSTEAD, NAME, Listed
+from bot.routes_file import INSTEAD, Listed
+from bot.routes_keys import NAME
 from bot.setup import env_file
 from bot.setup.check import named, of_source, of_target
 from bot.setup.routes_text import Block, chat, from_settings, with_place, with_source

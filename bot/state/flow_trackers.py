@@ -5,17 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from bot.models import SignalId
+    from bot.routes import Source
     from bot.state.flow_tracker import FlowTracker
 
 
 class FlowTrackers:
-    """One for each source, by its name: each has a TTL of its own."""
+    """One for each source, by its name: each has a TTL of its own. `make` gives one."""
 
-    def __init__(self, trackers: Mapping[str, FlowTracker]) -> None:
-        self._trackers = trackers
+    def __init__(self, make: Callable[[Source], FlowTracker], sources: Iterable[Source]) -> None:
+        self._make = make
+        self._trackers: dict[str, FlowTracker] = {}
+        self._told: dict[tuple[object, ...], FlowTracker] = {}  # by all that they were made by
+        self.follow(sources)
+
+    def follow(self, sources: Iterable[Source]) -> None:
+        """Have these instead. What was in memory stays there, whatever its source is called now."""
+        before, self._told, self._trackers = self._told, {}, {}
+        for each in sources:
+            key = (each.chat, each.topic, each.ttl, each.after_ttl)
+            tracker = before.get(key) or self._make(each)
+            self._told[key] = self._trackers[each.name] = tracker
 
     def __getitem__(self, source: str) -> FlowTracker:
         return self._trackers[source]

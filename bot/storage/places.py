@@ -5,6 +5,7 @@ Posts of a place that is not listed any more, or that is paused, wait until it i
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import product
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -14,12 +15,14 @@ from bot.models import OrderKind, is_sink
 from bot.storage.schema import orders, places, posts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from sqlalchemy import Connection
 
     from bot.models import ChatId, UnixTime
     from bot.routes import Place, Routes, Source
+
+    _Rows = defaultdict[object, list["PlaceRecord"]]
 
 # In a query of posts: nothing is to be taken from their place.
 SHUT: Final = exists().where(
@@ -51,25 +54,28 @@ def take_list(db: Connection, routes: Routes) -> dict[tuple[str, ChatId, int], i
     name by now, as may its source; or the source is another chat by now and has kept its name. A program
     may have moved, and its place has kept its name.
     """
-    known = recorded(db)
+    known = {row.id: row for row in recorded(db)}
+    there, named = _by(_address, known.values()), _by(_name_of_a_program, known.values())
     found: dict[tuple[str, ChatId, int], int] = {}
-    for is_there, is_same in product((_is_there, _has_moved), (_is_of_that_chat, _is_of_that_name)):
+    for moved, is_same in product((False, True), (_is_of_that_chat, _is_of_that_name)):
         for source, place in _each(routes):
             key = (source.name, place.chat, place.topic)
-            if key in found and is_there is _has_moved:
+            if moved and (key in found or place.endpoint is None):
                 continue
-            rows = [row for row in known if is_there(row, place) and is_same(row, source)]
-            for row in rows:
-                known.remove(row)
+            rows = named[place.name] if moved else there[place.chat, place.topic]
+            for row in [row for row in rows if row.id in known and is_same(row, source)]:
+                del known[row.id]
                 _claim(db, row, source, place, instead=found.get(key))
                 found.setdefault(key, row.id)
-    for source, place in _each(routes):
-        key = (source.name, place.chat, place.topic)
-        if key not in found:
-            query = insert(places).values(listed=1, **_says(source, place))
-            found[key] = int(db.execute(query.returning(places.c.id)).scalar_one())
-    left = [row.id for row in known]
-    db.execute(update(places).where(places.c.id.in_(left)).values(listed=0))
+    each = {
+        (source.name, place.chat, place.topic): (source, place) for source, place in _each(routes)
+    }
+    new = {key: _says(*of) for key, of in each.items() if key not in found}
+    if new:
+        query = insert(places).returning(places.c.id, sort_by_parameter_order=True)
+        ids = db.scalars(query, [{**said, "listed": 1} for said in new.values()])
+        found |= dict(zip(new, ids, strict=True))
+    db.execute(update(places).where(places.c.id.in_(list(known))).values(listed=0))
     return found
 
 
@@ -79,12 +85,19 @@ def _each(routes: Routes) -> Iterator[tuple[Source, Place]]:
             yield source, place
 
 
-def _is_there(row: PlaceRecord, place: Place) -> bool:
-    return (row.chat_id, row.topic) == (place.chat, place.topic)
+def _by(key: Callable[[PlaceRecord], object], rows: Iterable[PlaceRecord]) -> _Rows:
+    found: _Rows = defaultdict(list)
+    for row in rows:
+        found[key(row)].append(row)
+    return found
 
 
-def _has_moved(row: PlaceRecord, place: Place) -> bool:
-    return place.endpoint is not None and is_sink(row.chat_id) and row.name == place.name
+def _address(row: PlaceRecord) -> tuple[ChatId, int]:
+    return row.chat_id, row.topic
+
+
+def _name_of_a_program(row: PlaceRecord) -> str | None:
+    return row.name if is_sink(row.chat_id) else None
 
 
 def _is_of_that_chat(row: PlaceRecord, source: Source) -> bool:
@@ -100,8 +113,9 @@ def _claim(
 ) -> None:
     """`instead`: it has become the same place as that one, as when a group was moved."""
     if instead is None:
-        said = {**_says(source, place), "listed": 1}
-        db.execute(update(places).where(places.c.id == row.id).values(said))
+        said = {**_says(source, place), "listed": True}
+        if any(getattr(row, name) != value for name, value in said.items()):
+            db.execute(update(places).where(places.c.id == row.id).values({**said, "listed": 1}))
         if row.chat_id != place.chat:
             its = posts.c.place == row.id
             db.execute(update(posts).where(its).values(target_chat_id=place.chat))

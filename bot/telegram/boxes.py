@@ -14,7 +14,7 @@ from bot.telegram.parsing import Unreadable
 from bot.telegram.reading import as_new
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 functions: Final[Any] = raw.functions
 types: Final[Any] = raw.types
@@ -32,6 +32,7 @@ class Box:
 
     id: ChatId
     pts: int | None = None
+    anew: bool = False  # it begins now, whatever is stored of it
     qts: int | None = None
     date: UnixTime | None = None
     message_id: MessageId | None = None  # the newest that was fed
@@ -81,6 +82,19 @@ class Boxes:
         self.of_chats = {chat: Box(chat) for chat in chats if has_own_box(chat)}
         self.seq = 0  # of containers; 0: not known
         self.news = asyncio.Event()
+
+    def let_go(self, chats: Collection[ChatId]) -> list[Box]:
+        """Of all chats but these. Gives the boxes that were theirs."""
+        gone = [self.of_chats.pop(chat) for chat in set(self.of_chats).difference(chats)]
+        for box in gone:
+            if box.rest is not None:
+                box.rest.cancel()
+        return gone
+
+    def add(self, box: Box) -> None:
+        """Follow another chat. What was missed since the box stood where it does is asked for."""
+        self.of_chats[box.id] = box
+        self.news.set()
 
     def __iter__(self) -> Iterator[Box]:
         yield self.account

@@ -36,6 +36,7 @@ from bot.models import (
     MessageId,
     Reached,
     UnixTime,
+    has_own_box,
     is_basic_group,
 )
 from bot.telegram.boxes import AT_ONCE, QUEUE_MAX, Box, Boxes
@@ -61,6 +62,7 @@ EVERY: Final = 180.0  # seconds; then the difference is asked for without being 
 RETRY, RETRY_AT_MOST = 1.0, 60.0  # seconds, doubled with each failure
 LESS: Final = 8  # times fewer, where a difference cannot be parsed and does not say how long it is
 LARGEST_MESSAGE: Final = 2**31 - 1  # an id that no message has
+BEGUN_AT_ONCE: Final = 8  # chats that are asked where they stand
 ROOM_AGAIN: Final = 0.05  # seconds
 # Nothing to end the hearing for.
 SOMETHING_LATER: Final = (RetryLater, TargetUnavailable, PostRefused, DatabaseError)
@@ -182,6 +184,26 @@ class CatchUp:
         """
         await self._again.feed_one(chat, message_id)
 
+    async def follow(self, following: Following) -> None:
+        """From now on these chats are followed; those that are followed already notice nothing.
+
+        One that was not begins now, also if it was followed long ago. What cannot be asked now is asked
+        again by `run`. Raises `LoggedOut`.
+        """
+        self._chats = tuple(following.chats)
+        self._from_the_start = frozenset(following.from_the_start)
+        self._again.follow(self._chats, following.ttls)
+        for gone in self._boxes.let_go(self._chats):
+            if (recovering := self._recovering.pop(gone.id, None)) is not None:
+                recovering.cancel()
+        new = [
+            each for each in self._chats if has_own_box(each) and each not in self._boxes.of_chats
+        ]
+        boxes = [Box(chat, anew=True) for chat in new]
+        await self._begin_all(boxes, later=SOMETHING_LATER)
+        for box in boxes:  # begun before `run` sees them: two who begin one would skip something
+            self._boxes.add(box)
+
     # ── what was missed ──
 
     async def begin(self) -> None:
@@ -189,13 +211,32 @@ class CatchUp:
 
         Raises `RetryLater` and `LoggedOut`. A chat that is closed to us is tried again by `run`.
         """
-        for box in self._boxes:
-            try:
+        later = (TargetUnavailable, PostRefused)
+        account, *others = self._boxes
+        await self._begin_all([account], later=later)  # the others take its date
+        await self._begin_all(others, later=later)
+
+    async def _begin_all(self, boxes: Iterable[Box], *, later: tuple[type[BotError], ...]) -> None:
+        """A few at a time. `later`: what is no reason not to begin the others."""
+        some = asyncio.Semaphore(BEGUN_AT_ONCE)
+        begun = [asyncio.ensure_future(self._begin_or_say(box, some, later)) for box in boxes]
+        try:
+            await asyncio.gather(*begun)
+        finally:
+            for each in begun:
+                each.cancel()
+            await asyncio.gather(*begun, return_exceptions=True)
+
+    async def _begin_or_say(
+        self, box: Box, some: asyncio.Semaphore, later: tuple[type[BotError], ...]
+    ) -> None:
+        try:
+            async with some:
                 with translated(box.id):
                     await self._begin(box)
-            except (TargetUnavailable, PostRefused) as exc:
-                log.warning("chat cannot be read", chat=box.id, error=str(exc))
-                self._answers.failed(box.id, exc, 0)
+        except later as exc:
+            log.warning("chat cannot be read", chat=box.id, error=str(exc))
+            self._answers.failed(box.id, exc, 0)
 
     async def run(self) -> None:
         """Recover whatever falls behind. Raises `LoggedOut`; every other trouble is waited out."""
@@ -287,7 +328,7 @@ class CatchUp:
 
     async def _begin(self, box: Box) -> None:
         """Where the last run left off, or here and now, which is written down at once."""
-        known = await self._table.cursor(box.id)
+        known = None if box.anew else await self._table.cursor(box.id)
         if known is not None:
             box.stands_at(known)
             return

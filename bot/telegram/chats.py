@@ -58,12 +58,14 @@ async def resolve(account: Account, chat_id: ChatId) -> ChatInfo:
         else:
             user = types.InputUser(user_id=peer.user_id, access_hash=peer.access_hash)
             query = functions.users.GetUsers(id=[user])
-        answer = await account.call(query)
-        itself = await account.call(functions.users.GetUsers(id=[types.InputUserSelf()]))
-    found = people(answer)
-    if not found:
-        raise TargetUnavailable(f"chat {chat_id} is not known to this account", chat_id)
-    return _chat_info(chat_id, found[0], itself[0])
+        found = next(iter(people(await account.call(query))), None)
+        if found is None:
+            raise TargetUnavailable(f"chat {chat_id} is not known to this account", chat_id)
+        itself = None
+        if not (isinstance(found, types.User) or _is_outside(found) or _rules(found)):
+            # Asked only where it matters: a start looks at every chat.
+            (itself,) = await account.call(functions.users.GetUsers(id=[types.InputUserSelf()]))
+    return _chat_info(chat_id, found, itself)
 
 
 def full_name(user: Any) -> str:
@@ -100,11 +102,13 @@ def _rules(chat: Any) -> bool:
 
 
 def _can_read(chat: Any, itself: Any) -> bool:
-    """A bot in privacy mode hears in groups only what is meant for it, unless it is an admin."""
-    if _is_outside(chat):
-        return False
-    hears_all = not itself.bot or getattr(itself, "bot_chat_history", None)
-    return bool(hears_all or _rules(chat))
+    """A bot in privacy mode hears in groups only what is meant for it, unless it is an admin.
+
+    `itself` None: that is the same for whoever it is.
+    """
+    if itself is None:
+        return not _is_outside(chat)
+    return bool(not itself.bot or getattr(itself, "bot_chat_history", None))
 
 
 # As https://core.telegram.org/constructor/chatBannedRights has them. `send_media` is all of them.

@@ -200,6 +200,17 @@ class Telegram:
             await cancelled(hearing)
             await cancelled(looking)
 
+    async def follow(self, following: Following) -> None:
+        """Hear these chats from now on; those that are heard already notice nothing.
+
+        Raises `LoggedOut`. What cannot be asked now is asked again by `listen`.
+        """
+        self._following = following
+        if self._reachability is not None:
+            self._reachability.follow(following.chats)
+        if self._catch_up is not None:
+            await self._catch_up.follow(following)
+
     @property
     def current(self) -> bool:
         """Connected, and nothing is known to be missing."""

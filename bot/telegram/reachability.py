@@ -81,16 +81,24 @@ class Reachability:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._connection = connection
-        self._chats = tuple(chat for chat in chats if chat < 0)
         self._account = account
         self._ask = ask
         self._every = every
         self._slow = slow
         self._clock = clock
         self._sleep = sleep
-        self._questions = {self._box_of(chat): _Questions() for chat in self._chats}
+        self._questions: dict[ChatId, _Questions] = {}
         self._outside: dict[ChatId, tuple[float, str]] = {}  # since when, and as what
         self._news = asyncio.Event()
+        self.follow(chats)
+
+    def follow(self, chats: Iterable[ChatId]) -> None:
+        """Look at these from now on; what is known of those that stay is known still."""
+        self._chats = tuple(chat for chat in chats if chat < 0)
+        boxes, known = map(self._box_of, self._chats), self._questions
+        self._questions = {box: known.get(box) or _Questions() for box in boxes}
+        self._outside = {chat: said for chat, said in self._outside.items() if chat in self._chats}
+        self._news.set()
 
     def unreadable(self) -> list[UnreadableChat]:
         return [found for chat in self._chats if (found := self._trouble(chat)) is not None]

@@ -98,6 +98,13 @@ class Rereading:
         self._reading = False
         self._hidden: set[ChatId] = set()  # the few that remain of these are hidden as well
 
+    def follow(self, chats: Sequence[ChatId], ttls: Mapping[ChatId, float | None]) -> None:
+        """These instead. What is wanted of others is not read again."""
+        self._chats = chats
+        self._ttls = ttls
+        for box in [box for box in self._wanted if has_own_box(box) and box not in chats]:
+            del self._wanted[box]
+
     async def look(
         self, box: Box, *, newest: MessageId | None = None, at_most: int | None = None
     ) -> None:

@@ -20,6 +20,7 @@ from tests.benchmarks import (
     latency,
     port,
     replaying,
+    routes,
     tables,
     tiers,
 )
@@ -63,6 +64,7 @@ def rows(*, short: bool) -> Iterator[Row]:
     # Replays first: a process begins with the memory of the one that starts it.
     yield from _replays(10_000 if short else 100_000, short=short)
     yield from _live(50 if short else 300)
+    yield from _routes(5 if short else 15)
     yield from _beside_the_smallest(short=short)
     yield from _disk(10**4 if short else 10**6)
     yield from _memory(10**5 if short else 10**6)
@@ -114,6 +116,17 @@ def _live(signals: int) -> Iterator[Row]:
     hammered = port.delay(signals)
     yield Row("what a post takes more, 300 people at the health port", hammered.median, 20, "ms")
     yield Row("an answer of /healthz among them (absolute)", hammered.answer, 3_000, "ms")
+
+
+def _routes(rounds: int) -> Iterator[Row]:
+    """A hundred sources of ten places each."""
+    yield Row("decision, 100 sources × 10 places / one of one", routes.decision(), 1.2)
+    program = routes.program(rounds)
+    yield Row("CPU of a signal to ten places / to one", program.ten_places, 4)
+    yield Row("its delay while another source is busy (absolute)", program.busy, 50, "ms")
+    yield Row("100 × 10: memory more than one of one", program.more_memory, 100, "MB")
+    yield Row("100 × 10: first start (absolute)", program.first_start, 2, "s")
+    yield Row("the same with known chats (absolute)", program.start, 2, "s")
 
 
 def _beside_the_smallest(*, short: bool) -> Iterator[Row]:

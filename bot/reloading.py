@@ -1,0 +1,155 @@
+"""`routes.toml` read again by a running bot: all that it says is taken over, or nothing of it.
+
+Whatever may fail comes first: reading, names and chats that only Telegram knows, the list of places in
+the tables. What is left then is done between two events; see `Bot.follow`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bot.admin.reload import ReadAgain, digest_of, file_of, keep, text_of
+from bot.admin.route_changes import changes
+from bot.config import Settings
+from bot.errors import BotError, LoggedOut, SettingsError
+from bot.naming import found_by, routes_of
+from bot.routes import Routes
+from bot.routes_file import read_routes
+from bot.telegram.chats import moved_to
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bot.app import Bot
+    from bot.routes_file import Listed
+
+log = structlog.get_logger(__name__)
+
+
+class NothingToRead(SettingsError):
+    """The bot goes by `.env`, which is read at a start only."""
+
+
+class Reloading:
+    """Over all lives of a process. `asked` is set to have it read again.
+
+    `load` reads the settings as a start would, `clock` is unix seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        asked: asyncio.Event,
+        *,
+        load: Callable[[], Settings],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._load = load
+        self._clock = clock
+        self._asked = asked
+        path = settings.routes
+        self._last = ReadAgain(os.getpid(), str(path.resolve()), in_force=text_of(path))
+
+    def begin(self) -> None:
+        """From now on orders are heard: `reload` looks for that."""
+        keep(file_of(self._settings), self._last)
+
+    def close(self) -> None:
+        file_of(self._settings).unlink(missing_ok=True)
+
+    async def run(self, bot: Bot) -> None:
+        """Obey, until cancelled. Raises `LoggedOut`; whatever else is wrong changes nothing."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            try:
+                await self.obey(bot)
+            except asyncio.CancelledError:
+                self._asked.set()  # for the next life
+                raise
+
+    async def obey(self, bot: Bot) -> None:
+        text = text_of(self._settings.routes)
+        try:
+            found = await self._take_over(bot)
+        except LoggedOut:
+            raise
+        except BotError as exc:
+            self._refuse(bot, exc, text)
+        except Exception as exc:
+            log.exception("routes could not be read again")
+            self._refuse(bot, exc, text)
+        else:
+            log.info("routes read again", changes=found, routes=self._last.file)
+            said = found or ["nothing in it has changed"]
+            self._last = self._last._replace(in_force=text)
+            self._say([*said, *self._for_a_start()], text, taken=True)
+
+    async def _take_over(self, bot: Bot) -> list[str]:
+        listed, before = self._read(bot), bot.core.routes
+        routes = await routes_of(listed, self._settings, partial(found_by, bot.telegram))
+        routes = await self._where_chats_are(bot, routes)
+        try:
+            await bot.follow(routes)
+        except SettingsError as exc:
+            raise SettingsError("\n".join(map(listed.in_its_line, str(exc).splitlines()))) from exc
+        return changes(before, bot.core.routes)
+
+    def _read(self, bot: Bot) -> Listed:
+        path = self._settings.routes
+        if not bot.core.routes.named and not path.exists():
+            raise NothingToRead(
+                f"there is no {path}, so nothing to read again: .env is read at a start only"
+            )
+        listed = read_routes(self._settings)  # says what is wrong with a file beside the one route
+        if isinstance(listed, Routes):
+            raise SettingsError(f"there is no {path} any more: put it back, or stop the bot")
+        return listed
+
+    async def _where_chats_are(self, bot: Bot, routes: Routes) -> Routes:
+        """A group that is new to the file may have moved long ago."""
+        before, store = bot.core.routes, bot.core.store
+        for chat in {*routes.chats, *routes.targets}.difference(before.chats, before.targets):
+            new = await moved_to(bot.telegram, chat)
+            if new is not None:
+                await store.move_chat(chat, new)
+        return routes.where_chats_are(await store.moved_chats())
+
+    def _refuse(self, bot: Bot, exc: Exception, text: str) -> None:
+        log.error("routes are as they were", error=str(exc), routes=self._last.file)
+        said = str(exc).splitlines() or [type(exc).__name__]
+        if bot.admins is not None and not isinstance(exc, NothingToRead):
+            bot.admins.alerts.routes_refused("; ".join(said))
+        self._say([*said, *self._for_a_start()], text, taken=False)
+
+    def _say(self, said: list[str], text: str, *, taken: bool) -> None:
+        self._last = self._last._replace(
+            number=self._last.number + 1,
+            at=self._clock(),
+            digest=digest_of(text),
+            taken=taken,
+            said=tuple(said),
+        )
+        keep(file_of(self._settings), self._last)
+
+    def _for_a_start(self) -> list[str]:
+        """What `.env` says otherwise by now, by the names of settings: that takes a start."""
+        try:
+            new = self._load()
+        except SettingsError as exc:
+            return [f"and .env would stop a start now: {str(exc).splitlines()[0]}"]
+        old = self._settings
+        names = [name for name in Settings.model_fields if getattr(new, name) != getattr(old, name)]
+        secrets = {**old.place_secrets, **new.place_secrets}
+        names += [
+            name for name in secrets if new.place_secrets.get(name) != old.place_secrets.get(name)
+        ]
+        listed = ", ".join(map(str.upper, names))
+        return [f"and {listed} changed in .env: a restart takes that over"] if names else []
