@@ -20,7 +20,7 @@ from bot.handlers.lost_parents import LostParents
 from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
 from bot.lock import locked
-from bot.monitoring.housekeeping import look_for_damage
+from bot.monitoring.housekeeping import keep_forgetting, look_for_damage
 from bot.monitoring.supervision import Admins, Facts, ToldTable
 from bot.phrases import translator
 from bot.pipeline.albums import Albums
@@ -106,9 +106,9 @@ async def open_core(
     routes = main_route(settings).without_places() if routes is None else routes
     for source in routes.sources:
         Markers(source.markers, source.patterns)  # raises for what RE2 refuses
-    keep_private(settings)
+    file = keep_private(settings)
     fence = None if lease is None else lease.fence
-    database = database_at(settings.database, in_loop=in_loop, fence=fence)
+    database = database_at(settings.database, in_loop=in_loop, fence=fence, file=file)
     store = SignalStore(
         database, clock=clock, place=routes.place, names_kept=settings.names_kept_days
     )
@@ -257,6 +257,7 @@ class Bot:
 @asynccontextmanager
 async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncIterator[Bot]:
     from bot.monitoring.access import Access
+    from bot.monitoring.answering import answering
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
     from bot.telegram.existing_messages import ExistingMessages
@@ -268,7 +269,7 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
     places = Places(core.routes.queues, names=core.routes.place_names)
     health = Health(facts, metrics, places)
     async with (
-        _answering(settings, health),
+        answering(settings, facts, health, places, lambda: core.routes, core.store.ask),
         _administered(settings, core, telegram, health, facts) as admins,
         AsyncExitStack() as services,
     ):
@@ -307,7 +308,7 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
                 known=known,
             ),
         )
-        beside = [*_beside(core, relays, rereading, metrics), access.run]
+        beside = [*_beside(core, relays, rereading, metrics, telegram.now), access.run]
         if admins is not None:
             beside += admins.tasks
         yield Bot(core, telegram, dispatcher, relays, beside, admins, access)
@@ -324,10 +325,15 @@ def _told(admins: Admins | None) -> Untold:
 
 
 def _beside(
-    core: Core, relays: Relays, rereading: RetriedEvents, metrics: Metrics
+    core: Core,
+    relays: Relays,
+    rereading: RetriedEvents,
+    metrics: Metrics,
+    now: Callable[[], float | None],
 ) -> list[Callable[[], Coroutine[Any, Any, None]]]:
     return [
         core.store.keep_writing,
+        partial(keep_forgetting, core.store, clock=now),
         partial(core.orders.run, relays),
         rereading.run,
         metrics.measure_lag,
@@ -413,18 +419,6 @@ def _following(core: Core) -> Following:
         from_the_start=tuple(routes.moved.values()),
         ttls={chat: released_after(routes.sources_in(chat)) for chat in routes.chats},
     )
-
-
-@asynccontextmanager
-async def _answering(settings: Settings, health: Health) -> AsyncIterator[None]:
-    """On `HEALTH_PORT`, if that is set."""
-    from bot.monitoring.health import serve
-
-    if settings.health_port is None:
-        yield
-        return
-    async with serve(health, settings.health_host, settings.health_port):
-        yield
 
 
 @asynccontextmanager

@@ -73,7 +73,8 @@ def keep(directory: Path, found: Mapping[ChatName, int]) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = directory / f"{FILE}.new"
     text = json.dumps({**kept(directory), **found}, indent=1)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(new, flags, 0o600), "w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

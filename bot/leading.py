@@ -109,10 +109,11 @@ async def _answering(lease: Lease, settings: Settings) -> AsyncIterator[None]:
     if settings.health_port is None:
         yield
         return
-    from bot.monitoring.health import serve  # noqa: PLC0415  # much to load
+    from bot.monitoring.port import Port, listening  # noqa: PLC0415  # much to load
     from bot.monitoring.standby import StandbyHealth  # noqa: PLC0415  # as well
 
-    async with serve(StandbyHealth(lease), settings.health_host, settings.health_port):
+    port = Port(StandbyHealth(lease).pages)
+    async with listening(port, settings.health_host, settings.health_port):
         yield
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bot.errors import AlreadyRunning, DatabaseUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+# The file is emptied and written to. A pipe in its place would have whoever looks at it wait.
+FLAGS: Final = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Holder(NamedTuple):
@@ -37,9 +42,13 @@ def locked(path: Path) -> Iterator[None]:
 def holder(path: Path) -> Holder | None:
     """Who holds the lock; None: nobody. Does not come into the way of a bot that starts."""
     try:
-        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        lock = os.open(path, os.O_RDONLY | FLAGS)
     except FileNotFoundError:
         return None
+    except OSError as exc:
+        if exc.errno == errno.ELOOP:  # no bot of ours has made it
+            return None
+        raise
     try:
         # Trying a lock takes it for a moment, in which a bot could not start. An empty file is
         # one that was given up in order, so a moment is left only after a crash.
@@ -53,8 +62,10 @@ def holder(path: Path) -> Holder | None:
 
 def _take(path: Path) -> int:
     try:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | FLAGS, 0o600)
     except OSError as exc:
+        if exc.errno == errno.ELOOP:
+            raise DatabaseUnavailable(f"{path} is a link, and none is followed: remove it") from exc
         raise DatabaseUnavailable(f"{path}: {exc.strerror}") from exc
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

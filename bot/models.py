@@ -497,3 +497,4 @@ class Fact(NamedTuple):
     direction: str | None = None
     # Of an update only:
     event: EventKind | None = None  # what it tells of its signal; None: nothing beyond doubt
+    chat: ChatId | None = None  # where it stands; None: not at hand

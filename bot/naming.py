@@ -13,10 +13,11 @@ from bot.config import require
 from bot.errors import SettingsError, UsageError
 from bot.routes import Routes
 from bot.routes_file import read_routes
+from bot.storage.data_directory import keep_directory_private
 from bot.telegram.peer_names import id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from bot.chat_names import ChatName
     from bot.config import Settings
@@ -33,12 +34,14 @@ async def with_ids(settings: Settings) -> Settings:
     if not unknown:
         return settings
     found = await _found(settings, unknown)
-    _keep(settings, found)
+    keep_names(settings, found)
     return settings.with_names(found)
 
 
-def _keep(settings: Settings, found: dict[ChatName, int]) -> None:
+def keep_names(settings: Settings, found: Mapping[ChatName, int]) -> None:
+    """Raises `SettingsError` where `DATA_DIR` is not the bot's alone, or cannot be written."""
     try:
+        keep_directory_private(settings)
         chat_names.keep(settings.data_dir, found)
     except OSError as exc:
         raise SettingsError(
@@ -66,7 +69,7 @@ async def routes_of(
     unknown = {name: listed.where(name) for name in listed.names if name not in known}
     if unknown:
         found = await find(unknown)
-        _keep(settings, found)
+        keep_names(settings, found)
         known |= found
     return listed.known(known)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -17,7 +17,7 @@ from bot.ending import Ending, Renewals, in_time, watch_hangups
 from bot.errors import RetryLater, VoidLogin
 from bot.leading import hand_over_if_deaf, leading
 from bot.models import Address, AuthorId
-from bot.monitoring.housekeeping import forget_old_refusals, keep_forgetting
+from bot.monitoring.housekeeping import forget_old_refusals
 from bot.naming import with_routes
 from bot.pipeline.patience import end, unless
 from bot.reloading import Reloading
@@ -84,14 +84,12 @@ async def _live(
     """Whether all is to begin anew."""
     # At the start it also tells that a table cannot be written.
     await forget_old_refusals(core.store)
-    beside = [asyncio.create_task(keep_forgetting(core.store))]
-    try:
-        async with open_bot(settings, core, ending) as bot:
-            if core.lease is not None:
-                beside.append(asyncio.create_task(hand_over_if_deaf(core.lease, bot.telegram)))
-            return await Runner(settings, bot, ending, renewals, reloading).run()
-    finally:
-        await end(beside)
+    async with AsyncExitStack() as stack:
+        bot = await stack.enter_async_context(open_bot(settings, core, ending))
+        if core.lease is not None:
+            deaf = asyncio.create_task(hand_over_if_deaf(core.lease, bot.telegram))
+            stack.push_async_callback(end, [deaf])
+        return await Runner(settings, bot, ending, renewals, reloading).run()
 
 
 def _said_of(routes: Routes) -> dict[str, object]:

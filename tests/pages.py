@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-VOID = {"meta", "path", "rect", "circle"}
+VOID = {"link", "meta", "path", "rect", "circle"}
 ISOLATES = str.maketrans("", "", "\u2068\u2069")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from bot.models import AfterTtl, AuthorId, Fact, MessageId, Outcome, Reason, Sig
 from bot.report.figures import Figures
 from bot.report.page import page
 from bot.report.sections import PageHead
+from bot.signal_fields import EventKind
 from tests import forkserver
 from tests.pages import read
 from tests.people import ALICE, BOB, CAROL, HOUR, NOON
@@ -136,3 +138,42 @@ def evil_facts():
         yield signal(flow, AuthorId(flow), text=text, author_name=text, **opened)
         for other, name in enumerate(EVIL, start=1):
             yield refused(100 * flow + other, AuthorId(other), author_name=name, **opened)
+
+
+# Twelve who post and answer, as they are called in such groups.
+CALLERS = (
+    "Марк Вершинин", "Alexandra Konstantinopolskaya", "CryptoWhale 🐋", "Иван П.", "Sergey Trade",
+    "Ольга", "Фёдор Достоевский-Карамазов", "bigMONEY$$$", "Дядя Вася", "Li Wei 李伟", "anna_t", "NIGHT OWL",
+)  # fmt: skip
+PAIRS = ("BTC/USDT", "ETH/USDT", "1000PEPE/USDT", "SOL/USDT", "TON/USDT")
+
+
+def season(messages, *, callers=CALLERS, days=28, skew=0.35):
+    """So many messages of a busy group, in which those twelve post and answer: the same ones each time."""
+    chance = random.Random(7)
+    every, flows = days * 24 / messages, {}
+    for each in range(1, messages + 1):
+        hours = each * every
+        who = min(int(chance.expovariate(skew)), len(callers) - 1)
+        more = {"hours": hours, "author_name": callers[who]}
+        draw = chance.random()
+        if draw < 0.03 or not flows:
+            pair, way = chance.choice(PAIRS), chance.choice(("LONG", "SHORT"))
+            yield signal(each, AuthorId(who + 1), flow=each, pair=pair, direction=way, **more)
+            flows[each] = (who, hours)
+            flows = dict(list(flows.items())[-60:])
+        elif draw < 0.4:
+            flow = chance.choice(list(flows))
+            owner, since = flows[flow]
+            if owner == who:
+                told = chance.choice((None, EventKind.TARGET_REACHED, EventKind.STOPPED))
+                yield fact(
+                    each, AuthorId(who + 1), "update", "owner", flow=flow, event=told, **more
+                )
+                flows[flow] = (owner, hours)
+            elif hours - since > 72:
+                yield fact(each, AuthorId(who + 1), "update", "released", flow=flow, **more)
+            else:
+                yield fact(each, AuthorId(who + 1), "rejected", "not_the_owner", flow=flow, **more)
+        else:
+            yield fact(each, AuthorId(who + 1), "ignored", "not_a_signal", flow=None, **more)

@@ -179,6 +179,18 @@ async def test_what_may_work_later_is_looked_at_until_it_does(
     running.cancel()
 
 
+async def test_what_stands_in_the_way_is_written_to_no_link(telegram, account, bot, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "access.new").symlink_to(victim)
+    closed = telegram.channel("Closed", id=2_990_000_009)
+    start = Start(telegram, account, tmp_path)
+    await start.access.begin([], [closed.id])
+
+    assert victim.read_text() == "precious"
+    assert json.loads(start.file.read_text())[0]["chat"] == closed.id
+
+
 async def test_what_no_waiting_mends_ends_the_start_with_a_line_each(
     telegram, account, group, tmp_path
 ):

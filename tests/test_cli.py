@@ -375,10 +375,16 @@ def test_a_flow_gone_quiet_is_in_the_table_and_not_in_the_fast_tiers(run, tmp_pa
 
 
 def test_refusals_older_than_30_days_are_not_kept(run, tmp_path, now):
-    run("import", story(tmp_path / "chat.json", began=now - 40 * 24 * HOUR))
-
+    """Older than the newest message is, that is: a machine whose clock runs fast loses none by it."""
+    began = now - 40 * 24 * HOUR
+    run("import", story(tmp_path / "chat.json", began=began))
     filled = contents(tmp_path)
-    assert [len(filled[table]) for table in filled] == [1, 1, 0, 0]
+    assert [len(filled[table]) for table in filled] == [1, 1, 1, 0]
+
+    newer = message(4, "user1001", "#idea ETH/USDT SHORT", at=began + 31 * 24 * HOUR)
+    run("import", story(tmp_path / "chat.json", began=began, more=[newer]))
+    filled = contents(tmp_path)
+    assert [len(filled[table]) for table in filled] == [2, 1, 0, 0]
 
 
 def test_the_history_of_another_chat_is_refused(run, tmp_path, now):

@@ -34,8 +34,9 @@ from bot.models import (
     Tier,
     UnreadableChat,
 )
-from bot.monitoring.health import Health, in_words, serve
+from bot.monitoring.health import Health, in_words
 from bot.monitoring.metrics import Metrics
+from bot.monitoring.port import Port, listening
 from bot.routes import Place, Routes, Source
 from bot.signal_fields import SignalFields
 from bot.storage import records
@@ -115,7 +116,8 @@ def places(clock):
 async def ask(bot_, metrics, places, clock):
     """Get a page from the real server; gives the status and the text."""
     health = Health(bot_, metrics, places, clock=clock, table_patience=0.05)
-    async with serve(health, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
+    port = Port(health.pages, fresh_for=0)
+    async with listening(port, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
 
         async def ask(path):
             async with session.get(f"http://127.0.0.1:{port}{path}") as answer:
@@ -341,9 +343,9 @@ async def test_nothing_else_is_served(ask):
 
 async def test_a_port_that_is_taken_is_one_line_that_names_the_setting(bot_, metrics):
     health = Health(bot_, metrics, Places([]))
-    async with serve(health, "127.0.0.1", 0) as port:
+    async with listening(Port(health.pages), "127.0.0.1", 0) as port:
         with pytest.raises(SettingsError, match=f"HEALTH_PORT: cannot listen on 127.0.0.1:{port}"):
-            async with serve(health, "127.0.0.1", port):
+            async with listening(Port(health.pages), "127.0.0.1", port):
                 pass
 
 
@@ -532,7 +534,7 @@ async def test_each_source_and_place_is_measured_by_its_name(clock, bot_, places
 
     bot_.waiting, bot_.flows_by_source = waiting, lambda: {"majors": 2, "scalps": 0}
     bot_.sources = [UnreadableChat(SCALPS, NOON, "banned", "add it", None)]
-    text = (await Health(bot_, metrics, places, clock=clock).metrics(None)).body.decode()
+    text = (await Health(bot_, metrics, places, clock=clock).metrics()).body.decode()
     found = {
         (sample.name.removeprefix("signal_relay_"), *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)

@@ -16,7 +16,7 @@ from bot.config import require
 from bot.ending import Ending
 from bot.errors import DatabaseUnavailable, Deposed, SettingsError
 from bot.leading import hand_over_if_deaf, leading
-from bot.monitoring.health import serve
+from bot.monitoring.port import Port, listening
 from bot.monitoring.standby import StandbyHealth
 from bot.pipeline.patience import end
 from tests import wiring
@@ -77,7 +77,7 @@ class Waiting:
 async def test_a_host_that_stands_by_is_well_as_long_as_it_could_take_over():
     lease = Waiting()
     async with (
-        serve(StandbyHealth(lease), "127.0.0.1", 0) as port,
+        listening(Port(StandbyHealth(lease).pages), "127.0.0.1", 0) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
     ):
         async with session.get("/healthz") as answer:

@@ -54,9 +54,9 @@ async def test_names_are_forgotten_once_they_were_not_heard_for_90_days(store):
     await add_signal(store, says(ALICE, "#idea", number=1, author_name="Alice"))
     await store.add_decision(says(BOB, number=2, hours=24, author_name="Bob"), REFUSED)
     await store.flush()
-    await forget_old_refusals(store, clock=lambda: NOON + 90 * DAY)
+    await forget_old_refusals(store, now=NOON + 90 * DAY)
     assert await shown(store, ALICE, BOB) == ["Alice (1001)", "Bob (1002)"]
-    await forget_old_refusals(store, clock=lambda: NOON + 90 * DAY + 1)
+    await forget_old_refusals(store, now=NOON + 90 * DAY + 1)
     assert await shown(store, ALICE, BOB) == ["1001", "Bob (1002)"]
 
 
@@ -65,7 +65,7 @@ async def test_where_no_names_are_to_be_kept_none_is_and_those_there_are_go(tmp_
     await add_signal(store, said)
     without = SignalStore(Database(tmp_path / "signals.db", in_loop=True), names_kept=timedelta(0))
     await without.open()
-    await forget_old_refusals(without, clock=lambda: NOON + 1)
+    await forget_old_refusals(without, now=NOON + 1)
     await add_signal(without, replace(said, id=2))
     assert await shown(without, ALICE) == ["1001"]
     await without.close()

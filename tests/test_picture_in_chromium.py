@@ -15,7 +15,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 from bot.report.page import page
-from tests.pictures import ABOUT, SAMPLE, STORY, command, crowd, evil_facts, figures_of
+from tests.pictures import ABOUT, SAMPLE, STORY, command, crowd, evil_facts, figures_of, season
 
 pytestmark = pytest.mark.heavy
 
@@ -43,6 +43,24 @@ CUT_OFF = """
         const outer = text.closest("svg").getBoundingClientRect();
         return inner.left < outer.left - 0.5 || inner.right > outer.right + 0.5;
     }).map(text => text.textContent || "a line");
+"""
+
+# Words of a table of which a part is not shown, and numbers that are broken over lines.
+CLIPPED = """
+    const broken = element => {
+        const range = document.createRange();
+        range.selectNodeContents(element);
+        return new Set([...range.getClientRects()].map(each => Math.round(each.top))).size > 1;
+    };
+    return [...document.querySelectorAll("th, td")].filter(cell =>
+        cell.scrollWidth > cell.clientWidth + 1 || cell.scrollHeight > cell.clientHeight + 1 ||
+        (cell.closest("tbody") && /^[0-9.,%+−±k]+$/.test(cell.innerText.trim()) && broken(cell))
+    ).map(cell => cell.innerText);
+"""
+# How many elements would cut off what they hold.
+ELLIPSES = """
+    return [...document.querySelectorAll("body *")].filter(
+        element => getComputedStyle(element).textOverflow === "ellipsis").length;
 """
 
 
@@ -79,13 +97,14 @@ def pages(tmp_path_factory):
         ("empty", (), ABOUT),
         ("short", STORY, ABOUT._replace(until=0)),
         ("large", crowd(20_000), ABOUT),
+        ("season", season(10_000), ABOUT),
     ):
         html = page(figures_of(facts), about)
         (folder / f"{name}.html").write_text(html, encoding="utf-8")
     return sorted(folder.glob("*.html"))
 
 
-def show(browser, file, *, width, scheme):
+def show(browser, address, *, width, scheme):
     """Open a page as a device of that width and colour scheme does."""
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
@@ -93,7 +112,7 @@ def show(browser, file, *, width, scheme):
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     for log in ("browser", "performance"):
         browser.get_log(log)  # what came before
-    browser.get(file.as_uri())
+    browser.get(address)
 
 
 def requested(browser):
@@ -108,9 +127,9 @@ def requested(browser):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_page_is_quiet_asks_for_nothing_and_fits(browser, pages, width, scheme):
-    assert len(pages) == 5
+    assert len(pages) == 6
     for file in pages:
-        show(browser, file, width=width, scheme=scheme)
+        show(browser, file.as_uri(), width=width, scheme=scheme)
 
         assert browser.get_log("browser") == [], file
         assert requested(browser) == [file.as_uri()]
@@ -122,15 +141,24 @@ def test_a_page_is_quiet_asks_for_nothing_and_fits(browser, pages, width, scheme
 def test_every_word_of_a_chart_is_whole(browser, pages, width):
     """Where people have ordinary names, that is, in whatever alphabet."""
     for file in pages:
-        show(browser, file, width=width, scheme="light")
+        show(browser, file.as_uri(), width=width, scheme="light")
 
         assert file.stem == "hostile" or browser.execute_script(CUT_OFF) == [], file
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_name_and_number_of_a_table_is_whole(browser, pages, width):
+    for file in pages:
+        show(browser, file.as_uri(), width=width, scheme="light")
+
+        assert file.stem == "hostile" or browser.execute_script(CLIPPED) == [], file
+        assert browser.execute_script(ELLIPSES) == 0
 
 
 def test_a_page_is_dark_where_the_device_is(browser, pages):
     grounds = []
     for scheme in ("light", "dark"):
-        show(browser, pages[0], width=1280, scheme=scheme)
+        show(browser, pages[0].as_uri(), width=1280, scheme=scheme)
         script = "return getComputedStyle(document.body).backgroundColor"
         grounds.append(browser.execute_script(script))
 

@@ -231,9 +231,8 @@ async def import_history(
     _refuse_another(routes, chat)
     tally = Tally()
     async with open_core(settings, routes.without_places(), in_loop=True) as core:
-        await forget_old_refusals(
-            core.store
-        )  # else they would be missing from what is counted below
+        # Else they would be missing from what is counted below.
+        await forget_old_refusals(core.store)
         before = await core.store.counts()
         try:
             for message in messages:

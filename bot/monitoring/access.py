@@ -160,7 +160,9 @@ class Access:
         new = self._file.with_suffix(".new")
         text = json.dumps([each._asdict() for each in self._troubles.values()])
         try:
-            new.write_text(text, encoding="utf-8")
+            new.unlink(missing_ok=True)  # what a crash has left, or a link
+            with new.open("x", encoding="utf-8") as file:
+                file.write(text)
             new.replace(self._file)
         except OSError as exc:
             log.warning(

@@ -9,20 +9,19 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from bot.admin.formatting import called, duration
-from bot.errors import DatabaseError, SettingsError, words_of
+from bot.errors import DatabaseError, words_of
 from bot.models import Backlog
+from bot.monitoring.port import Resource, Response, as_json
 from bot.phrases import phrase
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-
-    from aiohttp import web
+    from collections.abc import Callable, Mapping, Sequence
 
     from bot.delivery.progress import Places
     from bot.models import ChatId, ChatTrouble, UnreadableChat
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from bot.storage.places import PlaceRecord
 
 TABLE_PATIENCE: Final = 2.0  # seconds
-FRESH: Final = {"Cache-Control": "no-store"}
 
 
 class Bot(Protocol):
@@ -72,13 +70,6 @@ class Bot(Protocol):
         """Of each place for which posts wait, by its row. As above."""
 
 
-class Pages(Protocol):
-    """What is served."""
-
-    async def healthz(self, _request: web.Request) -> web.Response: ...
-    async def metrics(self, _request: web.Request) -> web.Response: ...
-
-
 class HealthReport(NamedTuple):
     reasons: list[str]  # why it is not well; empty: it is
     backlogs: Mapping[ChatId, Backlog] | None  # of every place; None: the table does not answer
@@ -112,17 +103,16 @@ class Health:
         self._clock = clock
         self._table_patience = table_patience
 
-    async def healthz(self, _request: web.Request) -> web.Response:
+    @property
+    def pages(self) -> dict[str, Resource]:
+        return {"/healthz": Resource(self.healthz), "/metrics": Resource(self.metrics)}
+
+    async def healthz(self) -> Response:
         """200 if the bot is connected, reads, its table answers and every place moves; else 503."""
-        from aiohttp import web  # noqa: PLC0415  # much to load, and `facts` does without it
-
         facts = await self.facts()
-        status = 200 if facts["healthy"] else 503
-        return web.json_response(facts, status=status, headers=FRESH)
+        return as_json(facts, 200 if facts["healthy"] else 503)
 
-    async def metrics(self, _request: web.Request) -> web.Response:
-        from aiohttp import web  # noqa: PLC0415  # as above
-
+    async def metrics(self) -> Response:
         waiting, paused = None, None
         with suppress(DatabaseError, TimeoutError):
             async with asyncio.timeout(self._table_patience):
@@ -138,7 +128,7 @@ class Health:
             paused=self._bot.paused_at is not None,
             unreadable=[each.chat for each in self._bot.unreadable()],
         )
-        return web.Response(body=text, headers={**FRESH, "Content-Type": CONTENT_TYPE_LATEST})
+        return Response(text, CONTENT_TYPE_LATEST)
 
     async def report(self) -> HealthReport:
         reasons: list[str] = []
@@ -202,27 +192,3 @@ def in_words(chat: UnreadableChat, now: float) -> str:
         error=error,
         advice=chat.advice,
     )
-
-
-@asynccontextmanager
-async def serve(health: Pages, host: str, port: int) -> AsyncIterator[int]:
-    """Answer until the context ends; gives the port, which for 0 is one that was free.
-
-    Raises `SettingsError` if the address cannot be had.
-    """
-    from aiohttp import web  # noqa: PLC0415  # as above
-
-    app = web.Application()
-    app.router.add_get("/healthz", health.healthz)
-    app.router.add_get("/metrics", health.metrics)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as exc:
-            reason = os.strerror(exc.errno) if exc.errno else str(exc)
-            raise SettingsError(f"HEALTH_PORT: cannot listen on {host}:{port}: {reason}") from exc
-        yield int(runner.addresses[0][1])
-    finally:
-        await runner.cleanup()

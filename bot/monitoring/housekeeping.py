@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -23,11 +22,13 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-FORGET_EVERY: Final = 3_600.0  # seconds
+FORGET_EVERY: Final = 86_400.0  # seconds
+ASK_AGAIN: Final = 600.0  # seconds, where the time or the table was not to be had
 
 
 class Prunable(Protocol):
     async def prune_decisions(self, *, before: UnixTime) -> int: ...
+    async def newest(self) -> UnixTime: ...
 
     async def change(self, work: Callable[[Connection], None]) -> None: ...
 
@@ -39,26 +40,33 @@ class Searchable(Protocol):
     async def look_through(self) -> None: ...
 
 
-async def forget_old_refusals(table: Prunable, *, clock: Callable[[], float] = time.time) -> None:
-    """And names of people who left long ago. `clock` is unix seconds. Raises `DatabaseError`."""
-    now = UnixTime(int(clock()))
-    await table.prune_decisions(before=UnixTime(now - REFUSALS_KEPT))
-    await table.change(partial(forget, before=UnixTime(now - table.people.kept)))
+async def forget_old_refusals(table: Prunable, *, now: float | None = None) -> None:
+    """And names of people who left long ago.
+
+    `now`: Telegram's time, in unix seconds; None: that of the newest recorded message. Never the
+    machine's: a clock that runs fast would have all forgotten. Raises `DatabaseError`.
+    """
+    date = await table.newest() if now is None else int(now)
+    await table.prune_decisions(before=UnixTime(date - REFUSALS_KEPT))
+    await table.change(partial(forget, before=UnixTime(date - table.people.kept)))
 
 
 async def keep_forgetting(
     table: Prunable,
     *,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], float | None],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Each hour, until cancelled: a bot may run for years. `sleep` takes seconds."""
+    """Each day, until cancelled: a bot may run for years. `clock` is Telegram's; None: not told yet."""
     while True:
-        await sleep(FORGET_EVERY)
-        try:
-            await forget_old_refusals(table, clock=clock)
-        except DatabaseError as exc:
-            log.warning("old refusals are not forgotten yet", error=str(exc))
+        now, pause = clock(), ASK_AGAIN
+        if now is not None:
+            try:
+                await forget_old_refusals(table, now=now)
+                pause = FORGET_EVERY
+            except DatabaseError as exc:
+                log.warning("old refusals are not forgotten yet", error=str(exc))
+        await sleep(pause)
 
 
 async def look_for_damage(table: Searchable) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from bot.monitoring.health import FRESH
 from bot.monitoring.metrics import leader_gauge
+from bot.monitoring.port import Resource, Response, as_json
 
 if TYPE_CHECKING:
     from bot.errors import DatabaseError
@@ -33,10 +32,14 @@ class StandbyHealth:
         self._registry = CollectorRegistry()
         leader_gauge(self._registry).set(0)
 
-    async def healthz(self, _request: web.Request) -> web.Response:
+    @property
+    def pages(self) -> dict[str, Resource]:
+        return {"/healthz": Resource(self.healthz), "/metrics": Resource(self.metrics)}
+
+    async def healthz(self) -> Response:
         """200 if it could take over; else 503."""
         facts = self.facts()
-        return web.json_response(facts, status=200 if facts["healthy"] else 503, headers=FRESH)
+        return as_json(facts, 200 if facts["healthy"] else 503)
 
     def facts(self) -> dict[str, Any]:
         trouble = self._lease.trouble
@@ -48,6 +51,5 @@ class StandbyHealth:
             "leader": self._lease.leader,
         }
 
-    async def metrics(self, _request: web.Request) -> web.Response:
-        text = generate_latest(self._registry)
-        return web.Response(body=text, headers={**FRESH, "Content-Type": CONTENT_TYPE_LATEST})
+    async def metrics(self) -> Response:
+        return Response(generate_latest(self._registry), CONTENT_TYPE_LATEST)

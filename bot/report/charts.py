@@ -6,12 +6,13 @@ Each chart is drawn for a `Size`, since letters in a drawing that is scaled down
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
-from math import ceil
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pygal
 from markupsafe import Markup
+from pygal.etree import etree
 from pygal.style import Style
 from rich.cells import cell_len
 
@@ -20,13 +21,14 @@ from bot.report.words import (
     DAY,
     HOUR,
     MINUTE,
-    cut,
+    UNBROKEN,
     day,
     isolated,
     moment,
     number,
-    share,
+    short,
     short_day,
+    wrapped,
 )
 
 if TYPE_CHECKING:
@@ -54,13 +56,15 @@ class Size(NamedTuple):
     dots: int  # of one kind, side by side in a row
 
 
-WIDE: Final = Size(width=1040, letters=13, name=26, dates=12, bars=60, rows=20, dots=160)
+WIDE: Final = Size(width=1040, letters=13, name=30, dates=12, bars=60, rows=20, dots=160)
 HALF: Final = Size(width=500, letters=13, name=18, dates=6, bars=40, rows=12, dots=80)
-NARROW: Final = Size(width=342, letters=12, name=15, dates=5, bars=30, rows=12, dots=60)
+NARROW: Final = Size(width=342, letters=12, name=19, dates=5, bars=30, rows=12, dots=60)
 
 LETTER, CAPITAL = 0.6, 0.72  # of its height is a letter's width; pygal reckons with the first
 HEIGHT: Final = 230  # pixels
 ROW: Final = 30  # pixels
+LINE: Final = 12  # tenths of a letter's height
+NAME_LINES, SUBJECT_LINES = 6, 3
 FOOT: Final = 34  # pixels
 DOT: Final = 3.5  # pixels
 ABOVE: Final = {Voice.AUTHOR: 0.0, Voice.RELEASED: 0.33, Voice.REFUSED: 0.33}  # its row, of a row
@@ -85,59 +89,63 @@ STRETCHES: Final = {
 
 
 def voices(rows: Sequence[tuple[str, Counter[Voice]]], size: Size) -> Markup:
-    """A bar for each name: whose the replies into that author's flows were."""
-    most = max(voiced.total() for _, voiced in rows)
+    """A bar for each name: whose the replies to that author's signals were, as shares of them."""
     labels = [
-        f"{isolated(cut(name, size.name))} {share(voiced.total() - voiced[Voice.AUTHOR], voiced.total())}"
+        _lines(f"{name} ·{UNBROKEN}{short(voiced.total())}", size, NAME_LINES)
         for name, voiced in rows
     ]
+    look = _look(size, height=_row(labels, size) * len(rows) + FOOT, names=map(_widest, labels))
     chart = pygal.HorizontalStackedBar(
-        **_look(size, height=ROW * len(rows) + FOOT, names=labels),
-        x_labels=labels[::-1],  # pygal counts from the bottom
-        y_labels=_scale(most),
+        **look | {"value_formatter": lambda value: f"{round(value)}%"},
+        x_labels=[_widest(each) for each in reversed(labels)],  # pygal counts from the bottom
+        y_labels=[0, 25, 50, 75, 100],
     )
     for voice in Voice:
         bars = [
-            _bar(voiced[voice], f"{name}: {number(voiced[voice])} of {number(voiced.total())}")
+            _bar(
+                100 * voiced[voice] / voiced.total(),
+                f"{name}: {number(voiced[voice])} of {number(voiced.total())}",
+            )
             for name, voiced in reversed(rows)
         ]
         chart.add(voice, bars)
-    return _drawn(chart)
+    return _drawn(chart, labels[::-1])
 
 
 def occupation(parts: Sequence[Stretch], step: int, size: Size) -> Markup:
-    """How many flows were their authors', in stretches of `step` seconds."""
+    """How many signals ran at once when most did, in each stretch of `step` seconds."""
     start, end = parts[0].start, parts[-1].start + step
     dates = {at // step: label for at, label in _dates(start, end, size.dates)}
     chart = pygal.StackedBar(
         **_look(size, height=HEIGHT),
         x_labels=[dates.get(part.start // step, "") for part in parts],
-        y_labels=_scale(ceil(max(part.at_work + part.tails for part in parts))),
+        y_labels=_scale(max(part.at_work + part.tails for part in parts)),
     )
     for name in ("at_work", "tails"):
         bars = []
         for part in parts:
             flows = getattr(part, name)
-            bars.append(_bar(flows, f"{moment(part.start)}: {flows:.1f} flows"))
+            bars.append(_bar(flows, f"{moment(part.start)}: {number(flows)}"))
         chart.add(name, bars)
     return _drawn(chart)
 
 
 def timeline(stories: Sequence[Story], ttl: int, until: int, size: Size) -> Markup:
     """A row for each flow: its author's time, the tail of that, and everybody's replies."""
-    labels = [isolated(cut(story.about, size.name)) for story in stories]
+    labels = [_lines(story.about, size, SUBJECT_LINES) for story in stories]
     holds = [story.holds(ttl) for story in stories]
     # Replies as well: by a wrong clock they come before a signal, or later than now.
     replied = [reply.at for story in stories for reply in story.replies]
     start = min([*(held[0].start for held in holds), *replied])
     end = max([until, *(held[-1].end for held in holds), *replied])
     chart = pygal.XY(
-        **_look(size, height=ROW * len(stories) + FOOT, names=labels),
+        **_look(size, height=_row(labels, size) * len(stories) + FOOT, names=map(_widest, labels)),
         xrange=(start, end),
         range=(0.5, len(stories) + 0.5),
         x_labels=[{"value": at, "label": label} for at, label in _dates(start, end, size.dates)],
         y_labels=[
-            {"value": row, "label": label} for row, label in enumerate(reversed(labels), start=1)
+            {"value": row, "label": _widest(each)}
+            for row, each in enumerate(reversed(labels), start=1)
         ],
         allow_interruptions=True,
     )
@@ -151,7 +159,7 @@ def timeline(stories: Sequence[Story], ttl: int, until: int, size: Size) -> Mark
     grain = max(1, (end - start) // size.dots)
     for voice in (Voice.REFUSED, Voice.RELEASED, Voice.AUTHOR):  # the rarer over the others
         chart.add(voice, list(_dots(stories, voice, grain)), stroke=False, dots_size=DOT)
-    return _drawn(chart)
+    return _drawn(chart, labels[::-1], [story.link for story in reversed(stories)])
 
 
 def pauses(all_pauses: Iterable[Pause], ttl: int, size: Size) -> Markup:
@@ -257,7 +265,21 @@ def _bar(value: float, tooltip: str) -> dict[str, Any]:
     return {"value": value, "tooltip": tooltip}
 
 
-def _look(size: Size, *, height: int, names: Sequence[str] = ()) -> dict[str, Any]:
+def _lines(text: str, size: Size, at_most: int) -> list[str]:
+    return wrapped(text, size.name, at_most)
+
+
+def _widest(lines: Sequence[str]) -> str:
+    return isolated(max(lines, key=_width))
+
+
+def _row(labels: Iterable[Sequence[str]], size: Size) -> int:
+    """The height of a row that has room for the longest of the labels, in pixels."""
+    return max(ROW, LINE * size.letters * max(map(len, labels), default=1) // 10 + 4)
+
+
+def _look(size: Size, *, height: int, names: Iterable[str] = ()) -> dict[str, Any]:
+    names = list(names)
     # pygal reckons every letter to be of one width; for what is wider than that there is a margin.
     wide = max(map(_width, names), default=0) - LETTER * max(map(len, names), default=0)
     return {
@@ -266,7 +288,7 @@ def _look(size: Size, *, height: int, names: Sequence[str] = ()) -> dict[str, An
         "style": Style(label_font_size=size.letters, major_label_font_size=size.letters),
         "margin": 0,
         "margin_top": 6,
-        "margin_right": 10,
+        "margin_right": 20,
         "margin_left": 1 + round(max(0, wide) * size.letters),
         "spacing": 8,
         "show_legend": False,
@@ -285,10 +307,44 @@ def _width(text: str) -> float:
     return LETTER * cell_len(text) + (CAPITAL - LETTER) * capitals
 
 
-def _drawn(chart: Any) -> Markup:
+def _drawn(
+    chart: Any, labels: Sequence[Sequence[str]] = (), links: Sequence[str | None] = ()
+) -> Markup:
+    """`labels`: those of the rows, in lines, in pygal's order; `links`: where they lead."""
+    if labels:
+        letters = chart.config.style.label_font_size
+        more = {"labels": labels, "links": links or [None] * len(labels), "letters": letters}
+        chart.add_xml_filter(partial(_labelled, **more))
     chart.add_xml_filter(_plain)
     # What pygal returns is XML made by an XML library: names in it are escaped.
     return Markup(chart.render())  # noqa: S704  # see above
+
+
+def _labelled(
+    root: Any, *, labels: Sequence[Sequence[str]], links: Sequence[str | None], letters: int
+) -> Any:
+    """Pygal knows labels of one line only; each gets its lines here, around where its line is."""
+    axis = next(each for each in root.iter() if (each.get("class") or "").startswith("axis y"))
+    texts = [each for each in axis.iter() if str(each.tag).endswith("text")]
+    height = LINE * letters / 10
+    parents = {child: parent for parent in axis.iter() for child in parent}
+    for text, lines, link in zip(texts, labels, links, strict=True):
+        text.text = ""
+        for place, line in enumerate(lines):
+            span = etree.SubElement(text, "tspan", {"x": text.get("x")})
+            span.set("dy", f"{height if place else -height * (len(lines) - 1) / 2:g}")
+            span.text = isolated(line)
+        if link is not None:
+            _linked(parents[text], text, link)
+    return root
+
+
+def _linked(parent: Any, text: Any, link: str) -> None:
+    anchor = etree.Element("a", {"href": link})
+    place = list(parent).index(text)
+    parent.remove(text)
+    parent.insert(place, anchor)
+    anchor.append(text)
 
 
 def _plain(root: Any) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from bot.atomic_file import AtomicFile
 from bot.errors import ExportError, UsageError
@@ -12,10 +13,11 @@ from bot.models import Fact, Outcome, UnixTime
 from bot.report.figures import Figures
 from bot.report.page import page
 from bot.report.sections import PageHead
+from bot.report.words import day
 from bot.rules.markers import parse
 from bot.rules.signal_parser.events import event_of
 from bot.storage import records
-from bot.storage.history import facts
+from bot.storage.history import begin_of, facts
 from bot.storage.store import REFUSALS_KEPT
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from bot.history.replay import Decided, Report, Tally
     from bot.routes import Routes, Source
     from bot.storage.outbox import Run
+
+
+AT_MOST: Final = 100_000  # messages of a kind; of more, the newest
 
 
 @contextmanager
@@ -62,20 +67,23 @@ async def draw_tables(
     routes = routes.where_chats_are(await ask(records.moved))
     rules = _rules_of(routes, source)
     file = PageFile(html)
-    since = UnixTime(int(now) - REFUSALS_KEPT)
+    window = int(now) - REFUSALS_KEPT
+    since = UnixTime(await ask(partial(begin_of, since=window, at_most=AT_MOST)))
     figures = Figures(rules.ttl, since=since)
 
     def look(db: Connection) -> UnixTime | None:
         newest = None
-        for where, fact in facts(db):
+        # A flow whose last word is older than that was released before.
+        for where, fact in facts(db, active_since=since - figures.ttl):
             if source is None or routes.rules_for(*where) is rules:
                 figures.add(fact)
                 newest = max(newest or fact.at, fact.at)
         return newest
 
     newest = await ask(look)
+    shown = f"The last {REFUSALS_KEPT // 86_400} days" if since == window else f"Since {day(since)}"
     about = PageHead(
-        title=f"The last {REFUSALS_KEPT // 86_400} days" + (f" of {source}" if source else ""),
+        title=shown + (f" of {source}" if source else ""),
         origin="From the tables of the bot. They hold signals, updates and what was kept back; "
         "they do not hold chatter, nor the names of people.",
         after_ttl=rules.after_ttl,
@@ -127,6 +135,7 @@ class Counted:
             flow=decision.signal_id,
             author_name=message.author_name,
             album=message.album_id,
+            chat=message.chat_id,
         )
         if decision.outcome is Outcome.SIGNAL:
             says = parse(message.text)

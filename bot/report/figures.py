@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from bot.models import AuthorId, Outcome, Reason, UnixTime
+from bot.models import AuthorId, MessageRef, Outcome, Reason, UnixTime
 from bot.report.words import HOUR, readable
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class Story:
     about: str
     album: int | None
     replies: list[CountedReply]
+    link: str | None = None  # None: there is none to the signal
 
     def words(self) -> list[CountedReply]:
         """The author's, the signal among them. By date: messages may be recorded late."""
@@ -118,6 +119,7 @@ class Figures:
     last: UnixTime | None = None
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     hours: list[Counter[Load]] = field(default_factory=lambda: [Counter() for _ in range(24)])
+    by_hour: Counter[tuple[int, Outcome]] = field(default_factory=Counter)  # hours since 1970
     names: dict[AuthorId, str] = field(default_factory=dict)
     _signals: dict[SignalId, Fact] = field(default_factory=dict)
     _replies: dict[SignalId, list[CountedReply]] = field(default_factory=lambda: defaultdict(list))
@@ -149,6 +151,7 @@ class Figures:
         self.first = fact.at if self.first is None else min(self.first, fact.at)
         self.last = fact.at if self.last is None else max(self.last, fact.at)
         self.outcomes[fact.outcome] += 1
+        self.by_hour[fact.at // HOUR, fact.outcome] += 1
         self.hours[fact.at // HOUR % 24][LOADS.get(fact.outcome, Load.OTHER)] += 1
 
     def stories(self) -> Iterator[Story]:
@@ -156,7 +159,9 @@ class Figures:
         for flow, signal in sorted(self._signals.items(), key=lambda item: (item[1].at, item[0])):
             if signal.author is not None:  # nobody unknown opens a flow
                 replies = self._replies.get(flow, [])
-                yield Story(signal.author, signal.at, signal.text, signal.album, replies)
+                ref = signal.chat and MessageRef(signal.chat, signal.message_id)
+                link = ref.link if isinstance(ref, MessageRef) else None
+                yield Story(signal.author, signal.at, signal.text, signal.album, replies, link)
 
     def answers(self) -> Answers:
         answers: Answers = defaultdict(Counter)
@@ -190,32 +195,28 @@ class Figures:
 
 
 class Stretch(NamedTuple):
-    """How many flows were their authors' in a stretch of time, on the average of its seconds."""
+    """How many flows were open at the moment of a stretch of time at which most were."""
 
     start: UnixTime
-    at_work: float  # and the author had not said his last word
-    tails: float
+    at_work: int  # and the author had not said their last word
+    tails: int
 
 
 def stretches(stories: Iterable[Story], ttl: int, start: int, end: int, step: int) -> list[Stretch]:
     """In steps of so many seconds; what of a flow lies before `start` is left out."""
-    count = max(1, -(-(end - start) // step))
-    at_work, tails = [0.0] * count, [0.0] * count
+    most = [(0, 0)] * max(1, -(-(end - start) // step))
+    changes: list[tuple[int, int, int]] = []
     for story in stories:
         for hold in story.holds(ttl):
-            _spread(at_work, hold.start - start, hold.last_word - start, step)
-            _spread(tails, hold.last_word - start, hold.end - start, step)
-    return [
-        Stretch(UnixTime(start + place * step), at_work[place], tails[place])
-        for place in range(count)
-    ]
-
-
-def _spread(shares: list[float], begin: int, end: int, step: int) -> None:
-    """Add to each step the part of it that lies between; seconds from the first step's begin."""
-    begin = max(0, begin)
-    for place in range(begin // step, min(len(shares), -(-end // step))):
-        shares[place] += (min(end, (place + 1) * step) - max(begin, place * step)) / step
+            # The last second is still the author's.
+            changes += [(hold.start, 1, 0), (hold.last_word, -1, 1), (hold.end + 1, 0, -1)]
+    at_work = tails = 0
+    changes = [(max(at, start), more, less) for at, more, less in sorted(changes)]
+    for (at, more_work, more_tails), (until, *_) in pairwise([*changes, (end, 0, 0)]):
+        at_work, tails = at_work + more_work, tails + more_tails
+        for place in range((at - start) // step, min(len(most), -(-(until - start) // step))):
+            most[place] = max(most[place], (at_work, tails), key=sum)
+    return [Stretch(UnixTime(start + place * step), *each) for place, each in enumerate(most)]
 
 
 def _subject(fact: Fact) -> str:

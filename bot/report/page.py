@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -19,24 +20,45 @@ if TYPE_CHECKING:
 
 
 def page(figures: Figures, about: PageHead) -> str:
-    environment = Environment(
-        loader=PackageLoader(__package__, ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")
     answers = figures.answers()
-    return environment.get_template("page.html").render(
+    return filled(
+        "page.html",
         title=readable(about.title),
         period=_period(figures),
         origin=about.origin,
         rule=rule(figures, about),
         tiles=tiles(figures, answers, about),
         sections=sections(figures, answers, about),
-        style=Markup(style),  # noqa: S704  # our own file
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+    )
+
+
+def filled(template: str, **values: object) -> str:
+    style = resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+    return (
+        _templates()
+        .get_template(template)
+        .render(
+            **values,
+            style=Markup(style),  # noqa: S704  # our own file
+            style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        )
+    )
+
+
+def body_of(html: str) -> Markup:
+    """What a page that was drawn here shows, to stand in another one of ours."""
+    inner = html.partition("<body>\n")[2].rpartition("<footer>")[0]
+    return Markup(inner)  # noqa: S704  # it was made by `page`, with all that people wrote escaped
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader(__package__, ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 

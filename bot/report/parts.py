@@ -33,6 +33,7 @@ class Cell(NamedTuple):
     text: str
     kind: str = ""
     tip: str = ""
+    link: str | None = None  # None: it leads nowhere
 
 
 class Table(NamedTuple):

@@ -8,11 +8,11 @@ from math import ceil
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bot.models import AfterTtl, AuthorId, Outcome
-from bot.report import charts, track_record
+from bot.report import charts, periods, track_record
 from bot.report.charts import HALF, WIDE
 from bot.report.figures import Load, Voice, stretches
 from bot.report.parts import Cell, Chart, Section, Table, Tile, chart, left_out
-from bot.report.words import HOUR, counted, isolated, lasting, number, share
+from bot.report.words import HOUR, counted, isolated, lasting, number, share, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,13 +29,13 @@ SHADES: Final = 4
 TTLS: Final = tuple(hours * HOUR for hours in (1, 6, 12, 24, 48, 72, 120, 168))
 VOICES: Final = {
     Voice.AUTHOR: "the author's",
-    Voice.RELEASED: "somebody else's, relayed after the release",
+    Voice.RELEASED: "somebody else's, relayed since the signal was free",
     Voice.REFUSED: "somebody else's, kept back",
 }
 DOTS: Final = {
     Voice.AUTHOR: "author's update",
     Voice.REFUSED: "kept back",
-    Voice.RELEASED: "relayed after the release",
+    Voice.RELEASED: "relayed since the signal was free",
 }
 LOADS: Final = {
     Load.SIGNAL: "signals",
@@ -72,6 +72,7 @@ def tiles(figures: Figures, answers: Answers, about: PageHead) -> list[Tile]:
 def sections(figures: Figures, answers: Answers, about: PageHead) -> list[Section]:
     stories = [story for story in figures.stories() if _holds(figures, [story])]
     return [
+        periods.section(figures, about.until),
         _voices(figures, answers),
         _flows(figures, stories, about),
         _answers(figures, answers),
@@ -84,8 +85,11 @@ def sections(figures: Figures, answers: Answers, about: PageHead) -> list[Sectio
 def rule(figures: Figures, about: PageHead) -> str:
     ttl = lasting(figures.ttl)
     if about.after_ttl is AfterTtl.OWNER:
-        return f"A flow stays its author's for good. Tails of {ttl} show when it would be released."
-    return f"A flow is its author's until {ttl} after his last word in it, then everybody's."
+        return f"Only its author may continue a signal, for good. What would be free by a {ttl} rule is shown."
+    return (
+        f"Only its author may continue a signal, until {ttl} after their last word on it; then "
+        f"it is free for everybody: the {ttl} rule."
+    )
 
 
 # ── whose replies ─────────────────────────────────────────────────────────────
@@ -96,7 +100,7 @@ def _voices(figures: Figures, answers: Answers) -> Section:
     total, his = voiced.total(), voiced[Voice.AUTHOR]
     if not total:
         return Section(
-            "voices", "Nobody has replied into a flow", "Neither its author nor anybody else."
+            "voices", "Nobody has replied to a signal", "Neither its author nor anybody else."
         )
     by_owner: dict[AuthorId, Counter[Voice]] = {}
     for (_, owner), each in answers.items():
@@ -105,11 +109,10 @@ def _voices(figures: Figures, answers: Answers) -> Section:
     rows = [(figures.name(owner), each) for owner, each in ranked]
     return Section(
         "voices",
-        f"{share(total - his, total)} of the replies into flows were not the author's",
+        f"{share(total - his, total)} of the replies to signals were not the author's",
         f"From the author of the signal: {number(his)} of {number(total)}. From others: "
         f"{number(voiced[Voice.REFUSED])} kept back, {number(voiced[Voice.RELEASED])} relayed "
-        "after the flow was released. "
-        "Beside each author: the share of the replies to his signals that were not his.",
+        "since the signal was free. Beside each author: how many replies their signals had.",
         [
             chart(
                 "voices",
@@ -131,22 +134,20 @@ def _voiced(answers: Answers) -> Counter[Voice]:
 
 def _flows(figures: Figures, stories: Sequence[Story], about: PageHead) -> Section:
     if not stories:
-        return Section(
-            "flows", "No flow was open", "No message was taken for a signal, which opens one."
-        )
+        return Section("flows", "No signal was running", "No message was taken for a signal.")
     holds = _holds(figures, stories)
     whole = sum(hold.end - hold.start for hold in holds)
-    most = counted(_most_at_once(holds, figures.since or 0), "flow was", "flows were")
+    most = counted(_most_at_once(holds, figures.since or 0), "signal was", "signals were")
     shown = [story for story in stories if story.replies] or stories
     return Section(
         "flows",
-        f"At most {most} open at once",
-        f"{counted(len(stories), 'flow')}. {share(figures.ttl * len(holds), whole)} of the time "
-        f"they were open is tail: the {lasting(figures.ttl)} after an author's last word, kept for "
-        "him in case he comes back. Below, the newest one by one: how long the author was at work, "
-        "the tail, and who replied when.",
+        f"At most {most} running at once",
+        f"{counted(len(stories), 'signal')}. {share(figures.ttl * len(holds), whole)} of the time "
+        f"they ran is the {lasting(figures.ttl)} rule's: it keeps a signal for its author, in case "
+        "they come back. Below, the newest one by one: how long the author was at work, how long "
+        "the signal was kept for them, and who replied when.",
         [_occupation(figures, stories), _timeline(figures, shown, about)],
-        left_out=left_out(len(shown), len(stories), "more flow"),
+        left_out=left_out(len(shown), len(stories), "more signal"),
     )
 
 
@@ -179,22 +180,25 @@ def _occupation(figures: Figures, stories: Sequence[Story]) -> Chart:
         parts = stretches(stories, figures.ttl, first, end + 1, step)
         return charts.occupation(parts, step, size)
 
-    legend = [("author", "author at work"), ("tail", f"tail of {lasting(figures.ttl)}")]
-    return chart("occupation", "How many flows were open at a time", legend, draw)
+    legend = [
+        ("author", "author at work"),
+        ("tail", f"kept for them by the {lasting(figures.ttl)} rule"),
+    ]
+    return chart("occupation", "How many signals ran at once, at most", legend, draw)
 
 
 def _timeline(figures: Figures, stories: Sequence[Story], about: PageHead) -> Chart:
     there = {story.voice(reply) for story in stories[-WIDE.rows :] for reply in story.replies}
     legend = [
         ("span", "author at work"),
-        ("tail", f"tail of {lasting(figures.ttl)}"),
+        ("tail", f"kept by the {lasting(figures.ttl)} rule"),
         *((f"{voice} dot", text) for voice, text in DOTS.items() if voice in there),
         ("until", about.until_what),
     ]
     until = figures.last or 0 if about.until is None else about.until
     return chart(
         "timeline",
-        "The newest flows and the replies into them, over time",
+        "The newest signals and the replies to them, over time",
         legend,
         lambda size: charts.timeline(stories[-size.rows :], figures.ttl, until, size),
     )
@@ -206,13 +210,13 @@ def _timeline(figures: Figures, stories: Sequence[Story], about: PageHead) -> Ch
 def _answers(figures: Figures, answers: Answers) -> Section:
     if not answers:
         return Section(
-            "answers", "Nobody has answered anybody", "Replies into flows would count here."
+            "answers", "Nobody has answered anybody", "Replies to signals would count here."
         )
     return Section(
         "answers",
         _busiest(figures, answers),
-        "Replies, by who wrote them (rows) and whose flow they went into (columns). "
-        "Blue: authors in their own flows.",
+        "Replies, by who wrote them (rows) and whose signals they answer (columns). "
+        "Blue: authors below their own signals.",
         table=_matrix(figures, answers),
     )
 
@@ -223,7 +227,7 @@ def _busiest(figures: Figures, answers: Answers) -> str:
         if replier != owner:
             replies[replier] += voiced.total()
     if not replies:
-        return "Only authors replied, each in his own flows"
+        return "Only authors replied, each to their own signals"
     replier, count = replies.most_common(1)[0]
     name = isolated(figures.name(replier))
     return f"{name} answers others most: {counted(count, 'reply', 'replies')}"
@@ -244,7 +248,7 @@ def _matrix(figures: Figures, answers: Answers) -> Table:
         return _cell(voiced, None if _is_sum(row, column) else most) if voiced else Cell("")
 
     return Table(
-        "few" if len(authors) <= NARROW_COLUMNS else "many",
+        _kind(len(authors)),
         [Cell(""), *(Cell(name, "name", name) for name in authors)],
         [
             [Cell(name, "name", name), *(cell(row, column) for column in range(len(authors)))]
@@ -267,6 +271,10 @@ def _places(
     return {author: min(place, at_most) for place, author in enumerate(ranked)}, names
 
 
+def _kind(columns: int) -> str:
+    return f"{'few' if columns <= NARROW_COLUMNS else 'many'} columns{columns}"
+
+
 def _is_sum(row: int, column: int) -> bool:
     return row == REPLIERS or column == AUTHORS
 
@@ -277,7 +285,7 @@ def _cell(voiced: Counter[Voice], most: int | None) -> Cell:
     kind = "own" if not _others(voiced) else "sum"
     if kind == "sum" and most:
         kind = f"shade{ceil(SHADES * _others(voiced) / most)}"
-    return Cell(number(voiced.total()), kind, tip)
+    return Cell(short(voiced.total()), kind, tip)
 
 
 def _others(voiced: Counter[Voice]) -> int:
@@ -291,20 +299,25 @@ def _pauses(figures: Figures) -> Section:
     pauses = list(figures.pauses())
     his = sorted(pause.seconds for pause in pauses if pause.by_author)
     if not his:
-        return Section("pauses", "No author has updated his signal", "So any TTL would have done.")
+        return Section(
+            "pauses", "No author has updated their signal", "So any rule would have done."
+        )
     in_time = bisect_right(his, figures.ttl)
     half, nine_tenths = lasting(_quantile(his, 0.5)), lasting(_quantile(his, 0.9))
     return Section(
         "pauses",
         f"Half of the authors' updates come within {half}, nine in ten within {nine_tenths}",
-        f"Counted from an author's last word in the flow. The TTL of {lasting(figures.ttl)} was "
-        f"kept by {number(in_time)} of {counted(len(his), 'update')}; the longest pause was "
-        f"{lasting(his[-1])}. A shorter TTL frees flows earlier, and lets more of the others in:",
+        f"Counted from an author's last word on the signal. {number(in_time)} of "
+        f"{counted(len(his), 'update')} came within the {lasting(figures.ttl)} rule; the longest "
+        f"pause was {lasting(his[-1])}. A shorter rule frees signals earlier, and lets more of the "
+        "others in:",
         [
             chart(
                 "pauses",
                 "How long authors were silent before an update",
-                [("author", "within the TTL")] + [("late", "after it")] * (in_time < len(his)),
+                [("author", f"within {lasting(figures.ttl)}"), ("late", "later")][
+                    : 1 + (in_time < len(his))
+                ],
                 lambda size: charts.pauses(pauses, figures.ttl, size),
                 size=HALF,
             )
@@ -334,7 +347,7 @@ def _ttls(now: int, pauses: Sequence[Pause]) -> Table:
             ]
         )
     return Table(
-        "ttls", [Cell("TTL"), Cell("updates in time"), Cell("others' replies let in")], rows
+        "ttls", [Cell("rule"), Cell("updates in time"), Cell("others' replies let in")], rows
     )
 
 

@@ -13,9 +13,21 @@ from typing import TYPE_CHECKING, Final
 
 from bot.models import Outcome
 from bot.report import charts
-from bot.report.charts import HALF, Week
+from bot.report.charts import Week
 from bot.report.parts import Cell, Section, Table, chart
-from bot.report.words import DAY, counted, day, isolated, number, share, short_day, week_of
+from bot.report.words import (
+    DAY,
+    counted,
+    day,
+    isolated,
+    lasting,
+    moment,
+    number,
+    share,
+    short,
+    short_day,
+    week_of,
+)
 from bot.signal_fields import EventKind
 
 if TYPE_CHECKING:
@@ -27,6 +39,7 @@ if TYPE_CHECKING:
 WEEK: Final = 7 * DAY  # seconds
 AUTHORS: Final = 15  # with a row of their own
 WEEKS: Final = 6  # with a column of their own
+LISTED: Final = 12  # signals without a follow-up
 SHADES: Final = 4
 NAMES: Final = {
     EventKind.TARGET_REACHED: "target reached",
@@ -77,10 +90,11 @@ def sections(figures: Figures) -> list[Section]:
         return [
             Section("weeks", "Nobody has posted a signal", "So no week had one."),
             Section("outcomes", "There is nothing to tell of", "No signal, no outcome."),
+            Section("left", "No signal waits for a word of its author", "There is none."),
         ]
     ranked = sorted(records, key=lambda author: (-records[author].signals, author))
     rows = [(figures.name(author), records[author]) for author in ranked]
-    return [_weeks(rows), _outcomes(rows)]
+    return [_weeks(rows), _outcomes(rows), _left(figures)]
 
 
 def _weeks(rows: Sequence[tuple[str, Record]]) -> Section:
@@ -98,7 +112,6 @@ def _weeks(rows: Sequence[tuple[str, Record]]) -> Section:
                 "Signals by week",
                 [("author", "continued by their author"), ("other", "not continued")],
                 lambda size: charts.weeks(_every_week(whole), size),
-                size=HALF,
             )
         ],
         table=_by_week(rows, whole),
@@ -129,7 +142,9 @@ def _by_week(rows: Sequence[tuple[str, Record]], whole: Record) -> Table:
     if earlier:
         heads.insert(0, Cell("earlier", "", f"before {day(starts[0])}"))
     return Table(
-        "many", [Cell(""), *heads], [[name, *cells(record)] for name, record in _named(rows)]
+        f"many columns{len(heads)}",
+        [Cell(""), *heads],
+        [[name, *cells(record)] for name, record in _named(rows)],
     )
 
 
@@ -146,10 +161,50 @@ def _outcomes(rows: Sequence[tuple[str, Record]]) -> Section:
         "a stop, else as closed, else as cancelled. "
         "Nobody has checked these words against a market.",
         table=Table(
-            "many",
+            f"many columns{len(heads)}",
             [Cell(""), *(Cell(head, "", head) for head in heads)],
             [[name, *_counts(record)] for name, record in _named(rows, whole)],
         ),
+    )
+
+
+def _left(figures: Figures) -> Section:
+    """Signals that their authors never came back to, the newest first."""
+    stories = [story for story in figures.stories() if figures.counts(story.at)]
+    left = [story for story in stories if not _continued(story)][::-1]
+    now = max((figures.last or 0, *(story.at for story in left[:1])))
+    waiting = sum(now - story.at <= figures.ttl for story in left)
+    if not left:
+        return Section("left", "Every signal had a follow-up", "By its own author, that is.")
+    return Section(
+        "left",
+        f"{number(len(left))} of {counted(len(stories), 'signal')} had no follow-up",
+        f"Their authors never came back to them. For {number(waiting)} the {lasting(figures.ttl)} "
+        "rule still waits. The newest:",
+        table=Table(
+            "list",
+            [Cell("signal"), Cell("author"), Cell("posted")],
+            [
+                [
+                    Cell(story.about, "name", link=story.link),
+                    Cell(figures.name(story.owner), "name"),
+                    Cell(moment(story.at), "date"),
+                ]
+                for story in left[:LISTED]
+            ],
+        ),
+        left_out=(_more(left), _more(left)),
+    )
+
+
+def _more(stories: Sequence[Story]) -> str:
+    more = len(stories) - LISTED
+    return f"and {counted(more, 'more signal')}" if more > 0 else ""
+
+
+def _continued(story: Story) -> bool:
+    return any(
+        reply.author == story.owner and reply.outcome is Outcome.UPDATE for reply in story.replies
     )
 
 
@@ -184,8 +239,8 @@ def _named(
 
 
 def _plain(count: int) -> Cell:
-    return Cell(number(count) if count else "", "sum" if count else "")
+    return Cell(short(count) if count else "", "sum" if count else "")
 
 
 def _shaded(count: int, most: int) -> Cell:
-    return Cell(number(count), f"busy{ceil(SHADES * count / most)}") if count else Cell("")
+    return Cell(short(count), f"busy{ceil(SHADES * count / most)}") if count else Cell("")

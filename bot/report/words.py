@@ -16,6 +16,8 @@ MAX_LENGTH: Final = 80  # characters of a name; a screen is not wider
 MARKS_IN_A_ROW: Final = 2  # on one letter: a script needs two, a prank piles up dozens
 JOINER: Final = "\u200d"  # of emoji; other format characters turn or hide what is around them
 WHOLE: Final = 100  # per cent
+SHORT: Final = 100_000
+UNBROKEN: Final = "\u00a0"  # within "2 h 25 min", which is one figure and stays on a line
 
 
 def readable(text: str) -> str:
@@ -38,6 +40,19 @@ def cut(text: str, cells: int) -> str:
     return set_cell_size(text[: cells - 1], cells - 1).rstrip(f" {JOINER}") + "…"
 
 
+def wrapped(text: str, cells: int, at_most: int) -> list[str]:
+    """In lines of so many cells, words kept whole where they fit; what is too much for the last is cut."""
+    lines: list[str] = []
+    rest = text
+    while max(cell_len(rest), len(rest)) > cells and len(lines) < at_most - 1:
+        head = set_cell_size(rest, cells)[:cells]
+        space = set_cell_size(rest, cells + 1)[: cells + 1].rfind(" ")
+        end = max(space, head.rfind("-")) + 1 or len(head.rstrip(f" {JOINER}")) or 1
+        lines.append(rest[:end].rstrip())
+        rest = rest[end:].lstrip()
+    return [*lines, cut(rest, cells)]
+
+
 def isolated(text: str) -> str:
     """Text that may run from right to left, and then does not turn what stands after it."""
     return f"\u2068{text}\u2069"
@@ -47,8 +62,15 @@ def number(count: int) -> str:
     return f"{count:,}"
 
 
+def short(count: int) -> str:
+    """In so few characters that a narrow column holds it."""
+    if count < SHORT:
+        return number(count)
+    return f"{round(count / 1_000):,}k"
+
+
 def counted(count: int, one: str, many: str | None = None) -> str:
-    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+    return f"{number(count)}{UNBROKEN}{one if count == 1 else many or one + 's'}"
 
 
 def share(part: int, whole: int) -> str:
@@ -63,6 +85,10 @@ def share(part: int, whole: int) -> str:
 
 def lasting(seconds: float) -> str:
     """In at most two units. Up to four days in hours, as people count a TTL."""
+    return _lasting(seconds).replace(" ", UNBROKEN)
+
+
+def _lasting(seconds: float) -> str:
     if seconds < MINUTE:
         return f"{round(seconds)} s"
     hours, minutes = divmod(round(seconds / MINUTE), 60)

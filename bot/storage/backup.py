@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from typing import TYPE_CHECKING
 
 from bot.errors import DatabaseUnavailable, UsageError
 from bot.storage import engine
+from bot.storage.data_directory import made
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,13 +21,13 @@ def back_up(database: Path, copy: Path) -> None:
     """
     try:
         # Not SQLite's own doing: it would ask the umask, and write over what is there.
-        os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        file = made(copy)
     except FileExistsError as exc:
         raise UsageError(f"{copy} is there already: name a new file") from exc
     except OSError as exc:
         raise UsageError(f"{copy} cannot be made: {exc.strerror}") from exc
     try:
-        engine.back_up(database, copy)
+        engine.back_up(database, copy, file)
     except BaseException as exc:
         copy.unlink()
         if isinstance(exc, sqlite3.Error):

@@ -10,6 +10,7 @@ from bot.storage.engine import Database
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bot.storage.data_directory import Identity
     from bot.storage.engine import AnyDatabase
     from bot.storage.postgresql import Fence
 
@@ -20,9 +21,10 @@ def database_at(
     in_loop: bool = False,
     read_only: bool = False,
     fence: Fence | None = None,
+    file: Identity | None = None,
 ) -> AnyDatabase:
     if isinstance(where, ServerAddress):
         from bot.storage.postgresql import Server  # noqa: PLC0415  # see above
 
         return Server(where, in_loop=in_loop, read_only=read_only, fence=fence)
-    return Database(where, in_loop=in_loop, read_only=read_only)
+    return Database(where, in_loop=in_loop, read_only=read_only, file=file)

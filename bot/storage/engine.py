@@ -22,8 +22,8 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
-from bot.errors import DatabaseUnavailable, DatabaseUnusable
-from bot.storage.data_directory import Presence
+from bot.errors import DatabaseUnavailable, DatabaseUnusable, DataGone
+from bot.storage.data_directory import Presence, identified, ordinary
 from bot.storage.schema import APPLICATION_ID, alembic_version
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Dialect, Engine, Table
     from sqlalchemy.dialects import postgresql
+
+    from bot.storage.data_directory import Identity
 
     Insert = sqlite.Insert | postgresql.Insert
 
@@ -147,15 +149,24 @@ class AnyDatabase(ABC):
 
 
 class Database(AnyDatabase):
-    """A SQLite file. `read_only` works in the loop, and beside a bot that writes."""
+    """A SQLite file. `read_only` works in the loop, and beside a bot that writes.
 
-    def __init__(self, path: Path, *, in_loop: bool = False, read_only: bool = False) -> None:
-        engine = create_engine(
-            "sqlite://", creator=partial(_connect, path, read_only=read_only), poolclass=NullPool
-        )
+    `file`: which one it is; None: whatever is there when it is opened first, or is made then.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        in_loop: bool = False,
+        read_only: bool = False,
+        file: Identity | None = None,
+    ) -> None:
+        engine = create_engine("sqlite://", creator=self._connect, poolclass=NullPool)
         super().__init__(str(path), engine, in_loop=in_loop or read_only)
         self.path = path
         self._read_only = read_only
+        self._file = file
         self._presence = Presence([])
 
     async def open(self) -> None:
@@ -164,6 +175,11 @@ class Database(AnyDatabase):
         if not self._read_only:
             await self._prepare()
             self._presence = Presence([self.path])
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._file is None:
+            self._file = identified(self.path, make=not self._read_only)
+        return open_by_name(self.path, self._file, read_only=self._read_only)
 
     def exists(self) -> bool:
         return self.path.exists()
@@ -197,7 +213,8 @@ class Database(AnyDatabase):
         await asyncio.wrap_future(found)
 
     def _look(self) -> None:
-        with self._errors(), closing(_connect(self.path, read_only=True)) as db:
+        file = self._file or identified(self.path)
+        with self._errors(), closing(open_by_name(self.path, file, read_only=True)) as db:
             (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             problem = " ".join(verdict.split())
@@ -231,20 +248,25 @@ class Database(AnyDatabase):
             raise kind(f"{self.path}: {said}{_hint(said)}") from exc
 
 
-def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """Python's own handling of transactions is off (`isolation_level` None).
+def open_by_name(path: Path, file: Identity, *, read_only: bool = False) -> sqlite3.Connection:
+    """SQLite opens no descriptor, and a name may lead to another file by now: then `DataGone`.
 
+    Python's own handling of transactions is off (`isolation_level` None).
     It would begin late and deferred, so that two writers could both read first and then fail.
     """
-    # Not mode=ro: that would leave the files of a write-ahead log behind.
-    mode = "rw" if read_only else "rwc"
     connection = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode={mode}",
+        # Not mode=ro: that would leave the files of a write-ahead log behind.
+        f"{(path.parent.resolve() / path.name).as_uri()}?mode=rw",
         uri=True,
         timeout=BUSY_TIMEOUT,
         isolation_level=None,
         check_same_thread=False,  # `Database` sees to it that one thread at a time uses it
     )
+    if ordinary(path) != file:
+        connection.close()
+        raise DataGone(
+            f"{path} was replaced by another while it was opened: who else writes there?"
+        )
     if read_only:
         connection.execute("PRAGMA query_only = ON")  # it refuses whatever would write
     return connection
@@ -407,11 +429,14 @@ def size_on_server(db: Connection) -> int:
     return int(db.scalar(select(func.pg_database_size(func.current_database()))) or 0)
 
 
-def back_up(path: Path, copy: Path) -> None:
-    """Over what `copy` holds. In one step: in several, a writer would start it over."""
+def back_up(path: Path, copy: Path, file: Identity) -> None:
+    """Over what `copy`, which is that file, holds. In one step: in several, a writer would start it over."""
     if not path.exists():
         raise DatabaseUnavailable(f"{path}: there is no database yet")
-    with closing(_connect(path, read_only=True)) as source, closing(_connect(copy)) as target:
+    with (
+        closing(open_by_name(path, identified(path), read_only=True)) as source,
+        closing(open_by_name(copy, file)) as target,
+    ):
         if source.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
             raise DatabaseUnusable(f"{path} is another program's database")
         source.backup(target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, literal, null, or_, select, union_all
+from sqlalchemy import func, literal, null, or_, select, union, union_all
 
 from bot.models import Fact, Outcome, Reason
 from bot.signal_fields import EventKind
@@ -13,7 +13,7 @@ from bot.storage.schema import decisions, signal_updates, signals
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import CompoundSelect, Connection, Table
 
     from bot.models import ChatId
 
@@ -26,6 +26,7 @@ def _facts_of(table: Table, **known: Any) -> tuple[Any, ...]:
         "message_id": table.c.source_message_id,
         "at": table.c.at,
         "author": table.c.source_user_id,
+        "chat": table.c.source_chat_id,
         **known,
     }
     its = (columns.get(name, null()).label(name) for name in Fact._fields)
@@ -34,7 +35,7 @@ def _facts_of(table: Table, **known: Any) -> tuple[Any, ...]:
 
 # A signal's own album belongs to the signal: its other parts stand in the table of updates, and are
 # nobody's answer.
-_FACTS: Final = union_all(
+_PARTS: Final = (
     select(
         *_facts_of(
             signals,
@@ -77,12 +78,24 @@ _FACTS: Final = union_all(
 )
 
 
-def facts(db: Connection) -> Iterator[tuple[tuple[ChatId, int], Fact]]:
-    """Every message the tables hold, in no order, with the chat and topic of its flow, or of itself.
+def facts(
+    db: Connection, *, active_since: int | None = None
+) -> Iterator[tuple[tuple[ChatId, int], Fact]]:
+    """The messages the tables hold, in no order, with the chat and topic of its flow, or of itself.
 
-    What belongs to no flow has no topic: 0.
+    What belongs to no flow has no topic: 0. `active_since`: of the flows in which something was said
+    since then, with all that was, and what was refused since then; None: everything.
     """
-    for *columns, chat, topic in db.execute(_FACTS):
+    query = union_all(*_PARTS)
+    if active_since is not None:
+        of_signals, of_updates, of_refusals = _PARTS
+        flows = _active(active_since).subquery()
+        active = signals.c.id.in_(select(flows.c[0]))
+        recent = decisions.c.at >= active_since
+        query = union_all(
+            of_signals.where(active), of_updates.where(active), of_refusals.where(recent)
+        )
+    for *columns, chat, topic in db.execute(query):
         fact = Fact._make(columns)
         yield (
             (chat, topic or 0),
@@ -92,3 +105,20 @@ def facts(db: Connection) -> Iterator[tuple[tuple[ChatId, int], Fact]]:
                 event=None if fact.event is None else EventKind(fact.event),
             ),
         )
+
+
+def _active(since: int) -> CompoundSelect[Any]:
+    return union(
+        select(signals.c.id).where(signals.c.at >= since),
+        select(signal_updates.c.signal_id).where(signal_updates.c.at >= since),
+        select(decisions.c.signal_id).where(decisions.c.at >= since, decisions.c.signal_id > 0),
+    )
+
+
+def begin_of(db: Connection, *, since: int, at_most: int) -> int:
+    """`since`, or as much later as no kind of message is more than so many since then."""
+    begins = [since]
+    for table in (signals, signal_updates, decisions):
+        dates = select(table.c.at).where(table.c.at >= since).order_by(table.c.at.desc())
+        begins.append(db.scalar(dates.offset(at_most).limit(1)) or since)
+    return max(begins)

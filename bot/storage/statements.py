@@ -151,6 +151,13 @@ def newest(chat_id: ChatId) -> Select[Any]:
     return select(func.coalesce(func.max(union_all(*here).subquery().c.newest), 0))
 
 
+def newest_date() -> Select[Any]:
+    """The latest date of what each table recorded last; NULL: nothing is. No table is gone through."""
+    tables = (signals, signal_updates, decisions)
+    last = (select(t.c.at).order_by(t.c.id.desc()).limit(1).subquery() for t in tables)
+    return select(func.max(union_all(*map(select, last)).subquery().c.at))
+
+
 def recorded(
     chat_id: ChatId, active_since: UnixTime | None, before: MessageId | None, limit: int
 ) -> Select[Any]:

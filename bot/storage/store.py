@@ -403,6 +403,10 @@ class SignalStore:
         query = decisions.delete().where(decisions.c.at < before, ~kept)
         return (await self._write(lambda db: db.execute(query))).rowcount
 
+    async def newest(self) -> UnixTime:
+        """The date of the newest message that is recorded; 0: none is."""
+        return UnixTime(await self._read(lambda db: db.scalar(statements.newest_date())) or 0)
+
     # ── what the tracker asks (see `FlowTable`) ───────────────────────────────
 
     async def flow(self, signal_id: SignalId) -> Flow | None:

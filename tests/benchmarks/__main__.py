@@ -19,6 +19,7 @@ from tests.benchmarks import (
     dispatcher,
     distant,
     latency,
+    port,
     replaying,
     routes,
     tables,
@@ -114,6 +115,9 @@ def _live(signals: int) -> Iterator[Row]:
     live = latency.latency(signals)
     yield Row("signal pushed → its post asked for (absolute)", live.median, 10, "ms")
     yield Row("the same, 95th percentile (absolute)", live.p95, 50, "ms")
+    hammered = port.delay(signals)
+    yield Row("what a post takes more, 300 people at the health port", hammered.median, 20, "ms")
+    yield Row("an answer of /healthz among them (absolute)", hammered.answer, 3_000, "ms")
 
 
 def _server() -> Iterator[Row]:

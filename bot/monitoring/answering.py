@@ -1,0 +1,41 @@
+"""What `HEALTH_PORT` answers: `/healthz`, `/metrics`, and the page for people."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from bot.monitoring.figures_drawn import figures_of
+from bot.monitoring.live_page import LivePage
+from bot.monitoring.port import Port, listening
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from bot.config import Settings
+    from bot.delivery.progress import Places
+    from bot.monitoring.health import Bot, Health
+    from bot.routes import Routes
+    from bot.storage.outbox import Run
+
+
+@asynccontextmanager
+async def answering(
+    settings: Settings,
+    bot: Bot,
+    health: Health,
+    places: Places,
+    routes: Callable[[], Routes],
+    ask: Run,
+) -> AsyncIterator[None]:
+    """On `HEALTH_PORT`, if that is set."""
+    if settings.health_port is None:
+        yield
+        return
+    page = LivePage(bot, health, places, routes, ask, figures_of(routes()))
+    try:
+        port = Port({**health.pages, **page.resources})
+        async with listening(port, settings.health_host, settings.health_port):
+            yield
+    finally:
+        await page.close()

@@ -1,0 +1,219 @@
+"""`/` of the health port: what it says of the running bot, and that nobody waits for its figures."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from bot.delivery.progress import Places
+from bot.errors import DatabaseUnavailable, TargetUnavailable
+from bot.models import Backlog, ChatId, Failure, UnreadableChat
+from bot.monitoring.figures_drawn import DrawnFigures, figures_of
+from bot.monitoring.health import Health
+from bot.monitoring.live_page import LivePage
+from bot.monitoring.metrics import Metrics
+from bot.monitoring.port import Port, Request
+from bot.report.page import page
+from bot.routes import Place, Routes, Source
+from bot.storage import failures
+from tests.pages import read
+from tests.people import ALICE, GROUP, NOON, TARGET, says
+from tests.pictures import ABOUT, STORY
+from tests.pictures import figures_of as figures_of_facts
+from tests.test_health import Clock, FakeBot
+
+OTHER = ChatId(TARGET - 1)
+
+
+class Drawer:
+    """Draws when told to."""
+
+    def __init__(self):
+        self.drawn = 0
+        self.error = None
+        self.facts = STORY
+        self.go = asyncio.Event()
+        self.go.set()
+
+    async def __call__(self):
+        self.drawn += 1
+        await self.go.wait()
+        if self.error is not None:
+            raise self.error
+        return page(figures_of_facts(self.facts), ABOUT)
+
+
+class Live:
+    """The page of a bot with two places."""
+
+    def __init__(self, store):
+        self.clock, self.bot, self.drawer = Clock(), FakeBot(), Drawer()
+        self.places = Places([TARGET, OTHER], clock=self.clock)
+        source = Source("majors", GROUP, places=(Place(TARGET), Place(OTHER)))
+        health = Health(self.bot, Metrics(clock=self.clock), self.places, clock=self.clock)
+        self.figures = DrawnFigures(self.drawer, clock=self.clock)
+        live_page = LivePage(
+            self.bot,
+            health,
+            self.places,
+            lambda: Routes((source,)),
+            store.ask,
+            {"/": ("all", self.figures)},
+            clock=self.clock,
+        )
+        self.port = Port(live_page.resources, clock=self.clock)
+
+    async def answer(self):
+        self.clock.now += 10
+        return await self.port.answer(Request("GET", "/", "127.0.0.1:8080", local=True))
+
+    async def shows(self):
+        return read((await self.answer()).body.decode())
+
+
+@pytest.fixture
+async def live(store):
+    live = Live(store)
+    yield live
+    await live.figures.close()
+
+
+async def test_a_bot_that_is_well_says_so_with_its_sources_and_places(live):
+    page = await live.shows()
+
+    assert page.one("p", "verdict").text == "Well, connected for 1 min"
+    assert "majors" in page.one("table", "sources").text
+    assert "72 h rule" in page.one("table", "sources").text
+    assert page.one("table", "places").text.count("nothing waits") == 1
+    assert str(TARGET) in page.one("table", "places").text
+    assert "There are none." in page.one("section", "state").text
+
+
+async def test_a_full_queue_and_a_broken_place_are_told_with_the_reason(live):
+    live.bot.table, live.bot.others = Backlog(12_345, NOON), {OTHER: Backlog(0, None)}
+    closed = TargetUnavailable("Telegram refused: 400 CHANNEL_PRIVATE", TARGET)
+    live.clock.now += 3600
+    live.places[TARGET].delayed(closed, timedelta(minutes=10))
+    page = await live.shows()
+
+    assert page.one("p", "verdict").text == "Not well, for 1 reason"
+    assert "CHANNEL_PRIVATE" in page.one("ul", "reasons").text
+    assert "Places: 12,345 posts wait" in page.one("section", "state").text
+    row = page.one("table", "places").all("tr")[1].text
+    assert re.search(r"12,345 1 h ago Telegram refused: 400 CHANNEL_PRIVATE, tried again in", row)
+
+
+async def test_a_source_that_cannot_be_read_is_named_where_it_stands(live):
+    live.bot.sources = [UnreadableChat(GROUP, NOON - 60, "not a member", "add it again", None)]
+    page = await live.shows()
+
+    assert "not read for 1 min: not a member" in page.one("table", "sources").text
+
+
+async def test_the_last_errors_are_shown_and_lead_to_their_messages(live, store):
+    """What people wrote is text, also in an error."""
+    message = says(ALICE, "#idea")
+    failure = Failure(message.ref, ALICE, message.at, "ValueError: <script>alert(1)</script>")
+    await store.change(lambda db: failures.record(db, [failure], now=NOON))
+    page = await live.shows()
+
+    assert "<script>alert(1)</script>" in page.one("table", "errors").text
+    assert page.all("script") == []
+    (link,) = page.one("table", "errors").all("a")
+    assert link.attributes["href"] == message.ref.link
+
+
+async def test_without_a_table_the_page_says_what_is_left(live):
+    live.bot.table = DatabaseUnavailable("signals.db: database is locked")
+    page = await live.shows()
+
+    assert "the table does not answer" in page.one("ul", "reasons").text
+    assert "not known" in page.one("table", "places").text
+
+
+async def test_the_page_waits_for_no_figures_and_looks_again_until_they_are_there(live):
+    live.drawer.go.clear()
+    first = await live.shows()
+    assert "being drawn" in first.one("p", "drawing").text
+    assert refresh(first) == "5"
+
+    live.drawer.go.set()
+    await live.figures.settled()
+    then = await live.shows()
+    assert then.all("section", "voices")
+    assert refresh(then) == "60"
+
+
+def refresh(page):
+    (found,) = (m for m in page.all("meta") if m.attributes.get("http-equiv") == "refresh")
+    return found.attributes["content"]
+
+
+async def test_figures_are_drawn_anew_after_five_minutes_and_only_for_who_looks(live):
+    await live.shows()
+    await live.figures.settled()
+    for _ in range(28):
+        await live.shows()
+    assert live.drawer.drawn == 1
+
+    live.clock.now += 3_600
+    assert live.drawer.drawn == 1
+    await live.shows()
+    await live.figures.settled()
+    assert live.drawer.drawn == 2
+
+
+async def test_what_takes_long_to_draw_is_drawn_a_twentieth_of_the_time(live):
+    live.drawer.go.clear()
+    await live.shows()
+    await asyncio.sleep(0)
+    live.clock.now += 60
+    live.drawer.go.set()
+    await live.figures.settled()
+
+    live.clock.now += 1_000
+    await live.shows()
+    assert live.drawer.drawn == 1
+    live.clock.now += 200
+    await live.shows()
+    await live.figures.settled()
+    assert live.drawer.drawn == 2
+
+
+async def test_figures_that_could_not_be_drawn_say_why_and_the_older_ones_stay(live):
+    await live.shows()
+    await live.figures.settled()
+    live.drawer.error = OSError("signals.db: disk I/O error")
+    live.clock.now += 1_000
+    with capture_logs():
+        await live.shows()
+        await live.figures.settled()
+    page = await live.shows()
+
+    assert "disk I/O error" in page.one("p", "drawing").text
+    assert page.all("section", "voices")
+
+
+async def test_no_script_runs_and_nothing_is_asked_for_elsewhere(live):
+    """The header says what the page says, so that neither can be left out alone."""
+    answer = await live.answer()
+
+    for rule in ("default-src 'none'", "script-src 'none'", "frame-ancestors 'none'"):
+        assert rule in answer.policy
+    assert "unsafe" not in answer.policy
+    assert "\n" not in answer.policy
+    assert set(re.findall(r'(?:src|href)="([^"]*)"', answer.body.decode())) == {"data:,"}
+
+
+def test_sources_whose_rules_last_differently_have_a_page_each():
+    one, other = Source("majors", GROUP), Source("alts", OTHER, ttl=timedelta(hours=5))
+
+    assert list(figures_of(Routes((one,)))) == ["/"]
+    assert [(path, name) for path, (name, _) in figures_of(Routes((one, other))).items()] == [
+        ("/1", "majors"),
+        ("/2", "alts"),
+    ]
