@@ -270,19 +270,26 @@ class Dialogue:
         self, telegram: Telegram, source: ChatInfo, answers: Answers
     ) -> None:
         rulers = await self._rulers(telegram, source)
+        answers["SOURCE_ALLOWED_USERS"] = await self._ask_who_may_post(
+            telegram, "SOURCE_ALLOWED_USERS", rulers, source
+        )
+        await self._ask_for_admins(telegram, answers, rulers)
+
+    async def _ask_who_may_post(
+        self, telegram: Telegram, setting: str, rulers: Sequence[Human], source: ChatInfo
+    ) -> str | None:
         self._terminal.say(
             "\nWho may post signals? Their numbers or ids, with commas between them; "
             f"or `{EVERYONE.value}`: everybody in the chat.\n"
             f"Whoever is missing here may post something there; then `{AGAIN}` lists them anew."
         )
-        answers["SOURCE_ALLOWED_USERS"] = await self._ask_for_people(
+        return await self._ask_for_people(
             telegram,
-            "SOURCE_ALLOWED_USERS",
+            setting,
             lambda: [*rulers, *self._chats.authors(source.id)],
             word=EVERYONE.value,
             means=EVERYONE.value,
         )
-        await self._ask_for_admins(telegram, answers, rulers)
 
     async def _ask_for_admins(
         self, telegram: Telegram, answers: Answers, rulers: Sequence[Human]
@@ -465,17 +472,7 @@ class Dialogue:
     async def people(self, login: Login, source: ChatInfo) -> str:
         """Who may post there: ids with commas between, or `everyone`."""
         rulers = await self._rulers(login.telegram, source)
-        self._terminal.say(
-            "\nWho may post signals? Their numbers or ids, with commas between them; "
-            f"or `{EVERYONE.value}`: everybody in the chat."
-        )
-        found = await self._ask_for_people(
-            login.telegram,
-            "",
-            lambda: [*rulers, *self._chats.authors(source.id)],
-            word=EVERYONE.value,
-            means=EVERYONE.value,
-        )
+        found = await self._ask_who_may_post(login.telegram, "", rulers, source)
         return found or EVERYONE.value
 
     async def yes(self, question: str, *, default: bool = True) -> bool:
