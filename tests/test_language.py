@@ -38,7 +38,7 @@ KEPT = re.compile(
 )
 # Of the story: what was said, which error is in the table, what the program is made of.
 DATA = re.compile(
-    r"#idea|BTC|USDT|ETH|SOL|LONG|SHORT|TP1|closed!|sold|what\?|stop 58000|\bx10|10x|4H|pid|UTC|OK|"
+    r"#idea|\bmain\b|BTC|USDT|ETH|SOL|LONG|SHORT|TP1|closed!|sold|what\?|stop 58000|\bx10|10x|4H|pid|UTC|OK|"
     r"https?://\S+|/[a-z]\w*|@\w+|`[^`]*`|[A-Z]+_[A-Z_]+|Telegram refused: 400|"
     r"\((?:new_signal|owner|released|not_the_owner|not_permitted|not_a_signal)\)|not_the_owner|\./\S+|/\S+|"
     r"telegram-signal-relay \S+|from source|Python|SQLite|pyrogram|kurigram|TgCrypto-pyrofork|tgcrypto|diskcache"

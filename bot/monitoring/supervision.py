@@ -91,9 +91,9 @@ class Facts:
     def sources(self) -> dict[str, tuple[ChatId | None, str]]:
         routes = self._core.routes
         if not routes.named:
-            return {routes.sources[0].name: (None, "the source")}
+            return {routes.sources[0].name: (None, phrase("the source"))}
         return {
-            each.name: (sink_id(f"source {each.name}"), f"source {each.name}")
+            each.name: (sink_id(f"source {each.name}"), phrase("source {name}", name=each.name))
             for each in routes.sources
         }
 
