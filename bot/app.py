@@ -104,7 +104,9 @@ async def open_core(
         Markers(source.markers, source.patterns)  # raises for what RE2 refuses
     keep_private(settings)
     database = database_at(settings.database, in_loop=in_loop)
-    store = SignalStore(database, clock=clock, place=routes.place)
+    store = SignalStore(
+        database, clock=clock, place=routes.place, names_kept=settings.names_kept_days
+    )
     with locked(settings.data_dir / "lock"):
         try:
             await store.open()
@@ -264,15 +266,11 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
     ):
         known: set[MessageRef] = set()
         rereading = RetriedEvents(core.store, telegram.read_again, known.add)
+        watch, told = _watches(metrics, admins, places), _told(admins)
+        queues = Queues(core.store, telegram.sender, watch=watch, told=told, services=services)
         relays = Relays(
             core.routes,
-            Queues(
-                core.store,
-                telegram.sender,
-                watch=_watches(metrics, admins, places),
-                told=_told(admins),
-                services=services,
-            ).wanted,
+            queues.wanted,
             places,
             reread=rereading.wake,
             paused=core.orders.paused_at is not None,

@@ -46,6 +46,7 @@ from bot.setting_values import (
     one_of,
     parse_api_id,
     parse_bool,
+    parse_days,
     parse_ip,
     parse_port,
     session_is_wrong,
@@ -62,8 +63,7 @@ if TYPE_CHECKING:
 DEFAULT_MARKERS: Final = ("#идея", "#idea")
 DEFAULT_TTL: Final = timedelta(hours=72)
 
-# Exactly what Telegram prints: no plus sign, underscore, leading zero or foreign digit, all of
-# which `int()` would take.
+# Exactly what Telegram prints: `int()` would also take a plus sign, underscores, foreign digits.
 _ID: Final = re.compile(r"-?[1-9][0-9]{0,18}")
 _TOPIC: Final = re.compile(r"[1-9][0-9]{0,9}")
 _MAX_ID: Final = 2**63 - 1
@@ -258,6 +258,7 @@ class Settings(BaseSettings):
     ] = None
     admin_users: Annotated[tuple[AuthorId, ...], NoDecode, _chats(_people)] = ()
     alert_silence_hours: Annotated[timedelta | None, _from(_silence)] = timedelta(hours=24)
+    names_kept_days: Annotated[timedelta, _from(parse_days)] = timedelta(days=90)  # 0: not at all
 
     signal_markers: Annotated[tuple[str, ...], NoDecode, _from(_markers)] = DEFAULT_MARKERS
     signal_patterns: Annotated[tuple[str, ...], NoDecode, _from(_patterns)] = ()

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bot.delivery.relay import Relay
-from bot.delivery.relays import Wanted
+from bot.delivery.relays import WantedQueue
 from bot.delivery.worker import Worker
 
 if TYPE_CHECKING:
@@ -44,17 +44,17 @@ class Queues:
         self._services = services
         self._relays: dict[ChatId, Relay] = {}
 
-    def wanted(self, routes: Routes) -> Iterator[Wanted]:
+    def wanted(self, routes: Routes) -> Iterator[WantedQueue]:
         """One for each chat and each program, and for each place that is translated."""
         for target in routes.targets:
-            yield Wanted(target, None, partial(self._of_chat, target))
+            yield WantedQueue(target, None, partial(self._of_chat, target))
         for place in routes.places:
             if (how := place.presentation.translate) is not None:
                 told = (how, place.chat, place.label)
                 make = partial(self._of_translation, place, how)
-                yield Wanted(("translation", place.id), told, make)
+                yield WantedQueue(("translation", place.id), told, make)
         for target, endpoint in routes.sinks.items():
-            yield Wanted(target, endpoint, partial(self._of_program, target, endpoint))
+            yield WantedQueue(target, endpoint, partial(self._of_program, target, endpoint))
 
     def _of_chat(self, target: ChatId) -> Queue:
         self._relays[target] = Relay(self._store, self._sender, target, watch=self._watch(target))

@@ -226,6 +226,27 @@ def _once(places: Iterable[Place]) -> tuple[Place, ...]:
     return tuple(found.values())
 
 
+def ring(routes: Routes, source: Source, place: Place) -> str | None:
+    """The way from that place back to its source, over any number of others; None: there is none."""
+    todo = [(place, f"{source.name} → {place.label}")]
+    seen: set[str] = set()
+    while todo:
+        at, way = todo.pop()
+        for reader in routes.sources:
+            if not _is_read_by(at, reader):
+                continue
+            if reader is source:
+                return f"{way} → {source.name}"
+            if reader.name not in seen:
+                seen.add(reader.name)
+                todo += [(each, f"{way} → {reader.name} → {each.label}") for each in reader.places]
+    return None
+
+
+def _is_read_by(place: Place, source: Source) -> bool:
+    return place.chat == source.chat and source.topic in {None, place.topic or GENERAL}
+
+
 def sink_id(address: str) -> ChatId:
     """What stands for a chat in the rows of a place that is none. One address is one place, on every host."""
     digest = hashlib.blake2b(address.encode(), digest_size=8).digest()

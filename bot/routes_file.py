@@ -17,7 +17,7 @@ from bot.chat_names import ChatName, NamedAddress
 from bot.endpoints import Endpoint
 from bot.errors import SettingsError
 from bot.models import GENERAL, Address, ChatId
-from bot.routes import Place, Routes, Source, main_route, sink_id
+from bot.routes import Place, Routes, Source, main_route, ring, sink_id
 from bot.routes_keys import ELSE, PLACE_KEYS, SOURCE_KEYS, WANTED, Parse
 from bot.routes_lines import At, LineNumbers
 from bot.rules.presentation import AS_IT_IS, Presentation
@@ -38,7 +38,6 @@ INSTEAD: Final = (
     *("relay_mentions", "webhook_url", "webhook_secret", "webhook_allow_private"),
 )
 FILE: Final = "routes.toml"
-NOBODYS: Final = -1_999_999_999_999  # no chat has such an id, or one a little below
 
 
 # ── the file ──
@@ -276,8 +275,8 @@ class Listed:
                     told = f"{what} is a place of {source.name} in line {seen[address]}"
                     self._fault(at, _kind(place), f"{told} already: keep one of them")
                 seen.setdefault(address, self._lines.of(at, _kind(place)))
-                if (ring := _ring(routes, source, place)) is not None:
-                    self._fault(at, "chat", f"this is a ring, {ring}: what is posted would be read")
+                if (way := ring(routes, source, place)) is not None:
+                    self._fault(at, "chat", f"this is a ring, {way}: what is posted would be read")
 
     def _check_sinks(self, routes: Routes) -> None:
         """One that has several sources has one queue, so what holds for it is said alike."""
@@ -328,27 +327,6 @@ def _address(said: Address | NamedAddress, names: Mapping[ChatName, int]) -> Add
     return Address(ChatId(names[said.chat]), said.topic)
 
 
-def _ring(routes: Routes, source: Source, place: Place) -> str | None:
-    """The way from that place back to its source, over any number of others; None: there is none."""
-    todo = [(place, f"{source.name} → {place.label}")]
-    seen: set[str] = set()
-    while todo:
-        at, way = todo.pop()
-        for reader in routes.sources:
-            if not _is_read_by(at, reader):
-                continue
-            if reader is source:
-                return f"{way} → {source.name}"
-            if reader.name not in seen:
-                seen.add(reader.name)
-                todo += [(each, f"{way} → {reader.name} → {each.label}") for each in reader.places]
-    return None
-
-
-def _is_read_by(place: Place, source: Source) -> bool:
-    return place.chat == source.chat and source.topic in {None, place.topic or GENERAL}
-
-
 def read_routes(settings: Settings, *, instead: Collection[str] = ()) -> Listed | Routes:
     """What the file says, or, where there is none, the one route of the settings.
 
@@ -373,19 +351,12 @@ def read_routes(settings: Settings, *, instead: Collection[str] = ()) -> Listed 
     return Listed(text, name=path.name, sinks=sinks)
 
 
-def known_routes(
-    settings: Settings, *, instead: Collection[str] = (), offline: bool = False
-) -> Routes:
-    """As far as that is known without Telegram. `instead`: see `read_routes`. Raises `SettingsError`.
-
-    `offline`: a name that nobody has looked up yet stands for itself, where nothing is sent anywhere.
-    """
+def known_routes(settings: Settings, *, instead: Collection[str] = ()) -> Routes:
+    """As far as that is known without Telegram. `instead`: see `read_routes`. Raises `SettingsError`."""
     listed = read_routes(settings, instead=instead)
     if isinstance(listed, Routes):
         return listed
     known = chat_names.kept(settings.data_dir)
-    if offline:
-        return _with_names(listed, known)
     for name in listed.names:
         if name not in known:
             raise SettingsError(
@@ -393,22 +364,6 @@ def known_routes(
                 "bot, or `check`, once, or write its id"
             )
     return listed.known(known)
-
-
-def _with_names(listed: Listed, known: Mapping[ChatName, int]) -> Routes:
-    """Ids that no chat has for those that are not known, whose places go by their names."""
-    unknown = [name for name in listed.names if name not in known]
-    made = {name: NOBODYS - number for number, name in enumerate(unknown)}
-    called = {ChatId(number): f"@{name}" for name, number in made.items()}
-    routes = listed.known({**known, **made})
-
-    def named(place: Place) -> Place:
-        if place.name or place.chat not in called:
-            return place
-        return replace(place, name=called[place.chat] + (f"#{place.topic}" if place.topic else ""))
-
-    sources = (replace(each, places=tuple(map(named, each.places))) for each in routes.sources)
-    return replace(routes, sources=tuple(sources))
 
 
 def with_settings(routes: Routes, settings: Settings, given: Collection[str]) -> Routes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from bot.phrases import phrase
@@ -50,6 +51,14 @@ def parse_port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", number) or not 0 < int(number) <= HIGHEST_PORT:
         raise ValueError(f"{shown(text)} is not a port: give a number from 1 to {HIGHEST_PORT}")
     return int(number)
+
+
+def parse_days(text: str) -> timedelta:
+    """Whole days; 0 is a number, too. Raises `ValueError`."""
+    number = text.strip()
+    if not re.fullmatch(r"[0-9]{1,4}", number):
+        raise ValueError(f"{shown(text)} is not a number of days: give 0 to 9999")
+    return timedelta(days=int(number))
 
 
 def parse_count(text: str) -> int:

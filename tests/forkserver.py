@@ -110,6 +110,7 @@ def run(
     timeout: float,
     umask: int = -1,
     preexec_fn: Callable[[], None] | None = None,
+    stdin: io.IOBase | None = None,
     stdout: int | io.IOBase = subprocess.PIPE,
     stderr: int | io.IOBase = subprocess.PIPE,
 ) -> subprocess.CompletedProcess[str]:
@@ -122,6 +123,7 @@ def run(
             timeout=timeout,
             umask=umask,
             preexec_fn=preexec_fn,
+            stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             text=True,
@@ -129,7 +131,8 @@ def run(
         )
     with contextlib.ExitStack() as stack:
         given = [_sink(stream, stack) for stream in (stdout, stderr)]
-        child = fork(arguments, env, cwd, [0, *(sink.fileno() for sink in given)], umask)
+        asked = 0 if stdin is None else stdin.fileno()
+        child = fork(arguments, env, cwd, [asked, *(sink.fileno() for sink in given)], umask)
         try:
             code = child.ended(timeout)
         except TimeoutError:

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.errors import ExportError, UsageError
-from bot.history.export import CHUNK, Export, ExportedChat
+from bot.history.export import Export, ExportedChat
+from bot.history.json_items import CHUNK
 from bot.models import Entity, IncomingMessage, Media, MessageRef
 from tests.exports import CHAT_ID, START, account, chat, dump, generate, message, service, write
 
@@ -86,10 +87,6 @@ def test_an_exported_message_looks_like_a_live_one(path):
             author_name="Ann",
         )
     ]
-
-
-def test_messages_come_in_the_order_of_the_file(path):
-    assert [one.id for one in read(path, message(3), message(1), message(2))] == [3, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -654,9 +651,6 @@ def test_a_chat_of_an_account_cut_in_the_middle_is_read_up_to_there(path):
             4,
             "lexical error: inside a string, '\\' occurs before a character",
         ),  # escapes come whole
-        (b"9223372036854775808", 19, "parse error: integer overflow"),
-        (b"9" * 5000, 5000, "parse error: integer overflow"),
-        (b"1e999", 5, "parse error: numeric (floating point) overflow"),
     ],
 )
 @pytest.mark.parametrize("before", [1, 400])
@@ -711,8 +705,8 @@ def test_space_after_the_end_is_none(path):
         (dump(chat()).decode().encode("utf-16"), "it is UTF-16"),
         (b"\x89PNG\r\n\x1a\n\0\0", "damaged at byte 0: lexical error: invalid char"),
         (bytes(range(128, 256)) * 1000, "damaged at byte 0: lexical error"),
-        (b"PK\x03\x04", "damaged at byte 0: lexical error"),
-        (b"time,author,text\n", "damaged at byte 1: lexical error"),
+        (b"PK\x03\x04", "cannot be opened: File is not a zip file"),
+        (b"time,author,text\n", "is CSV without a column for id, date, reply_to_message_id"),
     ],
 )
 def test_a_foreign_file_is_named_for_what_it_is(path, content, why):
@@ -760,14 +754,11 @@ def big(tmp_path_factory) -> Path:
 
 
 def test_the_progress_grows_from_nothing_to_the_size(big):
-    export = Export(big)
-    assert (export.position, export.size) == (0, big.stat().st_size)
-    seen = []
-    for _ in export.messages():
-        assert not seen or seen[-1] <= export.position
-        seen.append(export.position)
+    export, seen = Export(big), []
+    assert sum(1 for _ in export.messages(reading=seen.append)) == export.count == 6000
+    assert seen == sorted(seen)
     assert len(set(seen)) > 10
-    assert export.position == export.size
+    assert seen[-1] == export.size == big.stat().st_size
 
 
 def peak_of_reading(path: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -43,7 +44,10 @@ class Queues:
             chat: Relay(core.store, side, chat, watch=self.progress[chat])
             for chat, side in self.sides.items()
         }
-        self.relays = Relays(list(self.queues.values()), self.progress, reread=lambda: None)
+        wanted = [(chat, None, partial(self.queues.get, chat)) for chat in self.queues]
+        self.relays = Relays(
+            core.routes, lambda _routes: wanted, self.progress, reread=lambda: None
+        )
 
     async def post(self):
         """All that there is to post, once the bot has heard its orders."""

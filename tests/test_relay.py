@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from bot.delivery.relay import random_id_of
 from bot.errors import (
@@ -408,6 +409,22 @@ async def test_an_edit_of_words_sends_no_medium_that_stands_there_already():
     await rounds(relay_of(outbox, telegram), 2)
 
     assert telegram.asked == [("edit", 77, "same"), ("edit", 77, "other", "photo")]
+
+
+async def test_edits_and_deletions_are_logged_as_posts_are():
+    """With the post, and where it comes from and stands; not where nothing stood."""
+    posted = post(1, "new", **POSTED)
+    gone = replace(post(2, **POSTED), state=PostState.DELETE)
+    never = replace(post(3), state=PostState.DELETE)
+    with capture_logs() as lines:
+        await rounds(relay_of(FakeOutbox(posted, gone, never), FakeTelegram()), 3)
+
+    said = {
+        each["event"]: (each["log_level"], each["post_id"], each["target_message_id"])
+        for each in lines
+    }
+    assert said == {"edited": ("info", 1, 77), "deleted": ("info", 2, 77)}
+    assert {each["target"] for each in lines} == {TARGET}
 
 
 async def test_a_voice_message_is_left_out_of_the_edit_of_its_caption():

@@ -22,7 +22,7 @@ from bot.admin.reload import ReadAgain, Reload, digest_of, keep, kept
 from bot.admin.route_changes import changes
 from bot.app import dispatcher_of, open_core
 from bot.delivery.progress import Places
-from bot.delivery.relays import Relays, Wanted
+from bot.delivery.relays import Relays, WantedQueue
 from bot.ending import watch_hangups
 from bot.endpoints import Endpoint
 from bot.errors import BotError, SettingsError
@@ -333,7 +333,7 @@ class Queues(list):
     def wanted(self, routes):
         for target in routes.queues:
             endpoint = routes.sinks.get(target)
-            yield Wanted(target, endpoint, partial(self.make, target, endpoint))
+            yield WantedQueue(target, endpoint, partial(self.make, target, endpoint))
 
     def make(self, target, endpoint):
         kind = Broken if target == PLACE else Queue

@@ -14,8 +14,9 @@ from bot.errors import UsageError
 from bot.history.export import Export
 from bot.history.replay import JsonReport, SummaryReport, Trial, rules_for
 from bot.history.shown import PlaceReport, place_of
+from bot.history.stand_ins import offline_routes
 from bot.routes import Place, Routes, Source
-from bot.routes_file import known_routes, with_settings
+from bot.routes_file import with_settings
 from bot.rules.cleaning import Replacement
 from bot.rules.presentation import Only, Presentation
 from tests import wiring
@@ -119,7 +120,7 @@ async def test_the_example_of_the_documents_is_tried_on_the_sample_with_no_name_
         routes_file=file, data_dir=tmp_path / "data", source_allowed_users="everyone"
     )
     given = {"source_allowed_users": None}
-    listed = known_routes(settings, instead=given, offline=True)
+    listed = offline_routes(settings, instead=given)
     export = Export(ROOT / "data" / "sample_export.json")
     rules = with_settings(rules_for(listed, export.chat, "majors"), settings, given)
     text = await tried(

@@ -19,6 +19,7 @@ from bot.admin import chat_views
 from bot.admin.bulk import Scope, ask_to_release_all, ask_to_retry_in, release_all, retry_in
 from bot.admin.flows import by_owner, release, signal_of
 from bot.admin.formatting import excerpt
+from bot.admin.names import names_of
 from bot.admin.retry import ask_to_read_again, ask_to_retry_all, read_again, retry
 from bot.errors import UsageError
 from bot.models import ENDED_BY_HAND, Button, PostState, PressedButton, SignalId, UnixTime
@@ -143,7 +144,7 @@ class Confirmations:
             raise UsageError(
                 phrase("the flow of signal {id} was ended by hand already", id=signal_id)
             )
-        return by_owner(signal)
+        return by_owner(signal, await names_of(self._tables, [signal.owner]))
 
     def _remember(self, token: str, confirmation: Confirmation) -> None:
         self._asked[token] = confirmation

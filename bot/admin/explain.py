@@ -17,6 +17,7 @@ from bot.admin.flows import (
 )
 from bot.admin.formatting import Row, date, duration, excerpt
 from bot.admin.links import link
+from bot.admin.names import Names, names_of
 from bot.admin.reading import TIERS, details, in_words, told_rows
 from bot.admin.sources import asked, current, find_message, key_of, source_of
 from bot.admin.unseen import unseen
@@ -137,15 +138,16 @@ async def _story(
     failure = await tables.ask(partial(failures.failure, ref=record.ref))
     its = await source_of(tables, routes, record)
     allowed = key_of(routes, its, "SOURCE_ALLOWED_USERS", "allowed_users")
+    names_known = await names_of(tables, [record.author, signal and signal.owner])
     for row in [
-        *_message(record),
+        *_message(record, names_known),
         *_source(routes, its),
-        *_decision(record, signal, allowed),
+        *_decision(record, signal, allowed, names_known),
         *_failed(failure),
     ]:
         yield row
     if signal is not None:
-        async for row in _its_flow(tables, routes, record, signal, now):
+        async for row in _its_flow(tables, routes, record, signal, now, names_known):
             yield row
     posts = await tables.ask(partial(post_records.posts_of, ref=record.ref))
     listed = await tables.ask(places.recorded) if routes.named else ()
@@ -154,14 +156,20 @@ async def _story(
         yield row
     refused = await tables.ask(partial(records.refused_edit, ref=record.ref))
     if refused is not None:
-        yield Row(phrase("edited"), _refused(refused, record, allowed))
+        author = names_known.of(record.author)
+        yield Row(phrase("edited"), _refused(refused, author, allowed))
     extras = await tables.ask(partial(records.extras_of, ref=record.ref))
     for number, lost in enumerate(extras.lost if extras else ()):
         yield Row("" if number else phrase("not carried"), excerpt(lost, 80))
 
 
 async def _its_flow(
-    tables: Tables, routes: Routes, record: Recorded, signal: SignalRecord, now: UnixTime
+    tables: Tables,
+    routes: Routes,
+    record: Recorded,
+    signal: SignalRecord,
+    now: UnixTime,
+    names: Names,
 ) -> AsyncIterator[Row]:
     source = routes.rules_for(signal.ref.chat_id, signal.topic)
     if record.outcome is Outcome.SIGNAL:
@@ -169,7 +177,7 @@ async def _its_flow(
         for row in _says(signal, told):
             yield row
     else:
-        for row in _into(record, signal):
+        for row in _into(record, signal, names):
             yield row
         async for row in _by_its_thread(tables, record):
             yield row
@@ -179,10 +187,10 @@ async def _its_flow(
         yield row
 
 
-def _message(record: Recorded) -> Iterator[Row]:
+def _message(record: Recorded, names: Names) -> Iterator[Row]:
     yield Row(phrase("message"), link(record.ref))
     late = record.recorded_at - record.at
-    author = str(record.author) if record.author else phrase("unknown")
+    author = names.of(record.author)
     text = phrase("by {author}, {date}", author=author, date=date(record.at))
     if late > 0:
         text = phrase("{text}, recorded {time} later", text=text, time=duration(late))
@@ -196,11 +204,13 @@ def _source(routes: Routes, source: Source | None) -> Iterator[Row]:
         yield Row(phrase("source"), f"{source.name}, {source.where}")
 
 
-def _decision(record: Recorded, signal: SignalRecord | None, allowed: str) -> Iterator[Row]:
+def _decision(
+    record: Recorded, signal: SignalRecord | None, allowed: str, names: Names
+) -> Iterator[Row]:
     because = phrase(
         BECAUSE[record.outcome, record.reason],
-        author=record.author,
-        owner=signal and signal.owner,
+        author=names.of(record.author),
+        owner=signal and names.of(signal.owner),
         marker=signal and excerpt(signal.marker, 60),
         allowed=allowed,
     )
@@ -241,12 +251,11 @@ def _says(signal: SignalRecord, told: Sequence[ToldSince]) -> Iterator[Row]:
     )
 
 
-def _into(record: Recorded, signal: SignalRecord) -> Iterator[Row]:
+def _into(record: Recorded, signal: SignalRecord, names: Names) -> Iterator[Row]:
     if record.answers is not None:
         yield Row(phrase("answers"), link(record.answers))
-    yield Row(
-        phrase("flow"), phrase("signal {id}, {signal}", id=signal.id, signal=by_owner(signal))
-    )
+    about = by_owner(signal, names)
+    yield Row(phrase("flow"), phrase("signal {id}, {signal}", id=signal.id, signal=about))
     yield Row("", link(signal.ref))
     if record.outcome is Outcome.UPDATE:
         yield Row(
@@ -301,12 +310,12 @@ async def _ended(tables: Tables, signal: SignalRecord) -> AsyncIterator[Row]:
         yield Row("", phrase("an operator ended it on {date}", date=date(ended)))
 
 
-def _refused(edit: records.RefusedEdit, record: Recorded, allowed: str) -> str:
+def _refused(edit: records.RefusedEdit, author: str, allowed: str) -> str:
     when = phrase("later") if edit.at is None else phrase("on {date}", date=date(edit.at))
     return phrase(
         "{when}, not relayed: {author} was not in {allowed} any more",
         when=when,
-        author=record.author,
+        author=author,
         allowed=allowed,
     )
 

@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bot.admin.formatting import Row, ago, date, duration, excerpt
+from bot.admin.names import IN_A_LIST, Names, names_of
 from bot.admin.sources import asked, current, find_message, named
 from bot.errors import UsageError, words_of
 from bot.models import (
@@ -17,7 +18,7 @@ from bot.models import (
 )
 from bot.phrases import joined, later, phrase, plural
 from bot.rules.policy import is_quiet, is_released, live_since
-from bot.storage import flow_list, records
+from bot.storage import flow_list, people, records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,8 +121,8 @@ def title(signal: SignalRecord) -> str:
     return " ".join(filter(None, said)) or excerpt(signal.text, 30) or phrase("(no text)")
 
 
-def by_owner(signal: SignalRecord) -> str:
-    return phrase("{signal} by {owner}", signal=title(signal), owner=signal.owner)
+def by_owner(signal: SignalRecord, names: Names) -> str:
+    return phrase("{signal} by {owner}", signal=title(signal), owner=names.of(signal.owner))
 
 
 def replies(updates: int, refused: int) -> str:
@@ -172,8 +173,9 @@ async def overview(
             its = routes.rules_for(each.chat, each.topic)
             how = standing(each.last_owner_activity, now, its)
             if of in {None, its} and (everything or how is Standing.LIVE):
-                shown.append(_overview(each, its, how, now, routes))
-        return shown
+                shown.append((each, its, how))
+        names = Names(people.names(db, (each.owner for each, _, _ in shown)))
+        return [_overview(*each, now, routes, names) for each in shown]
 
     return await tables.ask(ask)
 
@@ -196,7 +198,12 @@ def _released(left: str, how: Standing) -> str:
 
 
 def _overview(
-    signal: FlowRecord, source: Source | None, how: Standing, now: UnixTime, routes: Routes
+    signal: FlowRecord,
+    source: Source | None,
+    how: Standing,
+    now: UnixTime,
+    routes: Routes,
+    names: Names,
 ) -> Overview:
     activity = signal.last_owner_activity
     known = activity or None  # the date of a flow ended by hand is gone
@@ -206,7 +213,7 @@ def _overview(
         signal=str(signal.id),
         pair=excerpt(signal.pair or signal.text, 14),
         direction=signal.direction or "",
-        owner=str(signal.owner),
+        owner=names.of(signal.owner, at_most=IN_A_LIST),
         age=duration(now - signal.at),
         quiet_for=duration(now - known) if known else "",
         released=_released(left, how),
@@ -247,30 +254,30 @@ async def thread(
     signal = await signal_of(tables, signal_id)
     replies = await tables.ask(partial(records.replies, signal_id=signal_id))
     ended = await tables.ask(partial(records.ended_by_hand, signal_id=signal_id))
+    names = await names_of(tables, [signal.owner, *(reply.author for reply in replies)])
     root = ThreadReply(f"{date(signal.at)}  {excerpt(signal.text, 60)}", refused=False, answers=[])
     by_message = {signal.ref: root}
     for reply in replies:
-        node = ThreadReply(_reply_line(reply), reply.outcome is not Outcome.UPDATE, [])
+        node = ThreadReply(_reply_line(reply, names), reply.outcome is not Outcome.UPDATE, [])
         # What is answered may be older than the table, or unknown of a reply refused long ago.
         by_message.get(reply.answers or signal.ref, root).answers.append(node)
         by_message[reply.ref] = node
-    return Thread(list(_about(signal, routes, now, ended)), root)
+    return Thread(list(_about(signal, routes, now, ended, names)), root)
 
 
-def _reply_line(reply: Recorded) -> str:
+def _reply_line(reply: Recorded, names: Names) -> str:
     said = (
         excerpt(reply.text, 60) or phrase("(no text)") if reply.text is not None else reply.reason
     )
-    author = str(reply.author) if reply.author else phrase("unknown")
     refused = [] if reply.outcome is Outcome.UPDATE else [phrase(OUTCOMES[reply.outcome]), ": "]
     begins, ends = f"{date(reply.at)}  ", f"  ({reply.ref.message_id})"
-    return joined("", [begins, author, ": ", *refused, said, ends])
+    return joined("", [begins, names.of(reply.author), ": ", *refused, said, ends])
 
 
 def _about(
-    signal: SignalRecord, routes: Routes, now: UnixTime, ended: UnixTime | None
+    signal: SignalRecord, routes: Routes, now: UnixTime, ended: UnixTime | None, names: Names
 ) -> Iterator[Row]:
-    yield Row(phrase("signal"), joined(": ", [str(signal.id), by_owner(signal)]))
+    yield Row(phrase("signal"), joined(": ", [str(signal.id), by_owner(signal, names)]))
     source = routes.rules_for(signal.ref.chat_id, signal.topic)
     if source is not None and routes.named:
         yield Row(phrase("source"), source.name)
@@ -296,7 +303,8 @@ async def release(tables: SignalStore, signal_id: SignalId) -> str:
     """End the flow by hand; tells what was done. Raises `UsageError` if there is no such signal."""
     found = await signal_of(tables, signal_id)
     await tables.release(signal_id)
-    return phrase("released: signal {id}, {signal}", id=signal_id, signal=by_owner(found))
+    names = await names_of(tables, [found.owner])
+    return phrase("released: signal {id}, {signal}", id=signal_id, signal=by_owner(found, names))
 
 
 async def find_signal(

@@ -11,6 +11,8 @@ from bot.models import is_sink
 from bot.phrases import Phrase, joined, later, phrase
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     from bot.models import ChatId
 
 
@@ -30,8 +32,9 @@ class Row(NamedTuple):
     text: str
 
 
-def date(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+def date(at: float, zone: tzinfo | None = None) -> str:
+    """`zone` None: the operator's, as this machine has it or `TZ` says."""
+    return f"{datetime.fromtimestamp(at, UTC).astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def duration(seconds: float) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from contextlib import contextmanager
 from importlib import import_module
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperArgument, TyperCommand
@@ -63,6 +64,23 @@ def rules_of_all() -> tuple[Settings, Routes]:
             raise
         typer.echo(f"{exc}\nthe running bot goes by what stood there before:", err=True)
         return settings, routes
+
+
+def _in_utc(asked: bool) -> None:  # noqa: FBT001  # typer calls it so
+    if asked:
+        os.putenv("TZ", "UTC")
+        time.tzset()
+
+
+Utc = Annotated[
+    bool,
+    typer.Option(
+        "--utc",
+        callback=_in_utc,
+        is_eager=True,
+        help="Dates in UTC instead of this machine's zone.",
+    ),
+]
 
 
 def console() -> Console:

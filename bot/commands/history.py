@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.commands.context import PlainCommand, console, option, rules_of_all, settings_of
+from bot.commands.context import PlainCommand, Utc, console, option, rules_of_all, settings_of
 from bot.errors import DatabaseUnavailable, UsageError
 
 if TYPE_CHECKING:
@@ -19,15 +22,24 @@ if TYPE_CHECKING:
     from bot.history.export import Export
     from bot.history.replay import Report
     from bot.models import IncomingMessage
+    from bot.routes import Routes
 
 app = typer.Typer()
 
+STANDARD_INPUT = Path("-")
 File = Annotated[
-    Path, typer.Argument(metavar="FILE", help="result.json of Telegram Desktop's chat export.")
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="Telegram Desktop's result.json, its directory, a .zip or .gz of it, tdl's JSON or CSV; `-`: "
+        "standard input.",
+    ),
 ]
 Chat = Annotated[
     str | None,
-    typer.Option(metavar="CHAT", help="Which of an account's export: its id or exact name."),
+    typer.Option(
+        metavar="CHAT", help="Which of an account's export: its id or exact name. CSV needs the id."
+    ),
 ]
 
 
@@ -69,6 +81,11 @@ Rules = Annotated[
 ]
 
 
+InPlace = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Print what people would read in that place.")
+]
+
+
 @app.command(cls=PlainCommand)
 def replay(
     file: File,
@@ -81,51 +98,70 @@ def replay(
     allowed_users: Posters = None,
     restart_every: RestartEvery = None,
     source: Rules = None,
-    place: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Print what people would read in that place.")
-    ] = None,
+<<<<<<< HEAD
+    place: InPlace = None,
 ) -> None:
     """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
     from bot.history.export import Export
-    from bot.history.replay import (
-        JsonReport,
-        SummaryReport,
-        TableReport,
-        Trial,
-        rules_for,
-        translated_places,
-    )
-    from bot.history.shown import PlaceReport, place_of
+    from bot.history.replay import Trial, rules_for, translated_places
+    from bot.history.stand_ins import offline_routes
+    from bot.routes_file import with_settings
+=======
+    place: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Print what people would read in that place.")
+    ] = None,
+    utc: Utc = False,  # noqa: ARG001  # it is dealt with before
+) -> None:
+    """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
+    from bot.history.replay import Trial, rules_for, translated_places
     from bot.routes_file import known_routes, with_settings
+>>>>>>> cli
 
-    overrides = {
-        "flow_ttl_hours": ttl_hours,
-        "flow_after_ttl": after_ttl,
-        "source_allowed_users": allowed_users,
-    }
-    given = {name: value for name, value in overrides.items() if value is not None}
+    names = ("flow_ttl_hours", "flow_after_ttl", "source_allowed_users")
+    said = zip(names, (ttl_hours, after_ttl, allowed_users), strict=True)
+    given = {name: value for name, value in said if value is not None}
     settings = settings_of(given)
     if place is not None and (as_json or html):
         raise UsageError("--place prints what people read: leave out --json and --html")
-    listed = known_routes(settings, instead=given, offline=True)
+<<<<<<< HEAD
+    listed = offline_routes(settings, instead=given)
     export = Export(file, chat=chat)
-    report: Report = (SummaryReport if html else TableReport)(console())
-    if as_json:
-        report = JsonReport(sys.stdout)
     rules = with_settings(rules_for(listed, export.chat, source), settings, given)
-    if place is not None:
-        report = PlaceReport(console(), place_of(rules, place))
+    report = _report_of(rules, place, as_json=as_json, in_full=html is None)
     translated = translated_places(listed, rules.sources[0].name)
     trial = Trial(settings, rules, restart_every=restart_every, translated=translated)
     if html is None:
         asyncio.run(trial.run(_watched(export), report))
     else:
         from bot.report.drawing import drawn
+=======
+    listed = known_routes(settings, instead=given, offline=True)
+    with _export(file, chat) as export:
+        rules = with_settings(rules_for(listed, export.chat, source), settings, given)
+        report = _report_of(rules, as_json=as_json, summary=html is not None, place=place)
+        translated = translated_places(listed, rules.sources[0].name)
+        trial = Trial(settings, rules, restart_every=restart_every, translated=translated)
+        if html is None:
+            asyncio.run(trial.run(_watched(export), report))
+        else:
+            from bot.report.drawing import drawn
+>>>>>>> cli
 
-        with drawn(report, rules.sources[0], export.chat, html) as drawing:
-            asyncio.run(trial.run(_watched(export), drawing))
-        typer.echo(f"wrote {html}", err=True)
-    _mention_malformed(export)
+            with drawn(report, rules.sources[0], export.chat, html) as drawing:
+                asyncio.run(trial.run(_watched(export), drawing))
+            typer.echo(f"wrote {html}", err=True)
+        _mention_malformed(export)
+
+
+def _report_of(rules: Routes, place: str | None, *, as_json: bool, in_full: bool) -> Report:
+    from bot.history.replay import JsonReport, SummaryReport, TableReport
+    from bot.history.shown import PlaceReport, place_of
+
+    if place is not None:
+        return PlaceReport(console(), place_of(rules, place))
+    if as_json:
+        return JsonReport(sys.stdout)
+    return (TableReport if in_full else SummaryReport)(console())
 
 
 @app.command(cls=PlainCommand)
@@ -139,17 +175,17 @@ def report(
     from bot.app import open_tables
     from bot.report.drawing import draw_tables
 
-    async def draw() -> None:
+    async def draw() -> str | None:
         async with open_tables(settings) as tables:
-            await draw_tables(tables.ask, routes, html, now=time.time(), source=source)
+            return await draw_tables(tables.ask, routes, html, now=time.time(), source=source)
 
     settings, routes = rules_of_all()
     if isinstance(settings.database, Path) and not settings.database.exists():
         raise DatabaseUnavailable(
             f"{settings.database}: there is none yet; the bot or `import` makes it"
         )
-    asyncio.run(draw())
-    typer.echo(f"wrote {html}", err=True)
+    empty = asyncio.run(draw())
+    typer.echo(f"wrote {html}" + (f"; {empty}" if empty else ""), err=True)
 
 
 @app.command(name="import", cls=PlainCommand)
@@ -158,31 +194,47 @@ def import_(file: File, *, chat: Chat = None) -> None:
 
     That is its signals, updates, flows and refusals. May be run again, and with a longer export: only what is new is added.
     """
-    from bot.history.export import Export
     from bot.history.replay import SummaryReport, import_history
     from bot.routes_file import known_routes
 
     settings = settings_of({})
     routes = known_routes(settings)
-    export = Export(file, chat=chat)
-    report = SummaryReport(console())
-    asyncio.run(
-        import_history(settings, routes, export.chat, _watched(export), report, tell=typer.echo)
-    )
-    _mention_malformed(export)
+    with _export(file, chat) as export:
+        report = SummaryReport(console())
+        messages = _watched(export)
+        asyncio.run(
+            import_history(settings, routes, export.chat, messages, report, tell=typer.echo)
+        )
+        _mention_malformed(export)
+
+
+@contextmanager
+def _export(file: Path, chat: str | None) -> Iterator[Export]:
+    """Standard input is kept in a file meanwhile, since it cannot be read twice."""
+    from bot.history.export import Export
+
+    if file != STANDARD_INPUT:
+        yield Export(file, chat=chat)
+        return
+    with NamedTemporaryFile(prefix="export-") as kept:
+        shutil.copyfileobj(sys.stdin.buffer, kept)
+        kept.flush()
+        yield Export(Path(kept.name), chat=chat, name="standard input")
 
 
 def _watched(export: Export) -> Iterator[IncomingMessage]:
-    """The export's messages, with a bar on a terminal of how much of the file has been read."""
+    """The export's messages, with a bar on a terminal: how much of the file is read, then how many
+    messages are decided upon.
+    """
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     if not sys.stderr.isatty():
         yield from export.messages()
         return
     progress = Progress(
         BarColumn(),
-        DownloadColumn(),
+        TextColumn("{task.description} {task.percentage:>3.0f} %"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
@@ -190,10 +242,13 @@ def _watched(export: Export) -> Iterator[IncomingMessage]:
         redirect_stdout=sys.stdout.isatty(),
     )
     with progress:
-        task = progress.add_task("", total=export.size)
-        for message in export.messages():
+        task = progress.add_task("reading", total=export.size)
+        messages = export.messages(reading=lambda at: progress.update(task, completed=at))
+        for number, message in enumerate(messages, 1):
+            if number == 1:
+                progress.reset(task, total=export.count, description="deciding")
             yield message
-            progress.update(task, completed=export.position)
+            progress.update(task, completed=number)
 
 
 def _mention_malformed(export: Export) -> None:

@@ -14,6 +14,7 @@ from bot.admin.formats import Format, Out
 from bot.admin.formatting import counted
 from bot.commands.context import (
     PlainCommand,
+    Utc,
     console,
     option,
     rules_of_all,
@@ -44,7 +45,7 @@ LINKS = {"ignore_unknown_options": True}
 
 
 @app.command(cls=PlainCommand, context_settings=LINKS)
-def why(message: Message) -> None:
+def why(message: Message, *, utc: Utc = False) -> None:  # noqa: ARG001  # it is dealt with before
     """Tell the story of one message.
 
     What it was taken for, why, what was read of it, and where it was posted.
@@ -63,7 +64,9 @@ def why(message: Message) -> None:
 
 @app.command(cls=PlainCommand)
 def status(
-    *, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    utc: Utc = False,  # noqa: ARG001  # it is dealt with before
 ) -> None:
     """Say how the bot is doing. Works beside the running bot and when it is down."""
     from bot.admin.status import as_json as as_object
@@ -104,6 +107,7 @@ def flows(
     source: Annotated[
         str | None, typer.Option(metavar="NAME", help="Those of one source of routes.toml.")
     ] = None,
+    utc: Utc = False,  # noqa: ARG001  # it is dealt with before
 ) -> None:
     """Show the live flows, or what was said in one of them.
 

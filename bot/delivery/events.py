@@ -102,11 +102,11 @@ class EventRelay:
         if post.target_message_id is None and (post.state is PostState.PENDING or post.in_doubt):
             await self._tell_new(post)
         if post.state is PostState.EDIT:
-            await self._sink.tell(self._event(post, EDITED))
+            await self._tell_of(post, self._event(post, EDITED))
             await self._outbox.post_edited(post)
         elif post.state is PostState.DELETE:
             if post.target_message_id is not None or post.in_doubt:  # else nobody has heard of it
-                await self._sink.tell(self._event(post, DELETED))
+                await self._tell_of(post, self._event(post, DELETED))
             await self._outbox.post_deleted(post)
 
     async def _tell_new(self, post: Post) -> None:
@@ -115,8 +115,11 @@ class EventRelay:
         event = self._event(sent, CREATED)
         if event.late and self._skip_late and not post.in_doubt:
             raise PostRefused(f"not told: it was older than {self._fresh_for}")
-        await self._sink.tell(event)
+        await self._tell_of(post, event)
         await self._outbox.post_sent(post, MessageId(post.id))
+
+    async def _tell_of(self, post: Post, event: Event) -> None:
+        await self._sink.tell(event)
         log.info("told", post_id=post.id, event_id=event.id, type=event.type)
 
     def _event(self, post: Post, what: str) -> Event:

@@ -255,6 +255,8 @@ class Relay:
         if message_id is not None:
             await self._sender.delete(self._target, [message_id])
         await self._outbox.post_deleted(post)
+        if message_id is not None:
+            self._changed("deleted", post, message_id)
 
     async def _edit(self, post: Post, message_id: MessageId) -> None:
         if post.media is not None and post.media.kind not in CAPTIONED:
@@ -268,6 +270,16 @@ class Relay:
             await self._outbox.messages_gone(self._target, [message_id])
             return
         await self._outbox.post_edited(post)
+        self._changed("edited", post, message_id)
+
+    def _changed(self, what: str, post: Post, message_id: MessageId) -> None:
+        log.info(
+            what,
+            post_id=post.id,
+            source_message_id=post.source.message_id,
+            target=self._target,
+            target_message_id=message_id,
+        )
 
     async def _edit_post(self, message_id: MessageId, post: Post) -> None:
         await self._sender.edit(

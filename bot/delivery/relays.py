@@ -23,7 +23,7 @@ class Queue(Protocol):
     def resume(self) -> None: ...
 
 
-class Wanted(NamedTuple):
+class WantedQueue(NamedTuple):
     key: Hashable  # what it delivers to
     made_by: object  # what it is made by, besides: where that has changed another takes its place
     make: Callable[[], Queue]
@@ -43,7 +43,7 @@ class Relays:
     def __init__(
         self,
         routes: Routes,
-        wanted: Callable[[Routes], Iterable[Wanted]],
+        wanted: Callable[[Routes], Iterable[WantedQueue]],
         places: Places,
         *,
         reread: Callable[[], None],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from bot.models import (
     AuthorId,
@@ -74,14 +74,36 @@ MEDIA_KEYS = {  # the first that is there decides: a venue has a location too
 }
 
 FORWARD_KEYS = frozenset({"forwarded_from", "forwarded_from_id", "saved_from"})
+READ = frozenset(  # whatever is asked of an item below
+    {
+        *("id", "type", "date", "date_unixtime", "edited_unixtime", "text", "text_entities"),
+        *("from", "from_id", "actor", "actor_id", "reply_to_message_id", "reply_to_peer_id"),
+        *("media_type", *MEDIA_KEYS, *FORWARD_KEYS),
+    }
+)
 
 
-def message_of(item: object, chat_id: ChatId) -> IncomingMessage | None:
+class SortKey(NamedTuple):
+    """Where a message stands. The same one may come twice, as it was before an edit and after."""
+
+    id: MessageId
+    edited: int  # unix seconds; 0: never, or it is not told
+
+
+def sort_key(item: object) -> SortKey | None:
     """None: it has no id or no date, so nothing could be told apart or judged by it."""
     if not isinstance(item, dict):
         return None
-    message_id, at = item.get("id"), _date(item)
-    if not is_int(message_id) or message_id == 0 or at is None:
+    message_id = item.get("id")
+    if not is_int(message_id) or message_id == 0 or _date(item) is None:
+        return None
+    return SortKey(MessageId(message_id), _edited_at(item) or 0)
+
+
+def message_of(item: dict[str, Any], chat_id: ChatId) -> IncomingMessage | None:
+    """None: as of `sort_key`."""
+    key, at = sort_key(item), _date(item)
+    if key is None or at is None:
         return None
     service = item.get("type") != "message"
     author = _author(item.get("actor_id" if service else "from_id"))
@@ -89,7 +111,7 @@ def message_of(item: object, chat_id: ChatId) -> IncomingMessage | None:
     text, entities = _text(item)
     return IncomingMessage(
         chat_id=chat_id,
-        id=MessageId(message_id),
+        id=key.id,
         author=author,
         at=at,
         text=text,

@@ -231,6 +231,9 @@ async def import_history(
     _refuse_another(routes, chat)
     tally = Tally()
     async with open_core(settings, routes.without_places(), in_loop=True) as core:
+        await forget_old_refusals(
+            core.store
+        )  # else they would be missing from what is counted below
         before = await core.store.counts()
         try:
             for message in messages:
@@ -320,7 +323,7 @@ class TableReport(SummaryReport):
 
     COLUMNS: Final = {
         "message": 8,
-        "date (UTC)": 11,
+        "date": 11,
         "author": 16,
         "outcome": 9,
         "reason": 16,
@@ -338,12 +341,14 @@ class TableReport(SummaryReport):
     def show(self, decided: Decided) -> None:
         if not self._started:
             self._started = True
-            self._line([*self.COLUMNS, "text"], HEADER)
+            date = f"date ({datetime.now().astimezone():%Z})"
+            heads = [date if name == "date" else name for name in self.COLUMNS]
+            self._line([*heads, "text"], HEADER)
         message, decision, signal_message_id = decided[:3]
         self._line(
             [
                 str(message.id),
-                datetime.fromtimestamp(message.at, UTC).strftime("%m-%d %H:%M"),
+                datetime.fromtimestamp(message.at, UTC).astimezone().strftime("%m-%d %H:%M"),
                 message.author_name or str(message.author or "unknown"),
                 decision.outcome,
                 decision.reason,

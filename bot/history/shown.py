@@ -103,7 +103,7 @@ class PlaceReport:
         return answered
 
     def _print(self, message: IncomingMessage, nearest: MessageRef | None, post: ShownPost) -> None:
-        when = datetime.fromtimestamp(message.at, UTC).strftime("%m-%d %H:%M")
+        when = datetime.fromtimestamp(message.at, UTC).astimezone().strftime("%m-%d %H:%M")
         answers = "" if nearest is None else f", answers {nearest.message_id}"
         out = self._console.file
         out.write(f"── {message.id}, {when}{answers}\n")

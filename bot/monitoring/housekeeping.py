@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from bot.errors import DatabaseError, DatabaseUnavailable
 from bot.models import UnixTime
+from bot.storage.people import forget
 from bot.storage.store import REFUSALS_KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from sqlalchemy import Connection
+
+    from bot.storage.people import People
 
 log = structlog.get_logger(__name__)
 
@@ -23,14 +29,21 @@ FORGET_EVERY: Final = 3_600.0  # seconds
 class Prunable(Protocol):
     async def prune_decisions(self, *, before: UnixTime) -> int: ...
 
+    async def change(self, work: Callable[[Connection], None]) -> None: ...
+
+    @property
+    def people(self) -> People: ...
+
 
 class Searchable(Protocol):
     async def look_through(self) -> None: ...
 
 
 async def forget_old_refusals(table: Prunable, *, clock: Callable[[], float] = time.time) -> None:
-    """`clock` is unix seconds. Raises `DatabaseError`."""
-    await table.prune_decisions(before=UnixTime(int(clock()) - REFUSALS_KEPT))
+    """And names of people who left long ago. `clock` is unix seconds. Raises `DatabaseError`."""
+    now = UnixTime(int(clock()))
+    await table.prune_decisions(before=UnixTime(now - REFUSALS_KEPT))
+    await table.change(partial(forget, before=UnixTime(now - table.people.kept)))
 
 
 async def keep_forgetting(

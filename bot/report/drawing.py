@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bot.atomic_file import AtomicFile
@@ -52,22 +53,27 @@ def drawn(report: Report, rules: Source, chat: ExportedChat, html: Path) -> Iter
 
 async def draw_tables(
     ask: Run, routes: Routes, html: Path, *, now: float, source: str | None = None
-) -> None:
+) -> str | None:
     """Of as long as refusals are kept: a share of updates and forgotten refusals would be none.
 
-    `source`: its flows alone; None: all. Raises `UsageError` where one page cannot tell of all.
+    `source`: its flows alone; None: all. Raises `UsageError` where one page cannot tell of all. Gives
+    why there is nothing to see; None: there is.
     """
     routes = routes.where_chats_are(await ask(records.moved))
     rules = _rules_of(routes, source)
     file = PageFile(html)
-    figures = Figures(rules.ttl, since=UnixTime(int(now) - REFUSALS_KEPT))
+    since = UnixTime(int(now) - REFUSALS_KEPT)
+    figures = Figures(rules.ttl, since=since)
 
-    def look(db: Connection) -> None:
+    def look(db: Connection) -> UnixTime | None:
+        newest = None
         for where, fact in facts(db):
             if source is None or routes.rules_for(*where) is rules:
                 figures.add(fact)
+                newest = max(newest or fact.at, fact.at)
+        return newest
 
-    await ask(look)
+    newest = await ask(look)
     about = PageHead(
         title=f"The last {REFUSALS_KEPT // 86_400} days" + (f" of {source}" if source else ""),
         origin="From the tables of the bot. They hold signals, updates and what was kept back; "
@@ -77,6 +83,18 @@ async def draw_tables(
         messages="recorded message",
     )
     file.write(page(figures, about))
+    return None if newest is not None and newest >= since else _nothing(newest, source)
+
+
+def _nothing(newest: UnixTime | None, source: str | None) -> str:
+    of = "" if source is None else f" of {source}"
+    if newest is None:
+        return f"it is empty: the tables hold nothing{of} yet; the bot fills them, or `import`"
+    days = REFUSALS_KEPT // 86_400
+    return (
+        f"it is empty: it is of the last {days} days, and what the tables hold{of} is older, up to "
+        f"{datetime.fromtimestamp(newest, UTC):%Y-%m-%d}; `replay FILE --html` draws an exported chat of any age"
+    )
 
 
 def _rules_of(routes: Routes, name: str | None) -> Source:

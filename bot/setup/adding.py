@@ -73,7 +73,8 @@ class Files:
 
     def listed(self, text: str, secrets: Mapping[str, SecretStr]) -> Listed:
         """By the bot's own reader. Raises `SettingsError`."""
-        return Listed(text, name=self.routes.name, sinks=Sinks(secrets, self.settings.data_dir))
+        sinks = Sinks(secrets, self.settings.data_dir, self.settings.translate_api_key)
+        return Listed(text, name=self.routes.name, sinks=sinks)
 
 
 def configured(env: Path) -> Files | None:

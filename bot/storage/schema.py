@@ -28,7 +28,7 @@ from sqlalchemy import (
 # Names a SQLite file as ours ("SGRL"). https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID: Final = 0x5347524C
 
-NEWEST: Final = 13  # revision; its id has four digits
+NEWEST: Final = 14  # revision; its id has four digits
 
 metadata = MetaData()
 
@@ -243,6 +243,15 @@ alerts = Table(
     Column("kind", Text, primary_key=True),
     Column("about", BigInteger, primary_key=True, autoincrement=False),  # a chat; 0: no chat
     Column("told_at", BigInteger, nullable=False),  # local clock, unix seconds
+)
+
+# What people call themselves, for operators; see `storage.people`.
+people = Table(
+    "people",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("heard_at", BigInteger, nullable=False),  # the date of a message, unix seconds
 )
 
 # Single values that belong to this database, such as the key of the cache's digests.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
@@ -30,6 +31,7 @@ from bot.storage.control import Control
 from bot.storage.cursors import Cursors
 from bot.storage.messages import content_row, is_message, key_of, same_content
 from bot.storage.migration import Migration
+from bot.storage.people import People
 from bot.storage.schema import (
     NEWEST,
     decisions,
@@ -75,6 +77,7 @@ class SignalStore:
     written next: refusals as soon as the table is idle, cursors once a second at the latest.
 
     `clock` (unix seconds) dates the rows and decides nothing. `place`: how posts look in a chat.
+    `names_kept`: see `People`.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class SignalStore:
         *,
         clock: Callable[[], float] = time.time,
         place: outbox.PlaceOf = plain_place,
+        names_kept: timedelta = timedelta(days=90),
     ) -> None:
         self._database = database
         self._clock = clock
@@ -94,7 +98,8 @@ class SignalStore:
         self._outbox = outbox.Outbox(self._write, self._read, clock=clock, place=place)
         self._parts = self._outbox.parts
         self._control = Control(self._write, self._read, clock=clock)
-        self._waiting = Waiting(self._insert[decisions], clock)
+        self.people = People(names_kept)
+        self._waiting = Waiting(self._insert[decisions], clock, self.people)
         self._cursors = Cursors(self._write, self._read, self.ask, self._waiting, clock=clock)
         self._writing: asyncio.Task[None] | None = None  # of those refusals
         self._newest: dict[ChatId, MessageId] = {}  # all beyond it is not recorded yet
@@ -224,6 +229,7 @@ class SignalStore:
         `parts`: the others of its album, which are recorded with it as its first updates.
         """
         self._pass((message, *parts))
+        self.people.hear([message])
         row = statements.signal_row(message, self._now())
         row |= {**statements.fields_row(fields), "source_user_id": author, "marker": marker}
 
@@ -256,6 +262,7 @@ class SignalStore:
         `UnknownFlow`, having written nothing, if the table holds no such flow of that owner.
         """
         self._pass((message, *parts))
+        self.people.hear([message])
         others = [replace(part, reply_to=part.reply_to or message.ref) for part in parts]
 
         def write(db: Connection) -> bool:
@@ -297,6 +304,7 @@ class SignalStore:
 
     async def add_decision(self, message: IncomingMessage, decision: Decision) -> bool:
         """Record why a message was refused; False: the message was recorded before."""
+        self.people.hear([message])
         row = {
             "source_chat_id": message.chat_id,
             "source_message_id": message.id,

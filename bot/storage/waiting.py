@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bot.models import Cursor
 from bot.storage.engine import Prepared, in_transaction, insert
+from bot.storage.people import People, put
 from bot.storage.schema import cursors, decisions
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ class Waiting:
     `clock` is unix seconds.
     """
 
-    def __init__(self, insert: Prepared, clock: Callable[[], float]) -> None:
+    def __init__(self, insert: Prepared, clock: Callable[[], float], people: People) -> None:
         self._insert = insert
+        self._people = people
         self._clock = clock
         self.refusals: dict[MessageRef, dict[str, Any]] = {}  # rows
         self.outdated: set[int] = set()  # decisions to be removed
@@ -37,7 +39,7 @@ class Waiting:
         self._turn = Lock()  # for what is replaced and not just added
 
     def __bool__(self) -> bool:
-        return bool(self.refusals or self._cursors)
+        return bool(self.refusals or self._cursors or self._people.waiting)
 
     def reach(self, cursor: Cursor) -> None:
         with self._turn:
@@ -48,6 +50,7 @@ class Waiting:
         with self._turn:
             reached = self._cursors.copy()  # first: what they count was refused before
         refused, outdated = self.refusals.copy(), self.outdated.copy()
+        heard = self._people.waiting.copy()
 
         def write(db: Connection) -> T:
             if outdated:
@@ -56,12 +59,14 @@ class Waiting:
                 self._insert.run_many(db, refused.values())
             if reached:
                 put_cursors(db, reached.values(), now=int(self._clock()))
+            put(db, heard.values())
             return work(db)
 
         result = in_transaction(db, write)
         for ref in refused:
             del self.refusals[ref]
         self.outdated -= outdated
+        self._people.written(heard)
         with self._turn:
             for box, cursor in reached.items():
                 if self._cursors[box] is cursor:
