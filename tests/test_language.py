@@ -173,6 +173,7 @@ async def test_the_same_conversation_in_russian(tmp_path, now):
 
 async def test_no_alert_has_a_word_of_english(foreign):
     watch = Watch()
+    watch.names = {"main": (None, phrase("the source"))}
     alerts = watch.alerts
     error = phrase("Telegram refused: {code} {name}", code=420, name="FLOOD_WAIT_900")
     wait = timedelta(minutes=10)

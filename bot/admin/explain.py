@@ -156,8 +156,7 @@ async def _story(
         yield row
     refused = await tables.ask(partial(records.refused_edit, ref=record.ref))
     if refused is not None:
-        author = names_known.of(record.author)
-        yield Row(phrase("edited"), _refused(refused, author, allowed))
+        yield Row(phrase("edited"), _refused(refused, names_known.of(record.author), allowed))
     extras = await tables.ask(partial(records.extras_of, ref=record.ref))
     for number, lost in enumerate(extras.lost if extras else ()):
         yield Row("" if number else phrase("not carried"), excerpt(lost, 80))
@@ -254,8 +253,8 @@ def _says(signal: SignalRecord, told: Sequence[ToldSince]) -> Iterator[Row]:
 def _into(record: Recorded, signal: SignalRecord, names: Names) -> Iterator[Row]:
     if record.answers is not None:
         yield Row(phrase("answers"), link(record.answers))
-    about = by_owner(signal, names)
-    yield Row(phrase("flow"), phrase("signal {id}, {signal}", id=signal.id, signal=about))
+    flow = phrase("signal {id}, {signal}", id=signal.id, signal=by_owner(signal, names))
+    yield Row(phrase("flow"), flow)
     yield Row("", link(signal.ref))
     if record.outcome is Outcome.UPDATE:
         yield Row(

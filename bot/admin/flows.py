@@ -304,7 +304,8 @@ async def release(tables: SignalStore, signal_id: SignalId) -> str:
     found = await signal_of(tables, signal_id)
     await tables.release(signal_id)
     names = await names_of(tables, [found.owner])
-    return phrase("released: signal {id}, {signal}", id=signal_id, signal=by_owner(found, names))
+    signal = by_owner(found, names)
+    return phrase("released: signal {id}, {signal}", id=signal_id, signal=signal)
 
 
 async def find_signal(

@@ -98,24 +98,13 @@ def replay(
     allowed_users: Posters = None,
     restart_every: RestartEvery = None,
     source: Rules = None,
-<<<<<<< HEAD
     place: InPlace = None,
-) -> None:
-    """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
-    from bot.history.export import Export
-    from bot.history.replay import Trial, rules_for, translated_places
-    from bot.history.stand_ins import offline_routes
-    from bot.routes_file import with_settings
-=======
-    place: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Print what people would read in that place.")
-    ] = None,
     utc: Utc = False,  # noqa: ARG001  # it is dealt with before
 ) -> None:
     """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
     from bot.history.replay import Trial, rules_for, translated_places
-    from bot.routes_file import known_routes, with_settings
->>>>>>> cli
+    from bot.history.stand_ins import offline_routes
+    from bot.routes_file import with_settings
 
     names = ("flow_ttl_hours", "flow_after_ttl", "source_allowed_users")
     said = zip(names, (ttl_hours, after_ttl, allowed_users), strict=True)
@@ -123,29 +112,16 @@ def replay(
     settings = settings_of(given)
     if place is not None and (as_json or html):
         raise UsageError("--place prints what people read: leave out --json and --html")
-<<<<<<< HEAD
     listed = offline_routes(settings, instead=given)
-    export = Export(file, chat=chat)
-    rules = with_settings(rules_for(listed, export.chat, source), settings, given)
-    report = _report_of(rules, place, as_json=as_json, in_full=html is None)
-    translated = translated_places(listed, rules.sources[0].name)
-    trial = Trial(settings, rules, restart_every=restart_every, translated=translated)
-    if html is None:
-        asyncio.run(trial.run(_watched(export), report))
-    else:
-        from bot.report.drawing import drawn
-=======
-    listed = known_routes(settings, instead=given, offline=True)
     with _export(file, chat) as export:
         rules = with_settings(rules_for(listed, export.chat, source), settings, given)
-        report = _report_of(rules, as_json=as_json, summary=html is not None, place=place)
+        report = _report_of(rules, place, as_json=as_json, in_full=html is None)
         translated = translated_places(listed, rules.sources[0].name)
         trial = Trial(settings, rules, restart_every=restart_every, translated=translated)
         if html is None:
             asyncio.run(trial.run(_watched(export), report))
         else:
             from bot.report.drawing import drawn
->>>>>>> cli
 
             with drawn(report, rules.sources[0], export.chat, html) as drawing:
                 asyncio.run(trial.run(_watched(export), drawing))

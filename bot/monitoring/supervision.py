@@ -9,7 +9,6 @@ from bot.admin.formatting import called
 from bot.admin.silence import heard_from
 from bot.errors import LoggedOut, VoidLogin
 from bot.phrases import phrase
-from bot.phrases import phrase
 from bot.routes import sink_id
 from bot.storage import failures, places, records
 
