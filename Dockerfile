@@ -7,7 +7,7 @@ RUN python -m venv --without-pip /opt/relay
 COPY pyproject.toml README.md LICENSE ./
 COPY bot ./bot
 RUN --mount=type=cache,target=/root/.cache/pip \
-    python -m pip --python /opt/relay/bin/python install --disable-pip-version-check .
+    python -m pip --python /opt/relay/bin/python install --disable-pip-version-check '.[postgresql]'
 
 FROM python:3.13-slim
 COPY --from=build /opt/relay /opt/relay

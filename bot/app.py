@@ -7,8 +7,7 @@ import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -21,7 +20,6 @@ from bot.handlers.lost_parents import LostParents
 from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
 from bot.lock import locked
-from bot.models import AfterTtl
 from bot.monitoring.housekeeping import look_for_damage
 from bot.monitoring.supervision import Admins, Facts, ToldTable
 from bot.phrases import translator
@@ -34,19 +32,20 @@ from bot.pipeline.patience import Pace
 from bot.pipeline.recording import Door, Listeners, Recorder
 from bot.pipeline.rereading import RetriedEvents
 from bot.queues import Queues
-from bot.routes import main_route
+from bot.routes import main_route, released_after
 from bot.rules.markers import Markers
 from bot.server_address import ServerAddress
-from bot.state.disk_tier import DiskTier
-from bot.state.flow_cache import open_flow_cache
+from bot.state.disk_tier import DiskTier, newest_flows
+from bot.state.flow_cache import made_anew, open_flow_cache
 from bot.state.flow_tracker import FlowTracker, closed
 from bot.state.flow_trackers import FlowTrackers
+from bot.storage import cached
 from bot.storage.data_directory import Presence, keep_private, what_must_stay
-from bot.storage.engine import Database
+from bot.storage.databases import database_at
 from bot.storage.store import SignalStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import SecretStr
@@ -59,12 +58,15 @@ if TYPE_CHECKING:
     from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
     from bot.routes import Routes, Source
-    from bot.storage.engine import AnyDatabase
+    from bot.storage.lease import Lease
+    from bot.storage.postgresql import Fence
     from bot.telegram.catch_up import Following
     from bot.telegram.client import Telegram
     from bot.telegram.network import Network
 
 log = structlog.get_logger(__name__)
+
+CHECKED: Final = 1_000  # flows of a cache beside a server, the newest
 
 
 @dataclass(slots=True)
@@ -78,6 +80,7 @@ class Core:
     orders: Orders
     routes: Routes  # by the ids that chats have now
     presence: Presence  # of the files that must not go
+    lease: Lease | None  # None: no other host works on these tables
 
     async def follow(self, routes: Routes) -> None:
         """Decide by these from now on. Raises `DatabaseError`: then nothing has changed."""
@@ -93,17 +96,19 @@ async def open_core(
     *,
     clock: Callable[[], float] = time.time,
     in_loop: bool = False,
+    lease: Lease | None = None,
 ) -> AsyncIterator[Core]:
     """Open the tables and the caches under `DATA_DIR`, and leave both complete on disk at exit.
 
     `routes` None: those of the settings, and nothing is relayed. `in_loop`: the tables answer in
-    the event loop, for work that nothing else waits beside.
+    the event loop, for work that nothing else waits beside. `lease`: what is held by now.
     """
     routes = main_route(settings).without_places() if routes is None else routes
     for source in routes.sources:
         Markers(source.markers, source.patterns)  # raises for what RE2 refuses
     keep_private(settings)
-    database = database_at(settings.database, in_loop=in_loop)
+    fence = None if lease is None else lease.fence
+    database = database_at(settings.database, in_loop=in_loop, fence=fence)
     store = SignalStore(
         database, clock=clock, place=routes.place, names_kept=settings.names_kept_days
     )
@@ -117,7 +122,7 @@ async def open_core(
                 orders = Orders(store, flows)
                 await orders.begin()
                 presence = Presence(what_must_stay(settings))
-                yield Core(store, flows, intake, parents, orders, routes, presence)
+                yield Core(store, flows, intake, parents, orders, routes, presence, lease)
         finally:
             await store.close()
 
@@ -131,10 +136,18 @@ async def _listed(store: SignalStore, routes: Routes) -> Routes:
 
 @asynccontextmanager
 async def open_tables(
-    settings: Settings, *, read_only: bool = True, in_loop: bool = True
+    settings: Settings,
+    *,
+    read_only: bool = True,
+    in_loop: bool = True,
+    fence: Fence | None = None,
 ) -> AsyncIterator[SignalStore]:
-    """The tables alone, for a look at them or an order, beside a running bot or without one."""
-    store = SignalStore(database_at(settings.database, in_loop=in_loop, read_only=read_only))
+    """The tables alone, for a look at them or an order, beside a running bot or without one.
+
+    An operator's order is taken whoever leads: `fence` is for what a leader writes there.
+    """
+    database = database_at(settings.database, in_loop=in_loop, read_only=read_only, fence=fence)
+    store = SignalStore(database)
     try:
         await store.open_existing()
         yield store
@@ -149,6 +162,11 @@ async def _flows(
     cache_key = await store.cache_key()
     open_cache = partial(open_flow_cache, settings.flow_cache, cache_key)
     cache = await asyncio.to_thread(open_cache)
+    if cache is not None and isinstance(settings.database, ServerAddress):
+        newest = await asyncio.to_thread(newest_flows, cache, CHECKED)
+        if await store.ask(partial(cached.are_ahead, flows=newest)):
+            why = "it knows what the tables do not: they were restored from an older copy"
+            cache = await asyncio.to_thread(made_anew, settings.flow_cache, cache_key, why)
     disk = DiskTier(cache, clock=clock, reopen=partial(open_cache, again=True))
 
     def tracker_of(source: Source) -> FlowTracker:
@@ -158,16 +176,6 @@ async def _flows(
         yield FlowTrackers(tracker_of, routes.sources)
     finally:
         await closed(disk)
-
-
-def database_at(
-    where: Path | ServerAddress, *, in_loop: bool = False, read_only: bool = False
-) -> AnyDatabase:
-    if isinstance(where, ServerAddress):
-        from bot.storage.postgresql import Server
-
-        return Server(where, in_loop=in_loop, read_only=read_only)
-    return Database(where, in_loop=in_loop, read_only=read_only)
 
 
 def _intakes(
@@ -253,7 +261,7 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
     from bot.monitoring.metrics import Metrics
     from bot.telegram.existing_messages import ExistingMessages
 
-    telegram = telegram_of(settings, settings.data_dir, _following(core))
+    telegram = telegram_of(settings, settings.data_dir, _following(core), lease=core.lease)
     core.parents.ask(ExistingMessages(telegram))
     access = Access(telegram, settings.access_file, names=lambda: core.routes.file_names)
     facts, metrics = Facts(telegram, core, access), Metrics(lambda: core.routes)
@@ -261,13 +269,20 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
     health = Health(facts, metrics, places)
     async with (
         _answering(settings, health),
-        _administered(settings, core.routes, telegram, health, facts) as admins,
+        _administered(settings, core, telegram, health, facts) as admins,
         AsyncExitStack() as services,
     ):
         known: set[MessageRef] = set()
         rereading = RetriedEvents(core.store, telegram.read_again, known.add)
         watch, told = _watches(metrics, admins, places), _told(admins)
-        queues = Queues(core.store, telegram.sender, watch=watch, told=told, services=services)
+        queues = Queues(
+            core.store,
+            telegram.sender,
+            watch=watch,
+            told=told,
+            services=services,
+            permit=None if core.lease is None else core.lease.sure,
+        )
         relays = Relays(
             core.routes,
             queues.wanted,
@@ -322,7 +337,11 @@ def _beside(
 
 
 def telegram_of(
-    settings: Settings, directory: Path, following: Following | None = None
+    settings: Settings,
+    directory: Path,
+    following: Following | None = None,
+    *,
+    lease: Lease | None = None,
 ) -> Telegram:
     """The connection for settings that passed `require`; its session file is in `directory`."""
     from bot.telegram.client import Telegram
@@ -336,7 +355,9 @@ def telegram_of(
         session_string=_secret(settings.session_string),
         network=network_of(settings),
     )
-    return Telegram(credentials, following=following)
+    if lease is None:
+        return Telegram(credentials, following=following)
+    return Telegram(credentials, following=following, permit=lease.sure)
 
 
 def network_of(settings: Settings) -> Network:
@@ -390,18 +411,8 @@ def _following(core: Core) -> Following:
         core.store,
         routes.chats,
         from_the_start=tuple(routes.moved.values()),
-        ttls={chat: _released_after(routes.sources_in(chat)) for chat in routes.chats},
+        ttls={chat: released_after(routes.sources_in(chat)) for chat in routes.chats},
     )
-
-
-def _released_after(sources: Iterable[Source]) -> float | None:
-    """Seconds after which the flows of all these are released; None: never."""
-    each = [
-        source.ttl.total_seconds() if source.after_ttl is AfterTtl.RELEASE else inf
-        for source in sources
-    ]
-    longest = max(each, default=inf)
-    return None if longest == inf else longest
 
 
 @asynccontextmanager
@@ -418,7 +429,7 @@ async def _answering(settings: Settings, health: Health) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _administered(
-    settings: Settings, routes: Routes, telegram: Telegram, health: Health, facts: Facts
+    settings: Settings, core: Core, telegram: Telegram, health: Health, facts: Facts
 ) -> AsyncIterator[Admins | None]:
     """Take orders of `ADMIN_USERS` in private chats, and tell them of trouble."""
     from bot.admin.alerts import Alerts
@@ -430,7 +441,8 @@ async def _administered(
     if not settings.admin_users or settings.session_string:
         yield None
         return
-    async with open_tables(settings, read_only=False, in_loop=False) as tables:
+    fence = None if core.lease is None else core.lease.fence
+    async with open_tables(settings, read_only=False, in_loop=False, fence=fence) as tables:
         chat = AdminChat(telegram)
         clock = partial(_telegrams_time, telegram)
         orders = AdminHandler(
@@ -438,7 +450,7 @@ async def _administered(
             settings,
             chat,
             facts=health.facts,
-            routes=routes,
+            routes=core.routes,
             say=translator(settings.language),
             clock=clock,
         )

@@ -1,4 +1,4 @@
-"""The command line. Exit codes: 0 done, 1 failed at run time, 2 wrong usage or settings, 3 in use, 130 stopped by Ctrl-C.
+"""The command line. Exit codes: 0 done, 1 failed at run time, 2 wrong usage or settings, 3 in use, 4 another host leads, 130 stopped by Ctrl-C.
 
 Commands import what they need when they run: `--help` must not wait for a database library.
 """
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from bot import __version__
-from bot.commands import history, operator
+from bot.commands import history, moving, operator
 from bot.commands.context import PlainCommand, hush, take_any_text
 from bot.errors import BotError, UsageError
 
@@ -175,7 +175,7 @@ def check() -> None:
         raise typer.Exit(1)
 
 
-for commands in (history, operator):
+for commands in (history, operator, moving):
     app.add_typer(commands.app)
 
 

@@ -40,7 +40,7 @@ from bot.models import (
 )
 from bot.phrases import LANGUAGES, by_locale, preferred
 from bot.proxy import Proxy, parse_proxy
-from bot.server_address import ServerAddress
+from bot.server_address import ServerAddress, parse_database
 from bot.setting_values import (
     api_hash_is_wrong,
     one_of,
@@ -197,18 +197,6 @@ def _markers(text: str) -> tuple[str, ...]:
     return markers
 
 
-def _database(url: str) -> Path | ServerAddress:
-    if re.match(r"postgres(?:ql)?://", url.strip()):
-        return ServerAddress(url.strip())
-    found = re.fullmatch(r"sqlite(?:\+aiosqlite)?:///(?P<path>.+)", url.strip())
-    if found is None or found["path"] == ":memory:":
-        # The value is not repeated: a URL for a database server holds a password.
-        raise ValueError(
-            "must be sqlite:///relative/path.db, sqlite:////absolute/path.db or postgresql://…"
-        )
-    return Path(found["path"]).expanduser()
-
-
 def _language(text: str) -> str:
     found = preferred(text)
     if found is None:
@@ -280,7 +268,9 @@ class Settings(BaseSettings):
     # None: `routes.toml` beside `.env`, where there is one.
     routes_file: Path | None = None
     data_dir: Path = Path("data")
-    database_url: Annotated[Path | InstanceOf[ServerAddress] | None, _from(_database)] = None
+    database_url: Annotated[Path | InstanceOf[ServerAddress] | None, _from(parse_database)] = None
+    # None: on where several hosts can work on the tables.
+    ha: Annotated[bool | None, _from(parse_bool)] = None
     language: Annotated[str, _from(_language)] = LANGUAGES[0]
     log_level: Annotated[Level, _from(one_of(LEVELS))] = "INFO"
     log_format: Annotated[Literal["auto", "console", "json"], _from(one_of(FORMATS))] = "auto"
@@ -372,6 +362,11 @@ class Settings(BaseSettings):
     @property
     def database(self) -> Path | ServerAddress:
         return self.database_url or self.data_dir / "signals.db"
+
+    @property
+    def several_hosts(self) -> bool:
+        """Whether others may work on the same tables, so that one of them is to be elected."""
+        return isinstance(self.database, ServerAddress) if self.ha is None else self.ha
 
     @property
     def routes(self) -> Path:
@@ -497,5 +492,9 @@ def _refuse_malformed(settings: Settings) -> None:
     given = ((name, value, look) for name, (value, look) in checks.items() if value)
     wrong = ((name, look(value.get_secret_value())) for name, value, look in given)
     lines = [f"{name}: {what}" for name, what in wrong if what]
+    if settings.several_hosts and isinstance(settings.database, Path):
+        lines.append(
+            "HA: a file of SQLite is one host's: set DATABASE_URL=postgresql://…, or HA=off"
+        )
     if lines:
         raise SettingsError("\n".join(lines))

@@ -24,6 +24,7 @@ BotError                    one line for the operator, no traceback; `exit_code`
 │       └── WrongCredentials  a setting that Telegram does not take: mend it; exit 2
 └── DatabaseError           the table does not answer
     ├── DatabaseUnavailable locked, full, read-only: try again later
+    │   └── Deposed         another host leads: write and send nothing more, end; exit 4
     └── DatabaseUnusable    not ours, damaged, or written by a newer version: an operator's task
         └── DataGone        deleted, moved or replaced under us: end, before more goes nowhere
 """
@@ -166,6 +167,10 @@ class DatabaseError(BotError):
 
 class DatabaseUnavailable(DatabaseError):
     pass
+
+
+class Deposed(DatabaseUnavailable):
+    exit_code: ClassVar[int] = 4
 
 
 class DatabaseUnusable(DatabaseError):

@@ -12,7 +12,7 @@ from bot.delivery.relays import WantedQueue
 from bot.delivery.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from contextlib import AsyncExitStack
 
     from bot.delivery.relay import Sender
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from bot.delivery.translations import Translations, Untold
     from bot.delivery.worker import Watch
     from bot.endpoints import Endpoint, FileEndpoint, Translation
-    from bot.models import ChatId
+    from bot.models import ChatId, Post
     from bot.routes import Place, Routes
     from bot.storage.store import SignalStore
 
 
 class Queues:
-    """`services` closes what they are told by; `told` hears of what is not translated."""
+    """`services` closes what they are told by; `told` hears of what is not translated. `permit`: see
+    `sink_queue`.
+    """
 
     def __init__(
         self,
@@ -36,12 +38,14 @@ class Queues:
         watch: Callable[[ChatId], Watch],
         told: Untold,
         services: AsyncExitStack,
+        permit: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._store = store
         self._sender = sender
         self._watch = watch
         self._told = told
         self._services = services
+        self._permit = permit
         self._relays: dict[ChatId, Relay] = {}
 
     def wanted(self, routes: Routes) -> Iterator[WantedQueue]:
@@ -65,7 +69,8 @@ class Queues:
         return translation_queue(self._store, place, how, wake, self._told, self._services)
 
     def _of_program(self, target: ChatId, endpoint: Endpoint | FileEndpoint) -> Queue:
-        return sink_queue(self._store, target, endpoint, self._watch(target), self._services)
+        watch, permit = self._watch(target), self._permit
+        return sink_queue(self._store, target, endpoint, watch, self._services, permit=permit)
 
 
 def translation_queue(
@@ -91,7 +96,10 @@ def sink_queue(
     endpoint: Endpoint | FileEndpoint,
     watch: Watch,
     stack: AsyncExitStack,
+    *,
+    permit: Callable[[], Awaitable[None]] | None = None,
 ) -> Worker:
+    """`permit` is awaited before anything is told; None: nobody else may tell it."""
     from bot.delivery.events import EventRelay  # noqa: PLC0415  # only where there is one
     from bot.delivery.sinks import sink_of  # noqa: PLC0415  # as above
 
@@ -104,9 +112,15 @@ def sink_queue(
         fresh_for=endpoint.fresh_for,
         skip_late=endpoint.skip_late,
     )
+
+    async def deliver(posts: Sequence[Post]) -> None:
+        if permit is not None:
+            await permit()
+        await events.deliver(posts)
+
     return Worker(
         table,
-        events.deliver,
+        deliver,
         target,
         watch=watch,
         sleep=asyncio.sleep,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from bot.config import DEFAULT_MARKERS, DEFAULT_TTL
@@ -295,3 +296,13 @@ def main_route(settings: Settings) -> Routes:
         relay_deletes=settings.relay_deletes,
     )
     return Routes((source,), mentions=mentions)
+
+
+def released_after(sources: Iterable[Source]) -> float | None:
+    """Seconds after which the flows of all these are released; None: never."""
+    each = [
+        source.ttl.total_seconds() if source.after_ttl is AfterTtl.RELEASE else inf
+        for source in sources
+    ]
+    longest = max(each, default=inf)
+    return None if longest == inf else longest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -15,17 +15,19 @@ from bot.backoff import doubled
 from bot.config import Settings
 from bot.ending import Ending, Renewals, in_time, watch_hangups
 from bot.errors import RetryLater, VoidLogin
+from bot.leading import hand_over_if_deaf, leading
 from bot.models import Address, AuthorId
 from bot.monitoring.housekeeping import forget_old_refusals, keep_forgetting
 from bot.naming import with_routes
 from bot.pipeline.patience import end, unless
 from bot.reloading import Reloading
+from bot.server_address import ServerAddress
 from bot.telegram.chats import moved_to
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
-    from bot.app import Bot
+    from bot.app import Bot, Core
     from bot.models import Event
     from bot.routes import Place, Routes
     from bot.telegram.client import Me
@@ -41,25 +43,55 @@ async def run(settings: Settings) -> None:
     """Relay until SIGTERM or SIGINT. Raises `BotError` where it cannot go on."""
     asked = asyncio.Event()
     watch_hangups(asked.set)
+    async with _sole_login(settings):
+        await _run(settings, asked)
+
+
+@asynccontextmanager
+async def _sole_login(settings: Settings) -> AsyncIterator[None]:
+    """Raises `SettingsError` if another host on the same tables has the same login."""
+    if not isinstance(settings.database, ServerAddress):
+        yield
+        return
+    from bot.storage.logins import LoginLock, held  # noqa: PLC0415  # they need psycopg
+
+    async with held(LoginLock(settings, settings.database)):
+        yield
+
+
+async def _run(settings: Settings, asked: asyncio.Event) -> None:
     settings, routes = await with_routes(settings)
     reloading = Reloading(settings, asked, load=partial(Settings.load, {}))
     renewals = Renewals(allowed=settings.bot_token is not None)
-    again = True
     with in_time() as told_to_stop:
-        while again:
-            ending = Ending(told_to_stop)
-            async with open_core(settings, routes) as core:
-                reloading.begin()
-                # At the start it also tells that a table cannot be written.
-                await forget_old_refusals(core.store)
-                forgetting = asyncio.create_task(keep_forgetting(core.store))
-                try:
-                    async with open_bot(settings, core, ending) as bot:
-                        again = await Runner(settings, bot, ending, renewals, reloading).run()
-                finally:
-                    await end([forgetting])
-                    reloading.close()
-                    routes = core.routes  # if all begins anew, by what was read last
+        ending = Ending(told_to_stop)
+        async with leading(settings, ending) as lease:
+            again = not ending.signalled
+            while again:
+                ending = Ending(told_to_stop)
+                async with open_core(settings, routes, lease=lease) as core:
+                    reloading.begin()
+                    try:
+                        again = await _live(settings, core, ending, renewals, reloading)
+                    finally:
+                        reloading.close()
+                        routes = core.routes  # if all begins anew, by what was read last
+
+
+async def _live(
+    settings: Settings, core: Core, ending: Ending, renewals: Renewals, reloading: Reloading
+) -> bool:
+    """Whether all is to begin anew."""
+    # At the start it also tells that a table cannot be written.
+    await forget_old_refusals(core.store)
+    beside = [asyncio.create_task(keep_forgetting(core.store))]
+    try:
+        async with open_bot(settings, core, ending) as bot:
+            if core.lease is not None:
+                beside.append(asyncio.create_task(hand_over_if_deaf(core.lease, bot.telegram)))
+            return await Runner(settings, bot, ending, renewals, reloading).run()
+    finally:
+        await end(beside)
 
 
 def _said_of(routes: Routes) -> dict[str, object]:

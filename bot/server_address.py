@@ -2,8 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
+
+
+def parse_server(url: str) -> ServerAddress:
+    """The value is not repeated: it may hold a password."""
+    if not re.match(r"postgres(?:ql)?://", url.strip()):
+        raise ValueError("must be postgresql://user@host/database")
+    return ServerAddress(url.strip())
+
+
+def parse_database(url: str) -> Path | ServerAddress:
+    """A file of SQLite, or a server. Raises `ValueError`, without the value: it may hold a password."""
+    if re.match(r"postgres(?:ql)?://", url.strip()):
+        return ServerAddress(url.strip())
+    found = re.fullmatch(r"sqlite(?:\+aiosqlite)?:///(?P<path>.+)", url.strip())
+    if found is None or found["path"] == ":memory:":
+        raise ValueError(
+            "must be sqlite:///relative/path.db, sqlite:////absolute/path.db or postgresql://…"
+        )
+    return Path(found["path"]).expanduser()
 
 
 @dataclass(frozen=True, slots=True)

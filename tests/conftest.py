@@ -10,8 +10,8 @@ import diskcache
 import pytest
 from hypothesis import Phase, settings
 
-from bot.app import database_at
 from bot.state.flow_cache import open_flow_cache
+from bot.storage.databases import database_at
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests import forkserver

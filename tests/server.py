@@ -31,14 +31,17 @@ class Cluster:
     port: int
     numbers: itertools.count = field(default_factory=itertools.count)
 
-    def command(self, name, *arguments, check=True):
-        """As a user who may do nothing else: the server refuses to be run by root."""
+    def command(self, name, *arguments, check=True, program=False):
+        """As a user who may do nothing else: the server refuses to be run by root.
+
+        `program`: it is none of PostgreSQL's.
+        """
         who = {}
         if os.getuid() == 0:
             nobody = pwd.getpwnam("nobody")
             who = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
         return subprocess.run(
-            [self.binaries / name, *map(str, arguments)],
+            [name if program else self.binaries / name, *map(str, arguments)],
             cwd=self.data.parent,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -53,6 +56,27 @@ class Cluster:
 
     def stop(self):
         self.command("pg_ctl", "-D", self.data, "-w", "-m", "fast", "stop", check=False)
+
+    @contextmanager
+    def promoted(self):
+        """Meanwhile a copy of it, which was promoted, answers in its place. Afterwards it is as before."""
+        self.command("pg_ctl", "-D", self.data, "-w", "-m", "fast", "stop")
+        real, copy = self.data, self.data.with_name("copy")
+        self.command("cp", "-a", real, copy, program=True)
+        self.data = copy
+        self.command("touch", copy / "standby.signal", program=True)
+        try:
+            self.start()
+            self.command("pg_ctl", "-D", copy, "-w", "promote")
+            yield
+        finally:
+            self.stop()
+            self.data = real
+            self.start()
+
+    def restart(self):
+        self.stop()
+        self.start()
 
     def address(self, database="postgres", *, password=WRITTEN, more=""):
         return ServerAddress(
@@ -79,10 +103,17 @@ def _binaries():
     return next((place for place in places if (place / "initdb").exists()), None)
 
 
-def _free_port():
+def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
+
+
+def _reachable():
+    """Where another user gets to: a directory for temporary files may be one's own."""
+    here = Path(tempfile.gettempdir())
+    closed = [each for each in (here, *here.parents) if not each.stat().st_mode & 0o001]
+    return closed[-1].parent if closed else here
 
 
 @contextmanager
@@ -91,11 +122,11 @@ def server():
     if binaries is None:
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="relay-postgresql-") as directory:
+    with tempfile.TemporaryDirectory(prefix="relay-postgresql-", dir=_reachable()) as directory:
         home = Path(directory)
         home.chmod(0o777)  # its processes run as another user
         (home / "password").write_text(PASSWORD)
-        cluster = Cluster(binaries, home / "data", _free_port())
+        cluster = Cluster(binaries, home / "data", free_port())
         made = ("-U", "relay", "-A", "scram-sha-256", "--pwfile", home / "password")
         cluster.command("initdb", "-N", "-D", cluster.data, *made, "-E", "UTF8", "--locale=C")
         cluster.start()

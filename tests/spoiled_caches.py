@@ -29,8 +29,9 @@ class Table:
     async def flow(self, number):
         return self.flows.get(number)
 
-    async def signal_at(self, chat_id, message_id):
-        return self.threads.get((chat_id, message_id))
+    async def flow_at(self, chat_id, message_id):
+        found = self.threads.get((chat_id, message_id))
+        return None if found is None else (found, self.flows[found])
 
 
 async def answers(tracker):

@@ -178,7 +178,7 @@ def test_systemd_tries_again_unless_trying_again_is_useless(unit):
 
     assert unit["Restart"] == "on-failure"
     assert hopeless == {errors.SettingsError.exit_code, errors.AlreadyRunning.exit_code}
-    assert codes - hopeless == {1}
+    assert codes - hopeless == {1, errors.Deposed.exit_code}
 
 
 def test_the_unit_runs_the_script_on_the_directory_that_systemd_makes(unit):
@@ -438,3 +438,35 @@ async def test_systemd_starts_it_in_its_cage_and_stops_it_in_order(installed, st
         await stage.shows("#idea BTC/USDT LONG")
         await systemctl("stop", name)
         assert await systemctl("show", "-p", "Result", name) == "Result=success\n"
+
+
+# ── two hosts ──
+
+
+@pytest.fixture(scope="module")
+def two_hosts():
+    return yaml.safe_load((ROOT / "compose.ha.yaml").read_text())
+
+
+def test_two_relays_are_kept_as_one_is_and_share_nothing_but_the_database(two_hosts, relay, image):
+    services = two_hosts["services"]
+    kept = {"read_only", "cap_drop", "security_opt", "tmpfs", "init", "restart", "env_file"}
+
+    for name in ("relay-a", "relay-b"):
+        assert {each: services[name][each] for each in kept} == {each: relay[each] for each in kept}
+        assert services[name]["depends_on"] == {"database": {"condition": "service_healthy"}}
+        assert not {"privileged", "ports", "cap_add", "network_mode", "user"} & set(services[name])
+    [a], [b] = services["relay-a"]["volumes"], services["relay-b"]["volumes"]
+    assert a != b
+    assert a.endswith(":/data")
+    assert b.endswith(":/data")
+    assert {a.split(":")[0], b.split(":")[0], "database"} == set(two_hosts["volumes"])
+
+
+def test_their_database_answers_before_they_start_and_shows_no_password(two_hosts):
+    services = two_hosts["services"]
+    address = services["relay-a"]["environment"]["DATABASE_URL"]
+
+    assert Settings(_env_file=None, database_url=address).database.secrets == ()
+    assert services["database"]["healthcheck"]["test"][1] == "pg_isready"
+    assert int(services["database"]["image"].partition(":")[2]) >= 15

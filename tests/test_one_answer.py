@@ -26,11 +26,11 @@ from hypothesis.stateful import (
 )
 
 from bot.admin.control import Orders
-from bot.app import database_at
 from bot.models import AfterTtl, IncomingMessage, MessageId, MessageRef
 from bot.pipeline.intake import Intake
 from bot.state.flow_cache import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
+from bot.storage.databases import database_at
 from bot.storage.store import SignalStore
 from tests import wiring
 from tests.people import ALICE, BOB, CAROL, GROUP, HOUR, NOON, TARGET, TTL

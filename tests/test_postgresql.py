@@ -263,7 +263,7 @@ def test_its_commands_work_on_it_as_on_a_file(address, run, tmp_path):
         assert done.returncode == 0, done.stderr
     backup = run("backup", "copy.db", env=env)
     assert (backup.returncode, len(backup.stderr.splitlines())) == (2, 1)
-    assert "pg_dump" in backup.stderr
+    assert f"pg_dump -Fc -f copy.db -d {shown}" in backup.stderr
     assert not list((tmp_path / "data").glob("signals.db*"))
     wrong = {**env, "DATABASE_URL": with_password(address, "wrong-and-secret").url}
     refused = run("status", env=wrong)

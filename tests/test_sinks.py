@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -218,13 +219,13 @@ allowed_users = "everyone"
 
 
 @asynccontextmanager
-async def running(text, data_dir):
+async def running(text, data_dir, permit=None):
     """A bot without Telegram: its intake, and what tells all that is to be told now."""
     routes = listed(text, data_dir)
     settings = wiring.settings(data_dir=data_dir)
     async with open_core(settings, routes, in_loop=True) as core, AsyncExitStack() as stack:
         queues = [
-            sink_queue(core.store, target, endpoint, Unwatched(), stack)
+            sink_queue(core.store, target, endpoint, Unwatched(), stack, permit=permit)
             for target, endpoint in core.routes.sinks.items()
         ]
 
@@ -241,6 +242,34 @@ def told(events):
         (each["type"], each["data"]["source"], each["data"]["text"], each["late"])
         for each in events
     ]
+
+
+class Unsure:
+    """A lease that may be another host's by now, until it is confirmed."""
+
+    def __init__(self):
+        self.asked, self.confirmed = asyncio.Event(), asyncio.Event()
+
+    async def sure(self):
+        self.asked.set()
+        await self.confirmed.wait()
+
+
+async def test_a_host_that_may_be_deposed_tells_no_program_anything(tmp_path):
+    lease = Unsure()
+    async with (
+        Receiver() as receiver,
+        running(routes_text(receiver.url), tmp_path, lease.sure) as (core, tell),
+    ):
+        await core.intake.take([says(ALICE, "#idea BTC")])
+        telling = asyncio.create_task(tell())
+        asking = asyncio.create_task(lease.asked.wait())
+        await asyncio.wait({telling, asking}, return_when=asyncio.FIRST_COMPLETED)
+        asking.cancel()
+        assert receiver.calls == 0
+        lease.confirmed.set()
+        await telling
+    assert [each["data"]["text"] for each in receiver.events] == ["#idea BTC"]
 
 
 async def test_two_sources_tell_one_webhook_and_one_file_in_their_order_over_a_restart(tmp_path):

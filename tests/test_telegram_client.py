@@ -469,3 +469,25 @@ async def test_no_call_leaves_a_file_where_the_program_stands(
     with pytest.raises(Exception, match="NEVER_HEARD_OF"):
         await relay.sender.send_text(group.id, "x", random_id=1)
     assert sorted(tmp_path.iterdir()) == before
+
+
+async def test_no_call_is_made_before_it_is_permitted(connect, telegram):
+    """Where several hosts work together, one that may be deposed asks nothing and sends nothing."""
+    asked, permitted = asyncio.Event(), asyncio.Event()
+
+    async def permit():
+        asked.set()
+        await permitted.wait()
+
+    relay = connect(permit=permit)
+    await relay.start()
+    before = len(telegram.calls.of(functions.updates.GetState))
+    calling = asyncio.create_task(relay.call(functions.updates.GetState()))
+    asking = asyncio.create_task(asked.wait())
+    await asyncio.wait({calling, asking}, return_when=asyncio.FIRST_COMPLETED)
+    asking.cancel()
+    assert len(telegram.calls.of(functions.updates.GetState)) == before
+
+    permitted.set()
+    await calling
+    assert len(telegram.calls.of(functions.updates.GetState)) == before + 1

@@ -36,6 +36,7 @@ from bot.server_address import ServerAddress
 from bot.signal_json import recorded_fields
 from bot.storage import coverage, failures, post_records, records
 from bot.storage.engine import size_on_server
+from bot.storage.hosts import hosts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from bot.routes import Routes
     from bot.storage.coverage import Coverage
     from bot.storage.failures import FailureRecord
+    from bot.storage.hosts import Hosts
     from bot.storage.post_records import PostRecord
     from bot.storage.records import Heard, SignalRecord
 
@@ -79,6 +81,7 @@ class Status:
     now: UnixTime
     paused_at: UnixTime | None  # since when nothing is posted; None: no pause
     holder: Holder | None  # who holds the lock on DATA_DIR; None: no bot runs there
+    hosts: Hosts | None  # None: there was never more than one
     read_again: ReadAgain | None  # by the running bot; None: none runs
     health: ToldHealth
     in_the_way: list[str]  # in the chats of the settings, as the running bot has found
@@ -119,6 +122,7 @@ async def status(
         now=now,
         paused_at=await tables.ask(records.paused_at),
         holder=holder(settings.data_dir / "lock"),
+        hosts=await tables.ask(hosts) if settings.several_hosts else None,
         read_again=of_running(settings),
         health=health,
         in_the_way=in_the_way(settings),
@@ -202,6 +206,7 @@ def cache_size(file: Path) -> CacheSize | None:
 def as_rows(status: Status) -> list[Row]:
     return [
         *_running(status),
+        *_hosts(status),
         *_read_again(status),
         *_health(status),
         *_in_the_way(status),
@@ -224,6 +229,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "running": holder is not None,
         "pid": holder and holder.pid,
         "since": holder and int(holder.since),
+        "hosts": status.hosts and status.hosts._asdict(),
         "paused_at": status.paused_at,
         "health": dict(status.health.facts) if status.health.answered else None,
         "routes_read_again": _read_again_object(status),
@@ -267,6 +273,19 @@ def _running(status: Status) -> Iterator[Row]:
     )
 
 
+def _hosts(status: Status) -> Iterator[Row]:
+    if status.hosts is None:
+        return
+    leader, since, waiting = status.hosts
+    if leader is None:
+        led = phrase("NOBODY: no host relays at the moment")
+    else:
+        led = phrase("{host}, for {time}", host=leader, time=duration(status.now - since))
+    yield Row(phrase("leads"), led)
+    for number, host in enumerate(waiting):
+        yield Row("" if number else phrase("waits"), host)
+
+
 def _read_again(status: Status) -> Iterator[Row]:
     last = status.read_again
     if last is None or not last.number:
@@ -299,7 +318,9 @@ def _health(status: Status) -> Iterator[Row]:
         yield Row(phrase("telegram"), phrase("nobody answers on {address}", address=where))
         return
     since, heard = facts.get("connected_since"), facts.get("last_update_at")
-    if isinstance(since, int | float):
+    if facts.get("standby"):
+        yield Row(phrase("telegram"), phrase("stands by, ready to take over"))
+    elif isinstance(since, int | float):
         yield Row(
             phrase("telegram"), phrase("connected for {time}", time=duration(status.now - since))
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -251,9 +252,8 @@ def backup(
 
     database = settings_of({}).database
     if isinstance(database, ServerAddress):
-        raise UsageError(
-            f"{database} is backed up by PostgreSQL's own means: pg_dump -Fc -f {file}"
-        )
+        line = shlex.join(["pg_dump", "-Fc", "-f", str(file), "-d", str(database)])
+        raise UsageError(f"a server is backed up by PostgreSQL's own means: {line}")
     back_up(database, file)
     typer.echo(f"{file}: written")
 

@@ -72,6 +72,13 @@ class Bot(Protocol):
         """Of each place for which posts wait, by its row. As above."""
 
 
+class Pages(Protocol):
+    """What is served."""
+
+    async def healthz(self, _request: web.Request) -> web.Response: ...
+    async def metrics(self, _request: web.Request) -> web.Response: ...
+
+
 class HealthReport(NamedTuple):
     reasons: list[str]  # why it is not well; empty: it is
     backlogs: Mapping[ChatId, Backlog] | None  # of every place; None: the table does not answer
@@ -159,6 +166,7 @@ class Health:
         backlog, metrics = report.backlog, self._metrics
         return {
             "healthy": not report.reasons,
+            "standby": False,
             "reasons": report.reasons,
             "pid": os.getpid(),
             "started_at": metrics.started_at,
@@ -197,7 +205,7 @@ def in_words(chat: UnreadableChat, now: float) -> str:
 
 
 @asynccontextmanager
-async def serve(health: Health, host: str, port: int) -> AsyncIterator[int]:
+async def serve(health: Pages, host: str, port: int) -> AsyncIterator[int]:
     """Answer until the context ends; gives the port, which for 0 is one that was free.
 
     Raises `SettingsError` if the address cannot be had.

@@ -37,6 +37,10 @@ DONE: Final = {
 }
 
 
+def leader_gauge(registry: CollectorRegistry) -> Gauge:
+    return Gauge(f"{PREFIX}_leader", "1: this host relays. 0: it stands by.", registry=registry)
+
+
 class Metrics:
     """One per bot, with a registry of its own. `routes`: see `Labels`. `clock`: unix seconds."""
 
@@ -110,6 +114,7 @@ class Metrics:
         def gauge(name: str, what: str, *labels: str) -> Gauge:
             return Gauge(f"{PREFIX}_{name}", what, labels, registry=self.registry)
 
+        self._leader = leader_gauge(self.registry)
         self._connected = gauge("connected", "1: connected to Telegram.")
         self._pending = gauge("pending_posts", "Posts that wait to be sent.", *PLACE)
         self._oldest = gauge(
@@ -180,6 +185,7 @@ class Metrics:
 
         `gaps_recovered` may begin anew with a new connection.
         """
+        self._leader.set(1)
         self._connected.set(connected)
         self._show_waiting(waiting)
         self._heard.set(nan if self.heard_at is None else self.heard_at)

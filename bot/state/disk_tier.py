@@ -310,3 +310,19 @@ class DiskTier:
 
 def _thread_key(ref: MessageRef) -> str:
     return f"{ref.chat_id}:{ref.message_id}"
+
+
+def newest_flows(cache: FlowCache, at_most: int) -> list[tuple[SignalId, Flow]]:
+    """What a cache says of its newest flows; of one that cannot be read, nothing. Blocking."""
+    try:
+        rows = [PAYLOAD.unpack(payload) for payload in cache.newest(at_most)]
+    except Exception as exc:  # noqa: BLE001  # whoever reads it next finds that out, too
+        log.debug(NOT_READABLE, error=str(exc))
+        return []
+    finally:
+        cache.close()
+    return [
+        (SignalId(number), Flow(AuthorId(owner), UnixTime(activity)))
+        for kind, number, owner, activity in rows
+        if kind == _FLOW
+    ]

@@ -182,6 +182,17 @@ class FlowCache(diskcache.Cache):  # type: ignore[misc]  # diskcache is untyped
             self.allow(WRITE_PATIENCE)
             self._con.executemany(_UPSERT, chunk)
 
+    def newest(self, at_most: int) -> list[bytes]:
+        """The payloads of flows, the newest first. Rows that were not written here are left out."""
+        # Numbers stand before all text.
+        query = "SELECT value FROM Cache WHERE key < '' ORDER BY key DESC LIMIT ?"
+        self.allow(CHECK_PATIENCE)
+        found = []
+        for (value,) in self._con.execute(query, (at_most,)):
+            with contextlib.suppress(NotOurs):
+                found.append(self._disk.fetch(MODE_RAW, None, value, False))  # noqa: FBT003  # diskcache's
+        return found
+
     @property
     def _con(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "con", None)
@@ -240,6 +251,12 @@ def open_flow_cache(directory: Path, secret: bytes, *, again: bool = False) -> F
             say("flow cache unusable, going on without it", error=str(exc))
             return None
     return None  # pragma: no cover  # the second try continues nowhere
+
+
+def made_anew(directory: Path, secret: bytes, why: str) -> FlowCache | None:
+    """In place of one that knows another history; that is left for the operator to look at."""
+    _set_aside(directory, NotOurs(why))
+    return open_flow_cache(directory, secret)
 
 
 def _opened(directory: Path, secret: bytes, *, again: bool) -> FlowCache:

@@ -35,7 +35,8 @@ class FlowTable(Protocol):
 
     async def flow(self, signal_id: SignalId) -> Flow | None: ...
 
-    async def signal_at(self, chat_id: ChatId, message_id: MessageId) -> SignalId | None: ...
+    async def flow_at(self, chat_id: ChatId, message_id: MessageId) -> tuple[SignalId, Flow] | None:
+        """Which signal's flow that message belongs to, and the flow; None: to none."""
 
 
 class _HeldFlow:
@@ -146,9 +147,14 @@ class FlowTracker:
         `at` is the reply's own date, unix seconds. The tier is the fastest one whose facts the
         decision rests on; a release is never believed before the table has confirmed it.
         """
+        return await self._decide(signal_id, user_id, at, None)
+
+    async def _decide(
+        self, signal_id: SignalId, user_id: AuthorId | None, at: UnixTime, true: Flow | None
+    ) -> Decision:
         known = self._by_memory(signal_id, user_id, at)
         if known is None:
-            return await self._by_tiers(signal_id, user_id, at)
+            return await self._by_tiers(signal_id, user_id, at, true)
         return Decision(known.outcome, known.reason, Tier.MEMORY, signal_id)
 
     async def decide_at(
@@ -167,15 +173,17 @@ class FlowTracker:
                 return await self._by_tiers(signal_id, user_id, at)
             return Decision(known.outcome, known.reason, Tier.MEMORY, signal_id)
         ref = MessageRef(chat_id, message_id)
-        signal_id, tier = await self._signal_at(ref)
-        if signal_id is None:
+        on_disk = None if self._disk is None else self._disk.signal_at(ref)
+        found = await self._table.flow_at(*ref) if on_disk is None else (on_disk, None)
+        if found is None:
             return None
-        decision = await self.decide(signal_id, user_id, at=at)
+        signal_id, true = found
+        decision = await self._decide(signal_id, user_id, at, true)
         # Memory keeps threads with their flow only, which has come in by now unless it is too old.
-        if tier is Tier.DISK:
-            self._hold_thread(signal_id, ref)
-        else:
+        if on_disk is None:
             self.add_to_thread(signal_id, *ref)
+        else:
+            self._hold_thread(signal_id, ref)
         return None if decision is UNKNOWN_PARENT else decision
 
     def end_flow(self, signal_id: SignalId) -> None:
@@ -214,13 +222,6 @@ class FlowTracker:
         if self._disk is not None and not self._is_shared:
             await closed(self._disk)
 
-    async def _signal_at(self, ref: MessageRef) -> tuple[SignalId | None, Tier]:
-        """The signal whose flow a message belongs to that memory does not know; None: to none."""
-        found = None if self._disk is None else self._disk.signal_at(ref)
-        if found is not None:
-            return found, Tier.DISK
-        return await self._table.signal_at(*ref), Tier.TABLE
-
     def _by_memory(
         self, signal_id: SignalId, user_id: AuthorId | None, at: UnixTime
     ) -> Decision | None:
@@ -236,24 +237,31 @@ class FlowTracker:
         return None if said is RELEASED_UPDATE else said
 
     async def _by_tiers(
-        self, signal_id: SignalId, user_id: AuthorId | None, at: UnixTime
+        self,
+        signal_id: SignalId,
+        user_id: AuthorId | None,
+        at: UnixTime,
+        true: Flow | None = None,
     ) -> Decision:
-        found = await self._find(signal_id, at)
+        found = await self._find(signal_id, at, true)
         if found is None:
             return UNKNOWN_PARENT
         (owner, activity), tier = found
         said = judge_reply(owner, activity, user_id, at, self._ttl, self._after_ttl)
         return Decision(said.outcome, said.reason, tier, signal_id)
 
-    async def _find(self, signal_id: SignalId, at: UnixTime) -> tuple[Flow, Tier] | None:
+    async def _find(
+        self, signal_id: SignalId, at: UnixTime, true: Flow | None = None
+    ) -> tuple[Flow, Tier] | None:
         """The facts from the fastest tier that has them; the table's if others would release.
+        `true`: the table's, if they were asked for just now.
 
         A cache can be older than the table: the process may have died between the two writes, or
         the file may be an old copy. Facts too old can only err by releasing a flow too early.
         """
         flow, tier = self._cached(signal_id)
         if flow is None or self._is_released(flow, at):
-            true = await self._table.flow(signal_id)
+            true = true or await self._table.flow(signal_id)
             if true is not None and true != flow:
                 flow, tier = true, Tier.TABLE
         if flow is None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import and_, select
 
 from bot.errors import DatabaseUnusable
 from bot.models import Content
@@ -14,7 +14,7 @@ from bot.rules.presentation import About
 from bot.signal_json import message_object, recorded_fields
 from bot.storage import messages
 from bot.storage.engine import Prepared
-from bot.storage.schema import posts, signals
+from bot.storage.schema import posts, signal_updates, signals
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -54,36 +54,44 @@ def as_event(ref: MessageRef, found: Rows | None, said: Content, *, source: str)
     return Content(json.dumps(told, ensure_ascii=False))
 
 
-def signal_is_hidden(db: Connection, found: Rows | None, place: Place) -> bool:
-    """The rules of that place keep the signal of this update from being shown there."""
-    if found is None or found.row is found.signal:
-        return False
-    key = {name: found.signal[name] for name in ("source_chat_id", "source_message_id")}
-    return bool(_hidden().rows(db, {**key, "target": place.chat, "topic": place.topic}))
+class Told:
+    """What is recorded of a message: asked for when this is made, and waited for when it is needed."""
 
+    def __init__(self, db: Connection, ref: MessageRef) -> None:
+        key = messages.key_of(ref)
+        statements = (messages.record_in(signals), messages.record_in(signal_updates), _signal())
+        self._rows = [statement.ask(db, key) for statement in statements]
+        self._hidden = _hidden().ask(db, key)
 
-def rows_of(db: Connection, ref: MessageRef) -> Rows | None:
-    """None: it is not recorded."""
-    found = messages.record(db, ref)
-    if found is None:
-        return None
-    table, row = found
-    if table is signals:
-        return Rows(row, row)
-    (signal,) = _signal().rows(db, {"signal": row["signal_id"]})
-    return Rows(row, signal)
+    @cached_property
+    def rows(self) -> Rows | None:
+        """None: it is not recorded."""
+        of_signal, of_update, its_signal = (asked() for asked in self._rows)
+        if of_signal:
+            return Rows(of_signal[0], of_signal[0])
+        return Rows(of_update[0], its_signal[0]) if of_update else None
+
+    @cached_property
+    def _hides(self) -> set[tuple[int, int]]:
+        return {(row["target_chat_id"], row["topic"]) for row in self._hidden()}
+
+    def signal_is_hidden(self, place: Place) -> bool:
+        """The rules of that place keep the signal of this update from being shown there."""
+        return (place.chat, place.topic) in self._hides
 
 
 @cache
 def _signal() -> Prepared:
-    return Prepared(select(signals).where(signals.c.id == bindparam("signal")))
+    """Of an update."""
+    its = signals.c.id == signal_updates.c.signal_id
+    return Prepared(select(signals).where(its, messages.is_message(signal_updates)))
 
 
 @cache
 def _hidden() -> Prepared:
-    there = (
-        posts.c.target_chat_id == bindparam("target"),
-        posts.c.topic == bindparam("topic"),
-    )
-    here = and_(messages.is_message(posts), *there)
-    return Prepared(select(posts.c.id).where(here, posts.c.part == 0, posts.c.hidden.is_not(None)))
+    """Where the signal of an update is kept from being shown."""
+    its = and_(signals.c.id == signal_updates.c.signal_id, messages.is_message(signal_updates))
+    names = ("source_chat_id", "source_message_id")
+    posted = and_(*(posts.c[name] == signals.c[name] for name in names), posts.c.part == 0)
+    where = select(posts.c.target_chat_id, posts.c.topic)
+    return Prepared(where.where(its, posted, posts.c.hidden.is_not(None)))

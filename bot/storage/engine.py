@@ -13,7 +13,7 @@ import sqlite3
 import threading
 from abc import ABC, abstractmethod
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -42,12 +42,15 @@ INTEGRITY: Final = (IntegrityError, sqlite3.IntegrityError)
 # One writer at a time, from its beginning on: who begins by reading may not get the lock later, and
 # numbers given out in a sequence are in the order in which they are written for good.
 BEGIN: Final = {
-    "sqlite": "BEGIN IMMEDIATE",
-    "postgresql": f"BEGIN; SELECT pg_advisory_xact_lock({APPLICATION_ID}, 1)",
+    "sqlite": ["BEGIN IMMEDIATE"],
+    "postgresql": ["BEGIN", f"SELECT pg_advisory_xact_lock({APPLICATION_ID}, 1)"],
 }
+# Behind it, where several hosts work on the tables: no row, a division by zero, and nothing is written.
+FENCE: Final = "SELECT 1 / (SELECT count(*) FROM lease WHERE epoch = {epoch})"
 OURS: Final = {"alembic_version", "meta", "signals"}  # tables
 BUSY_TIMEOUT: Final = 5.0  # seconds a statement waits for another process's lock
 WAL_TRIES, WAL_RETRY = 5, 0.1  # seconds
+TIMELINE: Final = 8  # digits, with which the name of each file of a write-ahead log begins
 SMALL: Final = 8 * 2**20  # bytes; a database of this size is looked through in 20 ms or so
 HINTS: Final = {
     "locked": "another program holds it: close that one",
@@ -93,6 +96,10 @@ class AnyDatabase(ABC):
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Once it was asked for it is done, whatever becomes of whoever asked."""
         return await self._do(partial(self._run, work))
+
+    def run_here(self, work: Callable[[Connection], T]) -> T:
+        """`run` for whoever waits for it anyway, on a database that works in the loop."""
+        return self._run(work)
 
     async def close(self) -> None:
         """Behind whatever was asked before."""
@@ -249,15 +256,22 @@ def _prepare(db: Connection) -> None:
 
 
 def in_transaction(db: Connection, work: Callable[[Connection], T]) -> T:
-    """All of it or nothing."""
-    _driver(db).execute(BEGIN[db.dialect.name])
+    """All of it or nothing. Raises `Deposed` where the connection has an epoch that is over."""
     try:
+        for statement in _beginning(db):
+            _driver(db).execute(statement)
         result = work(db)
         _driver(db).commit()
     except BaseException:  # nothing half-done may stay open
-        _driver(db).rollback()
+        with suppress(Exception):  # on a connection that is gone, and the first error tells more
+            _driver(db).rollback()
         raise
     return result
+
+
+def _beginning(db: Connection) -> list[str]:
+    begin, epoch = BEGIN[db.dialect.name], db.get_execution_options().get("epoch")
+    return begin if epoch is None else [*begin, FENCE.format(epoch=int(epoch))]
 
 
 def insert(db: Connection, table: Table) -> Insert:
@@ -315,13 +329,27 @@ class Prepared:
 
     def rows(self, db: Connection, row: Mapping[str, object]) -> list[dict[str, Any]]:
         """What a SELECT finds, by the names of its columns."""
-        found = self.run(db, row)
-        names = [name for name, *_ in found.description]
-        return [dict(zip(names, each, strict=True)) for each in found]
+        return _rows_of(self.run(db, row))
+
+    def ask(self, db: Connection, row: Mapping[str, object]) -> Callable[[], list[dict[str, Any]]]:
+        """`rows`, for when they are needed: what is asked of a server before that goes along with it.
+
+        SQLite is not far away, and is to be done with a statement before it commits.
+        """
+        found = partial(_rows_of, self.run(db, row))
+        if db.dialect.name != "sqlite":
+            return found
+        rows = found()
+        return lambda: rows
 
     def run_many(self, db: Connection, rows: Iterable[Mapping[str, object]]) -> None:
         sql, said = self._for(db)
         _driver(db).cursor().executemany(sql, [{**said, **row} for row in rows])
+
+
+def _rows_of(found: Cursor) -> list[dict[str, Any]]:
+    names = [name for name, *_ in found.description]
+    return [dict(zip(names, each, strict=True)) for each in found]
 
 
 def marked(db: Connection) -> int | None:
@@ -348,6 +376,30 @@ def mark(db: Connection, version: int) -> None:
 
 def _pragma(db: Connection, name: str) -> int:
     return int(db.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+
+
+def copy_rows(db: Connection, table: Table, rows: Iterable[Iterable[object]]) -> None:
+    """All columns of rows into a table on a server, as fast as it takes them."""
+    columns = ", ".join(f'"{column.name}"' for column in table.columns)
+    with _driver(db).copying(f'COPY "{table.name}" ({columns}) FROM STDIN') as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def history(db: Connection) -> bytes:
+    """What tells a server's database from its copies, and from another future of its own past.
+
+    A restored dump has other tables, another cluster another identifier, and one that was promoted or
+    restored to a moment another timeline. Empty: a file, whose copies are told apart when they are made.
+    """
+    if db.dialect.name == "sqlite":
+        return b""
+    asked = ["pg_walfile_name(pg_current_wal_lsn())", "'meta'::regclass::oid"]
+    may = "SELECT has_function_privilege('pg_control_system()', 'execute')"
+    if db.exec_driver_sql(may).scalar_one():
+        asked.append("(SELECT system_identifier FROM pg_control_system())")
+    wal, *others = db.exec_driver_sql(f"SELECT {', '.join(asked)}").one()
+    return repr((wal[:TIMELINE], *others)).encode()
 
 
 def size_on_server(db: Connection) -> int:

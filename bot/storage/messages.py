@@ -112,13 +112,13 @@ def key_of(ref: MessageRef) -> dict[str, int]:
 def record(db: Connection, ref: MessageRef) -> tuple[Table, dict[str, Any]] | None:
     """Where a signal or an update is recorded, and as what."""
     for table in (signals, signal_updates):
-        for row in _record_in(table).rows(db, key_of(ref)):
+        for row in record_in(table).rows(db, key_of(ref)):
             return table, row
     return None
 
 
 @cache
-def _record_in(table: Table) -> Prepared:
+def record_in(table: Table) -> Prepared:
     return Prepared(select(table).where(is_message(table)))
 
 

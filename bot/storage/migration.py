@@ -10,15 +10,17 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, select
 
-from bot.errors import DatabaseUnusable
+from bot.errors import DatabaseUnusable, SettingsError
 from bot.storage import engine
 from bot.storage.schema import NEWEST, alembic_version, meta, metadata
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+MOVED_TO: Final = "moved_to"  # in `meta` of a file: which database it was copied to
+OF_THIS_DATABASE: Final = ("cache_key", MOVED_TO)  # in `meta`; of no copy
 REVISIONS: Final = Path(__file__).parent / "migrations"
 
 
@@ -38,7 +40,18 @@ class Migration:
                 f"{self._name} has schema {version} and this program knows up to {NEWEST}: "
                 "run the newer version that wrote it"
             )
+        if version:
+            self._refuse_moved(db)
         return version
+
+    def _refuse_moved(self, db: Connection) -> None:
+        """Two bots, one on the file and one on its copy, would post all twice."""
+        moved = db.scalar(select(meta.c.value).where(meta.c.name == MOVED_TO))
+        if moved is not None:
+            raise SettingsError(
+                f"{self._name} was moved to {moved.decode()}: name that one in DATABASE_URL"
+                " (to go back to the file, without what was recorded since: migrate-to --undo)"
+            )
 
     def refuse_outdated(self, db: Connection) -> None:
         """Raises `DatabaseUnusable`, for whoever may not bring it up to date."""

@@ -27,11 +27,10 @@ from sqlalchemy import (
 from bot.models import ChatId, MessageId, MessageRef, Method, Post, PostState
 from bot.storage import messages
 from bot.storage.engine import Prepared, in_transaction
+from bot.storage.line import NEEDS, Next, aside, in_line
 from bot.storage.messages import is_one_of
 from bot.storage.parts import NOT_SENT, Parts
-from bot.storage.places import SHUT
 from bot.storage.schema import posts
-from bot.storage.untranslated import awaits, behind_one_that_awaits
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -48,22 +47,7 @@ Row = dict[str, Any]
 # By its row, its chat and its topic.
 PlaceOf = Callable[[int, ChatId, int], "Place"]
 
-WAITING: Final = (PostState.PENDING, PostState.EDIT, PostState.DELETE)
-# What is needed next; see `Post.method`, which says the same of one post.
-NEEDS: Final = {
-    # Said by states first, so that the index by state serves.
-    Method.SEND: and_(
-        is_one_of(posts.c.state, PostState.PENDING, PostState.DELETE),
-        or_(posts.c.state == PostState.PENDING, posts.c.target_message_id.is_(None)),
-    ),
-    # An index by message would hold all that was ever posted, so it is not to serve here.
-    Method.DELETE: and_(
-        posts.c.state == PostState.DELETE, func.coalesce(posts.c.target_message_id, 0) > 0
-    ),
-    Method.EDIT: posts.c.state == PostState.EDIT,
-}
 GOING: Final = is_one_of(posts.c.state, PostState.DELETE, PostState.DELETED)
-IN_ORDER: Final = (func.coalesce(posts.c.first_id, posts.c.id), posts.c.part)
 
 
 class Run(Protocol):
@@ -108,8 +92,7 @@ class Outbox:
         def take(db: Connection) -> list[Post]:
             said = {"after": after, **_topics(closed)}
             found = (
-                self._first(db, _in_line(each, len(closed)), target, but, **said)
-                for each in methods
+                self._first(db, in_line(each, len(closed)), target, but, **said) for each in methods
             )
             return next(filter(None, found), [])
 
@@ -119,27 +102,26 @@ class Outbox:
         self, target: ChatId, *, but: Collection[int] = (), closed: Collection[int] = ()
     ) -> list[Post]:
         """The same of what is set aside, the oldest first."""
-        line, said = _aside(len(closed)), _topics(closed)
+        line, said = aside(len(closed)), _topics(closed)
         return await self._read(lambda db: self._first(db, line, target, but, **said))
 
     def _first(
         self,
         db: Connection,
-        line: Prepared,
+        line: Next,
         target: ChatId,
         but: Collection[int],
         **more: object,
     ) -> list[Post]:
-        found = line.rows(db, {"target": target, "limit": 1 + len(but), **more})
-        first = next((row for row in found if row["id"] not in but), None)
-        if first is None:
-            return []
-        taken = [_post(db, row) for row in _with_its_album(db, first, but)]
-        fresh = [{"post": post.id} for post in taken if _is_fresh(post)]
-        if fresh:
-            # Nobody else has been at work since they were read: see `Database.run`.
-            in_transaction(db, lambda db: _note().run_many(db, fresh))
-        return sorted(taken, key=lambda post: post.source.message_id)
+        said = {"target": target, "but": f",{','.join(map(str, but))},", **more}
+        begin = line.begin
+        taken = [] if begin is None else in_transaction(db, lambda db: begin.ask(db, said))()
+        if not taken or taken[0]["album_id"] is not None:
+            # What is in doubt, and the parts of an album that are.
+            fresh = {row["id"] for row in taken}
+            taken += [row for row in line.see.rows(db, said) if row["id"] not in fresh]
+        found = [_post(db, row) for row in taken]
+        return sorted(found, key=lambda post: post.source.message_id)
 
     async def last_posted(self, target: ChatId) -> MessageId:
         """The newest message that is known to be ours there; 0 if there is none."""
@@ -291,104 +273,8 @@ def _certain(post: Post) -> dict[str, None]:
     return {} if post.sent_version is not None else NOT_SENT
 
 
-# ── the line ──────────────────────────────────────────────────────────────────
-
-
-def _line(*which: ColumnElement[bool], order: Sequence[ColumnElement[Any]] = IN_ORDER) -> Prepared:
-    """Posts for a chat, with the message in it that each is an answer to, if that stands."""
-    ids = select(posts.c.id).where(posts.c.target_chat_id == bindparam("target"), *which)
-    first = ids.order_by(*order).limit(bindparam("limit"))
-    answered = posts.alias("answered")
-    is_answered = and_(
-        answered.c.source_chat_id == posts.c.answers_chat_id,
-        answered.c.source_message_id == posts.c.answers_message_id,
-        answered.c.target_chat_id == posts.c.target_chat_id,
-        answered.c.topic == posts.c.topic,
-        answered.c.part == 0,
-        messages.stands(answered),
-    )
-    reply_to = select(answered.c.target_message_id).where(is_answered).scalar_subquery()
-    found = select(posts, reply_to.label("reply_to")).where(posts.c.id.in_(first))
-    return Prepared(found.order_by(*order))
-
-
 def _topics(closed: Collection[int]) -> dict[str, object]:
     return {f"closed{number}": topic for number, topic in enumerate(closed)}
-
-
-def _open(closed: int) -> ColumnElement[bool]:
-    """Of a place that takes posts, and of none of so many topics."""
-    topics = (posts.c.topic != bindparam(f"closed{number}") for number in range(closed))
-    return and_(~SHUT, *topics)
-
-
-@cache
-def _in_line(method: Method, closed: int) -> Prepared:
-    in_line = and_(posts.c.aside_at.is_(None), NEEDS[method], _open(closed))
-    if method is Method.SEND:
-        return _line(in_line, _not_below_one_that_waits(), ~behind_one_that_awaits())
-    if method is Method.EDIT:
-        in_line = and_(in_line, ~awaits(posts))
-    # The one behind `after`; the first, if there is none. So none is passed over for ever.
-    return _line(in_line, order=(posts.c.id <= bindparam("after"), posts.c.id))
-
-
-@cache
-def _aside(closed: int) -> Prepared:
-    waits = is_one_of(posts.c.state, *WAITING)
-    return _line(posts.c.aside_at.is_not(None), waits, ~awaits(posts), _open(closed))
-
-
-@cache
-def _album() -> Prepared:
-    """The pending parts of an album that are in the line, or set aside, as one of them is."""
-    return _line(
-        posts.c.state == PostState.PENDING,
-        posts.c.source_chat_id == bindparam("source_chat_id"),
-        posts.c.topic == bindparam("topic"),
-        posts.c.album_id == bindparam("album"),
-        posts.c.aside_at.is_(None) == bindparam("in_line"),
-    )
-
-
-def _not_below_one_that_waits() -> ColumnElement[bool]:
-    """A later part of a text is not posted while an earlier one waits, set aside or passed over."""
-    earlier = posts.alias()
-    same = ("source_chat_id", "source_message_id", "target_chat_id", "topic")
-    waits = [earlier.c[name] == posts.c[name] for name in same]
-    waits += [earlier.c.part < posts.c.part, earlier.c.state == PostState.PENDING]
-    return or_(posts.c.part == 0, ~exists().where(*waits))
-
-
-def _with_its_album(db: Connection, row: Row, but: Collection[int]) -> list[Row]:
-    if row["album_id"] is None or row["state"] != PostState.PENDING:
-        return [row]
-    which = {
-        "target": row["target_chat_id"],
-        "source_chat_id": row["source_chat_id"],
-        "topic": row["topic"],
-        "album": row["album_id"],
-        "in_line": row["aside_at"] is None,
-        "limit": 100,  # all; Telegram's albums have ten
-    }
-    return [each for each in _album().rows(db, which) if each["id"] not in but]
-
-
-def _is_fresh(post: Post) -> bool:
-    return post.method is Method.SEND and post.sent_version is None
-
-
-@cache
-def _note() -> Prepared:
-    ours = posts.alias()
-    newest = select(func.max(ours.c.target_message_id)).where(
-        ours.c.target_chat_id == posts.c.target_chat_id
-    )
-    noted = {
-        "sent_version": posts.c.version,
-        "sent_after": func.coalesce(newest.scalar_subquery(), 0),
-    }
-    return Prepared(update(posts).where(_is_post()).values(noted))
 
 
 # ── what became of it, as statements ──────────────────────────────────────────

@@ -12,7 +12,7 @@ from functools import cache, partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import and_, bindparam, func, insert, select, update
 
 from bot.models import ChatId, Content, MessageId, MessageRef, PostState, is_sink
 from bot.routes import Place
@@ -21,7 +21,7 @@ from bot.rules.render import cut, in_words
 from bot.rules.retext import Formatted, joined
 from bot.rules.translation import untranslated
 from bot.storage import messages
-from bot.storage.about import about, as_event, rows_of, signal_is_hidden
+from bot.storage.about import Told, about, as_event
 from bot.storage.engine import Prepared
 from bot.storage.messages import content_from, content_json, content_of, content_row
 from bot.storage.schema import posts
@@ -62,27 +62,25 @@ class Parts:
         self._clock = clock
 
     def add(
-        self, db: Connection, recorded: Iterable[IncomingMessage], places: Iterable[Place]
+        self, db: Connection, message: IncomingMessage, places: Iterable[Place], told: Told | None
     ) -> None:
-        """The posts of messages that were not recorded before."""
-        places, now = tuple(places), int(self._clock())
-        for message in recorded:
-            said = _storable(message.content)
-            for place in places:
-                posts, hidden, original = self._rendered(db, message.ref, place, said)
-                lead, *rest = posts or [Content("")]
-                first = _new_row(message.ref, place, lead, now)
-                # Without its medium it is of no album there; and programs are told of one at a time.
-                if (lead.media is not None or said.media is None) and not is_sink(place.chat):
-                    first |= {"album_id": message.album_id}
-                if original is not None:
-                    first["original"], rest = original, []  # they come with the translation
-                if hidden is not None:
-                    first |= {"state": PostState.DELETED, "hidden": hidden}
-                if message.reply_to is not None:
-                    first |= _answering(message.reply_to)
-                first["id"] = _insert().value(db, first)
-                _add_rest(db, first, rest, now=now)
+        """The posts of a message that was not recorded before. `told`: as by `told_in`."""
+        said, now = _storable(message.content), int(self._clock())
+        for place in places:
+            posts, hidden, original = _rendered(message.ref, place, said, told)
+            lead, *rest = posts or [Content("")]
+            first = _new_row(message.ref, place, lead, now)
+            # Without its medium it is of no album there; and programs are told of one at a time.
+            if (lead.media is not None or said.media is None) and not is_sink(place.chat):
+                first |= {"album_id": message.album_id}
+            if original is not None:
+                first["original"], rest = original, []  # they come with the translation
+            if hidden is not None:
+                first |= {"state": PostState.DELETED, "hidden": hidden}
+            if message.reply_to is not None:
+                first |= _answering(message.reply_to)
+            _insert().run(db, first)
+            _add_rest(db, first, rest, now=now)
 
     def edit(self, db: Connection, ref: MessageRef, said: Content) -> None:
         """A recorded message says something else now."""
@@ -169,24 +167,7 @@ class Parts:
         source = MessageRef(first["source_chat_id"], first["source_message_id"])
         said = in_words(said) if first["bare"] else said
         place = self.place(first["place"], first["target_chat_id"], first["topic"])
-        return self._rendered(db, source, place, said)
-
-    def _rendered(
-        self, db: Connection, source: MessageRef, place: Place, said: Content
-    ) -> Rendered:
-        """Where all is shown as it is, nothing is asked about it."""
-        if place.presentation == AS_IT_IS and not is_sink(place.chat):
-            return Rendered(cut(said, place))
-        found = rows_of(db, source)
-        if signal_is_hidden(db, found, place):
-            return Rendered([], SIGNAL_NOT_SHOWN)
-        shown = present(said, place.presentation, about(source, found), source=place.source)
-        if isinstance(shown, NotShown):
-            return Rendered([], shown.reason)
-        if is_sink(place.chat):
-            return Rendered([as_event(source, found, shown, source=place.source)])
-        marks = untranslated(Formatted(shown.text, shown.entities), mentions=place.mentions)
-        return Rendered(cut(shown, place), original=None if marks is None else marks.as_json())
+        return _rendered(source, place, said, told_in([place], db, source))
 
     def _fit(
         self,
@@ -208,6 +189,29 @@ class Parts:
                 _write(db, row | changes)
         if rows[0]["state"] not in DONE_WITH:
             _add_rest(db, rows[0], found[1:], but=len(rows) - 1, now=int(self._clock()))
+
+
+def told_in(places: Iterable[Place], db: Connection, source: MessageRef) -> Told | None:
+    """What these must know of a message. None: all show it as it is, and nothing is asked."""
+    return None if all(map(_shows_it_as_it_is, places)) else Told(db, source)
+
+
+def _shows_it_as_it_is(place: Place) -> bool:
+    return place.presentation == AS_IT_IS and not is_sink(place.chat)
+
+
+def _rendered(source: MessageRef, place: Place, said: Content, told: Told | None) -> Rendered:
+    if told is None or _shows_it_as_it_is(place):
+        return Rendered(cut(said, place))
+    if told.signal_is_hidden(place):
+        return Rendered([], SIGNAL_NOT_SHOWN)
+    shown = present(said, place.presentation, about(source, told.rows), source=place.source)
+    if isinstance(shown, NotShown):
+        return Rendered([], shown.reason)
+    if is_sink(place.chat):
+        return Rendered([as_event(source, told.rows, shown, source=place.source)])
+    marks = untranslated(Formatted(shown.text, shown.entities), mentions=place.mentions)
+    return Rendered(cut(shown, place), original=None if marks is None else marks.as_json())
 
 
 def _edited(row: Row, part: Content, *, forced: bool = False) -> Row:
@@ -305,9 +309,9 @@ def _add_rest(
         source = MessageRef(first["source_chat_id"], first["source_message_id"])
         place = Place(first["target_chat_id"], first["topic"], id=first["place"])
         row = _new_row(source, place, part, now)
-        row |= {"part": number, "first_id": first["id"], "version": first["version"]}
+        row |= {"part": number, "version": first["version"]}
         row |= {"state": _state_below(first), **_answering(source)}
-        _insert().value(db, row)
+        _insert().run(db, row)
 
 
 def _new_row(source: MessageRef, place: Place, said: Content, now: int) -> Row:
@@ -315,7 +319,6 @@ def _new_row(source: MessageRef, place: Place, said: Content, now: int) -> Row:
         "source_chat_id": source.chat_id,
         "source_message_id": source.message_id,
         "part": 0,
-        "first_id": None,
         "target_chat_id": place.chat,
         "topic": place.topic,
         "place": place.id,
@@ -362,9 +365,14 @@ def _of_message() -> Prepared:
 
 @cache
 def _insert() -> Prepared:
+    """A later part finds its first one, whose number nobody has waited for."""
     known = _new_row(MessageRef(ChatId(0), MessageId(0)), Place(ChatId(0)), Content(""), 0)
-    query = insert(posts).values({name: bindparam(name) for name in known})
-    return Prepared(query.returning(posts.c.id))
+    row: Row = {name: bindparam(name) for name in known}
+    first = posts.alias()
+    same = ("source_chat_id", "source_message_id", "target_chat_id", "topic", "place")
+    its = and_(*(first.c[name] == row[name] for name in same), first.c.part == 0)
+    first_id = select(first.c.id).where(its, row["part"] > 0).scalar_subquery()
+    return Prepared(insert(posts).values({**row, "first_id": first_id}).inline())
 
 
 def _write(db: Connection, row: Row) -> None:

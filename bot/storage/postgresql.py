@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
-from bot.errors import DatabaseUnavailable, DatabaseUnusable, SettingsError
+from bot.errors import DatabaseUnavailable, DatabaseUnusable, Deposed, SettingsError
 from bot.storage.engine import AnyDatabase
 
 try:
     import psycopg
+
+    from bot.storage.pipelined import connect
 except ImportError as exc:
     raise SettingsError(
         "DATABASE_URL: PostgreSQL needs one package more: pip install 'telegram-signal-relay[postgresql]'"
@@ -45,6 +47,9 @@ PATIENCE: Final = {
 LIMITS: Final = (
     "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=10s"
 )
+READ_ONLY: Final = " -c default_transaction_read_only=on"
+NAME: Final = "telegram-signal-relay"  # of its sessions, where people look at them
+FENCED_OFF: Final = "22012"  # division by zero; see `engine.FENCE`
 # By the beginning of an SQLSTATE. https://www.postgresql.org/docs/current/errcodes-appendix.html
 HINTS: Final = {
     "25006": "it is a standby or set read-only: name the server that takes writes",
@@ -60,8 +65,18 @@ UNUSABLE: Final = ("28", "3D", "42", "XX")
 NOT_REACHED: Final = "start it, or correct its address in DATABASE_URL"
 
 
+class Fence(NamedTuple):
+    """What each of a leader's transactions must pass; see `lease`."""
+
+    epoch: int
+    sessions: str  # what they are named, for the next leader to find and end them
+
+
 class Server(AnyDatabase):
-    """A lost connection is made anew for the next who asks. Damage is the server's own care."""
+    """A lost connection is made anew for the next who asks. Damage is the server's own care.
+
+    `limits`: settings of its sessions. `fence` None: it writes whoever leads, as operators do.
+    """
 
     def __init__(
         self,
@@ -70,14 +85,23 @@ class Server(AnyDatabase):
         in_loop: bool = False,
         read_only: bool = False,
         oldest: int = OLDEST,
+        limits: str = LIMITS,
+        fence: Fence | None = None,
     ) -> None:
         self._read_only = read_only
         self._oldest = oldest
         engine = create_engine(
             "postgresql+psycopg://",
-            creator=partial(_connect, address.url, read_only=read_only),
+            creator=partial(
+                _connect,
+                address.url,
+                limits=limits + (READ_ONLY if read_only else ""),
+                name=NAME if fence is None else fence.sessions,
+            ),
             isolation_level="AUTOCOMMIT",  # `in_transaction` begins and ends them
             poolclass=NullPool,
+            use_native_hstore=False,  # it would be looked for at every connect
+            execution_options={} if fence is None else {"epoch": fence.epoch},
         )
         super().__init__(str(address), engine, in_loop=in_loop or read_only)
         self._wanted = False
@@ -144,6 +168,8 @@ class Server(AnyDatabase):
     def _raised(self, exc: Any) -> DatabaseUnavailable | DatabaseUnusable:
         """In one line. Of a connect that failed, libpq tells why in words alone."""
         said, state = _first_words(exc), getattr(exc, "sqlstate", None) or ""
+        if state == FENCED_OFF:
+            return Deposed(f"{self.name}: another host leads, and nothing was written")
         state = state or next((code for word, code in REFUSALS.items() if word in said), "")
         hint = next((hint for code, hint in HINTS.items() if state.startswith(code)), "")
         if not state and isinstance(exc, psycopg.OperationalError):
@@ -171,9 +197,8 @@ def _first_words(exc: Any) -> str:
     )
 
 
-def _connect(url: str, *, read_only: bool) -> Any:
+def _connect(url: str, *, limits: str, name: str) -> Any:
     known: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(url)
-    options = LIMITS + (" -c default_transaction_read_only=on" if read_only else "")
-    more = {**PATIENCE, "application_name": "telegram-signal-relay", **known}
-    more["options"] = f"{known.get('options', '')} {options}"
-    return psycopg.connect(**more)
+    more = {**PATIENCE, "application_name": name, **known}
+    more["options"] = f"{known.get('options', '')} {limits}"
+    return connect(**more)

@@ -28,7 +28,7 @@ from sqlalchemy import (
 # Names a SQLite file as ours ("SGRL"). https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID: Final = 0x5347524C
 
-NEWEST: Final = 14  # revision; its id has four digits
+NEWEST: Final = 15  # revision; its id has four digits
 
 metadata = MetaData()
 
@@ -252,6 +252,16 @@ people = Table(
     Column("id", BigInteger, primary_key=True, autoincrement=False),
     Column("name", Text, nullable=False),
     Column("heard_at", BigInteger, nullable=False),  # the date of a message, unix seconds
+)
+
+# Which of several hosts leads, in one row; see `storage.lease`. Without a row there was never more than one.
+lease = Table(
+    "lease",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # 1
+    Column("epoch", BigInteger, nullable=False),  # one more with each election
+    Column("host", Text, nullable=False),  # its name and the process's id
+    Column("since", BigInteger, nullable=False),  # local clock, unix seconds
 )
 
 # Single values that belong to this database, such as the key of the cache's digests.

@@ -93,17 +93,10 @@ def insert_once(table: Table) -> Prepared:
     """
     late = {"id", "error", "again"}  # of what failed; see `failures`
     columns = [column for column in table.c if column.name not in late]
-    has_failed = decisions.c.reason == literal_column(f"'{Reason.FAILED}'")
-    recorded = or_(
-        *(
-            exists().where(is_message(record), *([~has_failed] if record is decisions else []))
-            for record in RECORDS
-        )
-    )
     values = select(*(bindparam(column.name, type_=column.type) for column in columns))
 
     def query(insert: type[Insert]) -> UpdateBase:
-        new = insert(table).from_select(columns, values.where(~recorded))
+        new = insert(table).from_select(columns, values.where(~_is_recorded()))
         if table is not decisions:
             return new.returning(table.c.id) if table is signals else new
         changes = {column.name: new.excluded[column.name] for column in columns}
@@ -113,6 +106,16 @@ def insert_once(table: Table) -> Prepared:
         )
 
     return Prepared(query)
+
+
+def _is_recorded() -> ColumnElement[bool]:
+    has_failed = decisions.c.reason == literal_column(f"'{Reason.FAILED}'")
+    return or_(
+        *(
+            exists().where(is_message(record), *([~has_failed] if record is decisions else []))
+            for record in RECORDS
+        )
+    )
 
 
 @cache
@@ -125,6 +128,15 @@ def flow() -> Prepared:
 def signal_at() -> Prepared:
     of_signal = select(signals.c.id).where(is_message(signals))
     of_update = select(signal_updates.c.signal_id).where(is_message(signal_updates))
+    return Prepared(union_all(of_signal, of_update))
+
+
+@cache
+def flow_at() -> Prepared:
+    columns = (signals.c.id, signals.c.source_user_id, signals.c.last_owner_activity)
+    of_signal = select(*columns).where(is_message(signals))
+    its = signals.c.id == signal_updates.c.signal_id
+    of_update = select(*columns).where(its, is_message(signal_updates))
     return Prepared(union_all(of_signal, of_update))
 
 
@@ -179,14 +191,15 @@ def first_of_album() -> CompoundSelect[Any]:
 
 @cache
 def move_activity() -> Prepared:
-    """Never backwards: replies may be recorded late, in an import for one."""
+    """Never backwards: replies may be recorded late, in an import for one. Nor for what is recorded."""
     activity = bindparam("activity", type_=BigInteger)
     later = signals.c.last_owner_activity > activity
     latest = case((later, signals.c.last_owner_activity), else_=activity)
     is_flow = and_(
         signals.c.id == bindparam("flow"), signals.c.source_user_id == bindparam("owner")
     )
-    return Prepared(update(signals).where(is_flow).values(last_owner_activity=latest))
+    moves = and_(is_flow, ~_is_recorded())
+    return Prepared(update(signals).where(moves).values(last_owner_activity=latest))
 
 
 def answered_here(message: IncomingMessage) -> MessageId | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 import structlog
 from sqlalchemy import func, select
 
-from bot.errors import DatabaseError, DatabaseUnavailable, DatabaseUnusable, UnknownFlow
+from bot.errors import DatabaseError, DatabaseUnavailable, UnknownFlow
 from bot.models import (
     Decision,
     Flow,
@@ -26,19 +26,14 @@ from bot.models import (
 )
 from bot.routes import Place, plain_place
 from bot.rules.signal_parser.events import event_of
-from bot.storage import engine, outbox, places, statements
+from bot.storage import cached, engine, outbox, places, statements
 from bot.storage.control import Control
 from bot.storage.cursors import Cursors
 from bot.storage.messages import content_row, is_message, key_of, same_content
 from bot.storage.migration import Migration
+from bot.storage.parts import told_in
 from bot.storage.people import People
-from bot.storage.schema import (
-    NEWEST,
-    decisions,
-    meta,
-    signal_updates,
-    signals,
-)
+from bot.storage.schema import NEWEST, decisions, signal_updates, signals
 from bot.storage.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -95,6 +90,7 @@ class SignalStore:
         self._move_activity = statements.move_activity()
         self._signal_at = statements.signal_at()
         self._flow = statements.flow()
+        self._flow_at = statements.flow_at()
         self._outbox = outbox.Outbox(self._write, self._read, clock=clock, place=place)
         self._parts = self._outbox.parts
         self._control = Control(self._write, self._read, clock=clock)
@@ -230,15 +226,17 @@ class SignalStore:
         """
         self._pass((message, *parts))
         self.people.hear([message])
+        places = tuple(places)
         row = statements.signal_row(message, self._now())
         row |= {**statements.fields_row(fields), "source_user_id": author, "marker": marker}
 
         def write(db: Connection) -> SignalId | None:
-            inserted = self._insert[signals].value(db, row)
-            if inserted is None:
+            inserted = self._insert[signals].ask(db, row)
+            told = told_in(places, db, message.ref)
+            if not (found := inserted()):
                 return None
-            signal_id = SignalId(inserted)
-            self._parts.add(db, [replace(message, reply_to=None)], places)
+            signal_id = SignalId(found[0]["id"])
+            self._parts.add(db, replace(message, reply_to=None), places, told)
             answering = [replace(part, reply_to=message.ref) for part in parts]
             decision = Decision(Outcome.UPDATE, Reason.OWNER, None, signal_id)
             self._add_updates(db, answering, decision, author, places)
@@ -263,18 +261,19 @@ class SignalStore:
         """
         self._pass((message, *parts))
         self.people.hear([message])
+        places, owners = tuple(places), decision.reason is Reason.OWNER
         others = [replace(part, reply_to=part.reply_to or message.ref) for part in parts]
 
+        which = {"flow": decision.signal_id, "owner": author, **key_of(message.ref)}
+
         def write(db: Connection) -> bool:
+            moved = (
+                self._move_activity.run(db, {**which, "activity": message.at}) if owners else None
+            )
             if not self._add_updates(db, [message], decision, author, places):
                 return False
-            if decision.reason is Reason.OWNER:
-                moved = self._move_activity.run(
-                    db,
-                    {"flow": decision.signal_id, "owner": author, "activity": message.at},
-                )
-                if moved.rowcount == 0:
-                    raise UnknownFlow(f"signal {decision.signal_id} is not {author}'s in the table")
+            if moved is not None and moved.rowcount == 0:
+                raise UnknownFlow(f"signal {decision.signal_id} is not {author}'s in the table")
             self._add_updates(db, others, decision, author, places)
             return True
 
@@ -289,17 +288,17 @@ class SignalStore:
         messages: Iterable[IncomingMessage],
         decision: Decision,
         author: AuthorId,
-        places: Iterable[Place],
+        places: Sequence[Place],
     ) -> bool:
         """Those that are not recorded yet; tells whether there was one."""
-        new = [
-            message
-            for message in messages
-            if self._insert[signal_updates]
-            .run(db, statements.update_row(message, decision, author, self._now()))
-            .rowcount
-        ]
-        self._parts.add(db, new, places)
+        asked = []
+        for message in messages:
+            row = statements.update_row(message, decision, author, self._now())
+            inserted = self._insert[signal_updates].run(db, row)
+            asked.append((message, inserted, told_in(places, db, message.ref)))
+        new = [(message, told) for message, inserted, told in asked if inserted.rowcount]
+        for message, told in new:
+            self._parts.add(db, message, places, told)
         return bool(new)
 
     async def add_decision(self, message: IncomingMessage, decision: Decision) -> bool:
@@ -410,10 +409,15 @@ class SignalStore:
         found = await self._read(lambda db: self._flow.run(db, {"signal_id": signal_id}).fetchone())
         return None if found is None else Flow(*found)
 
-    async def signal_at(self, chat_id: ChatId, message_id: MessageId) -> SignalId | None:
+    async def flow_at(self, chat_id: ChatId, message_id: MessageId) -> tuple[SignalId, Flow] | None:
+        """In one question: a server may be far away."""
         message = {"source_chat_id": chat_id, "source_message_id": message_id}
-        found = await self._read(lambda db: self._signal_at.run(db, message).fetchone())
-        return None if found is None else SignalId(found[0])
+        found = await self._read(lambda db: self._flow_at.run(db, message).fetchone())
+        return None if found is None else (SignalId(found[0]), Flow(*found[1:]))
+
+    async def signal_at(self, chat_id: ChatId, message_id: MessageId) -> SignalId | None:
+        found = await self.flow_at(chat_id, message_id)
+        return None if found is None else found[0]
 
     async def album(self, chat_id: ChatId, album_id: int) -> RecordedAlbum | None:
         """What is recorded of this album; None: nothing."""
@@ -467,12 +471,7 @@ class SignalStore:
     # ── the rest ──────────────────────────────────────────────────────────────
 
     async def cache_key(self) -> bytes:
-        """The key of the disk cache's digests: 32 bytes, made once with the database."""
-        query = select(meta.c.value).where(meta.c.name == "cache_key")
-        key = await self._read(lambda db: db.scalar(query))
-        if not isinstance(key, bytes):
-            raise DatabaseUnusable(f"{self._database.name}: no cache_key in table meta")
-        return key
+        return await self._read(partial(cached.cache_key, name=self._database.name))
 
     async def counts(self) -> Counts:
         query = select(

@@ -6,20 +6,24 @@ waits: it comes again, for no cursor is written before the refusals that it coun
 
 from __future__ import annotations
 
+from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sqlalchemy import bindparam
+
 from bot.models import Cursor
-from bot.storage.engine import Prepared, in_transaction, insert
+from bot.storage.engine import Prepared, in_transaction
 from bot.storage.people import People, put
 from bot.storage.schema import cursors, decisions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, UpdateBase
 
     from bot.models import ChatId, MessageRef
+    from bot.storage.engine import Insert
 
 T = TypeVar("T")
 
@@ -54,7 +58,7 @@ class Waiting:
 
         def write(db: Connection) -> T:
             if outdated:
-                db.execute(decisions.delete().where(decisions.c.id.in_(outdated)))
+                _delete().run_many(db, [{"decision": number} for number in outdated])
             if refused:
                 self._insert.run_many(db, refused.values())
             if reached:
@@ -76,6 +80,20 @@ class Waiting:
 
 def put_cursors(db: Connection, reached: Iterable[Cursor], *, now: int) -> None:
     rows = [{**each._asdict(), "box": str(each.box), "recorded_at": now} for each in reached]
-    query = insert(db, cursors)
-    changes = {name: query.excluded[name] for name in (*Cursor._fields[1:], "recorded_at")}
-    db.execute(query.on_conflict_do_update(index_elements=[cursors.c.box], set_=changes), rows)
+    _put().run_many(db, rows)
+
+
+@cache
+def _put() -> Prepared:
+    def query(insert: type[Insert]) -> UpdateBase:
+        names = (*Cursor._fields[1:], "recorded_at")
+        new = insert(cursors).values({name: bindparam(name) for name in ("box", *names)})
+        changes = {name: new.excluded[name] for name in names}
+        return new.on_conflict_do_update(index_elements=[cursors.c.box], set_=changes)
+
+    return Prepared(query)
+
+
+@cache
+def _delete() -> Prepared:
+    return Prepared(decisions.delete().where(decisions.c.id == bindparam("decision")))

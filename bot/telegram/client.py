@@ -92,11 +92,16 @@ class Timeouts:
     silence: float = SILENCE
 
 
+async def _at_once() -> None:
+    pass
+
+
 class Telegram:
     """One account's connection.
 
     `on_overheard` is told of what is pushed of any chat, followed or not; some may be lost.
-    `time` is Telegram's; `sleep` and `clock` are for the pauses between connections.
+    `time` is Telegram's; `sleep` and `clock` are for the pauses between connections. `permit` is awaited
+    before each call is made.
     """
 
     def __init__(
@@ -109,6 +114,7 @@ class Telegram:
         time: ServerTime | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = monotonic,
+        permit: Callable[[], Awaitable[None]] = _at_once,
     ) -> None:
         self._credentials = credentials
         self._following = following
@@ -125,6 +131,7 @@ class Telegram:
         self._time = ServerTime() if time is None else time
         self._sleep = sleep
         self._clock = clock
+        self._permit = permit
         self._client: Any = None  # made anew by each start: a client that failed is spent
         self._me: Me | None = None
         self._connected_at: float | None = None
@@ -440,6 +447,7 @@ class Telegram:
             raise self._void
         async with asyncio.timeout(2 * self._timeouts.call):
             await self._connection(client)
+            await self._permit()
             answer = await self._answer_to(query, client)
         if isinstance(answer, types.BadMsgNotification):
             raise ConnectionError(f"refused by MTProto with code {answer.error_code}")

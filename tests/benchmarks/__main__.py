@@ -17,6 +17,7 @@ from tests.benchmarks import (
     beside_bare,
     disk,
     dispatcher,
+    distant,
     latency,
     replaying,
     routes,
@@ -109,9 +110,22 @@ def _live(signals: int) -> Iterator[Row]:
     yield Row("replies/s, parent not cached / cached", pushed.uncached, 0.9, at_least=True)
     yield Row("calls to Telegram for all of these", pushed.calls, 0, "")
     yield Row("accepted update recorded / bare insert and commit", tables.recorded_update(), 2)
+    yield from _server()
     live = latency.latency(signals)
     yield Row("signal pushed → its post asked for (absolute)", live.median, 10, "ms")
     yield Row("the same, 95th percentile (absolute)", live.p95, 50, "ms")
+
+
+def _server() -> Iterator[Row]:
+    found = distant.ratios()
+    if found is None:
+        return  # there is no PostgreSQL here
+    known = "its processes and ours share the cores"
+    yield Row(
+        "updates recorded/s: PostgreSQL / SQLite", found.recorded, 0.5, at_least=True, known=known
+    )
+    yield Row("decision from the table: PostgreSQL / SQLite", found.decided, 2, known=known)
+    yield Row("accepted message, PostgreSQL 1 ms away / one round trip", found.far, 3)
 
 
 def _routes(rounds: int) -> Iterator[Row]:

@@ -28,7 +28,7 @@ class NoTable:
     async def flow(self, signal_id):
         raise AssertionError(signal_id)
 
-    async def signal_at(self, chat_id, message_id):
+    async def flow_at(self, chat_id, message_id):
         raise AssertionError(message_id)
 
 

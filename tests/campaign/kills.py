@@ -23,14 +23,22 @@ STARTED = 90.0  # seconds, on a machine that is busy with other things
 
 class Campaign:
     """`without`: hardships that are spared, see `Hardships`, and "moderator". Each chance of its own
-    comes from the seed, so that what is said is the same however long the bot takes.
+    comes from the seed, so that what is said is the same however long the bot takes. `tables` None:
+    those of the one bot.
     """
 
     def __init__(
-        self, stage: Stage, seed: int, *, faults: bool = False, without=(), routes=None
+        self,
+        stage: Stage,
+        seed: int,
+        *,
+        faults: bool = False,
+        without=(),
+        routes=None,
+        tables=None,
     ) -> None:
         self.stage = stage
-        self.tables = Tables(stage.directory / "data" / "signals.db")
+        self.tables = tables or Tables(stage.directory / "data" / "signals.db")
         self.chance = random.Random(f"{seed} kills")
         self.talks = [
             Talk(

@@ -29,7 +29,7 @@ class Tables:
 
     def knows(self, chat_id: int, message_id: int) -> bool:
         where = "(source_chat_id, source_message_id) = (?, ?)"
-        known = f"SELECT 1 FROM ({RECORDED} UNION {REFUSED}) WHERE {where}"
+        known = f"SELECT 1 FROM ({RECORDED} UNION {REFUSED}) AS known WHERE {where}"
         return bool(self.ask(known, chat_id, message_id))
 
     def to_do(self) -> int:

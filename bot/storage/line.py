@@ -1,0 +1,164 @@
+"""What is next in a chat, as statements.
+
+A server may be far away, so what is first in a line is noted as begun and told in one of them.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from sqlalchemy import (
+    Text,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    func,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+    union,
+    update,
+)
+
+from bot.models import Method, PostState
+from bot.storage import messages
+from bot.storage.engine import Prepared
+from bot.storage.messages import is_one_of
+from bot.storage.places import SHUT
+from bot.storage.schema import posts
+from bot.storage.untranslated import awaits, behind_one_that_awaits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement, FromClause, Select
+
+Row = dict[str, Any]
+
+WAITING: Final = (PostState.PENDING, PostState.EDIT, PostState.DELETE)
+# What is needed next; see `Post.method`, which says the same of one post.
+NEEDS: Final = {
+    # Said by states first, so that the index by state serves.
+    Method.SEND: and_(
+        is_one_of(posts.c.state, PostState.PENDING, PostState.DELETE),
+        or_(posts.c.state == PostState.PENDING, posts.c.target_message_id.is_(None)),
+    ),
+    # An index by message would hold all that was ever posted, so it is not to serve here.
+    Method.DELETE: and_(
+        posts.c.state == PostState.DELETE, func.coalesce(posts.c.target_message_id, 0) > 0
+    ),
+    Method.EDIT: posts.c.state == PostState.EDIT,
+}
+OF_ALBUM: Final = ("target_chat_id", "source_chat_id", "topic", "album_id", "state")
+IN_ORDER: Final = (func.coalesce(posts.c.first_id, posts.c.id), posts.c.part)
+
+
+class Next(NamedTuple):
+    """The first in a line, or all parts of its album.
+
+    `begin` notes that they are to be sent and gives those that were not begun before; `see` gives
+    all of them.
+    """
+
+    see: Prepared
+    begin: Prepared | None
+
+
+def _line(
+    *which: ColumnElement[bool],
+    order: Sequence[ColumnElement[Any]] = IN_ORDER,
+    begins: bool = True,
+) -> Next:
+    """Each with the message of its chat that it is an answer to, if that stands."""
+    here = and_(posts.c.target_chat_id == bindparam("target"), _is_none_of(posts))
+    columns = [posts.c[name] for name in ("id", "aside_at", *OF_ALBUM)]
+    first = select(*columns).where(here, *which).order_by(*order).limit(1).cte("first")
+    taken = posts.c.id.in_(union(select(first.c.id), _others_of_album(first)))
+    see = select(posts, _reply_to()).where(taken)
+    if not begins:
+        return Next(Prepared(see), None)
+    fresh = and_(taken, NEEDS[Method.SEND], posts.c.sent_version.is_(None))
+    as_before = (column for column in posts.c if column is not posts.c.sent_version)
+    told = (*as_before, null().label("sent_version"), _reply_to())
+    begun = update(posts).where(fresh).values(_noted()).returning(*told)
+    return Next(Prepared(see), Prepared(begun))
+
+
+def _is_none_of(table: FromClause) -> ColumnElement[bool]:
+    """`but`: numbers between commas."""
+    listed = literal("%,").concat(cast(table.c.id, Text)).concat(",%")
+    return bindparam("but", type_=Text).not_like(listed)
+
+
+def _others_of_album(first: FromClause) -> Select[Any]:
+    """Its pending parts that are in the line, or set aside, as the first one is."""
+    other = posts.alias("other")
+    its = and_(*(other.c[name] == first.c[name] for name in OF_ALBUM))
+    pending = other.c.state == PostState.PENDING
+    aside = other.c.aside_at.is_(None) == first.c.aside_at.is_(None)
+    return select(other.c.id).where(its, pending, aside, _is_none_of(other))
+
+
+def _reply_to() -> ColumnElement[Any]:
+    """What a post is an answer to stands as this message."""
+    answered = posts.alias("answered")
+    # Said with the table's name: of columns SQLAlchemy leaves that out in SQLite's RETURNING.
+    of_post: Row = {name: literal_column(f"posts.{name}") for name in posts.c.keys()}  # noqa: SIM118
+    is_answered = and_(
+        answered.c.source_chat_id == of_post["answers_chat_id"],
+        answered.c.source_message_id == of_post["answers_message_id"],
+        answered.c.target_chat_id == of_post["target_chat_id"],
+        answered.c.topic == of_post["topic"],
+        answered.c.part == 0,
+        messages.stands(answered),
+    )
+    found = select(answered.c.target_message_id).where(is_answered)
+    return found.scalar_subquery().label("reply_to")
+
+
+def _open(closed: int) -> ColumnElement[bool]:
+    """Of a place that takes posts, and of none of so many topics."""
+    topics = (posts.c.topic != bindparam(f"closed{number}") for number in range(closed))
+    return and_(~SHUT, *topics)
+
+
+@cache
+def in_line(method: Method, closed: int) -> Next:
+    in_line = and_(posts.c.aside_at.is_(None), NEEDS[method], _open(closed))
+    if method is Method.SEND:
+        return _line(in_line, _not_below_one_that_waits(), ~behind_one_that_awaits())
+    if method is Method.EDIT:
+        in_line = and_(in_line, ~awaits(posts))
+    # The one behind `after`; the first, if there is none. So none is passed over for ever.
+    order = (posts.c.id <= bindparam("after"), posts.c.id)
+    return _line(in_line, order=order, begins=False)
+
+
+@cache
+def aside(closed: int) -> Next:
+    waits = is_one_of(posts.c.state, *WAITING)
+    return _line(posts.c.aside_at.is_not(None), waits, ~awaits(posts), _open(closed))
+
+
+def _not_below_one_that_waits() -> ColumnElement[bool]:
+    """A later part of a text is not posted while an earlier one waits, set aside or passed over."""
+    earlier = posts.alias()
+    same = ("source_chat_id", "source_message_id", "target_chat_id", "topic")
+    waits = [earlier.c[name] == posts.c[name] for name in same]
+    waits += [earlier.c.part < posts.c.part, earlier.c.state == PostState.PENDING]
+    return or_(posts.c.part == 0, ~exists().where(*waits))
+
+
+def _noted() -> Row:
+    ours = posts.alias()
+    newest = select(func.max(ours.c.target_message_id)).where(
+        ours.c.target_chat_id == posts.c.target_chat_id
+    )
+    return {
+        "sent_version": posts.c.version,
+        "sent_after": func.coalesce(newest.scalar_subquery(), 0),
+    }
