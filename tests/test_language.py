@@ -38,7 +38,7 @@ KEPT = re.compile(
 )
 # Of the story: what was said, which error is in the table, what the program is made of.
 DATA = re.compile(
-    r"#idea|BTC|USDT|ETH|SOL|LONG|SHORT|TP1|closed!|sold|what\?|stop 58000|\bx10|10x|4H|pid|UTC|OK|"
+    r"#idea|\bmain\b|BTC|USDT|ETH|SOL|LONG|SHORT|TP1|closed!|sold|what\?|stop 58000|\bx10|10x|4H|pid|UTC|OK|"
     r"https?://\S+|/[a-z]\w*|@\w+|`[^`]*`|[A-Z]+_[A-Z_]+|Telegram refused: 400|"
     r"\((?:new_signal|owner|released|not_the_owner|not_permitted|not_a_signal)\)|not_the_owner|\./\S+|/\S+|"
     r"telegram-signal-relay \S+|from source|Python|SQLite|pyrogram|kurigram|TgCrypto-pyrofork|tgcrypto|diskcache"
@@ -173,6 +173,7 @@ async def test_the_same_conversation_in_russian(tmp_path, now):
 
 async def test_no_alert_has_a_word_of_english(foreign):
     watch = Watch()
+    watch.names = {"main": (None, phrase("the source"))}
     alerts = watch.alerts
     error = phrase("Telegram refused: {code} {name}", code=420, name="FLOOD_WAIT_900")
     wait = timedelta(minutes=10)

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bot.admin.formatting import excerpt
+from bot.phrases import phrase
 from bot.storage import people
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Names:
     def of(self, author: AuthorId | None, *, at_most: int = LONGEST) -> str:
         """None: who it is cannot be told."""
         if author is None:
-            return "unknown"
+            return phrase("unknown")
         shown = self._shown.get((author, at_most))
         if shown is None:
             name = excerpt(self._found.get(author, ""), at_most)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bot.admin.formatting import called
 from bot.admin.silence import heard_from
 from bot.errors import LoggedOut, VoidLogin
+from bot.phrases import phrase
 from bot.routes import sink_id
 from bot.storage import failures, places, records
 
@@ -91,9 +92,9 @@ class Facts:
     def sources(self) -> dict[str, tuple[ChatId | None, str]]:
         routes = self._core.routes
         if not routes.named:
-            return {routes.sources[0].name: (None, "the source")}
+            return {routes.sources[0].name: (None, phrase("the source"))}
         return {
-            each.name: (sink_id(f"source {each.name}"), f"source {each.name}")
+            each.name: (sink_id(f"source {each.name}"), phrase("source {name}", name=each.name))
             for each in routes.sources
         }
 

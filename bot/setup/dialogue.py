@@ -85,6 +85,14 @@ async def setup(
         terminal.say(text, "green")
     else:
         return False
+    _remark(terminal, path, settings, old, answers)
+    return True
+
+
+def _remark(
+    terminal: Terminal, path: Path, settings: Settings, old: Mapping[str, str], answers: Answers
+) -> None:
+    """What may be in the way of what was written."""
     for session in settings.sessions if _bot_of(answers) != _bot_of(old) else ():
         text = phrase(
             "{file} is a login from before: remove it if it is not this bot's.", file=str(session)
@@ -97,7 +105,6 @@ async def setup(
             path=str(path),
         )
         terminal.say(text, "yellow")
-    return True
 
 
 async def _add(
