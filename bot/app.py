@@ -275,12 +275,11 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
     ):
         known: set[MessageRef] = set()
         rereading = RetriedEvents(core.store, telegram.read_again, known.add)
-        watch, told = _watches(metrics, admins, places), _told(admins)
         queues = Queues(
             core.store,
             telegram.sender,
-            watch=watch,
-            told=told,
+            watch=_watches(metrics, admins, places),
+            told=_told(admins),
             services=services,
             permit=None if core.lease is None else core.lease.sure,
         )
@@ -291,27 +290,42 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
             reread=rereading.wake,
             paused=core.orders.paused_at is not None,
         )
-        listeners = Listeners(relays.wake, ending.begin_anew)
-        if admins is not None:
-            failed, unreadable = admins.failed, admins.alerts.unreadable
-            listeners = replace(listeners, failed=failed, unreadable=unreadable)
-        dispatcher = Lines(
-            core.routes,
-            lambda waits: dispatcher_of(
-                core.store,
-                core.intake,
-                core.routes,
-                stopping=ending.stopping,
-                listeners=listeners,
-                meter=metrics,
-                more_to_come=lambda: waits() or telegram.more_to_come,
-                known=known,
-            ),
-        )
+        listeners = _listening(admins, relays, ending)
+        dispatcher = _lines(core, ending, listeners, metrics, telegram, known)
         beside = [*_beside(core, relays, rereading, metrics, telegram.now), access.run]
         if admins is not None:
             beside += admins.tasks
         yield Bot(core, telegram, dispatcher, relays, beside, admins, access)
+
+
+def _lines(
+    core: Core,
+    ending: Ending,
+    listeners: Listeners,
+    metrics: Metrics,
+    telegram: Telegram,
+    known: set[MessageRef],
+) -> Lines:
+    return Lines(
+        core.routes,
+        lambda waits: dispatcher_of(
+            core.store,
+            core.intake,
+            core.routes,
+            stopping=ending.stopping,
+            listeners=listeners,
+            meter=metrics,
+            more_to_come=lambda: waits() or telegram.more_to_come,
+            known=known,
+        ),
+    )
+
+
+def _listening(admins: Admins | None, relays: Relays, ending: Ending) -> Listeners:
+    listeners = Listeners(relays.wake, ending.begin_anew)
+    if admins is None:
+        return listeners
+    return replace(listeners, failed=admins.failed, unreadable=admins.alerts.unreadable)
 
 
 def _watches(metrics: Metrics, admins: Admins | None, places: Places) -> Callable[[ChatId], Watch]:

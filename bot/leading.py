@@ -51,10 +51,11 @@ async def leading(
     first one is told, and a login takes a fraction of a second. `leave` is called once another host
     leads.
     """
-    log.info(
-        "high availability", ha="on" if settings.several_hosts else "off", because=_why(settings)
-    )
-    if not (settings.several_hosts and isinstance(settings.database, ServerAddress)):
+    several = settings.several_hosts
+    # Whoever has a file and says nothing of hosts need not read of them.
+    say = log.info if several or settings.ha is not None else log.debug
+    say("high availability", ha="on" if several else "off", because=_why(settings))
+    if not (several and isinstance(settings.database, ServerAddress)):
         yield None
         return
     from bot.storage.lease import Lease, this_host  # noqa: PLC0415  # it needs psycopg

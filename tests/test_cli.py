@@ -320,7 +320,7 @@ def test_a_damaged_file_is_imported_up_to_there_and_pruned_alike(run, tmp_path, 
     done = run("import", export)
 
     assert done.returncode == 1
-    assert [len(rows) for rows in contents(tmp_path).values()] == [1, 1, 0, 0]
+    assert [len(rows) for rows in contents(tmp_path).values()] == [1, 1, 1, 0]
 
 
 def test_importing_twice_adds_nothing(run, tmp_path, now):

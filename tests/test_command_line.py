@@ -14,7 +14,7 @@ from tests.exports import message, write
 SAMPLE = ROOT / "data" / "sample_export.json"
 COMMANDS = (
     *("run", "setup", "check", "replay", "report", "import", "why", "status", "flows", "release"),
-    *("retry", "pause", "resume", "backup", "export"),
+    *("retry", "pause", "resume", "backup", "export", "reload", "migrate-to"),
 )
 PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
@@ -55,7 +55,7 @@ def test_a_shell_completes_commands_and_options(tmp_path):
         assert done.stderr == ""
         return done.stdout.split()
 
-    commands = {"release", "replay", "report", "resume", "retry"}
+    commands = {"release", "reload", "replay", "report", "resume", "retry"}
     assert set(completed("telegram-signal-relay re", 1)) == commands
     assert completed("telegram-signal-relay export --f", 2) == ["--format"]
     assert completed("telegram-signal-relay export --format ", 3) == ["csv", "jsonl"]

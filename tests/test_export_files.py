@@ -123,17 +123,17 @@ async def test_for_any_order_the_decisions_are_those_of_the_order_by_id(tmp_path
 
 
 def test_importing_twice_in_whatever_order_changes_nothing_and_says_so_alike(run, tmp_path):
-    """The first time a reply stands before its signal, and the refusals are too old to be kept."""
+    """The first time a reply stands before its signal."""
     env = {"SOURCE_CHAT_ID": str(GROUP)}
     talk = [*TALK, message(5, "user102", "#idea ETH/USDT SHORT")]
     runs = [
         run("import", write(tmp_path / "e.json", *order), env=env).stdout.splitlines()
         for order in (talk[::-1], talk, [*talk[2:], *talk])
     ]
-    assert runs[0][-1] == "wrote 2 signals, 2 updates and 0 refusals to data/signals.db"
+    assert runs[0][-1] == "wrote 2 signals, 2 updates and 1 refusal to data/signals.db"
     nothing = "wrote 0 signals, 0 updates and 0 refusals to data/signals.db"
     assert [lines[-1] for lines in runs[1:]] == [nothing, nothing]
-    assert "4 duplicate" in "\n".join(runs[1])
+    assert "5 duplicate" in "\n".join(runs[1])
 
 
 # ── what it is packed in ──────────────────────────────────────────────────────

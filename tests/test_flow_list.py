@@ -105,7 +105,7 @@ async def test_a_thread_of_1050_generations_is_a_tree_that_fits_its_columns(tmp_
 
 @pytest.mark.long
 async def test_a_thread_of_1050_generations_is_told_in_a_chat_too(tmp_path):
-    lines = list(chat_views.thread(await deep(tmp_path, 1_050)))
+    lines = list(chat_views.thread(await deep(tmp_path, 1_050), str))
 
     joined = " ".join(line.text.strip() for line in lines)
     assert [int(word) for word in re.findall(r"word (\d+) \(", joined)] == [*range(2, 1_052)]
@@ -120,7 +120,7 @@ async def test_a_thread_is_told_in_a_chat_in_the_order_of_messages(tmp_path):
     async with open_tables(settings_in(tmp_path)) as tables:
         found = await thread(tables, settings_in(tmp_path), 1, now=NOON)
 
-    joined = " ".join(line.text.strip() for line in chat_views.thread(found))
+    joined = " ".join(line.text.strip() for line in chat_views.thread(found, str))
     assert re.findall(r"word (\d) ", joined) == ["2", "3", "4"]
 
 

@@ -167,6 +167,6 @@ async def test_a_port_that_is_taken_stops_the_start(stage):
         program = await stage.launch(HEALTH_PORT=str(port))
         assert await program.wait(timeout=30) == 2
 
-    assert program.stderr == (
-        f"error: HEALTH_PORT: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+    assert program.stderr.splitlines()[-1] == (
+        f"error: HEALTH_PORT: cannot listen on 127.0.0.1:{port}: Address already in use"
     )

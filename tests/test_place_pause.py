@@ -238,7 +238,7 @@ async def test_a_place_that_is_paused_by_name_is_told_on_healthz_and_is_no_troub
         async def looks():
             metrics = Metrics(lambda: bot.core.routes, clock=clock)
             health = Health(WellConnected(facts), metrics, bot.progress, clock=clock)
-            text = (await health.metrics(None)).body.decode()
+            text = (await health.metrics()).body.decode()
             return await health.facts(), text
 
         found, text = await looks()

@@ -153,6 +153,9 @@ class Person:
         self.script = list(script)
         self.told = []
 
+    def speaks(self, _language):
+        pass
+
     def say(self, text="", _style=""):
         self.told.append(text)
 

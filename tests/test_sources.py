@@ -333,8 +333,8 @@ async def drawn(operator, routes=BOTH, **more):
 async def test_a_picture_of_one_source_goes_by_its_ttl_and_has_its_messages_alone(operator):
     majors, scalps = [await drawn(operator, source=name) for name in ("majors", "scalps")]
 
-    assert "until 72 h after his last word" in majors
-    assert "until 4 h after his last word" in scalps
+    assert "until 72 h after their last word" in majors
+    assert "until 4 h after their last word" in scalps
     assert " 1 recorded message " in majors
     assert " 3 recorded messages 1 signal 1 updates relayed " in scalps
 

@@ -38,7 +38,7 @@ def migrate_to(
         bool, typer.Option("--undo", help="Use the file again, as it was when it was copied.")
     ] = False,
 ) -> None:
-    """Copy the database of a stopped bot to PostgreSQL, and check each row.
+    """Copy a stopped bot's database to PostgreSQL, and check it.
 
     All of it is copied, or nothing. The file stays, and is refused from then on.
     """

@@ -141,7 +141,7 @@ def release(
         str | None, typer.Option(metavar="NAME", help="All live ones of a source instead.")
     ] = None,
 ) -> None:
-    """End a flow by hand: others may continue it, until its owner does. Heard within a second."""
+    """End a flow by hand, until its owner continues it. Heard within a second."""
     from bot.admin.bulk import release_all
     from bot.admin.flows import find_signal
     from bot.admin.flows import release as end
@@ -206,7 +206,7 @@ Name = Annotated[
 
 @app.command(cls=PlainCommand, context_settings=LINKS)
 def pause(name: Name = None) -> None:
-    """Have the bot post nothing until `resume`, also after a restart. Nothing is lost."""
+    """Have the bot post nothing until `resume`, over restarts. Nothing is lost."""
     _order_posting("pause", name)
 
 

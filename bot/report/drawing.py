@@ -71,14 +71,18 @@ async def draw_tables(
     since = UnixTime(await ask(partial(begin_of, since=window, at_most=AT_MOST)))
     figures = Figures(rules.ttl, since=since)
 
+    def those_since(db: Connection, active_since: int | None) -> Iterator[Fact]:
+        for where, fact in facts(db, active_since=active_since):
+            if source is None or routes.rules_for(*where) is rules:
+                yield fact
+
     def look(db: Connection) -> UnixTime | None:
         newest = None
         # A flow whose last word is older than that was released before.
-        for where, fact in facts(db, active_since=since - figures.ttl):
-            if source is None or routes.rules_for(*where) is rules:
-                figures.add(fact)
-                newest = max(newest or fact.at, fact.at)
-        return newest
+        for fact in those_since(db, since - figures.ttl):
+            figures.add(fact)
+            newest = max(newest or fact.at, fact.at)
+        return newest or max((fact.at for fact in those_since(db, None)), default=None)
 
     newest = await ask(look)
     shown = f"The last {REFUSALS_KEPT // 86_400} days" if since == window else f"Since {day(since)}"

@@ -59,7 +59,7 @@ class CountedReply(NamedTuple):
 
 
 class Hold(NamedTuple):
-    """A time in which a flow is its author's alone: from a word of his to a TTL after his last."""
+    """A time in which a flow is its author's alone: from a word of theirs to a TTL after their last."""
 
     start: UnixTime
     last_word: UnixTime

@@ -394,10 +394,7 @@ class SignalStore:
         return await self._read(lambda db: db.scalar(refusal, message)) is not None
 
     async def prune_decisions(self, *, before: UnixTime) -> int:
-        """Delete the refusals of messages older than that; tell how many there were.
-
-        How old they may become is `REFUSALS_KEPT`.
-        """
+        """Delete the refusals of older messages, see `REFUSALS_KEPT`; tell how many there were."""
         # What failed waits for an operator, however old.
         kept = decisions.c.reason == Reason.FAILED
         query = decisions.delete().where(decisions.c.at < before, ~kept)
