@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
+import os
 import random
 import sqlite3
 from collections import deque
@@ -289,11 +290,13 @@ def refusals(database):
 async def lives_through(seed, database, steps=None):
     """An afternoon, with a crash after so many steps; how many there were.
 
-    The database's file is made anew. The object is not: compiling its statements takes longer than
-    all the rest.
+    The database is emptied and not made anew, nor is the object: compiling its statements takes
+    longer than all the rest, and it opens no other file by its name.
     """
-    for file in database.path.parent.glob("signals.db*"):
+    for file in database.path.parent.glob("signals.db?*"):
         file.unlink()
+    if database.path.exists():
+        os.truncate(database.path, 0)
     afternoon, fuse = Afternoon(seed), Fuse(steps)
     process = Process(afternoon.telegram, afternoon.target, database, Fuse())
     await process.start()  # the first start decides from when on there is something to miss
