@@ -95,7 +95,7 @@ async def test_an_operator_is_answered_and_a_stranger_is_not(stage, carol):
     assert "telegram: connected for " in status.text
     assert "1 failed" in status.text
     assert status.buttons == ("Retry 1 post",)
-    assert flows.text.splitlines()[0] == f"2  BTC/USDT LONG by {stage.alice.id}"
+    assert flows.text.splitlines()[0] == f"2  BTC/USDT LONG by Alice ({stage.alice.id})"
     assert flows.buttons == ("Release 2", "Release 1")
     assert "rejected: not_the_owner" in words(one)
     assert told.text.splitlines()[:2] == ["message:", link]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -1030,3 +1032,15 @@ async def test_to_learn_that_nothing_is_to_be_done_costs_the_same_however_much_w
 
     assert await taken == []
     assert len(steps) < 200  # of SQLite's machine
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("method", [*Method, "aside"])
+async def test_to_find_nothing_to_do_needs_no_lock(store, tmp_path, method):
+    """Each message has the lanes of all places look; they are not to queue behind a lock for that."""
+    with closing(sqlite3.connect(tmp_path / "signals.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        if method == "aside":
+            assert await store.take_aside(TARGET) == []
+        else:
+            assert await store.take_posts(TARGET, method) == []

@@ -57,16 +57,21 @@ async def keep_forgetting(
     clock: Callable[[], float | None],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Each day, until cancelled: a bot may run for years. `clock` is Telegram's; None: not told yet."""
+    """Each day, until cancelled: a bot may run for years. `clock` is Telegram's; None: not told yet.
+
+    Not at once: a start has just done it, and messages are not to wait for it.
+    """
+    pause = ASK_AGAIN
     while True:
-        now, pause = clock(), ASK_AGAIN
-        if now is not None:
-            try:
-                await forget_old_refusals(table, now=now)
-                pause = FORGET_EVERY
-            except DatabaseError as exc:
-                log.warning("old refusals are not forgotten yet", error=str(exc))
         await sleep(pause)
+        now, pause = clock(), ASK_AGAIN
+        if now is None:
+            continue
+        try:
+            await forget_old_refusals(table, now=now)
+            pause = FORGET_EVERY
+        except DatabaseError as exc:
+            log.warning("old refusals are not forgotten yet", error=str(exc))
 
 
 async def look_for_damage(table: Searchable) -> None:

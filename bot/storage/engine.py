@@ -277,6 +277,11 @@ def _prepare(db: Connection) -> None:
         db.exec_driver_sql(f"PRAGMA {pragma}")
 
 
+def is_far(db: Connection) -> bool:
+    """Whether each question takes a round trip, so that one more is worth avoiding."""
+    return db.dialect.name != "sqlite"
+
+
 def in_transaction(db: Connection, work: Callable[[Connection], T]) -> T:
     """All of it or nothing. Raises `Deposed` where the connection has an epoch that is over."""
     try:

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from bot.models import ChatId, MessageId, MessageRef, Method, Post, PostState
 from bot.storage import messages
-from bot.storage.engine import Prepared, in_transaction
+from bot.storage.engine import Prepared, in_transaction, is_far
 from bot.storage.line import NEEDS, Next, aside, in_line
 from bot.storage.messages import is_one_of
 from bot.storage.parts import NOT_SENT, Parts
@@ -115,6 +115,8 @@ class Outbox:
     ) -> list[Post]:
         said = {"target": target, "but": f",{','.join(map(str, but))},", **more}
         begin = line.begin
+        if not is_far(db) and not line.see.rows(db, said):
+            return []  # to write is to wait for a lock, while others have something to do
         taken = [] if begin is None else in_transaction(db, lambda db: begin.ask(db, said))()
         if not taken or taken[0]["album_id"] is not None:
             # What is in doubt, and the parts of an album that are.
