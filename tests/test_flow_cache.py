@@ -12,7 +12,7 @@ import diskcache
 import pytest
 
 from bot.models import Flow, MessageId, MessageRef
-from bot.state.disk_tier import DiskTier
+from bot.state.disk_tier import DiskTier, newest_flows
 from bot.state.flow_cache import FlowDisk, open_flow_cache
 from tests.conftest import SECRET
 from tests.people import ALICE, BOB, GROUP, at, signal_id
@@ -403,3 +403,9 @@ def test_a_cache_that_breaks_while_running_is_a_miss_and_one_warning(
     assert tier.flow(FIRST) is None
     assert capsys.readouterr().out.count("not readable") == 1
     (directory / "cache.db").rmdir()
+
+
+def test_a_cache_that_cannot_be_read_says_nothing_of_its_newest_flows(cache):
+    """Whoever compares it with the tables of a server goes on without."""
+    cache._con.execute("DROP TABLE Cache")  # noqa: SLF001  # as somebody who damages the file
+    assert newest_flows(cache, 10) == []

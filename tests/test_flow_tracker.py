@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from bot.models import AfterTtl, Flow, MessageId, Reason, Tier
+from bot.routes import Source
 from bot.state.flow_cache import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
+from bot.state.flow_trackers import FlowTrackers
 from tests.conftest import SECRET
 from tests.people import ALICE, BOB, CAROL, GROUP, TTL, at, signal_id
 
@@ -531,3 +533,14 @@ def open_files():
         with contextlib.suppress(OSError):
             found.append(str(each.readlink()))
     return found
+
+
+async def test_the_trackers_of_all_sources_tell_of_themselves_together(make):
+    """Each source by its name; and where one has no disk, that is told of all."""
+    found = {"majors": make(disk=None), "scalps": make()}
+    sources = [Source(name=name, topic=topic) for topic, name in enumerate(found, 1)]
+    trackers = FlowTrackers(lambda source: found[source.name], sources)
+    trackers["scalps"].start_flow(FIRST, ALICE, at=at(0))
+
+    assert (trackers.in_memory, trackers.by_source()) == (1, {"majors": 0, "scalps": 1})
+    assert (trackers.without_disk, trackers.disk_works) == (True, False)
