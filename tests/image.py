@@ -128,8 +128,8 @@ class Image:
 
     def _run(self, step):
         command = re.sub(r"^(--\S+\s+)+", "", step.text)  # mounts are BuildKit's
-        if "-o 10001" in command and os.geteuid() != 0:
-            return "not run: only root gives files away"
+        if "-o 10001" in command:
+            return "not run: the bot runs as ourselves here, and in a directory of its own"
         subprocess.run(
             ["sh", "-ec", self.inside(command)],
             cwd=self.directory,
