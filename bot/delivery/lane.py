@@ -11,7 +11,7 @@ import structlog
 from bot.errors import DatabaseError, LoggedOut
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +84,32 @@ class Lane:
         finally:
             for each in waiting:
                 each.cancel()
+
+
+class Lanes:
+    """Several that run, are woken, paused and ended together. What a step does in a pause is its own."""
+
+    def __init__(self) -> None:
+        self._lanes: Sequence[Lane] = ()
+        self._paused = False
+
+    async def run(self) -> None:
+        await run_all(self._lanes)
+
+    def wake(self) -> None:
+        for lane in self._lanes:
+            lane.wake()
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+        self.wake()
+
+    def stop(self) -> None:
+        for lane in self._lanes:
+            lane.stop()
 
 
 async def run_all(lanes: Iterable[Lane]) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 import structlog
 
 from bot.backoff import doubled
-from bot.delivery.lane import AT_ONCE, Lane, run_all
+from bot.delivery.lane import AT_ONCE, Lane, Lanes
 from bot.errors import NotTranslated, RetryLater
 from bot.models import ChatId, Method
 from bot.rules.translation import carried, in_the_original
@@ -63,7 +63,7 @@ class Service(Protocol):
         ...
 
 
-class Translations:
+class Translations(Lanes):
     """A `relays.Queue`. `done`: there is something to be sent now. `told`: whom the original goes to, and why.
 
     `sleep` takes seconds; `clock` is monotonic, in seconds.
@@ -81,6 +81,7 @@ class Translations:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__()
         self._table = table
         self._service = service
         self._place = place
@@ -89,7 +90,6 @@ class Translations:
         self._told = told
         self._sleep = sleep
         self._clock = clock
-        self._paused = False
         self._stopping = asyncio.Event()
         self._hurry_until = 0.0
         self._silent_until = 0.0  # it asked not to be asked
@@ -99,25 +99,10 @@ class Translations:
             for each in (Method.SEND, Method.EDIT)
         ]
 
-    async def run(self) -> None:
-        await run_all(self._lanes)
-
     def stop(self) -> None:
         """What is in hand is given up: nothing was sent of it."""
         self._stopping.set()
-        for lane in self._lanes:
-            lane.stop()
-
-    def wake(self) -> None:
-        for lane in self._lanes:
-            lane.wake()
-
-    def pause(self) -> None:
-        self._paused = True
-
-    def resume(self) -> None:
-        self._paused = False
-        self.wake()
+        super().stop()
 
     async def translate_next(self) -> bool:
         """Of new messages the first, or else of edits; False: nothing waits."""

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 import structlog
 
 from bot.backoff import doubled
-from bot.delivery.lane import AT_ONCE, Lane, run_all
+from bot.delivery.lane import AT_ONCE, Lane, Lanes
 from bot.errors import AccountLimited, RetryLater, TargetUnavailable, TopicUnavailable
 from bot.models import Method
 
@@ -123,7 +123,7 @@ class Trouble(NamedTuple):
     told: bool  # Telegram gave a reason, or a time: it is not this post's own
 
 
-class Worker:
+class Worker(Lanes):
     """`deliver` does what is to be done with one post, or with the parts of an album. It raises
     `RetryLater`, `TargetUnavailable` and `LoggedOut`. `clock` is monotonic, in seconds. `in_order`:
     nothing goes before what fails, for however long it does.
@@ -141,13 +141,13 @@ class Worker:
         clock: Callable[[], float] = time.monotonic,
         in_order: bool = False,
     ) -> None:
+        super().__init__()
         self._line = line
         self._in_order = in_order
         self._deliver = deliver
         self._target = target
         self._watch = watch
         self._clock = clock
-        self._paused = False
         self._sends = Lane(self._send_next, patient=True, sleep=sleep, jitter=jitter)
         self._changes = Lane(self._change_next, patient=False, sleep=sleep, jitter=jitter)
         self._aside = Lane(self._aside_next, patient=False, sleep=sleep, jitter=jitter)
@@ -164,9 +164,6 @@ class Worker:
         self._worked: dict[Method, float] = {}  # when it last did
         self._again: dict[int, tuple[int, float]] = {}  # set aside: attempts, when to try next
 
-    async def run(self) -> None:
-        await run_all(self._lanes)
-
     async def post_next(self) -> timedelta | None:
         """One step of one lane, of the first that has something to do or to wait for."""
         for step in (self._send_next, self._change_next, self._aside_next, self._topics_next):
@@ -174,21 +171,6 @@ class Worker:
             if pause is not None:
                 return pause
         return None
-
-    def wake(self) -> None:
-        for lane in self._lanes:
-            lane.wake()
-
-    def pause(self) -> None:
-        self._paused = True
-
-    def resume(self) -> None:
-        self._paused = False
-        self.wake()
-
-    def stop(self) -> None:
-        for lane in self._lanes:
-            lane.stop()
 
     # ── the lanes ──
 
