@@ -45,7 +45,7 @@ MODULES = (
 )
 # What Python reads before its first line, and what of that changes nothing or is made up for.
 AT_START = ("PYTHON", "LC_", "LANG")
-HARMLESS = frozenset({"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"})
+HARMLESS = frozenset({"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "LANGUAGE"})
 REQUEST_MAX = 2**20  # bytes
 
 
