@@ -269,7 +269,7 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
     places = Places(core.routes.queues, names=core.routes.place_names)
     health = Health(facts, metrics, places)
     async with (
-        answering(settings, facts, health, places, lambda: core.routes, core.store.ask),
+        answering(settings, health, lambda: core.routes, core.store.ask),
         _administered(settings, core, telegram, health, facts) as admins,
         AsyncExitStack() as services,
     ):

@@ -40,7 +40,7 @@ MODULES = (
     "bot.report.drawing",
     "bot.runner",
     "bot.history.replay",
-    "bot.setup.dialogue",
+    "bot.setup.run",
     "bot.telegram.client",
 )
 # What Python reads before its first line, and what of that changes nothing or is made up for.

@@ -57,9 +57,7 @@ class Live:
         health = Health(self.bot, Metrics(clock=self.clock), self.places, clock=self.clock)
         self.figures = DrawnFigures(self.drawer, clock=self.clock)
         live_page = LivePage(
-            self.bot,
             health,
-            self.places,
             lambda: Routes((source,)),
             store.ask,
             {"/": ("all", self.figures)},

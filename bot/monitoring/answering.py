@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from bot.config import Settings
-    from bot.delivery.progress import Places
-    from bot.monitoring.health import Bot, Health
+    from bot.monitoring.health import Health
     from bot.routes import Routes
     from bot.storage.outbox import Run
 
@@ -22,9 +21,7 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def answering(
     settings: Settings,
-    bot: Bot,
     health: Health,
-    places: Places,
     routes: Callable[[], Routes],
     ask: Run,
 ) -> AsyncIterator[None]:
@@ -32,7 +29,7 @@ async def answering(
     if settings.health_port is None:
         yield
         return
-    page = LivePage(bot, health, places, routes, ask, figures_of(routes()))
+    page = LivePage(health, routes, ask, figures_of(routes()))
     try:
         port = Port({**health.pages, **page.resources})
         async with listening(port, settings.health_host, settings.health_port):
