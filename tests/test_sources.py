@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from bot.admin.chat_commands import AdminHandler
+from bot.admin.chat_commands import AdminHandler, Running
 from bot.admin.explain import in_hand, why
 from bot.admin.flows import find_signal, none_found, overview, thread
 from bot.admin.status import ToldHealth, as_json, as_rows, status
@@ -378,7 +378,7 @@ async def test_operators_in_telegram_are_answered_by_the_rules_of_each_source(op
             tables,
             settings,
             phone,
-            facts=nothing_known,
+            Running(nothing_known, nothing_known),
             routes=BOTH,
             clock=lambda: operator.now,
         )
