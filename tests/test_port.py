@@ -40,7 +40,9 @@ def tale():
 
 @asynccontextmanager
 async def opened(tale, **more):
-    port = Port({"/healthz": Resource(tale.make), "/": Resource(tale.make, private=True)}, **more)
+    port = Port(
+        {"/healthz": Resource(tale.make), "/": Resource(tale.make, private=True)}.get, **more
+    )
     async with listening(port, "127.0.0.1", 0) as number:
         yield port, number
 
@@ -114,7 +116,7 @@ async def test_who_does_not_take_their_answer_is_let_go_in_time(tale):
     async def long():
         return plain("x" * 10_000_000)
 
-    port = Port({"/healthz": Resource(long)}, patience=Patience(answering=0.05))
+    port = Port({"/healthz": Resource(long)}.get, patience=Patience(answering=0.05))
     async with listening(port, "127.0.0.1", 0) as number:
         with socket.create_connection(("127.0.0.1", number)) as idle:
             idle.setblocking(False)
@@ -230,7 +232,7 @@ async def test_each_request_has_its_answer(tale, request_, wanted):
 
 
 async def test_the_page_for_people_is_told_to_this_machine_alone(tale):
-    port = Port({"/": Resource(tale.make, private=True), "/healthz": Resource(tale.make)})
+    port = Port({"/": Resource(tale.make, private=True), "/healthz": Resource(tale.make)}.get)
 
     assert (await port.answer(Request("GET", "/", "10.0.0.5:8080", local=False))).status == 403
     assert (await port.answer(Request("GET", "/healthz", "x", local=False))).status == 200
@@ -246,7 +248,7 @@ async def test_ipv6_is_listened_on(tale):
     async with AsyncExitStack() as stack:
         try:
             number = await stack.enter_async_context(
-                listening(Port({"/": Resource(tale.make, private=True)}), "::1", 0)
+                listening(Port({"/": Resource(tale.make, private=True)}.get), "::1", 0)
             )
         except Exception as exc:  # noqa: BLE001
             pytest.skip(f"no IPv6 here: {json.dumps(str(exc))}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from bot.monitoring.figures_drawn import figures_of
+from bot.monitoring.figures_drawn import FiguresOf
 from bot.monitoring.live_page import LivePage
 from bot.monitoring.port import Port, listening
 
@@ -29,9 +29,10 @@ async def answering(
     if settings.health_port is None:
         yield
         return
-    page = LivePage(health, routes, ask, figures_of(routes()))
+    page = LivePage(health, routes, ask, FiguresOf(routes))
     try:
-        port = Port({**health.pages, **page.resources})
+        told = health.pages
+        port = Port(lambda path: told.get(path) or page.resource(path))
         async with listening(port, settings.health_host, settings.health_port):
             yield
     finally:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bot.models import Backlog, ChatId, MessageRef
-    from bot.monitoring.figures_drawn import DrawnFigures
+    from bot.monitoring.figures_drawn import FiguresOf
     from bot.monitoring.health import Health
     from bot.routes import Routes, Source
     from bot.storage.outbox import Run
@@ -32,14 +32,12 @@ PATIENCE: Final = 2.0  # seconds for the tables
 
 
 class LivePage:
-    """`figures`: by the paths of the pages; "/" is that of all, where one page can tell of all."""
-
     def __init__(
         self,
         health: Health,
         routes: Callable[[], Routes],
         ask: Run,
-        figures: Mapping[str, tuple[str, DrawnFigures]],
+        figures: FiguresOf,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -49,21 +47,19 @@ class LivePage:
         self._figures = figures
         self._clock = clock
 
-    @property
-    def resources(self) -> dict[str, Resource]:
-        paths = ("/", *(path for path in self._figures if path != "/"))
-        return {
-            path: Resource(partial(self._show, path), private=True, fresh_for=FRESH_FOR)
-            for path in paths
-        }
+    def resource(self, path: str) -> Resource | None:
+        """The page there, by the routes of now; None: there is none. "/" is always one."""
+        if path != "/" and path not in self._figures.pages():
+            return None
+        return Resource(partial(self._show, path), private=True, fresh_for=FRESH_FOR)
 
     async def close(self) -> None:
-        for _, drawn in self._figures.values():
-            await drawn.close()
+        await self._figures.close()
 
     async def _show(self, path: str) -> Response:
-        _, drawn = self._figures.get(path) or next(iter(self._figures.values()))
-        others = [(name, each) for each, (name, _) in self._figures.items()]
+        figures = self._figures.pages()
+        _, drawn = figures.get(path) or next(iter(figures.values()))
+        others = [(name, each) for each, (name, _) in figures.items()]
         html = live(await self._state(), drawn.look(), others if len(others) > 1 else ())
         policy = f"{policy_of(html)}; {POLICY}"
         return Response(html.encode(), "text/html; charset=utf-8", policy=policy)
