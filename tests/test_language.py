@@ -13,7 +13,7 @@ from gettext import NullTranslations
 
 import pytest
 
-from bot.admin.chat_commands import AdminHandler
+from bot.admin.chat_commands import AdminHandler, Running
 from bot.admin.formatting import duration
 from bot.app import open_tables
 from bot.errors import AccountLimited, LoggedOut, RetryLater, TargetUnavailable
@@ -25,7 +25,7 @@ from bot.models import (
     UnreadableChat,
     UnreadableMessage,
 )
-from bot.phrases import Translator, phrase, translator
+from bot.phrases import Translator, joined, phrase, translator
 from bot.telegram.access import Finding, Verdict, of_target
 from tests.people import BOB, CAROL, GROUP, TARGET
 from tests.posts import post
@@ -106,6 +106,9 @@ async def conversation(story, say):
     async def told():
         return facts
 
+    async def reloads():
+        return joined("\n", [phrase("nothing in it has changed")])
+
     async def says(text, **more):
         await handler.handle(
             story.says(CAROL, text, ago=0, chat_id=CAROL, number=next(numbers), **more)
@@ -116,13 +119,16 @@ async def conversation(story, say):
 
     async with open_tables(story.settings(), read_only=False) as tables:
         settings = story.settings(admin_users=(CAROL,), bot_token="1:x")
-        handler = AdminHandler(tables, settings, chat, facts=told, say=say, clock=lambda: story.now)
+        handler = AdminHandler(
+            tables, settings, chat, Running(told, reloads), say=say, clock=lambda: story.now
+        )
         for number in (*range(1, 9), 99, 703):
             await says(f"/why {LINK}{number}")
         for text in (
             "/help", "/start", "/status", "/flows", "/flows all", "/flows 1", "/flows 3", "/flows XRP",
             "/flows 77", "/why", "/why ?!", "/release", "/release 77", "/retry 77", "/retry ?!",
             f"/retry {LINK}1", "/bogus", "?!", "/resume", "/pause", "/pause", "/status", "/resume",
+            "/reload", "/reload x",
         ):  # fmt: skip
             await says(text)
         await says("?!", forwarded=True)

@@ -70,9 +70,9 @@ def status(
     utc: Utc = False,  # noqa: ARG001  # it is dealt with before
 ) -> None:
     """Say how the bot is doing. Works beside the running bot and when it is down."""
-    from bot.admin.status import as_json as as_object
-    from bot.admin.status import as_rows
     from bot.admin.status import status as look
+    from bot.admin.status_shown import as_json as as_object
+    from bot.admin.status_shown import as_rows
     from bot.admin.views import show_rows
     from bot.app import open_tables
 

@@ -62,6 +62,8 @@ class Service(Protocol):
         """Raises `RetryLater` where it may answer another time, else `NotTranslated`."""
         ...
 
+    async def close(self) -> None: ...
+
 
 class Translations(Lanes):
     """A `relays.Queue`. `done`: there is something to be sent now. `told`: whom the original goes to, and why.
@@ -98,6 +100,13 @@ class Translations(Lanes):
             Lane(partial(self._next, each), patient=False, sleep=sleep, jitter=random.random)
             for each in (Method.SEND, Method.EDIT)
         ]
+
+    async def run(self) -> None:
+        """Once: the service is left then."""
+        try:
+            await super().run()
+        finally:
+            await self._service.close()
 
     def stop(self) -> None:
         """What is in hand is given up: nothing was sent of it."""
