@@ -6,6 +6,7 @@ Commands import what they need when they run: `--help` must not wait for a datab
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.util
 import os
 import signal
@@ -100,10 +101,12 @@ def _refuse_windows() -> None:
 @app.command(cls=PlainCommand)
 def run() -> None:
     """Run the bot until it is told to stop. This is what happens without a command, too."""
+    gc.disable()  # nothing of thousands of modules is garbage, and to look for it takes a twentieth of a start
     from bot import logs
     from bot.config import Settings
     from bot.runner import run as live
 
+    gc.enable()
     settings = Settings.load({})
     logs.configure(settings.log_level, settings.log_format, secrets=settings.secrets)
     asyncio.run(live(settings))

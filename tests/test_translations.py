@@ -376,7 +376,9 @@ async def test_translate_that_is_taken_out_of_a_running_bot_ends_its_queue_and_f
     tmp_path,
 ):
     """What was recorded goes out in the original at once, although the service is silent still."""
-    async with Translator() as service, bot(two_places(service), tmp_path) as relay:
+    async with Translator() as service, AsyncExitStack() as stack:
+        rules = table("majors", GROUP, (TARGET, translated(service.url, ', wait = "60s"')))
+        relay = await stack.enter_async_context(bot(rules, tmp_path))
         service.fates.append("hang")
         store, routes = relay.core.store, relay.core.routes
         watch = Watches(())
