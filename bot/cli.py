@@ -20,7 +20,7 @@ import typer
 from bot import __version__
 from bot.commands import history, moving, operator
 from bot.commands.context import PlainCommand, hush, take_any_text
-from bot.errors import BotError, UsageError
+from bot.errors import BotError, UsageError, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -139,6 +139,9 @@ def setup() -> None:
         terminal.say()
         terminal.say(phrase("nothing was written"))
         raise KeyboardInterrupt from None
+    except BotError as exc:
+        exc.args = (terminal.in_words(words_of(exc)),)
+        raise
     if not written:
         terminal.say(phrase("nothing was written"))
         raise typer.Exit(1)
