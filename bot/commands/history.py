@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bot.history.export import Export
     from bot.history.replay import Report
     from bot.models import IncomingMessage
-    from bot.report.drawing import Told
+    from bot.report.drawing import BesidePage
     from bot.routes import Routes
 
 app = typer.Typer()
@@ -154,7 +154,7 @@ def report(
     from bot.app import open_tables
     from bot.report.drawing import draw_tables
 
-    async def draw() -> Told:
+    async def draw() -> BesidePage:
         async with open_tables(settings) as tables:
             return await draw_tables(tables.ask, routes, html, now=time.time(), source=source)
 
