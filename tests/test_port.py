@@ -15,7 +15,7 @@ from bot.monitoring.port import Patience, Port, Request, Resource, is_address, l
 ASK = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 LINE = "requests on the health port went unanswered"
 FOR_EVER = Patience(asking=3_600.0, answering=3_600.0)  # but for those who crowd others out
-HANGS = 30.0  # seconds
+HANGS = 20.0  # seconds
 
 
 class Tale:

@@ -390,6 +390,7 @@ async def test_what_a_place_needs_no_more_ends_and_begins_anew_once_it_does():
     relays = Relays(with_it, made.wanted, Places([]), reread=_nothing)
     running = asyncio.create_task(relays.run())
     await _a_while()
+    made[0].hand.set()
     made[1].hand.set()
     relays.follow(without)
     await _a_while()
@@ -638,7 +639,8 @@ async def test_an_order_that_nobody_obeys_is_not_waited_for_without_end(tmp_path
     settings = wiring.settings(data_dir=tmp_path, routes_file=file)
     reloading = Reloading(settings, asyncio.Event(), load=lambda: settings, patience=0)
     with pytest.raises(BotError, match="no answer within 0 s"):
-        await reloading.order()
+        async with asyncio.timeout(3):
+            await reloading.order()
 
 
 # ── the signal ──

@@ -24,6 +24,7 @@ from bot.endpoints import Translation
 from bot.errors import NotTranslated, RetryLater, SettingsError
 from bot.history.replay import SummaryReport, Trial, translated_places
 from bot.models import Content, Entity, Media, Method
+from bot.phrases import translator
 from bot.queues import Queues
 from bot.routes import Place
 from bot.routes_file import Listed, read_routes
@@ -376,7 +377,9 @@ async def test_translate_that_is_taken_out_of_a_running_bot_ends_its_queue_and_f
     tmp_path,
 ):
     """What was recorded goes out in the original at once, although the service is silent still."""
-    async with Translator() as service, bot(two_places(service), tmp_path) as relay:
+    async with Translator() as service, AsyncExitStack() as stack:
+        rules = table("majors", GROUP, (TARGET, translated(service.url, ', wait = "60s"')))
+        relay = await stack.enter_async_context(bot(rules, tmp_path))
         service.fates.append("hang")
         store, routes = relay.core.store, relay.core.routes
         watch = Watches(())
@@ -681,6 +684,16 @@ async def test_replay_says_what_would_be_translated_and_asks_nobody(tmp_path):
 
     assert f"       2 would be translated to en in {TARGET}; no service was asked" in console.text
     assert service.asked == []
+
+
+async def test_operators_are_told_in_russian_why_nothing_is_translated(tmp_path):
+    async with Translator() as service, bot(two_places(service), tmp_path) as relay:
+        service.fates.append(400)
+        await relay.hears("#idea вход")
+        await relay.translates()
+        ((_, _, why),) = relay.alerts
+        assert why == "the translation service answered 400 (Slow down)"
+        assert translator("ru")(why) == "сервис перевода ответил 400 (Slow down)"
 
 
 async def test_operators_are_told_once_an_hour_of_a_place_that_is_not_translated():

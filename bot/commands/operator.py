@@ -97,7 +97,11 @@ def flows(
     *,
     owner: Annotated[
         Any,
-        typer.Option(parser=option("parse_id"), metavar="ID", help="Those of one author, by id."),
+        typer.Option(
+            parser=option("parse_id", "bot.setting_chats"),
+            metavar="ID",
+            help="Those of one author, by id.",
+        ),
     ] = None,
     pair: Annotated[
         str | None, typer.Option(metavar="PAIR", help="Those of one pair, such as BTC/USDT.")
@@ -278,7 +282,11 @@ Since = Annotated[
 ]
 Source = Annotated[
     Any,
-    typer.Option(parser=option("parse_id"), metavar="ID", help="Those of one source chat, by id."),
+    typer.Option(
+        parser=option("parse_id", "bot.setting_chats"),
+        metavar="ID",
+        help="Those of one source chat, by id.",
+    ),
 ]
 
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from bot.monitoring.figures_drawn import FiguresOf
-from bot.monitoring.live_page import LivePage
-from bot.monitoring.port import Port, listening
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
@@ -29,6 +25,11 @@ async def answering(
     if settings.health_port is None:
         yield
         return
+    # Drawing takes a tenth of a second to load, which a bot without the port does not wait for.
+    from bot.monitoring.figures_drawn import FiguresOf  # noqa: PLC0415  # as said
+    from bot.monitoring.live_page import LivePage  # noqa: PLC0415  # as said
+    from bot.monitoring.port import Port, listening  # noqa: PLC0415  # as said
+
     page = LivePage(health, routes, ask, FiguresOf(routes))
     try:
         told = health.pages

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 AT_MOST: Final = 100_000  # messages of a kind; of more, the newest
 
 
-class DrawnPage(NamedTuple):
+class BesidePage(NamedTuple):
     """Of a page, beside it."""
 
     empty: str | None  # why there is nothing to see; None: there is
@@ -66,7 +66,7 @@ def drawn(report: Report, rules: Source, chat: ExportedChat, html: Path) -> Iter
 
 async def draw_tables(
     ask: Run, routes: Routes, html: Path, *, now: float, source: str | None = None
-) -> DrawnPage:
+) -> BesidePage:
     """Of as long as refusals are kept: a share of updates and forgotten refusals would be none.
 
     `source`: its flows alone; None: all. Raises `UsageError` where one page cannot tell of all.
@@ -106,7 +106,7 @@ async def draw_tables(
     )
     file.write(page(figures, about))
     empty = None if newest is not None and newest >= since else _nothing(newest, source)
-    return DrawnPage(empty, sources.lines(figures))
+    return BesidePage(empty, sources.lines(figures))
 
 
 def _nothing(newest: UnixTime | None, source: str | None) -> str:

@@ -17,6 +17,7 @@ from bot.setting_chats import parse_address
 from bot.setting_values import token_is_wrong
 from bot.setup import answers as typed_as
 from bot.setup.acquaintances import Acquaintances, Chats, Login, person
+from bot.setup.answers import NO, YES
 from bot.setup.check import Verdict, named, of_account, of_routes, of_source, of_target
 from bot.telegram.client import Telegram
 from bot.telegram.credentials import Credentials
@@ -39,8 +40,6 @@ ASKED: Final = (
 SECRET: Final = frozenset({"API_HASH", "BOT_TOKEN", "SESSION_STRING"})
 NONE, AGAIN = "none", "?"
 REMINDER: Final = 20.0  # seconds
-YES: Final = frozenset({"y", "yes", "д", "да"})
-NO: Final = frozenset({"n", "no", "н", "нет"})
 STYLES: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILURE: "bold red"}
 
 
@@ -435,7 +434,8 @@ class Dialogue:
 
     async def chat(self, login: Login, question: str, look: Look) -> ChatInfo:
         async with self._announced(login.chats, login.me):
-            self._terminal.say(f"\n{question}")
+            self._terminal.say()
+            self._terminal.say(question)
             self._how(login.me, login.chats, but=())
             return await self._ask_for_chat(login.chats, "", look, ())
 
