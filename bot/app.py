@@ -273,7 +273,7 @@ async def open_bot(
     places = Places(core.routes.queues, names=core.routes.place_names)
     health = Health(facts, metrics, places)
     async with (
-        answering(settings, facts, health, places, lambda: core.routes, core.store.ask),
+        answering(settings, health, lambda: core.routes, core.store.ask),
         _administered(settings, core, telegram, facts, Running(health.facts, reload)) as admins,
         AsyncExitStack() as services,
     ):

@@ -119,7 +119,7 @@ def setup() -> None:
 
     from bot import logs
     from bot.phrases import phrase
-    from bot.setup.dialogue import setup as ask
+    from bot.setup.run import setup as ask
     from bot.setup.terminal import Terminal
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):

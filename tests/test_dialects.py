@@ -85,10 +85,10 @@ PREPARED = {f"{name} #{number}": made for number, (name, made) in enumerate(prep
 @pytest.mark.parametrize("name", PREPARED)
 def test_what_is_compiled_once_can_be_compiled_for_it(name):
     assert isinstance(PREPARED[name], Prepared)
-    sql, said = PREPARED[name].compiled(POSTGRESQL)
+    compiled = PREPARED[name].compiled(POSTGRESQL)
 
-    assert sql.startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH"))
-    assert None not in said
+    assert compiled.sql.startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH"))
+    assert None not in {*compiled.names, *compiled.said}
 
 
 QUERIES = (

@@ -11,7 +11,8 @@ import sys
 import aiohttp
 import pytest
 
-from bot.admin.status import ToldHealth, as_json, as_rows, status
+from bot.admin.status import ToldHealth, status
+from bot.admin.status_shown import as_json, as_rows
 from bot.config import require
 from bot.ending import Ending
 from bot.errors import DatabaseUnavailable, Deposed, SettingsError

@@ -58,9 +58,7 @@ class Live:
         health = Health(self.bot, Metrics(clock=self.clock), self.places, clock=self.clock)
         self.figures = DrawnFigures(self.drawer, clock=self.clock)
         live_page = LivePage(
-            self.bot,
             health,
-            self.places,
             lambda: Routes((source,)),
             store.ask,
             FiguresOf(lambda: Routes((source,)), lambda _: self.figures),
@@ -221,7 +219,7 @@ class Pages:
         bot, clock, places = FakeBot(), Clock(), Places([])
         health = Health(bot, Metrics(clock=clock), places, clock=clock)
         figures = FiguresOf(self.routes, self.draw)
-        self.page = LivePage(bot, health, places, self.routes, store.ask, figures, clock=clock)
+        self.page = LivePage(health, self.routes, store.ask, figures, clock=clock)
         self.port = Port(self.page.resource, fresh_for=0, clock=clock)
         self.clock = clock
 

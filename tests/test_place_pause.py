@@ -10,7 +10,7 @@ import pytest
 
 from bot.admin.chat_commands import AdminHandler, Running
 from bot.admin.pause import pause, resume
-from bot.admin.status import as_json
+from bot.admin.status_shown import as_json
 from bot.app import open_core, open_tables
 from bot.delivery.progress import Places
 from bot.delivery.relay import Relay

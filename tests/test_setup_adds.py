@@ -14,8 +14,8 @@ from bot.models import Address
 from bot.phrases import translator
 from bot.routes_file import Listed
 from bot.setup import adding, env_file
-from bot.setup.dialogue import setup
 from bot.setup.routes_text import Block, from_settings, with_place, with_source
+from bot.setup.run import setup
 from tests.loopback import API_HASH, API_ID
 from tests.people import ALICE, BOB, GROUP, TARGET
 from tests.stage import Stage

@@ -15,7 +15,8 @@ from rich.console import Console
 from bot.admin.chat_commands import AdminHandler, Running
 from bot.admin.explain import in_hand, why
 from bot.admin.flows import find_signal, none_found, overview, thread
-from bot.admin.status import ToldHealth, as_json, as_rows, status
+from bot.admin.status import ToldHealth, status
+from bot.admin.status_shown import as_json, as_rows
 from bot.admin.views import show_flows, show_rows, show_thread
 from bot.app import open_core, open_tables
 from bot.errors import UsageError

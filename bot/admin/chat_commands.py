@@ -25,7 +25,8 @@ from bot.admin.links import names_a_message
 from bot.admin.pause import pause, resume
 from bot.admin.retry import NUMBER, failure_of
 from bot.admin.sources import asked
-from bot.admin.status import ToldHealth, as_rows, status
+from bot.admin.status import ToldHealth, status
+from bot.admin.status_shown import as_rows
 from bot.errors import BotError, TelegramError, UsageError, words_of
 from bot.models import (
     Button,

@@ -63,13 +63,15 @@ After = Annotated[
 Posters = Annotated[
     Any,
     typer.Option(
-        parser=option("parse_posters"), metavar="IDS", help="Instead of SOURCE_ALLOWED_USERS."
+        parser=option("parse_posters", "bot.setting_chats"),
+        metavar="IDS",
+        help="Instead of SOURCE_ALLOWED_USERS.",
     ),
 ]
 RestartEvery = Annotated[
     Any,
     typer.Option(
-        parser=option("parse_count", "bot.setting_values"),
+        parser=option("parse_count"),
         metavar="N",
         help="Reopen all tiers every so many messages: same decisions.",
     ),

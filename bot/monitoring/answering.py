@@ -9,8 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from bot.config import Settings
-    from bot.delivery.progress import Places
-    from bot.monitoring.health import Bot, Health
+    from bot.monitoring.health import Health
     from bot.routes import Routes
     from bot.storage.outbox import Run
 
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def answering(
     settings: Settings,
-    bot: Bot,
     health: Health,
-    places: Places,
     routes: Callable[[], Routes],
     ask: Run,
 ) -> AsyncIterator[None]:
@@ -33,7 +30,7 @@ async def answering(
     from bot.monitoring.live_page import LivePage  # noqa: PLC0415  # as said
     from bot.monitoring.port import Port, listening  # noqa: PLC0415  # as said
 
-    page = LivePage(bot, health, places, routes, ask, FiguresOf(routes))
+    page = LivePage(health, routes, ask, FiguresOf(routes))
     try:
         told = health.pages
         port = Port(lambda path: told.get(path) or page.resource(path))

@@ -18,10 +18,9 @@ from bot.storage import failures, post_records
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bot.delivery.progress import Places
     from bot.models import Backlog, ChatId, MessageRef
     from bot.monitoring.figures_drawn import FiguresOf
-    from bot.monitoring.health import Bot, Health
+    from bot.monitoring.health import Health
     from bot.routes import Routes, Source
     from bot.storage.outbox import Run
     from bot.storage.post_records import PostRecord
@@ -35,18 +34,14 @@ PATIENCE: Final = 2.0  # seconds for the tables
 class LivePage:
     def __init__(
         self,
-        bot: Bot,
         health: Health,
-        places: Places,
         routes: Callable[[], Routes],
         ask: Run,
         figures: FiguresOf,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._bot = bot
         self._health = health
-        self._places = places
         self._routes = routes
         self._ask = ask
         self._figures = figures
@@ -84,9 +79,9 @@ class LivePage:
             name=", ".join(each.name for each in self._routes().sources),
             at=moment(now),
             verdict=self._verdict(report.reasons, now),
-            paused=self._bot.paused_at is not None,
+            paused=self._health.bot.paused_at is not None,
             reasons=report.reasons,
-            warnings=[each.text for each in self._bot.troubles() if not each.stops],
+            warnings=[each.text for each in self._health.bot.troubles() if not each.stops],
             tables=[
                 self._sources(now),
                 self._queues(backlogs, now),
@@ -97,18 +92,18 @@ class LivePage:
     def _verdict(self, reasons: Sequence[str], now: float) -> str:
         if reasons:
             return f"Not well, for {counted(len(reasons), 'reason')}"
-        if self._bot.paused_at is not None:
-            return f"Paused by an operator for {duration(now - self._bot.paused_at)}"
-        since = self._bot.connected_since
+        if self._health.bot.paused_at is not None:
+            return f"Paused by an operator for {duration(now - self._health.bot.paused_at)}"
+        since = self._health.bot.connected_since
         return "Well" if since is None else f"Well, connected for {duration(now - since)}"
 
     def _sources(self, now: float) -> StateTable:
-        unreadable = {each.chat: each for each in self._bot.unreadable()}
+        unreadable = {each.chat: each for each in self._health.bot.unreadable()}
 
         def row(source: Source) -> list[Cell]:
             found = None if source.chat is None else unreadable.get(source.chat)
             state = Cell("read", "good")
-            if self._bot.connected_since is None:
+            if self._health.bot.connected_since is None:
                 state = Cell("not connected", "bad")
             elif found is not None:
                 state = Cell(f"not read for {duration(now - found.since)}: {found.error}", "bad")
@@ -123,12 +118,12 @@ class LivePage:
             backlog = (backlogs or {}).get(target)
             waiting = "not known" if backlog is None else number(backlog.pending)
             oldest = backlog and backlog.oldest
-            delay = self._places[target].delay
+            delay = self._health.places[target].delay
             state = Cell("nothing waits" if backlog and not backlog.pending else "moving", "good")
             if delay is not None:
                 again = f", tried again in {duration(delay.until - now)}" * (delay.until > now)
                 state = Cell(excerpt(f"{delay.error}{again}", LONGEST), "bad")
-            elif self._bot.paused_at is not None:
+            elif self._health.bot.paused_at is not None:
                 state = Cell("paused", "paused")
             return [
                 Cell(called(target, self._routes().place_names.get(target)), "name"),
