@@ -1034,6 +1034,32 @@ async def test_to_learn_that_nothing_is_to_be_done_costs_the_same_however_much_w
     assert len(steps) < 200  # of SQLite's machine
 
 
+WAITS = SENT_BEFORE.replace("'sent', 0, i, 0,", "?, 0, NULL, NULL,")
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("state", [PostState.PENDING, PostState.DELETE])
+async def test_to_take_what_is_next_costs_the_same_however_much_waits_behind_it(
+    record, store, state
+):
+    """A burst is posted as fast at its begin as at its end."""
+    await record(says(ALICE, "#idea BTC"))
+    steps = []
+
+    def prepare(db):
+        db.exec_driver_sql(WAITS, (TARGET, state.value))
+        db.connection.driver_connection.set_progress_handler(lambda: steps.append(1), 1)
+
+    await store.change(prepare)
+    (post,) = await store.take_posts(TARGET, Method.SEND)
+
+    assert post.text == "#idea BTC"
+    assert len(steps) < 2_000  # of SQLite's machine
+    steps.clear()
+    assert await store.take_aside(TARGET) == []
+    assert len(steps) < 200
+
+
 @pytest.mark.sqlite
 @pytest.mark.parametrize("method", [*Method, "aside"])
 async def test_to_find_nothing_to_do_needs_no_lock(store, tmp_path, method):

@@ -88,7 +88,7 @@ class House:
         return [tuple(row) for row in await self.core.store.ask(lambda db: db.execute(query).all())]
 
 
-def _nothing():
+def _nothing(**_):
     pass
 
 
@@ -309,7 +309,7 @@ class Queue:
     def stop(self):
         self.told.set()
 
-    def wake(self):
+    def wake(self, **_):
         pass
 
     def pause(self):
