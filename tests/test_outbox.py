@@ -1061,6 +1061,27 @@ async def test_to_take_what_is_next_costs_the_same_however_much_waits_behind_it(
 
 
 @pytest.mark.sqlite
+async def test_no_statement_of_a_delivery_is_compiled_again_for_the_next_one(record, store):
+    """Of a statement about a state SQLite does that, where an index is for that state alone."""
+    asked = []
+
+    def allow(*what):
+        asked.append(what)
+        return sqlite3.SQLITE_OK
+
+    await store.change(lambda db: db.connection.driver_connection.set_authorizer(allow))
+    for number in range(1, 4):
+        asked.clear()
+        await record(says(ALICE, "#idea BTC", number=number))
+        (post,) = await store.take_posts(TARGET, Method.SEND)
+        await store.post_sent(post, MessageId(500 + number))
+        assert await store.take_posts(TARGET) == []
+
+    # A transaction's begin and end are compiled each time.
+    assert {what for what, *_ in asked} <= {sqlite3.SQLITE_TRANSACTION}
+
+
+@pytest.mark.sqlite
 @pytest.mark.parametrize("method", [*Method, "aside"])
 async def test_to_find_nothing_to_do_needs_no_lock(store, tmp_path, method):
     """Each message has the lanes of all places look; they are not to queue behind a lock for that."""

@@ -45,9 +45,9 @@ NEEDS: Final = {
     Method.SEND: to_send(posts.c.state, posts.c.target_message_id),
     # An index by message would hold all that was ever posted, so it is not to serve here.
     Method.DELETE: and_(
-        posts.c.state == PostState.DELETE, func.coalesce(posts.c.target_message_id, 0) > 0
+        is_one_of(posts.c.state, PostState.DELETE), func.coalesce(posts.c.target_message_id, 0) > 0
     ),
-    Method.EDIT: posts.c.state == PostState.EDIT,
+    Method.EDIT: is_one_of(posts.c.state, PostState.EDIT),
 }
 OF_ALBUM: Final = ("target_chat_id", "source_chat_id", "topic", "album_id", "state")
 IN_ORDER: Final = (func.coalesce(posts.c.first_id, posts.c.id), posts.c.part)
@@ -101,7 +101,7 @@ def _others_of_album(first: FromClause) -> Select[Any]:
     other = posts.alias("other")
     its = and_(*(other.c[name] == first.c[name] for name in OF_ALBUM))
     its = and_(first.c.album_id.is_not(None), its)  # or all of the line is looked at for nothing
-    pending = other.c.state == PostState.PENDING
+    pending = is_one_of(other.c.state, PostState.PENDING)
     aside = other.c.aside_at.is_(None) == first.c.aside_at.is_(None)
     return select(other.c.id).where(its, pending, aside, _is_none_of(other))
 
@@ -152,7 +152,7 @@ def _not_below_one_that_waits() -> ColumnElement[bool]:
     earlier = posts.alias()
     same = ("source_chat_id", "source_message_id", "target_chat_id", "topic")
     waits = [earlier.c[name] == posts.c[name] for name in same]
-    waits += [earlier.c.part < posts.c.part, earlier.c.state == PostState.PENDING]
+    waits += [earlier.c.part < posts.c.part, is_one_of(earlier.c.state, PostState.PENDING)]
     return or_(posts.c.part == 0, ~exists().where(*waits))
 
 
