@@ -45,17 +45,17 @@ from bot.storage.databases import database_at
 from bot.storage.store import SignalStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import SecretStr
 
+    from bot.admin.chat_commands import Running
     from bot.config import Settings
     from bot.delivery.translations import Untold
     from bot.ending import Ending
     from bot.models import ChatId, MessageRef
     from bot.monitoring.access import Access
-    from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
     from bot.routes import Routes, Source
     from bot.storage.lease import Lease
@@ -255,7 +255,11 @@ class Bot:
 
 
 @asynccontextmanager
-async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncIterator[Bot]:
+async def open_bot(
+    settings: Settings, core: Core, ending: Ending, reload: Callable[[], Awaitable[str]]
+) -> AsyncIterator[Bot]:
+    """`reload`: have the running bot read its routes again; gives what has changed."""
+    from bot.admin.chat_commands import Running
     from bot.monitoring.access import Access
     from bot.monitoring.answering import answering
     from bot.monitoring.health import Health
@@ -269,8 +273,8 @@ async def open_bot(settings: Settings, core: Core, ending: Ending) -> AsyncItera
     places = Places(core.routes.queues, names=core.routes.place_names)
     health = Health(facts, metrics, places)
     async with (
-        answering(settings, facts, health, places, lambda: core.routes, core.store.ask),
-        _administered(settings, core, telegram, health, facts) as admins,
+        answering(settings, health, lambda: core.routes, core.store.ask),
+        _administered(settings, core, telegram, facts, Running(health.facts, reload)) as admins,
         AsyncExitStack() as services,
     ):
         known: set[MessageRef] = set()
@@ -437,7 +441,7 @@ def _following(core: Core) -> Following:
 
 @asynccontextmanager
 async def _administered(
-    settings: Settings, core: Core, telegram: Telegram, health: Health, facts: Facts
+    settings: Settings, core: Core, telegram: Telegram, facts: Facts, running: Running
 ) -> AsyncIterator[Admins | None]:
     """Take orders of `ADMIN_USERS` in private chats, and tell them of trouble."""
     from bot.admin.alerts import Alerts
@@ -457,7 +461,7 @@ async def _administered(
             tables,
             settings,
             chat,
-            facts=health.facts,
+            running,
             routes=core.routes,
             say=translator(settings.language),
             clock=clock,

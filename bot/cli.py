@@ -6,6 +6,7 @@ Commands import what they need when they run: `--help` must not wait for a datab
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.util
 import os
 import signal
@@ -19,7 +20,7 @@ import typer
 from bot import __version__
 from bot.commands import history, moving, operator
 from bot.commands.context import PlainCommand, hush, take_any_text
-from bot.errors import BotError, UsageError
+from bot.errors import BotError, UsageError, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -100,10 +101,12 @@ def _refuse_windows() -> None:
 @app.command(cls=PlainCommand)
 def run() -> None:
     """Run the bot until it is told to stop. This is what happens without a command, too."""
+    gc.disable()  # nothing of thousands of modules is garbage, and to look for it takes a twentieth of a start
     from bot import logs
     from bot.config import Settings
     from bot.runner import run as live
 
+    gc.enable()
     settings = Settings.load({})
     logs.configure(settings.log_level, settings.log_format, secrets=settings.secrets)
     asyncio.run(live(settings))
@@ -116,7 +119,7 @@ def setup() -> None:
 
     from bot import logs
     from bot.phrases import phrase
-    from bot.setup.dialogue import setup as ask
+    from bot.setup.run import setup as ask
     from bot.setup.terminal import Terminal
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -136,6 +139,9 @@ def setup() -> None:
         terminal.say()
         terminal.say(phrase("nothing was written"))
         raise KeyboardInterrupt from None
+    except BotError as exc:
+        exc.args = (terminal.in_words(words_of(exc)),)
+        raise
     if not written:
         terminal.say(phrase("nothing was written"))
         raise typer.Exit(1)

@@ -7,9 +7,7 @@ because `replay` and `import` do without it.
 from __future__ import annotations
 
 import os
-import re
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
@@ -29,28 +27,31 @@ from bot import chat_names, env_text
 from bot.chat_names import ChatName, NamedAddress
 from bot.errors import SettingsError
 from bot.models import (
-    EVERYONE,
-    GENERAL,
     Address,
     AfterTtl,
     AuthorId,
     ChatId,
     Everyone,
-    has_own_box,
 )
-from bot.phrases import LANGUAGES, by_locale, preferred
+from bot.phrases import LANGUAGES, by_locale
 from bot.proxy import Proxy, parse_proxy
 from bot.server_address import ServerAddress, parse_database
+from bot.setting_chats import parse_chat, parse_people, parse_posters, parse_targets
 from bot.setting_values import (
     api_hash_is_wrong,
     one_of,
+    parse_after_ttl,
     parse_api_id,
     parse_bool,
     parse_days,
     parse_ip,
+    parse_language,
+    parse_markers,
+    parse_patterns,
     parse_port,
+    parse_silence,
+    parse_ttl,
     session_is_wrong,
-    shown,
     token_is_wrong,
 )
 from bot.spelling import meant
@@ -63,14 +64,8 @@ if TYPE_CHECKING:
 DEFAULT_MARKERS: Final = ("#идея", "#idea")
 DEFAULT_TTL: Final = timedelta(hours=72)
 
-# Exactly what Telegram prints: `int()` would also take a plus sign, underscores, foreign digits.
-_ID: Final = re.compile(r"-?[1-9][0-9]{0,18}")
-_TOPIC: Final = re.compile(r"[1-9][0-9]{0,9}")
-_MAX_ID: Final = 2**63 - 1
-_MAX_TTL_HOURS: Final = 24 * 3650
 HOLD_CHATS: Final = ("source_chat_id", "target_chat_id", "source_allowed_users", "admin_users")
 EMPTY_SAYS_SOMETHING: Final = {"source_allowed_users", "signal_markers", "alert_silence_hours"}
-POSTERS: Final = "list the ids of those who may post, or write `everyone`"
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 FORMATS: Final = ("auto", "console", "json")
@@ -87,123 +82,6 @@ WHO_MAY_POST: Final = (
     "SOURCE_ALLOWED_USERS is not set: list the ids of those who may post, or write "
     "SOURCE_ALLOWED_USERS=everyone to let everybody in the source post signals"
 )
-
-
-def parse_id(text: str) -> int:
-    """A user or chat id. Raises `ValueError` with what is wrong."""
-    text = text.strip()
-    if not _ID.fullmatch(text) or abs(int(text)) > _MAX_ID:
-        raise ValueError(
-            f"{shown(text)} is not a Telegram id (a whole number such as -1001234567890)"
-        )
-    return int(text)
-
-
-def parse_chat(text: str) -> int | ChatName:
-    """An id, as it is or in a link, or a name. Raises `ValueError`."""
-    return chat_names.read(text) if re.search("[@/]", text) else parse_id(text)
-
-
-def parse_chats(text: str) -> tuple[int | ChatName, ...]:
-    """Comma-separated, each once. Raises `ValueError`, also if there is none."""
-    chats = tuple(dict.fromkeys(parse_chat(part) for part in text.split(",") if part.strip()))
-    if not chats:
-        raise ValueError("is set but empty: name at least one id, or leave the setting out")
-    return chats
-
-
-def parse_address(text: str) -> Address | NamedAddress:
-    """A chat as `parse_chat` takes it, and a topic of it behind a `#` where one is meant. Raises
-    `ValueError`.
-    """
-    text = text.strip()
-    split = None if "web.telegram.org" in text else re.fullmatch(r"([^#]*)#(.*)", text)
-    chat = parse_chat(text if split is None else split[1])
-    if split is not None and not _TOPIC.fullmatch(split[2].strip()):
-        raise ValueError(f"{shown(text)}: behind # stands the number of a topic")
-    topic = 0 if split is None else int(split[2])
-    if isinstance(chat, ChatName):
-        return NamedAddress(chat, topic)
-    if topic and not has_own_box(ChatId(chat)):
-        raise ValueError(f"{shown(text)}: only a supergroup, whose id is -100…, has topics")
-    return Address(ChatId(chat), topic)
-
-
-def parse_targets(text: str) -> tuple[Address | NamedAddress, ...]:
-    """Comma-separated, each once. Raises `ValueError`, also if there is none.
-
-    What is posted to General is posted to no topic.
-    """
-    parts = [parse_address(part) for part in text.split(",") if part.strip()]
-    if not parts:
-        raise ValueError("is set but empty: name at least one id, or leave the setting out")
-    named = (each._replace(topic=0) if each.topic == GENERAL else each for each in parts)
-    return tuple(dict.fromkeys(named))
-
-
-def parse_ttl(text: str) -> timedelta:
-    """Hours, whole or with a decimal point. Raises `ValueError`."""
-    try:
-        hours = Decimal(text.strip())
-    except InvalidOperation:
-        hours = Decimal(0)
-    if not (hours.is_finite() and 0 < hours <= _MAX_TTL_HOURS):
-        raise ValueError(f"{shown(text)} is not a number of hours above 0 (72 is three days)")
-    return timedelta(hours=float(hours))
-
-
-def parse_posters(text: str) -> tuple[int | ChatName, ...] | Everyone:
-    """Ids and names, or the one word for all of them. Raises `ValueError`, also if there is neither."""
-    words = {part.strip().casefold() for part in text.split(",")} - {""}
-    if not words:
-        raise ValueError(f"is set but empty: {POSTERS}")
-    if EVERYONE.value not in words:
-        return parse_chats(text)
-    if len(words) > 1:
-        raise ValueError(f"says `{EVERYONE.value}` and names people, too: {POSTERS}")
-    return EVERYONE
-
-
-def parse_after_ttl(text: str) -> AfterTtl:
-    """In any case. Raises `ValueError`."""
-    return AfterTtl(one_of(AfterTtl)(text))
-
-
-def _people(text: str) -> tuple[int | ChatName, ...]:
-    ids = parse_chats(text)
-    chats = [each for each in ids if isinstance(each, int) and each < 0]
-    if chats:
-        raise ValueError(f"{chats[0]} is a chat: only users can give orders")
-    return ids
-
-
-def _silence(text: str) -> timedelta | None:
-    return None if text.strip() in {"", "0"} else parse_ttl(text)
-
-
-def _patterns(text: str) -> tuple[str, ...]:
-    return _split(r"\n|;;", text)
-
-
-def _split(separators: str, text: str) -> tuple[str, ...]:
-    parts = (part.strip() for part in re.split(separators, text))
-    return tuple(dict.fromkeys(part for part in parts if part))
-
-
-def _markers(text: str) -> tuple[str, ...]:
-    markers = _split(",", text)
-    if not markers:
-        raise ValueError("is set but empty: name at least one marker, or leave the setting out")
-    return markers
-
-
-def _language(text: str) -> str:
-    found = preferred(text)
-    if found is None:
-        raise ValueError(
-            f"{shown(text)} is none that the bot speaks: write {' or '.join(LANGUAGES)}"
-        )
-    return found
 
 
 def _checked_proxy(text: str) -> SecretStr:
@@ -244,12 +122,12 @@ class Settings(BaseSettings):
     source_allowed_users: Annotated[
         tuple[AuthorId, ...] | Everyone | None, NoDecode, _chats(parse_posters)
     ] = None
-    admin_users: Annotated[tuple[AuthorId, ...], NoDecode, _chats(_people)] = ()
-    alert_silence_hours: Annotated[timedelta | None, _from(_silence)] = timedelta(hours=24)
+    admin_users: Annotated[tuple[AuthorId, ...], NoDecode, _chats(parse_people)] = ()
+    alert_silence_hours: Annotated[timedelta | None, _from(parse_silence)] = timedelta(hours=24)
     names_kept_days: Annotated[timedelta, _from(parse_days)] = timedelta(days=90)  # 0: not at all
 
-    signal_markers: Annotated[tuple[str, ...], NoDecode, _from(_markers)] = DEFAULT_MARKERS
-    signal_patterns: Annotated[tuple[str, ...], NoDecode, _from(_patterns)] = ()
+    signal_markers: Annotated[tuple[str, ...], NoDecode, _from(parse_markers)] = DEFAULT_MARKERS
+    signal_patterns: Annotated[tuple[str, ...], NoDecode, _from(parse_patterns)] = ()
     flow_ttl_hours: Annotated[timedelta, _from(parse_ttl)] = DEFAULT_TTL
     flow_after_ttl: Annotated[AfterTtl, _from(parse_after_ttl)] = AfterTtl.RELEASE
     relay_edits: Annotated[bool, _from(parse_bool)] = True
@@ -271,7 +149,7 @@ class Settings(BaseSettings):
     database_url: Annotated[Path | InstanceOf[ServerAddress] | None, _from(parse_database)] = None
     # None: on where several hosts can work on the tables.
     ha: Annotated[bool | None, _from(parse_bool)] = None
-    language: Annotated[str, _from(_language)] = LANGUAGES[0]
+    language: Annotated[str, _from(parse_language)] = LANGUAGES[0]
     log_level: Annotated[Level, _from(one_of(LEVELS))] = "INFO"
     log_format: Annotated[Literal["auto", "console", "json"], _from(one_of(FORMATS))] = "auto"
     health_port: Annotated[int | None, _from(parse_port)] = None

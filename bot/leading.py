@@ -113,7 +113,7 @@ async def _answering(lease: Lease, settings: Settings) -> AsyncIterator[None]:
     from bot.monitoring.port import Port, listening  # noqa: PLC0415  # much to load
     from bot.monitoring.standby import StandbyHealth  # noqa: PLC0415  # as well
 
-    port = Port(StandbyHealth(lease).pages)
+    port = Port(StandbyHealth(lease).pages.get)
     async with listening(port, settings.health_host, settings.health_port):
         yield
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from bot import chat_names
 from bot.app import telegram_of
 from bot.config import require
-from bot.errors import SettingsError, UsageError
+from bot.errors import SettingsError, UsageError, words_of
+from bot.phrases import joined, phrase
 from bot.routes import Routes
 from bot.routes_file import read_routes
 from bot.storage.data_directory import keep_directory_private
@@ -45,8 +46,12 @@ def keep_names(settings: Settings, found: Mapping[ChatName, int]) -> None:
         chat_names.keep(settings.data_dir, found)
     except OSError as exc:
         raise SettingsError(
-            f"DATA_DIR: {settings.data_dir} cannot be written: {exc.strerror}: "
-            "name a directory that the bot may write to"
+            phrase(
+                "DATA_DIR: {directory} cannot be written: {error}: name a directory that the bot may "
+                "write to",
+                directory=settings.data_dir,
+                error=exc.strerror,
+            )
         ) from exc
 
 
@@ -94,7 +99,7 @@ async def found_by(telegram: Account, names: dict[ChatName, str]) -> dict[ChatNa
         try:
             found[name] = await id_of(telegram, name)
         except UsageError as exc:
-            wrong.append(f"{setting}: {exc}")
+            wrong.append(joined(": ", [setting, words_of(exc)]))
     if wrong:
-        raise SettingsError("\n".join(wrong))
+        raise SettingsError(joined("\n", wrong))
     return found

@@ -80,6 +80,13 @@ def joined(between: str, parts: Iterable[str]) -> str:
     return made
 
 
+def lines_of(text: str) -> list[str]:
+    """Its lines, each of which can be said for itself where it was put together so."""
+    if isinstance(text, Joined) and text.one == "\n":
+        return [line for part in text.parts for line in lines_of(part)]
+    return [text] if isinstance(text, Phrase) else text.splitlines()
+
+
 def _each(say: Say, values: Mapping[str, object]) -> dict[str, object]:
     return {name: say(each) if isinstance(each, str) else each for name, each in values.items()}
 

@@ -56,7 +56,7 @@ class Queues:
             if (how := place.presentation.translate) is not None:
                 told = (how, place.chat, place.label)
                 make = partial(self._of_translation, place, how)
-                yield WantedQueue(("translation", place.id), told, make)
+                yield WantedQueue(("translation", place.id), told, make, stays=False)
         for target, endpoint in routes.sinks.items():
             yield WantedQueue(target, endpoint, partial(self._of_program, target, endpoint))
 
@@ -66,7 +66,7 @@ class Queues:
 
     def _of_translation(self, place: Place, how: Translation) -> Queue:
         wake = self._relays[place.chat].wake
-        return translation_queue(self._store, place, how, wake, self._told, self._services)
+        return translation_queue(self._store, place, how, wake, self._told)
 
     def _of_program(self, target: ChatId, endpoint: Endpoint | FileEndpoint) -> Queue:
         watch, permit = self._watch(target), self._permit
@@ -79,15 +79,12 @@ def translation_queue(
     how: Translation,
     done: Callable[[], None],
     told: Untold,
-    stack: AsyncExitStack,
 ) -> Translations:
     """Loaded only where there is one."""
     from bot.delivery.libretranslate import LibreTranslate  # noqa: PLC0415  # as said
     from bot.delivery.translations import Translations  # noqa: PLC0415  # as said
 
-    service = LibreTranslate(how)
-    stack.push_async_callback(service.close)
-    return Translations(table, service, place, how, done=done, told=told)
+    return Translations(table, LibreTranslate(how), place, how, done=done, told=told)
 
 
 def sink_queue(

@@ -14,11 +14,21 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bot.admin.reload import ReadAgain, digest_of, file_of, keep, text_of
+from bot.admin.reload import (
+    PATIENCE,
+    ReadAgain,
+    check_file,
+    digest_of,
+    file_of,
+    keep,
+    no_file,
+    text_of,
+)
 from bot.admin.route_changes import changes
 from bot.config import Settings
-from bot.errors import BotError, LoggedOut, SettingsError
+from bot.errors import BotError, LoggedOut, SettingsError, words_of
 from bot.naming import found_by, routes_of
+from bot.phrases import joined, lines_of, phrase
 from bot.routes import Routes
 from bot.routes_file import read_routes
 from bot.telegram.chats import moved_to
@@ -39,7 +49,7 @@ class NothingToRead(SettingsError):
 class Reloading:
     """Over all lives of a process. `asked` is set to have it read again.
 
-    `load` reads the settings as a start would, `clock` is unix seconds.
+    `load` reads the settings as a start would, `clock` is unix seconds, `patience` is seconds for an answer.
     """
 
     def __init__(
@@ -49,7 +59,10 @@ class Reloading:
         *,
         load: Callable[[], Settings],
         clock: Callable[[], float] = time.time,
+        patience: float = PATIENCE,
     ) -> None:
+        self._patience = patience
+        self._orders: list[asyncio.Future[ReadAgain]] = []  # that nobody has begun to obey
         self._settings = settings
         self._load = load
         self._clock = clock
@@ -64,6 +77,27 @@ class Reloading:
     def close(self) -> None:
         file_of(self._settings).unlink(missing_ok=True)
 
+    async def order(self) -> str:
+        """What has changed, a line each, of a bot that runs. Raises `SettingsError` where nothing is taken over."""
+        await asyncio.to_thread(check_file, self._settings)
+        answer = asyncio.get_running_loop().create_future()
+        self._orders.append(answer)
+        self._asked.set()
+        try:
+            async with asyncio.timeout(self._patience):
+                found = await answer
+        except TimeoutError:
+            seconds = f"{self._patience:.0f}"
+            raise BotError(
+                phrase(
+                    "no answer within {seconds} s: the log says what it waits for", seconds=seconds
+                )
+            ) from None
+        said = joined("\n", found.said)
+        if not found.taken:
+            raise SettingsError(said)
+        return said
+
     async def run(self, bot: Bot) -> None:
         """Obey, until cancelled. Raises `LoggedOut`; whatever else is wrong changes nothing."""
         while True:
@@ -76,6 +110,7 @@ class Reloading:
                 raise
 
     async def obey(self, bot: Bot) -> None:
+        orders, self._orders = self._orders, []
         text = text_of(self._settings.routes)
         try:
             found = await self._take_over(bot)
@@ -88,9 +123,12 @@ class Reloading:
             self._refuse(bot, exc, text)
         else:
             log.info("routes read again", changes=found, routes=self._last.file)
-            said = found or ["nothing in it has changed"]
+            said = found or [phrase("nothing in it has changed")]
             self._last = self._last._replace(in_force=text)
             self._say([*said, *self._for_a_start()], text, taken=True)
+        for each in orders:
+            if not each.done():
+                each.set_result(self._last)
 
     async def _take_over(self, bot: Bot) -> list[str]:
         listed, before = self._read(bot), bot.core.routes
@@ -99,18 +137,19 @@ class Reloading:
         try:
             await bot.follow(routes)
         except SettingsError as exc:
-            raise SettingsError("\n".join(map(listed.in_its_line, str(exc).splitlines()))) from exc
+            said = map(listed.in_its_line, lines_of(words_of(exc)))
+            raise SettingsError(joined("\n", said)) from exc
         return changes(before, bot.core.routes)
 
     def _read(self, bot: Bot) -> Listed:
         path = self._settings.routes
         if not bot.core.routes.named and not path.exists():
-            raise NothingToRead(
-                f"there is no {path}, so nothing to read again: .env is read at a start only"
-            )
+            raise NothingToRead(no_file(path))
         listed = read_routes(self._settings)  # says what is wrong with a file beside the one route
         if isinstance(listed, Routes):
-            raise SettingsError(f"there is no {path} any more: put it back, or stop the bot")
+            raise SettingsError(
+                phrase("there is no {file} any more: put it back, or stop the bot", file=str(path))
+            )
         return listed
 
     async def _where_chats_are(self, bot: Bot, routes: Routes) -> Routes:
@@ -124,9 +163,9 @@ class Reloading:
 
     def _refuse(self, bot: Bot, exc: Exception, text: str) -> None:
         log.error("routes are as they were", error=str(exc), routes=self._last.file)
-        said = str(exc).splitlines() or [type(exc).__name__]
+        said = lines_of(words_of(exc) or type(exc).__name__)
         if bot.admins is not None and not isinstance(exc, NothingToRead):
-            bot.admins.alerts.routes_refused("; ".join(said))
+            bot.admins.alerts.routes_refused(joined("; ", said))
         self._say([*said, *self._for_a_start()], text, taken=False)
 
     def _say(self, said: list[str], text: str, *, taken: bool) -> None:
@@ -144,7 +183,8 @@ class Reloading:
         try:
             new = self._load()
         except SettingsError as exc:
-            return [f"and .env would stop a start now: {str(exc).splitlines()[0]}"]
+            said = lines_of(words_of(exc))[0]
+            return [phrase("and .env would stop a start now: {error}", error=said)]
         old = self._settings
         names = [name for name in Settings.model_fields if getattr(new, name) != getattr(old, name)]
         secrets = {**old.place_secrets, **new.place_secrets}
@@ -152,4 +192,5 @@ class Reloading:
             name for name in secrets if new.place_secrets.get(name) != old.place_secrets.get(name)
         ]
         listed = ", ".join(map(str.upper, names))
-        return [f"and {listed} changed in .env: a restart takes that over"] if names else []
+        said = phrase("and {settings} changed in .env: a restart takes that over", settings=listed)
+        return [said] if names else []

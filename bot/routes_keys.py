@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from bot.config import parse_address, parse_ttl
 from bot.errors import SettingsError
 from bot.models import EVERYONE, Address, AfterTtl, Answers, AuthorId
 from bot.rules.markers import Markers
+from bot.setting_chats import parse_address
+from bot.setting_values import parse_ttl
 from bot.sink_keys import yes_or_no
 
 if TYPE_CHECKING:

@@ -85,7 +85,7 @@ async def _live(
     # At the start it also tells that a table cannot be written.
     await forget_old_refusals(core.store)
     async with AsyncExitStack() as stack:
-        bot = await stack.enter_async_context(open_bot(settings, core, ending))
+        bot = await stack.enter_async_context(open_bot(settings, core, ending, reloading.order))
         if core.lease is not None:
             deaf = asyncio.create_task(hand_over_if_deaf(core.lease, bot.telegram))
             stack.push_async_callback(end, [deaf])

@@ -8,9 +8,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from datetime import timedelta
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
-from bot.phrases import phrase
+from bot.models import AfterTtl
+from bot.phrases import LANGUAGES, phrase, preferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,6 +25,7 @@ TOKEN: Final = re.compile(r"[0-9]+:[A-Za-z0-9_-]+")
 SESSION: Final = re.compile(r"[A-Za-z0-9_-]{300,400}=*")
 LONGEST_SHOWN: Final = 20  # characters; an id has as many at most, and no secret as few
 HIGHEST_PORT: Final = 65_535
+MAX_TTL_HOURS: Final = 24 * 3650
 
 
 def shown(text: str) -> str:
@@ -54,7 +57,7 @@ def parse_port(text: str) -> int:
 
 
 def parse_days(text: str) -> timedelta:
-    """Whole days; 0 is a number, too. Raises `ValueError`."""
+    """Whole days; 0 is a number, too."""
     number = text.strip()
     if not re.fullmatch(r"[0-9]{1,4}", number):
         raise ValueError(f"{shown(text)} is not a number of days: give 0 to 9999")
@@ -88,6 +91,51 @@ def parse_ip(text: str) -> str:
         return str(ipaddress.ip_address(text.strip()))
     except ValueError:
         raise ValueError(f"{text!r} is not an IP address such as 127.0.0.1 or 0.0.0.0") from None
+
+
+def parse_ttl(text: str) -> timedelta:
+    """Hours, whole or with a decimal point."""
+    try:
+        hours = Decimal(text.strip())
+    except InvalidOperation:
+        hours = Decimal(0)
+    if not (hours.is_finite() and 0 < hours <= MAX_TTL_HOURS):
+        raise ValueError(f"{shown(text)} is not a number of hours above 0 (72 is three days)")
+    return timedelta(hours=float(hours))
+
+
+def parse_after_ttl(text: str) -> AfterTtl:
+    """In any case."""
+    return AfterTtl(one_of(AfterTtl)(text))
+
+
+def parse_silence(text: str) -> timedelta | None:
+    return None if text.strip() in {"", "0"} else parse_ttl(text)
+
+
+def parse_patterns(text: str) -> tuple[str, ...]:
+    return _split(r"\n|;;", text)
+
+
+def _split(separators: str, text: str) -> tuple[str, ...]:
+    parts = (part.strip() for part in re.split(separators, text))
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def parse_markers(text: str) -> tuple[str, ...]:
+    markers = _split(",", text)
+    if not markers:
+        raise ValueError("is set but empty: name at least one marker, or leave the setting out")
+    return markers
+
+
+def parse_language(text: str) -> str:
+    found = preferred(text)
+    if found is None:
+        raise ValueError(
+            f"{shown(text)} is none that the bot speaks: write {' or '.join(LANGUAGES)}"
+        )
+    return found
 
 
 # What Telegram would refuse, told before it is asked. The texts do not repeat the value.

@@ -40,6 +40,7 @@ BOUNDS = {"killed": 2.0, "stopped": 6.0, "mid-post": 6.0, "cut": 6.0, "tables-cu
 DEPOSED = 4  # exit code
 RATE = 30.0  # messages and edits a second
 PATIENCE = 120.0  # seconds, on a machine that is busy with other things
+RESTARTS = 3
 SOON = 15.0  # seconds, within which whoever was deposed has found out
 # What keeps a deposed host from writing, from sending and from going on; the breaks that take it away.
 FENCE = (
@@ -117,7 +118,7 @@ class Failovers:
         talking, began = asyncio.create_task(self._talk_on()), time.monotonic()
         try:
             for number in range(count):
-                await other.waits(PATIENCE)
+                await self._waits(other)
                 await asyncio.sleep(self.chance.uniform(0.5, 2))
                 kind = self.kinds[number % len(self.kinds)]
                 leader, other = await self._blows[kind](leader, other)
@@ -133,6 +134,17 @@ class Failovers:
             talking.cancel()
             await asyncio.gather(talking, return_exceptions=True)
         return await self._last(leader, other)
+
+    @staticmethod
+    async def _waits(host):
+        """Whoever could not reach a busy server in time has ended, and is started again, as by systemd."""
+        for _ in range(RESTARTS):
+            with contextlib.suppress(AssertionError):
+                return await host.waits(PATIENCE)
+            if host.program.returncode is None:
+                break
+            await host.start()
+        return await host.waits(PATIENCE)
 
     async def _talk_on(self):
         """What a busy machine keeps from being said in time is not said in a burst later."""

@@ -40,12 +40,12 @@ MODULES = (
     "bot.report.drawing",
     "bot.runner",
     "bot.history.replay",
-    "bot.setup.dialogue",
+    "bot.setup.run",
     "bot.telegram.client",
 )
 # What Python reads before its first line, and what of that changes nothing or is made up for.
 AT_START = ("PYTHON", "LC_", "LANG")
-HARMLESS = frozenset({"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"})
+HARMLESS = frozenset({"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "LANGUAGE"})
 REQUEST_MAX = 2**20  # bytes
 
 

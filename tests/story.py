@@ -10,7 +10,8 @@ from rich.console import Console
 
 from bot.admin.explain import why
 from bot.admin.flows import find_signal, none_found, overview, thread
-from bot.admin.status import as_rows, status
+from bot.admin.status import status
+from bot.admin.status_shown import as_rows
 from bot.admin.views import show_flows, show_rows, show_thread
 from bot.app import open_core, open_tables
 from bot.config import Settings

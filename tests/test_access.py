@@ -120,6 +120,22 @@ async def test_chats_of_a_file_are_named_as_the_file_does(
         await start.access.begin([ChatId(GROUP_ID)], [])
 
 
+async def test_a_start_asks_for_many_chats_at_once(telegram, account, alice, bot, tmp_path):
+    """With one question for a hundred of them; one that is wrong is asked for by itself, as are the others then."""
+    groups = [telegram.supergroup(f"Group {each}", members=[alice, bot]) for each in range(30)]
+    muted = telegram.channel("Muted")
+    start = Start(telegram, account, tmp_path)
+    asked = raw.functions.channels.GetChannels
+    await start.access.begin([each.id for each in groups], [])
+    assert len(telegram.calls.of(asked)) == 1
+    assert len(start.told) == 30
+    assert all(text.startswith("cannot read the supergroup") for text in start.told.values())
+
+    await start.access.begin([each.id for each in groups], [muted.id])
+    assert len(start.told) == 31
+    assert "no member there" in start.told[muted.id]
+
+
 class Start:
     """The chats of a start, and the looks at what does not work yet; each waits for `look`."""
 

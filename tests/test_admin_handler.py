@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from bot.admin.chat_commands import AdminHandler
+from bot.admin.chat_commands import AdminHandler, Running
 from bot.app import open_tables
 from bot.errors import RetryLater, TargetUnavailable
 from bot.models import (
@@ -26,7 +26,7 @@ from bot.storage import post_records
 from tests.people import ALICE, BOB, CAROL, GROUP, NOON, TARGET
 from tests.story import Story
 
-COMMANDS = ("status", "flows", "why", "release", "retry", "pause", "resume", "help")
+COMMANDS = ("status", "flows", "why", "release", "retry", "pause", "resume", "reload", "help")
 FORGOTTEN = "This button is too old, or was made before the bot started anew. Give the order again."
 ENDED = 0  # when the owner of a flow was last active, once an operator has ended it
 
@@ -88,13 +88,14 @@ class Desk:
         self.clock = story.now
         self.tokens = itertools.count(1)
         self.facts = facts or {"connected_since": story.now - 60, "last_update_at": story.now - 5}
+        self.routes_file = "place vip is new"
         self.numbers = itertools.count(100)
         settings = story.settings(admin_users=admins)
         self.handler = AdminHandler(
             tables,
             settings,
             chat,
-            facts=self._facts,
+            Running(self._facts, self._reload),
             clock=lambda: self.clock,
             token=lambda: f"{id(self)}-{next(self.tokens)}",
         )
@@ -102,6 +103,12 @@ class Desk:
 
     async def _facts(self):
         return self.facts
+
+    async def _reload(self):
+        """See `bot.reloading`."""
+        if isinstance(self.routes_file, Exception):
+            raise self.routes_file
+        return self.routes_file
 
     def message(self, text, *, author=CAROL, ago=0, chat=None, **more):
         return self.story.says(
@@ -208,6 +215,8 @@ async def desk(story):
         pytest.param("/why 99", f"message: {LINK}99 recorded: no", [], id="not seen"),
         pytest.param("/pause", "paused: all is recorded, and nothing is posted until /resume", [], id="pause"),
         pytest.param("/resume", "there is no pause", [], id="resume"),
+        pytest.param("/reload", "place vip is new", [], id="reload"),
+        pytest.param("/reload x", "/reload stands alone: all of the file is read again", [], id="reload of"),
         pytest.param(
             "/release 1",
             "Release signal 1, BTC/USDT LONG by 1001? Others may then",

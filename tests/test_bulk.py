@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from bot.admin.bulk import Scope, release_all, retry_in
-from bot.admin.chat_commands import AdminHandler
+from bot.admin.chat_commands import AdminHandler, Running
 from bot.errors import UsageError
 from bot.models import (
     AfterTtl,
@@ -139,7 +139,7 @@ async def test_operators_in_telegram_are_asked_back_before_all_of_a_name_is_done
         await say(bot, replace(idea(40, SCALPS), at=bots.now))
     async with bots.shell() as tables:
         handler = AdminHandler(
-            tables, settings, phone, facts=dict, routes=BOTH, clock=lambda: bots.now
+            tables, settings, phone, Running(dict, str), routes=BOTH, clock=lambda: bots.now
         )
         for text in ("/retry quiet", "/retry Majors", "/retry vpi", "/release scalps"):
             await handler.handle(bots.says(CAROL, text, ago=0, chat_id=CAROL))

@@ -237,6 +237,35 @@ def test_so_may_the_part_of_an_album_that_is_still_to_go(chat, sent_at, either):
     assert chat.found() == ([] if either else [("wrong_thread", line.key)])
 
 
+@pytest.mark.parametrize("unseen", [False, True])
+@pytest.mark.parametrize(("sent_at", "either"), [(9.0, False), (10.0, True)])
+def test_where_the_signal_is_only_still_to_go_nothing_above_will_do(chat, sent_at, either, unseen):
+    """There is nothing else that is to stay; nor where what it answers was never seen."""
+    signal = chat.says("#idea")
+    parent = chat.says("tp1", signal, posted=False) if unseen else signal
+    line = chat.says("tp2", parent, under=signal)
+    if unseen:
+        chat.deletes(parent, seen=False, unposts=False)
+    chat.deletes(signal)
+    signal.deleted_at = 10.0
+    chat.changes(line, date=sent_at)
+    assert chat.found() == []
+    chat.changes(line, reply_to=None)
+    assert chat.found() == ([] if either else [("wrong_thread", line.key)])
+
+
+def test_past_what_is_still_to_go_the_search_goes_on_above_what_a_moderator_deleted(chat, thread):
+    signal, first, second = thread
+    chat.unposts(first, moderated=True)
+    line = chat.says("tp1", second, under=signal)
+    chat.changes(line, date=10.0)
+    chat.deletes(second)
+    second.deleted_at = 10.0
+    assert chat.found() == []
+    chat.changes(line, reply_to=None)
+    assert chat.found() == [("wrong_thread", line.key)]
+
+
 @pytest.mark.parametrize(("seconds", "found"), [(1, []), (9, ["wrong_thread"])])
 def test_a_server_that_says_nothing_leaves_a_moment_for_a_race(seconds, found):
     chat = Chat(tells_gone=False)

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.config import Settings, parse_id, require, set_outside
+from bot.config import Settings, require, set_outside
 from bot.errors import SettingsError
 from bot.models import AfterTtl, Everyone
 from bot.routes import main_route, webhook_of
+from bot.setting_chats import parse_id
 from tests.texts import EMOJI, TWO_WORDS, UNDERSCORE
 
 

@@ -85,10 +85,10 @@ PREPARED = {f"{name} #{number}": made for number, (name, made) in enumerate(prep
 @pytest.mark.parametrize("name", PREPARED)
 def test_what_is_compiled_once_can_be_compiled_for_it(name):
     assert isinstance(PREPARED[name], Prepared)
-    sql, said = PREPARED[name].compiled(POSTGRESQL)
+    compiled = PREPARED[name].compiled(POSTGRESQL)
 
-    assert sql.startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH"))
-    assert None not in said
+    assert compiled.sql.startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH"))
+    assert None not in {*compiled.names, *compiled.said}
 
 
 QUERIES = (
@@ -107,8 +107,7 @@ QUERIES = (
     lambda db: records.posted_from(db, MessageRef(TARGET, 500)),
     lambda db: post_records.post(db, 1),
     lambda db: untranslated.next_awaiting(db, place=0, method=Method.EDIT),
-    lambda db: list(untranslated.awaiting(db, but=[])),
-    lambda db: list(untranslated.awaiting(db, but=[1, 2])),
+    lambda db: list(untranslated.awaiting(db, [1, 2])),
     records.count_posts,
     records.count_aside,
     lambda db: post_records.troubles(db, at_most=5),

@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 
 from bot.admin.explain import why
 from bot.admin.retry import retry
-from bot.admin.status import as_rows, status
+from bot.admin.status import status
+from bot.admin.status_shown import as_rows
 from bot.app import open_core
 from bot.config import Settings
 from bot.errors import RetryLater, UsageError

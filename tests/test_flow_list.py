@@ -149,6 +149,20 @@ async def test_a_list_that_is_too_narrow_for_a_table_is_cards_with_the_right_wor
     ]
 
 
+async def test_columns_stand_under_one_another_in_any_script(tmp_path):
+    await crowded(tmp_path, 1)
+    async with open_tables(settings_in(tmp_path)) as tables:
+        (found,) = await overview(tables, settings_in(tmp_path), now=int(time.time()))
+    console = Console(width=100, file=io.StringIO())
+    flows = [found._replace(pair=pair, direction="LONG") for pair in ("BTC", "比特币/美元", "ИДЕЯ")]
+
+    show_flows(console, flows)
+
+    _, *lines = console.file.getvalue().splitlines()
+    assert {cell_len(line.partition("LONG")[0]) for line in lines} == {8 + 11 + 2}
+    assert {cell_len(line) for line in lines} == {cell_len(lines[0])}
+
+
 @pytest.mark.parametrize(
     ("asked", "told"),
     [

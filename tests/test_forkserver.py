@@ -11,6 +11,7 @@ import pytest
 
 from tests import forkserver
 from tests.conftest import ROOT
+from tests.loopback.launch import environment
 
 SAMPLE = str(ROOT / "data" / "sample_export.json")
 HERE = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
@@ -63,3 +64,8 @@ def test_it_knows_nothing_of_the_program_before_it(tmp_path):
 )
 def test_what_python_reads_at_its_start_is_never_forked(more):
     assert not forkserver.forkable(["-m", "bot"], {**HERE, **more})
+
+
+def test_what_the_loopback_telegram_starts_is_forked():
+    """Else each live test takes a second longer, and nobody sees which lines it ran."""
+    assert forkserver.forkable(["-m", "bot"], environment(443))

@@ -116,7 +116,7 @@ def places(clock):
 async def ask(bot_, metrics, places, clock):
     """Get a page from the real server; gives the status and the text."""
     health = Health(bot_, metrics, places, clock=clock, table_patience=0.05)
-    port = Port(health.pages, fresh_for=0)
+    port = Port(health.pages.get, fresh_for=0)
     async with listening(port, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
 
         async def ask(path):
@@ -343,9 +343,9 @@ async def test_nothing_else_is_served(ask):
 
 async def test_a_port_that_is_taken_is_one_line_that_names_the_setting(bot_, metrics):
     health = Health(bot_, metrics, Places([]))
-    async with listening(Port(health.pages), "127.0.0.1", 0) as port:
+    async with listening(Port(health.pages.get), "127.0.0.1", 0) as port:
         with pytest.raises(SettingsError, match=f"HEALTH_PORT: cannot listen on 127.0.0.1:{port}"):
-            async with listening(Port(health.pages), "127.0.0.1", port):
+            async with listening(Port(health.pages.get), "127.0.0.1", port):
                 pass
 
 

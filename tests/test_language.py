@@ -13,7 +13,7 @@ from gettext import NullTranslations
 
 import pytest
 
-from bot.admin.chat_commands import AdminHandler
+from bot.admin.chat_commands import AdminHandler, Running
 from bot.admin.formatting import duration
 from bot.app import open_tables
 from bot.errors import AccountLimited, LoggedOut, RetryLater, TargetUnavailable
@@ -25,8 +25,10 @@ from bot.models import (
     UnreadableChat,
     UnreadableMessage,
 )
-from bot.phrases import Translator, phrase, translator
+from bot.phrases import Translator, joined, phrase, translator
 from bot.telegram.access import Finding, Verdict, of_target
+from tests import untranslated
+from tests.conftest import ROOT
 from tests.people import BOB, CAROL, GROUP, TARGET
 from tests.posts import post
 from tests.story import Story
@@ -106,6 +108,9 @@ async def conversation(story, say):
     async def told():
         return facts
 
+    async def reloads():
+        return joined("\n", [phrase("nothing in it has changed")])
+
     async def says(text, **more):
         await handler.handle(
             story.says(CAROL, text, ago=0, chat_id=CAROL, number=next(numbers), **more)
@@ -116,13 +121,16 @@ async def conversation(story, say):
 
     async with open_tables(story.settings(), read_only=False) as tables:
         settings = story.settings(admin_users=(CAROL,), bot_token="1:x")
-        handler = AdminHandler(tables, settings, chat, facts=told, say=say, clock=lambda: story.now)
+        handler = AdminHandler(
+            tables, settings, chat, Running(told, reloads), say=say, clock=lambda: story.now
+        )
         for number in (*range(1, 9), 99, 703):
             await says(f"/why {LINK}{number}")
         for text in (
             "/help", "/start", "/status", "/flows", "/flows all", "/flows 1", "/flows 3", "/flows XRP",
             "/flows 77", "/why", "/why ?!", "/release", "/release 77", "/retry 77", "/retry ?!",
             f"/retry {LINK}1", "/bogus", "?!", "/resume", "/pause", "/pause", "/status", "/resume",
+            "/reload", "/reload x",
         ):  # fmt: skip
             await says(text)
         await says("?!", forwarded=True)
@@ -219,3 +227,67 @@ async def test_what_stands_in_the_way_has_no_word_of_english(foreign):
     assert found.verdict is Verdict.FAILURE
     assert english(foreign(found.line)) == []
     assert english(foreign(Finding(Verdict.OK, phrase("reads {chat}", chat=BOB)).line)) == []
+
+
+# What operators meet in Telegram and in `setup`; what else raises errors tells a shell or a log of them.
+SPOKEN = (
+    "setup",
+    "admin",
+    "delivery/libretranslate.py",
+    "delivery/translations.py",
+    "naming.py",
+    "reloading.py",
+)
+# Orders of a shell alone, and what is no text.
+OF_A_SHELL = {"admin/reload.py", "admin/extract.py", "admin/confirmations.py"}
+
+
+def test_no_text_for_an_operator_goes_by_the_catalogue():
+    """The catalogue cannot miss what never came by it: an f-string, or a literal, that people are told."""
+    bot = ROOT / "bot"
+    files = [
+        file
+        for name in SPOKEN
+        for file in ([bot / name] if name.endswith(".py") else (bot / name).rglob("*.py"))
+    ]
+    names = {str(file.relative_to(bot)): file for file in files}
+    assert len(names) > 30
+    found = [
+        line
+        for name, file in names.items()
+        if name not in OF_A_SHELL
+        for line in untranslated.of_source(file.read_text("utf-8"), name)
+    ]
+
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ('terminal.say(f"wrote {path}", "green")', "wrote"),
+        ('raise SettingsError("there is no such file")', "no such"),
+        ('raise UsageError(f"{x}: " + "write it anew")', "anew"),
+        ('alerts._raise(KIND, f"nothing of {x} was heard")', "heard"),
+        ('terminal.ask("Write it?" if new else phrase("Again?"))', "Write it"),
+        ('terminal.say(joined(": ", [x, "not a word"]))', "not a word"),
+        ('Finding(verdict, text=f"posts to {x}")', "posts"),
+    ],
+)
+def test_it_finds_such_a_text_wherever_it_is_put_together(code, words):
+    (found,) = untranslated.of_source(code)
+    assert words in found
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'terminal.say(phrase("wrote {file}", file=path), "green")',
+        'raise SettingsError(joined(": ", [name, words_of(exc)]))',
+        "alerts._raise(KIND, phrase(KNOWN[what]), about)",
+        'log.info("read again", routes=f"{x} of them")',
+        'raise SettingsError(f"{name}: {exc}")',
+    ],
+)
+def test_it_finds_nothing_in_what_is_translated_or_is_for_a_log(code):
+    assert untranslated.of_source(code) == []

@@ -11,7 +11,8 @@ import sys
 import aiohttp
 import pytest
 
-from bot.admin.status import ToldHealth, as_json, as_rows, status
+from bot.admin.status import ToldHealth, status
+from bot.admin.status_shown import as_json, as_rows
 from bot.config import require
 from bot.ending import Ending
 from bot.errors import DatabaseUnavailable, Deposed, SettingsError
@@ -77,7 +78,7 @@ class Waiting:
 async def test_a_host_that_stands_by_is_well_as_long_as_it_could_take_over():
     lease = Waiting()
     async with (
-        listening(Port(StandbyHealth(lease).pages, fresh_for=0), "127.0.0.1", 0) as port,
+        listening(Port(StandbyHealth(lease).pages.get, fresh_for=0), "127.0.0.1", 0) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
     ):
         async with session.get("/healthz") as answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 
 import aiohttp
@@ -84,3 +85,35 @@ async def test_a_host_that_is_stopped_or_cut_off_is_replaced_and_ends_once_it_is
     assert await second.program.wait() == 4
     await stage.shows("#idea BTC", "stop to entry", "closed")
     assert await first.end() == 0
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    "copied", [True, False], ids=["a copied session file", "one session string"]
+)
+async def test_one_login_on_two_hosts_is_refused_with_the_mend(stage, postgresql, copied):
+    """Whoever had it goes on: the other one ends before it meets Telegram, and never takes over."""
+    login = {} if copied else stage.login_of_carol()
+    address = postgresql.new_database()
+    first, second = [await Host(name, stage, address, **login).connect() for name in ("a", "b")]
+    for _ in range(1 + copied):  # a login that is new is held some seconds later
+        if first.program is not None:
+            assert await first.end() == 0
+        await first.start()
+        await first.leads()
+    if copied:
+        for each in first.directory.glob("data/relay.session*"):
+            (second.directory / "data").mkdir(mode=0o700, exist_ok=True)
+            shutil.copy(each, second.directory / "data")
+    await second.start()
+
+    assert await second.program.wait(timeout=60) == 2
+    line = second.program.stderr.splitlines()[-1]
+    assert "another host works on the same tables with this login" in line
+    assert ("remove it here" if copied else "`python -m bot setup` makes it") in line
+    assert "standing by" not in second.program.output
+    await stage.alice.sends(stage.group, "#idea BTC")
+    await stage.shows("#idea BTC")
+    assert await first.end() == 0
+    for host in (first, second):
+        await host.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from structlog.testing import capture_logs
 from bot.delivery.progress import Places
 from bot.errors import DatabaseUnavailable, TargetUnavailable
 from bot.models import Backlog, ChatId, Failure, UnreadableChat
-from bot.monitoring.figures_drawn import DrawnFigures, figures_of
+from bot.monitoring.figures_drawn import DrawnFigures, FiguresOf
 from bot.monitoring.health import Health
 from bot.monitoring.live_page import LivePage
 from bot.monitoring.metrics import Metrics
@@ -57,15 +58,13 @@ class Live:
         health = Health(self.bot, Metrics(clock=self.clock), self.places, clock=self.clock)
         self.figures = DrawnFigures(self.drawer, clock=self.clock)
         live_page = LivePage(
-            self.bot,
             health,
-            self.places,
             lambda: Routes((source,)),
             store.ask,
-            {"/": ("all", self.figures)},
+            FiguresOf(lambda: Routes((source,)), lambda _: self.figures),
             clock=self.clock,
         )
-        self.port = Port(live_page.resources, clock=self.clock)
+        self.port = Port(live_page.resource, clock=self.clock)
 
     async def answer(self):
         self.clock.now += 10
@@ -209,11 +208,76 @@ async def test_no_script_runs_and_nothing_is_asked_for_elsewhere(live):
     assert set(re.findall(r'(?:src|href)="([^"]*)"', answer.body.decode())) == {"data:,"}
 
 
-def test_sources_whose_rules_last_differently_have_a_page_each():
-    one, other = Source("majors", GROUP), Source("alts", OTHER, ttl=timedelta(hours=5))
+MAJORS, ALTS = Source("majors", GROUP), Source("alts", OTHER, ttl=timedelta(hours=5))
 
-    assert list(figures_of(Routes((one,)))) == ["/"]
-    assert [(path, name) for path, (name, _) in figures_of(Routes((one, other))).items()] == [
-        ("/1", "majors"),
-        ("/2", "alts"),
+
+class Pages:
+    """The pages of a bot whose routes may change."""
+
+    def __init__(self, store, *sources):
+        self.sources, self.drawn = sources, {}
+        bot, clock, places = FakeBot(), Clock(), Places([])
+        health = Health(bot, Metrics(clock=clock), places, clock=clock)
+        figures = FiguresOf(self.routes, self.draw)
+        self.page = LivePage(health, self.routes, store.ask, figures, clock=clock)
+        self.port = Port(self.page.resource, fresh_for=0, clock=clock)
+        self.clock = clock
+
+    def routes(self):
+        return Routes(self.sources)
+
+    def draw(self, name):
+        self.drawn.setdefault(name, []).append(Drawer())
+        return DrawnFigures(self.drawn[name][-1], clock=self.clock)
+
+    async def at(self, path):
+        self.clock.now += 10
+        answer = await self.port.answer(Request("GET", path, "127.0.0.1:8080", local=True))
+        return answer.status, answer.body.decode()
+
+
+@pytest.fixture
+async def pages(store):
+    pages = Pages(store, MAJORS)
+    yield pages
+    await pages.page.close()
+
+
+async def test_sources_whose_rules_last_differently_have_a_page_each(pages):
+    assert [(await pages.at(path))[0] for path in ("/", "/1")] == [200, 404]
+    assert list(pages.drawn) == [None]
+
+    pages.sources = MAJORS, ALTS
+    assert [(await pages.at(path))[0] for path in ("/", "/1", "/2", "/3")] == [200, 200, 200, 404]
+    _, html = await pages.at("/2")
+    assert [link.attributes["href"] for link in read(html).one("p", "others").all("a")] == [
+        "/1",
+        "/2",
     ]
+
+
+async def test_pages_of_sources_follow_a_file_that_is_read_again(pages):
+    """What is other there is drawn anew, a source that is heard no more is not, all else stays as it is."""
+    pages.sources = MAJORS, ALTS
+    await pages.at("/2")
+    pages.drawn["alts"][0].go.clear()
+    pages.clock.now += 3600
+    await pages.at("/2")
+
+    pages.sources = MAJORS, Source("scalps", OTHER, ttl=timedelta(hours=9))
+    status, html = await pages.at("/2")
+    assert status == 200
+    assert "scalps" in html
+    assert "alts" not in html
+    for hours in (6, 7):
+        pages.sources = (MAJORS, replace(ALTS, ttl=timedelta(hours=hours)))
+        await pages.at("/2")
+    assert {name: len(made) for name, made in pages.drawn.items()} == {
+        "majors": 1,
+        "alts": 3,
+        "scalps": 1,
+    }
+
+    pages.sources = (MAJORS,)
+    assert [(await pages.at(path))[0] for path in ("/", "/2")] == [200, 404]
+    assert "Figures of" not in (await pages.at("/"))[1]

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from tests.telephone import Telephone
+from tests.telephone import Telephone, words
 from tests.test_live_routes import WITHOUT, source
 
 ENV = dict(WITHOUT)
@@ -130,8 +130,12 @@ async def test_a_file_that_is_wrong_changes_nothing_and_says_why(stage, write):
         assert not found["taken"]
         assert "line 8: fotter" in found["said"][0]
         assert "fotter" in (await carol.answer(0)).text
+        assert "line 8: fotter" in words(await carol.says("/reload"))
+        write(source("one", stage.group.id, stage.target.id), 'footer = "x"\n')
+        said = words(await carol.says("/reload"))
+        assert said == f"place {stage.target.id} of one: footer changed"
         await stage.alice.sends(stage.group, "#idea 1")
-        await stage.shows("#idea 1")
+        await stage.shows("#idea 1\nx")
 
 
 async def test_without_a_file_sighup_says_so_and_ends_nobody(stage):

@@ -17,7 +17,8 @@ from rich.cells import cell_len
 from bot.admin.explain import why
 from bot.admin.flows import overview, thread
 from bot.admin.formatting import duration, size
-from bot.admin.status import as_rows, status
+from bot.admin.status import status
+from bot.admin.status_shown import as_rows
 from bot.admin.views import show_flows, show_rows, show_thread
 from bot.lock import locked
 from bot.models import AfterTtl, MessageId, MessageRef, Method

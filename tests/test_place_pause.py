@@ -8,9 +8,9 @@ from functools import partial
 
 import pytest
 
-from bot.admin.chat_commands import AdminHandler
+from bot.admin.chat_commands import AdminHandler, Running
 from bot.admin.pause import pause, resume
-from bot.admin.status import as_json
+from bot.admin.status_shown import as_json
 from bot.app import open_core, open_tables
 from bot.delivery.progress import Places
 from bot.delivery.relay import Relay
@@ -284,7 +284,7 @@ async def test_operators_in_telegram_pause_and_resume_by_name(bots):
         async with bots.shell() as tables:
             handler = AdminHandler(
                 *(tables, settings, phone),
-                facts=dict,
+                Running(dict, str),
                 routes=BOTH,
                 clock=lambda: bots.now,
             )

@@ -9,6 +9,7 @@ import os
 import pty
 import signal
 import tempfile
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -31,7 +32,9 @@ from bot.models import AfterTtl, ChatId, Media
 from bot.monitoring.metrics import Metrics
 from bot.pipeline.lanes import Lines
 from bot.pipeline.recording import Listeners
+from bot.reloading import Reloading
 from bot.routes import Place, Routes, Source, sink_id
+from bot.routes_file import Listed
 from bot.rules.presentation import Presentation
 from bot.storage.schema import posts
 from tests import wiring
@@ -55,7 +58,7 @@ class House:
     """From an event to the tables, by routes that may change."""
 
     def __init__(self, core):
-        self.core = core
+        self.core, self.refuses = core, None
         self.stopping = asyncio.Event()
         self.lines = Lines(core.routes, self._dispatcher)
 
@@ -71,6 +74,8 @@ class House:
         )
 
     async def follow(self, routes):
+        if self.refuses is not None:
+            raise self.refuses
         async with self.lines.between_events():
             await self.core.follow(routes)
             self.lines.follow(self.core.routes)
@@ -325,7 +330,7 @@ class Broken(Queue):
 
 
 class Queues(list):
-    """Those that were made. What is for `PLACE` is broken."""
+    """Those that were made. What is for `PLACE` is broken; a footer stands for what a place needs besides."""
 
     def __init__(self):
         self.log = []
@@ -334,10 +339,17 @@ class Queues(list):
         for target in routes.queues:
             endpoint = routes.sinks.get(target)
             yield WantedQueue(target, endpoint, partial(self.make, target, endpoint))
+        for place in routes.places:
+            if what := place.presentation.footer:
+                yield WantedQueue(what, None, partial(self.make_besides, what), stays=False)
 
     def make(self, target, endpoint):
         kind = Broken if target == PLACE else Queue
         self.append(kind(self.log, endpoint.url if endpoint else str(target)))
+        return self[-1]
+
+    def make_besides(self, what):
+        self.append(Queue(self.log, what))
         return self[-1]
 
 
@@ -364,6 +376,29 @@ async def test_a_program_that_moves_is_told_of_nothing_twice_at_once():
     made[1].hand.set()
     await _a_while()
     assert made.log[2:] == ["old ends", "new begins"]
+    relays.stop()
+    for each in made:
+        each.hand.set()
+    await running
+
+
+async def test_what_a_place_needs_no_more_ends_and_begins_anew_once_it_does():
+    """A chat's own queue stays: it remembers for how long Telegram told it to wait."""
+    made = Queues()
+    without = of(one("one", GROUP, Place(PLACE + 1)))
+    with_it = of(one("one", GROUP, Place(TARGET, presentation=Presentation(footer="x"))))
+    relays = Relays(with_it, made.wanted, Places([]), reread=_nothing)
+    running = asyncio.create_task(relays.run())
+    await _a_while()
+    made[0].hand.set()
+    made[1].hand.set()
+    relays.follow(without)
+    await _a_while()
+    assert made.log == [f"{TARGET} begins", "x begins", f"{PLACE + 1} begins", "x ends"]
+    assert not running.done()
+    relays.follow(with_it)
+    await _a_while()
+    assert made.log[4:] == ["x begins"]
     relays.stop()
     for each in made:
         each.hand.set()
@@ -539,6 +574,73 @@ def test_a_bot_that_says_nothing_is_not_waited_for_without_end(shell):
 def test_what_is_damaged_there_says_nothing(tmp_path, text):
     (tmp_path / "routes.json").write_text(text)
     assert kept(tmp_path / "routes.json") is None
+
+
+# ── the order of an operator in Telegram, whom the bot itself answers ──
+
+
+@asynccontextmanager
+async def obeying(tmp_path, text):
+    """A bot that goes by that file and hears orders."""
+    file = tmp_path / "routes.toml"
+    file.write_text(text, "utf-8")
+    settings = wiring.settings(data_dir=tmp_path, routes_file=file)
+    async with open_core(settings, Listed(text).known({}), in_loop=True) as core:
+        bot = House(core)
+        bot.admins = bot.telegram = None
+        reloading = Reloading(settings, asyncio.Event(), load=lambda: settings)
+        running = asyncio.create_task(reloading.run(bot))
+        try:
+            yield file, reloading, bot
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+
+
+ONE_PLACE = FILE.replace('"@not_looked_up_yet"', str(TARGET))
+
+
+async def test_an_order_is_answered_with_what_it_changed(tmp_path):
+    async with obeying(tmp_path, ONE_PLACE) as (file, reloading, bot):
+        assert await reloading.order() == "nothing in it has changed"
+        file.write_text(ONE_PLACE + 'footer = "x"\n', "utf-8")
+        assert await reloading.order() == f"place {TARGET} of one: footer changed"
+        assert bot.core.routes.places[0].presentation.footer == "x"
+
+
+async def test_an_order_for_a_file_that_is_wrong_is_refused_with_its_line(tmp_path):
+    async with obeying(tmp_path, ONE_PLACE) as (file, reloading, bot):
+        before = bot.core.routes
+        file.write_text(ONE_PLACE + 'fotter = "x"\n', "utf-8")
+        with pytest.raises(SettingsError, match=r"routes\.toml, line 7: fotter is no key"):
+            await reloading.order()
+        file.unlink()
+        with pytest.raises(SettingsError, match=r"there is no .*routes\.toml"):
+            await reloading.order()
+        assert bot.core.routes is before
+        assert kept(tmp_path / "routes.json") is None  # the bot was not troubled
+
+
+async def test_an_order_that_the_bot_itself_refuses_is_refused_with_its_reason(tmp_path):
+    """As where a chat that only Telegram knows takes nothing from it: by the line that names it."""
+    async with obeying(tmp_path, ONE_PLACE) as (_, reloading, bot):
+        before = bot.core.routes
+        bot.refuses = SettingsError(f"TARGET_CHAT_ID: {TARGET} is not known")
+        with pytest.raises(
+            SettingsError, match=rf"^routes.toml, line 6: chat: {TARGET} is not known"
+        ):
+            await reloading.order()
+        assert bot.core.routes is before
+
+
+async def test_an_order_that_nobody_obeys_is_not_waited_for_without_end(tmp_path):
+    file = tmp_path / "routes.toml"
+    file.write_text(ONE_PLACE, "utf-8")
+    settings = wiring.settings(data_dir=tmp_path, routes_file=file)
+    reloading = Reloading(settings, asyncio.Event(), load=lambda: settings, patience=0)
+    with pytest.raises(BotError, match="no answer within 0 s"):
+        async with asyncio.timeout(3):
+            await reloading.order()
 
 
 # ── the signal ──

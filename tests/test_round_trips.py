@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import column, select, table
 
 from bot.errors import DatabaseUnusable, UnknownFlow
 from bot.models import (
@@ -20,6 +21,7 @@ from bot.routes import Place
 from bot.rules.presentation import Presentation
 from bot.signal_fields import SignalFields
 from bot.state.flow_tracker import FlowTracker
+from bot.storage.engine import Prepared
 from bot.storage.store import SignalStore
 from tests.distance import far_from
 from tests.people import ALICE, BOB, GROUP, NOON, TARGET, says
@@ -139,3 +141,15 @@ async def test_an_error_is_told_to_whoever_asked_and_to_nobody_else(counted, pos
     assert (await store.counts()).updates == 0
     assert await store.add_update(answer, INTO, author=ALICE, places=PLAIN)
     assert (await store.counts()).updates == 1
+
+
+async def test_what_could_not_be_prepared_is_asked_anew(counted):
+    """A statement that is asked often is prepared, which fails as the statement itself does."""
+    late = Prepared(select(table("late", column("id"))))
+    for _ in range(5):
+        with pytest.raises(DatabaseUnusable, match="late"):
+            await counted.store.ask(lambda db: late.rows(db, {}))
+    await counted.store.change(lambda db: db.exec_driver_sql("CREATE TABLE late (id bigint)"))
+
+    for _ in range(10):
+        assert await counted.store.ask(lambda db: late.rows(db, {})) == []

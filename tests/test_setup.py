@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, nullcontext
 import pytest
 from pyrogram import raw
 
-from bot.setup.dialogue import setup
+from bot.setup.run import setup
 from tests.loopback import API_HASH, API_ID, FloodWait, RpcError
 from tests.screen import Screen
 from tests.stage import Stage

@@ -11,10 +11,11 @@ import pytest
 from bot.config import Settings
 from bot.errors import SettingsError
 from bot.models import Address
+from bot.phrases import translator
 from bot.routes_file import Listed
 from bot.setup import adding, env_file
-from bot.setup.dialogue import setup
 from bot.setup.routes_text import Block, from_settings, with_place, with_source
+from bot.setup.run import setup
 from tests.loopback import API_HASH, API_ID
 from tests.people import ALICE, BOB, GROUP, TARGET
 from tests.stage import Stage
@@ -175,6 +176,17 @@ class Person:
         return "\n".join(self.told)
 
 
+class Russian(Person):
+    """Hears all of it in Russian."""
+
+    def say(self, text="", _style=""):
+        self.told.append(translator("ru")(text))
+
+    async def ask(self, question, *, hidden=False):
+        self.say(question)
+        return await super().ask(question, hidden=hidden)
+
+
 class Place:
     """A bot that was set up, in a directory of its own."""
 
@@ -194,8 +206,8 @@ class Place:
         self.env.write_text(text)
         self.env.chmod(0o600)
 
-    async def sets_up(self, *script):
-        person = Person(*script)
+    async def sets_up(self, *script, person=Person):
+        person = person(*script)
         done = await setup(person, self.env, program="bot", hide=lambda _secrets: None)
         assert person.script == []
         return done, person.text
@@ -264,6 +276,23 @@ async def test_the_first_source_that_is_added_brings_the_one_of_the_settings_alo
     assert "What it says of that moves to" in told
     assert "'majors' is taken already" in told
     assert TOKEN not in told
+
+
+async def test_a_source_is_added_in_russian(here):
+    _, told = await here.sets_up(*adds_a_source(here, new_group(here)), person=Russian)
+
+    for text in (
+        "Что сделать? 1: изменить настройки, 2: добавить источник",
+        "Пока единственный источник назван в",
+        "Как назвать новый источник:",
+        "'majors' уже занято: до 32 строчных латинских букв",
+        "Где его сигналы?",
+        "Только одну его тему? Её номер [нет]:",
+        "Куда их публиковать?",
+        "Записать? [Д/н]",
+        "в нём теперь scalps. Перезапустите бота",
+    ):
+        assert text in told, (text, told)
 
 
 async def test_who_says_no_or_breaks_off_has_changed_nothing(here):

@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 from pydantic import SecretStr
 
-from bot.admin import explain, status
+from bot.admin import explain, status, status_shown
 from bot.app import open_core
 from bot.config import Settings
 from bot.delivery.jsonl import EventFile
@@ -401,8 +401,8 @@ async def test_status_and_why_name_a_program_by_its_place_and_not_by_a_number(tm
             await explain.why(core.store, settings, str(signal.id), now=NOON),
         ]
 
-    said = "\n".join(" ".join(row) for row in (*status.as_rows(seen[0]), *seen[1]))
-    facts = status.as_json(seen[0])["newest_signal"]["posts"]
+    said = "\n".join(" ".join(row) for row in (*status_shown.as_rows(seen[0]), *seen[1]))
+    facts = status_shown.as_json(seen[0])["newest_signal"]["posts"]
     assert {each["place"]: each["chat"] for each in facts} == {
         "desk-2": None,
         "log-2": None,

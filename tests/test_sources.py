@@ -12,10 +12,11 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from bot.admin.chat_commands import AdminHandler
+from bot.admin.chat_commands import AdminHandler, Running
 from bot.admin.explain import in_hand, why
 from bot.admin.flows import find_signal, none_found, overview, thread
-from bot.admin.status import ToldHealth, as_json, as_rows, status
+from bot.admin.status import ToldHealth, status
+from bot.admin.status_shown import as_json, as_rows
 from bot.admin.views import show_flows, show_rows, show_thread
 from bot.app import open_core, open_tables
 from bot.errors import UsageError
@@ -25,6 +26,7 @@ from bot.report.drawing import draw_tables
 from bot.routes import Place, Routes, Source
 from bot.rules.presentation import Presentation
 from tests import wiring
+from tests.pages import read, table
 from tests.people import ALICE, BOB, CAROL, GROUP, NOON, TARGET, says
 from tests.story import told
 
@@ -349,6 +351,33 @@ async def test_a_picture_of_all_is_drawn_only_where_flows_last_as_long_in_all(op
     assert " 4 recorded messages 2 signals " in page
 
 
+ALIKE = Routes((MAJORS, replace(QUICK, ttl=MAJORS.ttl), Source("quiet ones", FORUM)), named=True)
+
+
+async def test_a_picture_of_several_sources_has_a_row_for_each(operator):
+    """By their names, one that has brought nothing too; what came from one that is out now is not lost."""
+    slow = operator.says(ALICE, "#idea BTC/USDT LONG", ago=10, number=15)
+    await operator.hears(operator.says(BOB, "closed?", ago=1, number=18, to=slow), routes=ALIKE)
+    await drawn(operator, ALIKE)
+    section = read((operator.directory / "page.html").read_text("utf-8")).one("section", "sources")
+    head, *rows = table(section)
+    assert head == ["source", "signals", "updates relayed", "replies kept back", "last message"]
+    assert [row[:4] for row in rows] == [
+        ["majors", "1", "0", "1"],
+        ["scalps", "1", "1", "0"],
+        ["quiet ones", "0", "0", "0"],
+    ]
+    assert [row[4] == "–" for row in rows] == [False, False, True]
+
+    page = await drawn(operator, replace(ALIKE, sources=(ALIKE.sources[0], ALIKE.sources[2])))
+    assert re.search(r"quiet ones 0 0 0 – listed no more 1 1 0 ", page)
+    for alone in (
+        await drawn(operator, ALIKE, source="majors"),
+        await drawn(operator, Routes((MAJORS,))),
+    ):
+        assert "replies kept back last message" not in alone
+
+
 # ── in Telegram ───────────────────────────────────────────────────────────────
 
 
@@ -378,7 +407,7 @@ async def test_operators_in_telegram_are_answered_by_the_rules_of_each_source(op
             tables,
             settings,
             phone,
-            facts=nothing_known,
+            Running(nothing_known, nothing_known),
             routes=BOTH,
             clock=lambda: operator.now,
         )
@@ -437,8 +466,15 @@ def test_a_shells_commands_read_the_file(run, operator):
     assert "flow now released since" in says("why", "scalps:15")
     assert f"source scalps ({SCALPS}): flows 0 live, 1 released" in says("status")
     assert says("release", "majors:15") == "released: signal 1, BTC/USDT LONG by 1001"
-    run("report", "--html", "p.html", "--source", "scalps")
+    done = run("report", "--html", "p.html", "--source", "scalps")
+    assert done.stdout == ""
     assert "days of scalps" in (operator.directory / "p.html").read_text("utf-8")
+    (operator.directory / "routes.toml").write_text(FILE.replace("ttl_hours = 4", ""), "utf-8")
+    done = run("report", "--html", "p.html")
+    assert [line.partition(", last")[0] for line in done.stdout.splitlines()] == [
+        "majors: 1 signal, 0 updates relayed, 0 replies kept back",
+        "scalps: 1 signal, 1 update relayed, 0 replies kept back",
+    ]
     refused = run("why", "15")
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
     assert "Give majors:15 or scalps:15" in refused.stderr

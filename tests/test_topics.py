@@ -10,11 +10,11 @@ import pytest
 from pyrogram import raw
 
 from bot.app import open_core
-from bot.config import parse_targets
 from bot.delivery.relay import random_id_of
 from bot.errors import TopicUnavailable
 from bot.models import Address, Method, Outcome, Reason
 from bot.routes import Place, Routes, Source
+from bot.setting_chats import parse_targets
 from bot.telegram.messages import incoming
 from tests import wiring
 from tests.earlier import make_earlier

@@ -15,12 +15,17 @@ from bot.admin import explain
 from bot.app import open_core
 from bot.config import Settings
 from bot.delivery.libretranslate import LibreTranslate
+from bot.delivery.progress import Places
 from bot.delivery.relay import Relay
+from bot.delivery.relays import Relays
 from bot.delivery.translations import Translations
+from bot.delivery.worker import Watches
 from bot.endpoints import Translation
 from bot.errors import NotTranslated, RetryLater, SettingsError
 from bot.history.replay import SummaryReport, Trial, translated_places
 from bot.models import Content, Entity, Media, Method
+from bot.phrases import translator
+from bot.queues import Queues
 from bot.routes import Place
 from bot.routes_file import Listed, read_routes
 from bot.rules.presentation import Presentation
@@ -368,6 +373,45 @@ async def test_a_place_that_is_translated_no_more_posts_the_original(tmp_path):
     assert service.asked == []
 
 
+async def test_translate_that_is_taken_out_of_a_running_bot_ends_its_queue_and_frees_what_waits(
+    tmp_path,
+):
+    """What was recorded goes out in the original at once, although the service is silent still."""
+    async with Translator() as service, AsyncExitStack() as stack:
+        rules = table("majors", GROUP, (TARGET, translated(service.url, ', wait = "60s"')))
+        relay = await stack.enter_async_context(bot(rules, tmp_path))
+        service.fates.append("hang")
+        store, routes = relay.core.store, relay.core.routes
+        watch = Watches(())
+        queues = Queues(store, relay.target, watch=lambda _: watch, told=print, services=None)
+        relays = Relays(routes, queues.wanted, Places(routes.queues), reread=print)
+        running = asyncio.create_task(relays.run())
+        signal = await relay.hears("#idea вход")
+        relays.wake()
+        await service.began.wait()
+        await relay.core.follow(listed(table("majors", GROUP, (TARGET, "")), tmp_path))
+        relays.follow(relay.core.routes)
+        async with asyncio.timeout(20):
+            await service.left.wait()
+            while relay.shows() != ["#idea вход"]:
+                await asyncio.sleep(0)
+        assert "in the original: its place had no `translate` any more" in await relay.why(signal)
+        relays.stop()
+        await running
+
+    assert len(service.asked) == 1
+
+
+async def test_a_place_that_comes_back_has_what_waited_for_it_translated(tmp_path):
+    async with Translator() as service, bot(two_places(service), tmp_path) as relay:
+        await relay.hears("#idea вход")
+        await relay.core.follow(listed(table("majors", GROUP, (OTHER_TARGET, "")), tmp_path))
+        await relay.goes_on()
+        await relay.core.follow(listed(two_places(service), tmp_path))
+        await relay.goes_on()
+        assert relay.shows() == ["#idea vhod"]
+
+
 # ── troubles ──
 
 BOUNDED = {
@@ -640,6 +684,16 @@ async def test_replay_says_what_would_be_translated_and_asks_nobody(tmp_path):
 
     assert f"       2 would be translated to en in {TARGET}; no service was asked" in console.text
     assert service.asked == []
+
+
+async def test_operators_are_told_in_russian_why_nothing_is_translated(tmp_path):
+    async with Translator() as service, bot(two_places(service), tmp_path) as relay:
+        service.fates.append(400)
+        await relay.hears("#idea вход")
+        await relay.translates()
+        ((_, _, why),) = relay.alerts
+        assert why == "the translation service answered 400 (Slow down)"
+        assert translator("ru")(why) == "сервис перевода ответил 400 (Slow down)"
 
 
 async def test_operators_are_told_once_an_hour_of_a_place_that_is_not_translated():

@@ -33,6 +33,7 @@ class Translator:
         self.retry_after = "7"
         self.port = 0
         self.began = asyncio.Event()  # a request has come that is not answered
+        self.left = asyncio.Event()  # who asked it waits no more
         self._runner = None
         self.gone = asyncio.Event()  # set: no request hangs any more
 
@@ -40,7 +41,9 @@ class Translator:
         app = web.Application()
         app.router.add_post("/translate", self._take)
         app.router.add_post("/elsewhere", self._take_elsewhere)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
         self.port = self._runner.addresses[0][1]
@@ -84,7 +87,11 @@ class Translator:
             request.transport.abort()
         if fate == "hang":
             self.began.set()
-            await self.gone.wait()
+            try:
+                await self.gone.wait()
+            except asyncio.CancelledError:
+                self.left.set()
+                raise
         if fate == "endless":
             return await self._without_end(request)
         if fate == "packed":

@@ -247,7 +247,8 @@ class Alerts:
 
     def routes_refused(self, why: str) -> None:
         self._raise(
-            AlertKind.ROUTES, f"routes.toml was read again, and nothing of it taken over: {why}."
+            AlertKind.ROUTES,
+            phrase("routes.toml was read again, and nothing of it taken over: {why}.", why=why),
         )
 
     def untranslated(self, target: ChatId, place: str, why: str) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import re
 import secrets
 import time
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import structlog
 
@@ -25,7 +25,8 @@ from bot.admin.links import names_a_message
 from bot.admin.pause import pause, resume
 from bot.admin.retry import NUMBER, failure_of
 from bot.admin.sources import asked
-from bot.admin.status import ToldHealth, as_rows, status
+from bot.admin.status import ToldHealth, status
+from bot.admin.status_shown import as_rows
 from bot.errors import BotError, TelegramError, UsageError, words_of
 from bot.models import (
     Button,
@@ -60,6 +61,7 @@ COMMANDS: Final = {
     "retry": later("Try again what failed"),
     "pause": later("Post nothing until /resume"),
     "resume": later("Post again, in order"),
+    "reload": later("Read routes.toml again"),
     "help": later("What there is"),
 }
 HELP: Final = later(
@@ -80,6 +82,7 @@ HELP: Final = later(
 /pause  post nothing, lose nothing
 /resume  post again, in order
 /pause NAME  … a place or a source alone
+/reload  take over a changed routes.toml
 
 A flow is named by its number, or by
 the link of any message in it."""
@@ -119,11 +122,18 @@ class Chat(Protocol):
     async def offer(self, user: AuthorId, commands: Mapping[str, str]) -> bool: ...
 
 
+class Running(NamedTuple):
+    """What is asked of the bot itself, and not of the tables."""
+
+    facts: Callable[[], Awaitable[Mapping[str, Any]]]  # what `/healthz` would say
+    reload: Callable[[], Awaitable[str]]  # what has changed then. Raises `BotError`
+
+
 class AdminHandler:
     """`tables` is a connection of its own, so that no question of an operator holds up the intake.
 
-    `facts` is what `/healthz` would say. `routes` None: the settings'. `say` is the
-    language of all operators. `clock` is unix seconds; `token` names a button.
+    `routes` None: the settings'. `say` is the language of all operators. `clock` is unix
+    seconds; `token` names a button.
     """
 
     def __init__(
@@ -131,8 +141,8 @@ class AdminHandler:
         tables: SignalStore,
         settings: Settings,
         chat: Chat,
+        bot: Running,
         *,
-        facts: Callable[[], Awaitable[Mapping[str, Any]]],
         routes: Routes | None = None,
         say: Say = str,
         clock: Callable[[], float] = time.time,
@@ -143,7 +153,7 @@ class AdminHandler:
         self._routes = main_route(settings) if routes is None else routes
         self._chat = chat
         self._admins = frozenset(settings.admin_users)
-        self._facts = facts
+        self._bot = bot
         self._say = say
         self._clock = clock
         self._waiting: asyncio.Queue[IncomingMessage | PressedButton] = asyncio.Queue(WAITING_MAX)
@@ -163,6 +173,7 @@ class AdminHandler:
             "retry": self._retry,
             "pause": self._pause,
             "resume": self._resume,
+            "reload": self._reload,
         }
 
     def follow(self, routes: Routes) -> None:
@@ -289,7 +300,7 @@ class AdminHandler:
     async def _status(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         del rest, message
         schema = await self._tables.ask(self._tables.schema_version)
-        health = ToldHealth("here", answered=True, facts=await self._facts())
+        health = ToldHealth("here", answered=True, facts=await self._bot.facts())
         found = await status(
             self._tables, self._settings, schema, now=self._now, health=health, routes=self._routes
         )
@@ -433,6 +444,12 @@ class AdminHandler:
     async def _resume(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
         log.info("ordered", order="resume", subject=rest, admin=message.author)
         return self._notice(await resume(self._tables, rest or None))
+
+    async def _reload(self, rest: str, message: IncomingMessage) -> chat_views.Answer:
+        log.info("ordered", order="reload", admin=message.author)
+        if rest:
+            raise UsageError(phrase("/reload stands alone: all of the file is read again"))
+        return self._data(await self._bot.reload())
 
     def _notice(self, text: str) -> chat_views.Answer:
         return chat_views.notice(chat_views.as_commands(self._say(text)))

@@ -59,7 +59,7 @@ def notice(text: str) -> Answer:
 
 def data(text: str) -> Answer:
     """Words of ours that others' are in."""
-    return shown(wrapped("", text))
+    return shown(line for each in text.split("\n") for line in wrapped("", each))
 
 
 def page(lines: Iterable[ChatLine]) -> Page:

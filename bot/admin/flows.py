@@ -192,7 +192,7 @@ def none_found(
     return f"no flow{of_pair}{by_owner} is live; --all looks among the others, too"
 
 
-@lru_cache(maxsize=4096)  # as for `duration`
+@lru_cache(maxsize=16_384)  # as for `duration`
 def _released(left: str, how: Standing) -> str:
     return phrase("in {time}", time=left) if left else phrase(STANDINGS[how])
 

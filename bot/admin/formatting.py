@@ -49,7 +49,7 @@ def duration(seconds: float) -> str:
     return _units(seconds // DAY, seconds % DAY // HOUR, 0, 0)
 
 
-@lru_cache(maxsize=4096)  # all that are shorter than two months
+@lru_cache(maxsize=16_384)  # all that are shorter than a year and a half
 def _units(days: int, hours: int, minutes: int, seconds: int) -> str:
     """At most two of them are not 0. A list of 20,000 flows has two of these in each line."""
     units = (

@@ -18,6 +18,7 @@ import structlog
 from bot import chat_names
 from bot.errors import BotError, SettingsError
 from bot.lock import holder
+from bot.phrases import phrase
 from bot.routes import Routes
 from bot.routes_file import Listed, read_routes
 from bot.sink_keys import Sinks
@@ -99,13 +100,18 @@ def in_force(settings: Settings) -> Routes | None:
     return Listed(found.in_force, sinks=sinks).known(chat_names.kept(settings.data_dir))
 
 
+def no_file(path: Path) -> str:
+    """What is said of that."""
+    return phrase(
+        "there is no {file}, so nothing to read again: .env is read at a start only", file=str(path)
+    )
+
+
 def check_file(settings: Settings) -> None:
     """Raises `SettingsError` with a line for whatever is wrong, as far as that is known offline."""
     listed = read_routes(settings)
     if isinstance(listed, Routes):
-        raise SettingsError(
-            f"there is no {settings.routes}, so nothing to read again: .env is read at a start only"
-        )
+        raise SettingsError(no_file(settings.routes))
     made_up = {name: NOT_KNOWN - number for number, name in enumerate(listed.names)}
     listed.known(made_up | chat_names.kept(settings.data_dir))
 

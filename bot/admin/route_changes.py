@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from bot.models import Address
+from bot.phrases import joined, phrase
 from bot.routes_keys import SOURCE_KEYS
 
 if TYPE_CHECKING:
@@ -27,11 +28,15 @@ def _changes(before: Routes, after: Routes) -> Iterator[str]:
     was = _pairs(before, after)
     for source in before.sources:
         if source not in was.values():
-            yield f"source {source.name} is heard no more; its flows stay for its return"
+            yield phrase(
+                "source {name} is heard no more; its flows stay for its return", name=source.name
+            )
     for source in after.sources:
         old = was.get(source.name)
         if old is None:
-            yield f"source {source.name} is new: {source.where} is heard"
+            yield phrase(
+                "source {name} is new: {chat} is heard", name=source.name, chat=source.where
+            )
         else:
             yield from _of_source(old, source)
     yield from _of_places(before, after)
@@ -48,12 +53,17 @@ def _pairs(before: Routes, after: Routes) -> dict[str, Source]:
 
 def _of_source(old: Source, new: Source) -> Iterator[str]:
     if old.name != new.name:
-        yield f"source {old.name} is called {new.name}"
+        yield phrase("source {old} is called {new}", old=old.name, new=new.name)
     if old.where != new.where:
-        yield f"source {new.name} is {new.where}, and no longer {old.where}"
+        yield phrase(
+            "source {name} is {new}, and no longer {old}",
+            name=new.name,
+            new=new.where,
+            old=old.where,
+        )
     keys = [KEYS[each] for each in _differing(old, new)]
     if keys:
-        yield f"source {new.name}: {', '.join(keys)} changed"
+        yield phrase("source {name}: {keys} changed", name=new.name, keys=joined(", ", keys))
 
 
 def _of_places(before: Routes, after: Routes) -> Iterator[str]:
@@ -61,37 +71,40 @@ def _of_places(before: Routes, after: Routes) -> Iterator[str]:
     new = {place.id: place for place in after.places}
     for number, place in old.items():
         if number not in new:
-            yield f"place {_called(place)} gets nothing more; what waits for it waits for its return"
+            yield phrase(
+                "place {place} gets nothing more; what waits for it waits for its return",
+                place=_called(place),
+            )
     for number, place in new.items():
         if number in old:
             yield from _of_place(old[number], place)
         else:
-            yield f"place {_called(place)} is new"
+            yield phrase("place {place} is new", place=_called(place))
 
 
 def _of_place(old: Place, new: Place) -> Iterator[str]:
     if old.label != new.label:
-        yield f"place {_called(old)} is called {new.label}"
+        yield phrase("place {old} is called {new}", old=_called(old), new=new.label)
     keys = [*_differing(old.presentation, new.presentation), *_moved(old, new)]
     keys += ["relay_mentions"] if old.mentions != new.mentions else []
     if old.endpoint is not None and new.endpoint is not None:
         keys += _differing(old.endpoint, new.endpoint)
     if keys:
-        yield f"place {_called(new)}: {', '.join(keys)} changed"
+        yield phrase("place {place}: {keys} changed", place=_called(new), keys=joined(", ", keys))
 
 
 def _moved(old: Place, new: Place) -> list[str]:
     same = (old.chat, old.topic) == (new.chat, new.topic) or new.endpoint is not None
-    return [] if same else [f"chat, which was {Address(old.chat, old.topic)},"]
+    return [] if same else [phrase("chat (it was {chat})", chat=Address(old.chat, old.topic))]
 
 
 def _called(place: Place) -> str:
-    return f"{place.label} of {place.source}"
+    return phrase("{place} of {source}", place=place.label, source=place.source)
 
 
 def _differing(old: Any, new: Any) -> list[str]:
     """The names of what the two do not say alike."""
     if type(old) is not type(new):
-        return ["what it is"]
+        return [phrase("what it is")]
     names = [each.name for each in fields(old) if each.name not in NO_RULES]
     return [name for name in names if getattr(old, name) != getattr(new, name)]

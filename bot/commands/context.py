@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from bot.routes import Routes
 
 
-def option(parse: str, module: str = "bot.config") -> Callable[[str], Any]:
-    """An option read as the setting of the same meaning is, by a function of that module."""
+def option(parse: str, module: str = "bot.setting_values") -> Callable[[str], Any]:
+    """An option read as a setting of the same meaning is, by a function of that module."""
 
     def parsed(text: str) -> Any:
         try:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bot.history.export import Export
     from bot.history.replay import Report
     from bot.models import IncomingMessage
+    from bot.report.drawing import BesidePage
     from bot.routes import Routes
 
 app = typer.Typer()
@@ -62,13 +63,15 @@ After = Annotated[
 Posters = Annotated[
     Any,
     typer.Option(
-        parser=option("parse_posters"), metavar="IDS", help="Instead of SOURCE_ALLOWED_USERS."
+        parser=option("parse_posters", "bot.setting_chats"),
+        metavar="IDS",
+        help="Instead of SOURCE_ALLOWED_USERS.",
     ),
 ]
 RestartEvery = Annotated[
     Any,
     typer.Option(
-        parser=option("parse_count", "bot.setting_values"),
+        parser=option("parse_count"),
         metavar="N",
         help="Reopen all tiers every so many messages: same decisions.",
     ),
@@ -151,7 +154,7 @@ def report(
     from bot.app import open_tables
     from bot.report.drawing import draw_tables
 
-    async def draw() -> str | None:
+    async def draw() -> BesidePage:
         async with open_tables(settings) as tables:
             return await draw_tables(tables.ask, routes, html, now=time.time(), source=source)
 
@@ -160,8 +163,10 @@ def report(
         raise DatabaseUnavailable(
             f"{settings.database}: there is none yet; the bot or `import` makes it"
         )
-    empty = asyncio.run(draw())
-    typer.echo(f"wrote {html}" + (f"; {empty}" if empty else ""), err=True)
+    told = asyncio.run(draw())
+    typer.echo(f"wrote {html}" + (f"; {told.empty}" if told.empty else ""), err=True)
+    for line in told.sources:
+        typer.echo(line)
 
 
 @app.command(name="import", cls=PlainCommand)

@@ -70,9 +70,9 @@ def status(
     utc: Utc = False,  # noqa: ARG001  # it is dealt with before
 ) -> None:
     """Say how the bot is doing. Works beside the running bot and when it is down."""
-    from bot.admin.status import as_json as as_object
-    from bot.admin.status import as_rows
     from bot.admin.status import status as look
+    from bot.admin.status_shown import as_json as as_object
+    from bot.admin.status_shown import as_rows
     from bot.admin.views import show_rows
     from bot.app import open_tables
 
@@ -97,7 +97,11 @@ def flows(
     *,
     owner: Annotated[
         Any,
-        typer.Option(parser=option("parse_id"), metavar="ID", help="Those of one author, by id."),
+        typer.Option(
+            parser=option("parse_id", "bot.setting_chats"),
+            metavar="ID",
+            help="Those of one author, by id.",
+        ),
     ] = None,
     pair: Annotated[
         str | None, typer.Option(metavar="PAIR", help="Those of one pair, such as BTC/USDT.")
@@ -278,7 +282,11 @@ Since = Annotated[
 ]
 Source = Annotated[
     Any,
-    typer.Option(parser=option("parse_id"), metavar="ID", help="Those of one source chat, by id."),
+    typer.Option(
+        parser=option("parse_id", "bot.setting_chats"),
+        metavar="ID",
+        help="Those of one source chat, by id.",
+    ),
 ]
 
 

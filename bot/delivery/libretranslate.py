@@ -15,7 +15,8 @@ import aiohttp
 
 from bot.delivery.webhook import CheckedResolver, PrivateAddress, wait_for
 from bot.endpoints import is_loopback
-from bot.errors import NotTranslated, RetryLater
+from bot.errors import NotTranslated, RetryLater, words_of
+from bot.phrases import joined, phrase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,10 +64,10 @@ class LibreTranslate:
         try:
             status, headers, body = await self._post(text)
         except PrivateAddress as exc:
-            raise NotTranslated(str(exc)) from exc
+            raise NotTranslated(words_of(exc)) from exc
         except TROUBLES as exc:
             raise RetryLater(
-                f"the translation service gave no answer: {type(exc).__name__}"
+                phrase("the translation service gave no answer: {error}", error=type(exc).__name__)
             ) from exc
         if status == HTTPStatus.OK:
             return _words(headers, body)
@@ -96,16 +97,21 @@ class LibreTranslate:
         return self._session
 
     def _refusal(self, status: int, headers: Any, body: bytes) -> Exception:
-        said = f"the translation service answered {status}{self._said(body)}"
+        said = phrase(
+            "the translation service answered {status}{words}",
+            status=status,
+            words=self._said(body),
+        )
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             after = wait_for(headers.get("retry-after", ""), self._clock())
             return RetryLater(said, after=after)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
             return RetryLater(said)
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-            said += ": redirects are not followed, name the address that it leads to"
+            mend = phrase("redirects are not followed, name the address that it leads to")
+            said = joined(": ", [said, mend])
         elif status in KEY_IS_WRONG:
-            said += ": look at TRANSLATE_API_KEY in .env"
+            said = joined(": ", [said, phrase("look at TRANSLATE_API_KEY in .env")])
         return NotTranslated(said)
 
     def _said(self, body: bytes) -> str:
@@ -129,12 +135,16 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
 
 def _words(headers: Any, body: bytes) -> str:
     if len(body) > LONGEST_ANSWER:
-        raise NotTranslated("the translation service's answer is too long")
+        raise NotTranslated(phrase("the translation service's answer is too long"))
     if headers.get("content-encoding", "identity") != "identity":
-        raise NotTranslated("the translation service's answer is packed, and was not asked for so")
+        raise NotTranslated(
+            phrase("the translation service's answer is packed, and was not asked for so")
+        )
     found = _object(body).get("translatedText")
     if not isinstance(found, str):
-        raise NotTranslated("the translation service's answer is not what LibreTranslate says")
+        raise NotTranslated(
+            phrase("the translation service's answer is not what LibreTranslate says")
+        )
     return found
 
 

@@ -27,11 +27,13 @@ class WantedQueue(NamedTuple):
     key: Hashable  # what it delivers to
     made_by: object  # what it is made by, besides: where that has changed another takes its place
     make: Callable[[], Queue]
+    stays: bool = True  # also where it is wanted no more, with what it was told to wait for
 
 
 class _Running(NamedTuple):
     queue: Queue
     made_by: object
+    stays: bool
 
 
 class Relays:
@@ -61,16 +63,21 @@ class Relays:
         self.follow(routes)
 
     def follow(self, routes: Routes) -> None:
-        """Deliver to these targets. One that is none any more finds nothing to do, until it is again.
+        """Deliver to these targets. One that is none any more finds nothing to do, until it is again, or ends.
 
         What is in hand is finished: where a program's address has changed, before the new one is told
         of anything.
         """
         self._places.follow(routes.queues, routes.place_names)
-        for key, made_by, make in self._wanted(routes):
+        wanted = set()
+        for key, made_by, make, stays in self._wanted(routes):
+            wanted.add(key)
             before = self._queues.get(key)
             if before is None or before.made_by != made_by:
-                self._add(key, _Running(make(), made_by), before)
+                self._add(key, _Running(make(), made_by, stays), before)
+        for key in [key for key, each in self._queues.items() if not each.stays]:
+            if key not in wanted:
+                self._queues.pop(key).queue.stop()
         self.wake()
 
     def _add(self, key: Hashable, added: _Running, before: _Running | None) -> None:

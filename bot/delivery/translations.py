@@ -19,8 +19,9 @@ import structlog
 
 from bot.backoff import doubled
 from bot.delivery.lane import AT_ONCE, Lane, Lanes
-from bot.errors import NotTranslated, RetryLater
+from bot.errors import NotTranslated, RetryLater, words_of
 from bot.models import ChatId, Method
+from bot.phrases import phrase
 from bot.rules.translation import carried, in_the_original
 from bot.storage.untranslated import Awaiting, are_awaited, next_awaiting
 
@@ -62,6 +63,8 @@ class Service(Protocol):
         """Raises `RetryLater` where it may answer another time, else `NotTranslated`."""
         ...
 
+    async def close(self) -> None: ...
+
 
 class Translations(Lanes):
     """A `relays.Queue`. `done`: there is something to be sent now. `told`: whom the original goes to, and why.
@@ -99,6 +102,13 @@ class Translations(Lanes):
             for each in (Method.SEND, Method.EDIT)
         ]
 
+    async def run(self) -> None:
+        """Once: the service is left then."""
+        try:
+            await super().run()
+        finally:
+            await self._service.close()
+
     def stop(self) -> None:
         """What is in hand is given up: nothing was sent of it."""
         self._stopping.set()
@@ -121,7 +131,7 @@ class Translations(Lanes):
             found, why_not = await self._unless_stopped(it), None
         except NotTranslated as exc:
             whole = it.said.filled(it.said.body)
-            found, why_not = in_the_original(whole, self._how.mark), str(exc)
+            found, why_not = in_the_original(whole, self._how.mark), words_of(exc)
         if found is not None:
             await self._write(it, found, why_not)
         return AT_ONCE
@@ -157,13 +167,15 @@ class Translations(Lanes):
             raise
         except Exception as exc:  # what a stranger answers is to hold up nobody
             log.exception("a translation cannot be read", post_id=it.id)
-            raise NotTranslated(f"the translation cannot be read: {type(exc).__name__}") from exc
+            raise NotTranslated(
+                phrase("the translation cannot be read: {error}", error=type(exc).__name__)
+            ) from exc
 
     async def _answered(self, text: str) -> str:
         """In bounded time. One that was waited for in vain makes the next ones wait for less."""
         now, wait = self._clock(), self._how.wait.total_seconds()
         if now < self._silent_until:
-            raise NotTranslated("the translation service asked not to be asked for a while")
+            raise NotTranslated(phrase("the translation service asked not to be asked for a while"))
         hurried = now < self._hurry_until
         patience = wait / 10 if hurried else wait
         try:
@@ -172,11 +184,14 @@ class Translations(Lanes):
         except TimeoutError:
             self._hurry(hurried=hurried)
             raise NotTranslated(
-                f"the translation service gave no answer within {patience:g} s"
+                phrase(
+                    "the translation service gave no answer within {seconds} s",
+                    seconds=f"{patience:g}",
+                )
             ) from None
         except RetryLater as exc:
             self._hurry(hurried=hurried)
-            raise NotTranslated(str(exc)) from exc
+            raise NotTranslated(words_of(exc)) from exc
         self._hurry_until = 0.0
         return answer
 

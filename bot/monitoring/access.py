@@ -10,13 +10,15 @@ import json
 import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
 from bot.errors import BotError, SettingsError
 from bot.models import ChatTrouble, IncomingMessage
 from bot.telegram.access import Verdict, of_source, of_target
+from bot.telegram.chats import Acquainted
+from bot.telegram.peer_names import Account
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -24,11 +26,15 @@ if TYPE_CHECKING:
 
     from bot.models import ChatId, Event
     from bot.telegram.access import Finding
-    from bot.telegram.peer_names import Account
 
 log = structlog.get_logger(__name__)
 
 EVERY: Final = 10.0  # seconds between two looks at what does not work yet
+
+
+class Looking(Account, Protocol):
+    async def channels(self, chat_ids: Iterable[ChatId]) -> dict[ChatId, Any]:
+        """What is told of many at once; some may be missing."""
 
 
 class Access:
@@ -38,7 +44,7 @@ class Access:
 
     def __init__(
         self,
-        account: Account,
+        account: Looking,
         file: Path,
         *,
         names: Callable[[], Mapping[ChatId, str]] = dict,
@@ -77,7 +83,8 @@ class Access:
         chats = tuple(dict.fromkeys((*sources, *targets)))
         stay = {chat for chat in self._looked_at if (chat in read) is (chat in self._sources)}
         new = [chat for chat in chats if chat not in stay]
-        findings = await asyncio.gather(*(self._finding(chat, read) for chat in new))
+        account = Acquainted(self._account, await self._account.channels(new))
+        findings = await asyncio.gather(*(self._finding(account, chat, read) for chat in new))
         hopeless = [found.text for found in findings if found.hopeless]
         if hopeless:
             raise SettingsError("\n".join(hopeless))
@@ -100,7 +107,7 @@ class Access:
             for chat in [*self._troubles, *self._unknown]:
                 # Without a connection nothing is known; the next look will do.
                 with suppress(BotError, OSError):
-                    found = await self._finding(chat, self._sources)
+                    found = await self._finding(self._account, chat, self._sources)
                     if chat in self._looked_at:
                         self._take(chat, found)
             self._write()
@@ -122,10 +129,10 @@ class Access:
         with suppress(OSError):
             self._file.unlink(missing_ok=True)
 
-    async def _finding(self, chat: ChatId, sources: frozenset[ChatId]) -> Finding:
+    async def _finding(self, account: Account, chat: ChatId, sources: frozenset[ChatId]) -> Finding:
         look = of_source if chat in sources else of_target
         name = self._names().get(chat)
-        found = await look(self._account, chat, name)
+        found = await look(account, chat, name)
         if not name or found.hopeless:
             return found
         return found._replace(text=f"{name}: {found.text}")

@@ -5,16 +5,11 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from bot.monitoring.figures_drawn import figures_of
-from bot.monitoring.live_page import LivePage
-from bot.monitoring.port import Port, listening
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from bot.config import Settings
-    from bot.delivery.progress import Places
-    from bot.monitoring.health import Bot, Health
+    from bot.monitoring.health import Health
     from bot.routes import Routes
     from bot.storage.outbox import Run
 
@@ -22,9 +17,7 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def answering(
     settings: Settings,
-    bot: Bot,
     health: Health,
-    places: Places,
     routes: Callable[[], Routes],
     ask: Run,
 ) -> AsyncIterator[None]:
@@ -32,9 +25,15 @@ async def answering(
     if settings.health_port is None:
         yield
         return
-    page = LivePage(bot, health, places, routes, ask, figures_of(routes()))
+    # Drawing takes a tenth of a second to load, which a bot without the port does not wait for.
+    from bot.monitoring.figures_drawn import FiguresOf  # noqa: PLC0415  # as said
+    from bot.monitoring.live_page import LivePage  # noqa: PLC0415  # as said
+    from bot.monitoring.port import Port, listening  # noqa: PLC0415  # as said
+
+    page = LivePage(health, routes, ask, FiguresOf(routes))
     try:
-        port = Port({**health.pages, **page.resources})
+        told = health.pages
+        port = Port(lambda path: told.get(path) or page.resource(path))
         async with listening(port, settings.health_host, settings.health_port):
             yield
     finally:

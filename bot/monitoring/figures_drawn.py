@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
@@ -22,9 +22,9 @@ from bot.report.live import Drawing
 from bot.report.page import body_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from bot.routes import Routes
+    from bot.routes import Routes, Source
 
 log = structlog.get_logger(__name__)
 
@@ -58,10 +58,13 @@ class DrawnFigures:
         if self._drawing is not None:
             await asyncio.wait([self._drawing])
 
-    async def close(self) -> None:
+    def give_up(self) -> None:
         if self._drawing is not None:
             self._drawing.cancel()
-            await asyncio.wait([self._drawing])
+
+    async def close(self) -> None:
+        self.give_up()
+        await self.settled()
 
     async def _anew(self) -> None:
         began = self._clock()
@@ -105,12 +108,46 @@ def _last_line(said: bytes) -> str:
     return lines[-1].removeprefix("error: ")[:LINE]
 
 
-def figures_of(routes: Routes) -> dict[str, tuple[str, DrawnFigures]]:
-    """By the path of their page. Of all sources in one page, unless their flows do not last as long."""
-    if len({(each.ttl, each.after_ttl) for each in routes.sources}) == 1:
-        return {"/": ("all", DrawnFigures(by_a_process))}
-    names = (each.name for each in routes.sources)
-    return {
-        f"/{place}": (name, DrawnFigures(partial(by_a_process, name)))
-        for place, name in enumerate(names, start=1)
-    }
+class _Drawn(NamedTuple):
+    """What figures are drawn of."""
+
+    name: str | None  # None: of all sources
+    of: tuple[object, ...]
+
+
+class FiguresOf:
+    """The figures of the routes of now: of all sources in one page, unless their flows do not last as long."""
+
+    def __init__(
+        self,
+        routes: Callable[[], Routes],
+        drawn: Callable[[str | None], DrawnFigures] = lambda name: DrawnFigures(
+            partial(by_a_process, name)
+        ),
+    ) -> None:
+        self._routes = routes
+        self._drawn = drawn
+        self._known: dict[_Drawn, DrawnFigures] = {}
+
+    def pages(self) -> dict[str, tuple[str, DrawnFigures]]:
+        """By the path of their page. What no page shows any more is not drawn to its end."""
+        wanted, before = _wanted(self._routes().sources), self._known
+        self._known = {key: before.get(key) or self._drawn(key.name) for key in wanted.values()}
+        for key in before.keys() - self._known:
+            before[key].give_up()
+        return {path: (key.name or "all", self._known[key]) for path, key in wanted.items()}
+
+    async def close(self) -> None:
+        for each in self._known.values():
+            await each.close()
+
+
+def _wanted(sources: Sequence[Source]) -> dict[str, _Drawn]:
+    if len({(each.ttl, each.after_ttl) for each in sources}) == 1:
+        return {"/": _Drawn(None, tuple(map(_what_counts, sources)))}
+    drawn = (_Drawn(each.name, (_what_counts(each),)) for each in sources)
+    return {f"/{number}": each for number, each in enumerate(drawn, start=1)}
+
+
+def _what_counts(source: Source) -> object:
+    return source.name, source.chat, source.topic, source.ttl, source.after_ttl

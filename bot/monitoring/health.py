@@ -86,7 +86,7 @@ class HealthReport(NamedTuple):
 
 
 class Health:
-    """`clock`: unix seconds."""
+    """`clock`: unix seconds. What it looks at is there for others that tell of it."""
 
     def __init__(
         self,
@@ -97,9 +97,9 @@ class Health:
         clock: Callable[[], float] = time.time,
         table_patience: float = TABLE_PATIENCE,
     ) -> None:
-        self._bot = bot
+        self.bot = bot
         self._metrics = metrics
-        self._places = places
+        self.places = places
         self._clock = clock
         self._table_patience = table_patience
 
@@ -116,38 +116,38 @@ class Health:
         waiting, paused = None, None
         with suppress(DatabaseError, TimeoutError):
             async with asyncio.timeout(self._table_patience):
-                paused = {each.id for each in await self._bot.paused_places()}
-                waiting = await self._bot.waiting()
+                paused = {each.id for each in await self.bot.paused_places()}
+                waiting = await self.bot.waiting()
         text = self._metrics.show(
-            connected=self._bot.connected_since is not None,
+            connected=self.bot.connected_since is not None,
             waiting=waiting,
             paused_places=paused,
-            flows=self._bot.flows_by_source(),
-            cache_disabled=self._bot.cache_disabled,
-            gaps_recovered=self._bot.gaps_recovered,
-            paused=self._bot.paused_at is not None,
-            unreadable=[each.chat for each in self._bot.unreadable()],
+            flows=self.bot.flows_by_source(),
+            cache_disabled=self.bot.cache_disabled,
+            gaps_recovered=self.bot.gaps_recovered,
+            paused=self.bot.paused_at is not None,
+            unreadable=[each.chat for each in self.bot.unreadable()],
         )
         return Response(text, CONTENT_TYPE_LATEST)
 
     async def report(self) -> HealthReport:
         reasons: list[str] = []
-        if self._bot.connected_since is None:
+        if self.bot.connected_since is None:
             reasons.append(phrase("not connected to Telegram"))
-        reasons += [in_words(each, self._clock()) for each in self._bot.unreadable()]
-        reasons += [each.text for each in self._bot.troubles() if each.stops]
+        reasons += [in_words(each, self._clock()) for each in self.bot.unreadable()]
+        reasons += [each.text for each in self.bot.troubles() if each.stops]
         backlogs, paused = None, None
         try:
             async with asyncio.timeout(self._table_patience):
-                paused = await self._bot.paused_places()
-                backlogs = await self._bot.backlogs()
+                paused = await self.bot.paused_places()
+                backlogs = await self.bot.backlogs()
         except DatabaseError as exc:
             reasons.append(phrase("the table does not answer: {error}", error=words_of(exc)))
         except TimeoutError:
             patience = f"{self._table_patience:g}"
             reasons.append(phrase("the table does not answer within {seconds} s", seconds=patience))
-        if backlogs is not None and self._bot.paused_at is None:
-            reasons += self._places.stalled(backlogs)
+        if backlogs is not None and self.bot.paused_at is None:
+            reasons += self.places.stalled(backlogs)
         return HealthReport(reasons, backlogs, paused)
 
     async def facts(self) -> dict[str, Any]:
@@ -160,18 +160,18 @@ class Health:
             "reasons": report.reasons,
             "pid": os.getpid(),
             "started_at": metrics.started_at,
-            "connected_since": self._bot.connected_since,
+            "connected_since": self.bot.connected_since,
             "last_update_at": metrics.heard_at,
             "relay_moved_at": metrics.moved_at,
-            "paused_at": self._bot.paused_at,
+            "paused_at": self.bot.paused_at,
             "paused": None if report.paused is None else list(map(_paused, report.paused)),
-            "unreadable": [each._asdict() for each in self._bot.unreadable()],
-            "warnings": [each.text for each in self._bot.troubles() if not each.stops],
-            "places": self._places.facts(report.backlogs or {}),
+            "unreadable": [each._asdict() for each in self.bot.unreadable()],
+            "warnings": [each.text for each in self.bot.troubles() if not each.stops],
+            "places": self.places.facts(report.backlogs or {}),
             "pending_posts": backlog and backlog.pending,
             "oldest_pending_at": backlog and backlog.oldest,
-            "flows_in_memory": self._bot.flows_in_memory,
-            "cache_disabled": self._bot.cache_disabled,
+            "flows_in_memory": self.bot.flows_in_memory,
+            "cache_disabled": self.bot.cache_disabled,
             "tier_hits": {tier.value: number for tier, number in metrics.hits.items()},
         }
 

@@ -18,10 +18,9 @@ from bot.storage import failures, post_records
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bot.delivery.progress import Places
     from bot.models import Backlog, ChatId, MessageRef
-    from bot.monitoring.figures_drawn import DrawnFigures
-    from bot.monitoring.health import Bot, Health
+    from bot.monitoring.figures_drawn import FiguresOf
+    from bot.monitoring.health import Health
     from bot.routes import Routes, Source
     from bot.storage.outbox import Run
     from bot.storage.post_records import PostRecord
@@ -33,42 +32,34 @@ PATIENCE: Final = 2.0  # seconds for the tables
 
 
 class LivePage:
-    """`figures`: by the paths of the pages; "/" is that of all, where one page can tell of all."""
-
     def __init__(
         self,
-        bot: Bot,
         health: Health,
-        places: Places,
         routes: Callable[[], Routes],
         ask: Run,
-        figures: Mapping[str, tuple[str, DrawnFigures]],
+        figures: FiguresOf,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._bot = bot
         self._health = health
-        self._places = places
         self._routes = routes
         self._ask = ask
         self._figures = figures
         self._clock = clock
 
-    @property
-    def resources(self) -> dict[str, Resource]:
-        paths = ("/", *(path for path in self._figures if path != "/"))
-        return {
-            path: Resource(partial(self._show, path), private=True, fresh_for=FRESH_FOR)
-            for path in paths
-        }
+    def resource(self, path: str) -> Resource | None:
+        """The page there, by the routes of now; None: there is none. "/" is always one."""
+        if path != "/" and path not in self._figures.pages():
+            return None
+        return Resource(partial(self._show, path), private=True, fresh_for=FRESH_FOR)
 
     async def close(self) -> None:
-        for _, drawn in self._figures.values():
-            await drawn.close()
+        await self._figures.close()
 
     async def _show(self, path: str) -> Response:
-        _, drawn = self._figures.get(path) or next(iter(self._figures.values()))
-        others = [(name, each) for each, (name, _) in self._figures.items()]
+        figures = self._figures.pages()
+        _, drawn = figures.get(path) or next(iter(figures.values()))
+        others = [(name, each) for each, (name, _) in figures.items()]
         html = live(await self._state(), drawn.look(), others if len(others) > 1 else ())
         policy = f"{policy_of(html)}; {POLICY}"
         return Response(html.encode(), "text/html; charset=utf-8", policy=policy)
@@ -88,9 +79,9 @@ class LivePage:
             name=", ".join(each.name for each in self._routes().sources),
             at=moment(now),
             verdict=self._verdict(report.reasons, now),
-            paused=self._bot.paused_at is not None,
+            paused=self._health.bot.paused_at is not None,
             reasons=report.reasons,
-            warnings=[each.text for each in self._bot.troubles() if not each.stops],
+            warnings=[each.text for each in self._health.bot.troubles() if not each.stops],
             tables=[
                 self._sources(now),
                 self._queues(backlogs, now),
@@ -101,18 +92,18 @@ class LivePage:
     def _verdict(self, reasons: Sequence[str], now: float) -> str:
         if reasons:
             return f"Not well, for {counted(len(reasons), 'reason')}"
-        if self._bot.paused_at is not None:
-            return f"Paused by an operator for {duration(now - self._bot.paused_at)}"
-        since = self._bot.connected_since
+        if self._health.bot.paused_at is not None:
+            return f"Paused by an operator for {duration(now - self._health.bot.paused_at)}"
+        since = self._health.bot.connected_since
         return "Well" if since is None else f"Well, connected for {duration(now - since)}"
 
     def _sources(self, now: float) -> StateTable:
-        unreadable = {each.chat: each for each in self._bot.unreadable()}
+        unreadable = {each.chat: each for each in self._health.bot.unreadable()}
 
         def row(source: Source) -> list[Cell]:
             found = None if source.chat is None else unreadable.get(source.chat)
             state = Cell("read", "good")
-            if self._bot.connected_since is None:
+            if self._health.bot.connected_since is None:
                 state = Cell("not connected", "bad")
             elif found is not None:
                 state = Cell(f"not read for {duration(now - found.since)}: {found.error}", "bad")
@@ -127,12 +118,12 @@ class LivePage:
             backlog = (backlogs or {}).get(target)
             waiting = "not known" if backlog is None else number(backlog.pending)
             oldest = backlog and backlog.oldest
-            delay = self._places[target].delay
+            delay = self._health.places[target].delay
             state = Cell("nothing waits" if backlog and not backlog.pending else "moving", "good")
             if delay is not None:
                 again = f", tried again in {duration(delay.until - now)}" * (delay.until > now)
                 state = Cell(excerpt(f"{delay.error}{again}", LONGEST), "bad")
-            elif self._bot.paused_at is not None:
+            elif self._health.bot.paused_at is not None:
                 state = Cell("paused", "paused")
             return [
                 Cell(called(target, self._routes().place_names.get(target)), "name"),

@@ -90,18 +90,21 @@ def plain(text: str, status: int = 200) -> Response:
 
 
 class Port:
-    """`clock` and what `sleep` takes are seconds. `fresh_for`: how long a page that was made is given."""
+    """`page_at`: of a path; None: there is none. `clock` and what `sleep` takes are seconds.
+
+    `fresh_for`: how long a page that was made is given.
+    """
 
     def __init__(
         self,
-        pages: Mapping[str, Resource],
+        page_at: Callable[[str], Resource | None],
         *,
         fresh_for: float = FRESH_FOR,
         patience: Patience = PATIENT,
         clock: Callable[[], float] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._pages = pages
+        self._page_at = page_at
         self._clock = clock or asyncio.get_running_loop().time
         self._sleep = sleep
         self._fresh_for = fresh_for
@@ -204,7 +207,7 @@ class Port:
             await self._sleep(self._next_at - now)
 
     async def answer(self, request: Request) -> Response:
-        page = self._pages.get(request.path)
+        page = self._page_at(request.path)
         if page is None:
             return plain("there is nothing here", 404)
         if request.method not in {"GET", "HEAD"}:

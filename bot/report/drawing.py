@@ -5,12 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bot.atomic_file import AtomicFile
 from bot.errors import ExportError, UsageError
 from bot.models import Fact, Outcome, UnixTime
-from bot.report.figures import Figures
+from bot.report import sources
+from bot.report.figures import Figures, SourceCounts
 from bot.report.page import page
 from bot.report.sections import PageHead
 from bot.report.words import day
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
 
 
 AT_MOST: Final = 100_000  # messages of a kind; of more, the newest
+
+
+class BesidePage(NamedTuple):
+    """Of a page, beside it."""
+
+    empty: str | None  # why there is nothing to see; None: there is
+    sources: list[str]  # a line of each, where there are several
 
 
 @contextmanager
@@ -58,31 +66,33 @@ def drawn(report: Report, rules: Source, chat: ExportedChat, html: Path) -> Iter
 
 async def draw_tables(
     ask: Run, routes: Routes, html: Path, *, now: float, source: str | None = None
-) -> str | None:
+) -> BesidePage:
     """Of as long as refusals are kept: a share of updates and forgotten refusals would be none.
 
-    `source`: its flows alone; None: all. Raises `UsageError` where one page cannot tell of all. Gives
-    why there is nothing to see; None: there is.
+    `source`: its flows alone; None: all. Raises `UsageError` where one page cannot tell of all.
     """
     routes = routes.where_chats_are(await ask(records.moved))
     rules = _rules_of(routes, source)
     file = PageFile(html)
     window = int(now) - REFUSALS_KEPT
     since = UnixTime(await ask(partial(begin_of, since=window, at_most=AT_MOST)))
-    figures = Figures(rules.ttl, since=since)
+    several = source is None and len(routes.sources) > 1
+    told_apart = {each.name: SourceCounts() for each in routes.sources} if several else {}
+    figures = Figures(rules.ttl, since=since, by_source=told_apart)
 
-    def those_since(db: Connection, active_since: int | None) -> Iterator[Fact]:
+    def those_since(db: Connection, active_since: int | None) -> Iterator[tuple[Fact, str]]:
         for where, fact in facts(db, active_since=active_since):
-            if source is None or routes.rules_for(*where) is rules:
-                yield fact
+            its = routes.rules_for(*where)
+            if source is None or its is rules:
+                yield fact, "" if its is None else its.name
 
     def look(db: Connection) -> UnixTime | None:
         newest = None
         # A flow whose last word is older than that was released before.
-        for fact in those_since(db, since - figures.ttl):
-            figures.add(fact)
+        for fact, its in those_since(db, since - figures.ttl):
+            figures.add(fact, its)
             newest = max(newest or fact.at, fact.at)
-        return newest or max((fact.at for fact in those_since(db, None)), default=None)
+        return newest or max((fact.at for fact, _ in those_since(db, None)), default=None)
 
     newest = await ask(look)
     shown = f"The last {REFUSALS_KEPT // 86_400} days" if since == window else f"Since {day(since)}"
@@ -95,7 +105,8 @@ async def draw_tables(
         messages="recorded message",
     )
     file.write(page(figures, about))
-    return None if newest is not None and newest >= since else _nothing(newest, source)
+    empty = None if newest is not None and newest >= since else _nothing(newest, source)
+    return BesidePage(empty, sources.lines(figures))
 
 
 def _nothing(newest: UnixTime | None, source: str | None) -> str:

@@ -110,8 +110,23 @@ class Story:
 
 
 @dataclass(slots=True)
+class SourceCounts:
+    """What there is of one source."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    last: UnixTime | None = None  # None: no message
+
+    def add(self, fact: Fact) -> None:
+        self.outcomes[fact.outcome] += 1
+        self.last = fact.at if self.last is None else max(self.last, fact.at)
+
+
+@dataclass(slots=True)
 class Figures:
-    """`since`: what is older is not counted, but still tells when a flow was opened and by whom."""
+    """`since`: what is older is not counted, but still tells when a flow was opened and by whom.
+
+    `by_source` has those from the start that are to be told apart; empty: none are.
+    """
 
     flow_ttl: timedelta
     since: UnixTime | None = None  # None: everything is counted
@@ -120,6 +135,7 @@ class Figures:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     hours: list[Counter[Load]] = field(default_factory=lambda: [Counter() for _ in range(24)])
     by_hour: Counter[tuple[int, Outcome]] = field(default_factory=Counter)  # hours since 1970
+    by_source: dict[str, SourceCounts] = field(default_factory=dict)
     names: dict[AuthorId, str] = field(default_factory=dict)
     _signals: dict[SignalId, Fact] = field(default_factory=dict)
     _replies: dict[SignalId, list[CountedReply]] = field(default_factory=lambda: defaultdict(list))
@@ -132,11 +148,14 @@ class Figures:
     def counts(self, at: UnixTime) -> bool:
         return self.since is None or at >= self.since
 
-    def add(self, fact: Fact) -> None:
+    def add(self, fact: Fact, source: str = "") -> None:
+        """`source`: its name; empty: it has none any more."""
         if fact.author is not None and fact.author_name:
             self.names[fact.author] = fact.author_name
         if self.counts(fact.at):
             self._count(fact)
+            if self.by_source:
+                self.by_source.setdefault(source, SourceCounts()).add(fact)
         if fact.flow is None:
             return
         if fact.outcome is Outcome.SIGNAL:

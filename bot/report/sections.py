@@ -8,7 +8,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bot.models import AfterTtl, AuthorId, Outcome
-from bot.report import charts, periods, track_record
+from bot.report import charts, periods, sources, track_record
 from bot.report.charts import HALF, WIDE
 from bot.report.figures import Load, Voice, stretches
 from bot.report.parts import Cell, Chart, Section, Table, Tile, chart, left_out
@@ -72,6 +72,7 @@ def tiles(figures: Figures, answers: Answers, about: PageHead) -> list[Tile]:
 def sections(figures: Figures, answers: Answers, about: PageHead) -> list[Section]:
     stories = [story for story in figures.stories() if _holds(figures, [story])]
     return [
+        *sources.sections(figures),
         periods.section(figures, about.until),
         _voices(figures, answers),
         _flows(figures, stories, about),

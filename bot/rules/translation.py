@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from bot.errors import NotTranslated
 from bot.extras import entity_item
 from bot.models import Entity
+from bot.phrases import later, phrase
 from bot.rules.cleaning import LINK, NAMED, SENTENCE
 from bot.rules.retext import BOUND, Formatted, joined, offsets, trimmed, units
 from bot.rules.sanitize import directed, is_mention
@@ -41,6 +42,7 @@ SAID: Final = words_of(
     "hit hits done reached profit profits be breakeven partial half wait hold exit note watch "
     "warning attention breaking news today luck roi pnl rr ok won lost win"
 )
+KINDS: Final = (later("links"), later("@names"), later("numbers"), later("tickers"))  # as `Kept`
 LONGEST_TICKER: Final = 6  # characters, where it is known by nothing but its capitals
 LETTER: Final = re.compile(r"[^\W\d_]")
 GROWTH: Final = 4  # as many times as long a translation may be, and a bit
@@ -169,18 +171,25 @@ def _guessed(text: str) -> set[str]:
     return found
 
 
+def others(kind: str) -> NotTranslated:
+    """One of `KINDS`."""
+    return NotTranslated(
+        phrase("the translation has other {kind} than the original", kind=phrase(kind))
+    )
+
+
 def _refuse_changes(before: str, after: str) -> None:
     """Raises `NotTranslated` where something that must stay as it is does not."""
     then, now = kept_of(before), kept_of(after)
-    for name, one, other in zip(("links", "@names", "numbers", "tickers"), then, now, strict=True):
+    for name, one, other in zip(KINDS, then, now, strict=True):
         if one != other:
-            raise NotTranslated(f"the translation has other {name} than the original")
+            raise others(name)
     one, other = (
         Counter(each[0].lstrip("#$") for each in CAPITALS.finditer(text))
         for text in (before, after)
     )
     if any(one[word] != other[word] for word in _guessed(before)):
-        raise NotTranslated("the translation has other tickers than the original")
+        raise others(KINDS[-1])
 
 
 # ── the translation of it ─────────────────────────────────────────────────────
@@ -195,9 +204,9 @@ def carried(said: Formatted, answer: str) -> Formatted:
     found, _ = directed(answer.replace("\r\n", "\n"), ())
     text = trimmed(Formatted(found)).text
     if not text:
-        raise NotTranslated("the translation is empty")
+        raise NotTranslated(phrase("the translation is empty"))
     if len(text) > GROWTH * len(said.text) + A_BIT:
-        raise NotTranslated("the translation is much longer than the original")
+        raise NotTranslated(phrase("the translation is much longer than the original"))
     _refuse_changes(said.text, text)
     spans = _Spans(said.text, text)
     entities: list[Entity] = []
@@ -207,11 +216,11 @@ def carried(said: Formatted, answer: str) -> Formatted:
         if there is not None:
             entities.append(replace(each, offset=there[0], length=there[1] - there[0]))
         elif is_mention(each):
-            raise NotTranslated("the translation has other @names than the original")
+            raise others(KINDS[1])
         elif each.type == "text_link" and each.url:
             lost.append(each.url)
         elif each.type in {"url", "email"}:
-            raise NotTranslated("the translation has other links than the original")
+            raise others(KINDS[0])
     return Formatted("\n".join([text, *dict.fromkeys(lost)]), tuple(entities))
 
 

@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bot import chat_names
 from bot.config import Settings, require, set_outside
-from bot.errors import SettingsError, UsageError
+from bot.errors import SettingsError, UsageError, words_of
 from bot.models import EVERYONE, Address
+from bot.phrases import joined, later, phrase
 from bot.routes import MAIN
 from bot.routes_file import INSTEAD, Listed
 from bot.routes_keys import NAME
 from bot.setup import env_file
+from bot.setup.answers import NO
 from bot.setup.check import named, of_source, of_target
 from bot.setup.routes_text import Block, chat, from_settings, with_place, with_source
 from bot.sink_keys import Sinks, setting_of
@@ -50,7 +52,7 @@ class Work(StrEnum):
     PLACE = "place"
 
 
-QUESTION: Final = (
+QUESTION: Final = later(
     "What is to be done? 1: change the settings, 2: add a source, 3: add a place to a source"
 )
 CHOICES: Final = {"": Work.SETTINGS, **dict(zip("123", Work, strict=True))}
@@ -90,7 +92,9 @@ def configured(env: Path) -> Files | None:
     except FileNotFoundError:
         text = ""
     except (OSError, UnicodeDecodeError) as exc:
-        raise SettingsError(f"{path}: cannot be read: {exc}") from exc
+        raise SettingsError(
+            phrase("{file}: cannot be read: {error}", file=path, error=exc)
+        ) from exc
     files = Files(env, path, text, settings)
     if text:
         files.listed(text, settings.place_secrets)
@@ -99,11 +103,11 @@ def configured(env: Path) -> Files | None:
 
 async def work_of(terminal: Terminal) -> Work:
     while True:
-        terminal.say(QUESTION)
-        typed = await terminal.ask("Number [1]:")
+        terminal.say(phrase(QUESTION))
+        typed = await terminal.ask(phrase("Number [1]:"))
         if typed in CHOICES:
             return CHOICES[typed]
-        terminal.say("give 1, 2 or 3", "red")
+        terminal.say(phrase("give 1, 2 or 3"), "red")
 
 
 async def finish_the_move(files: Files, dialogue: Dialogue, terminal: Terminal) -> bool:
@@ -111,18 +115,31 @@ async def finish_the_move(files: Files, dialogue: Dialogue, terminal: Terminal) 
     outside = set_outside(files.both)
     if outside:
         raise SettingsError(
-            f"{outside[0]} is set in the environment, and {files.routes} says the same: take "
-            f"{', '.join(outside)} out of the environment"
+            phrase(
+                "{setting} is set in the environment, and {routes} says the same: take {all} out of "
+                "the environment",
+                setting=outside[0],
+                routes=files.routes,
+                all=", ".join(outside),
+            )
         )
-    says = f"{files.routes} says what {files.env} does, too, with {', '.join(files.both)}"
-    terminal.say(f"{says}. The bot does not start with both.", "yellow")
+    says = phrase(
+        "{routes} says what {env} does, too, with {settings}. The bot does not start with both.",
+        routes=files.routes,
+        env=files.env,
+        settings=", ".join(files.both),
+    )
+    terminal.say(says, "yellow")
     known = _reads(files.text, files.settings)
     if not known:
-        terminal.say(f"But the source of {files.env} is none of {files.routes}.", "yellow")
-    if not await dialogue.yes(f"Take them out of {files.env}?", default=known):
+        but = phrase(
+            "But the source of {env} is none of {routes}.", env=files.env, routes=files.routes
+        )
+        terminal.say(but, "yellow")
+    if not await dialogue.yes(phrase("Take them out of {env}?", env=files.env), default=known):
         return False
     env_file.write(files.env, without(env_file.read(files.env), files.both))
-    terminal.say(f"wrote {files.env}", "green")
+    terminal.say(phrase("wrote {file}", file=files.env), "green")
     return True
 
 
@@ -163,8 +180,13 @@ class Adding:
         outside = set_outside(self._files.both)
         if outside:
             raise SettingsError(
-                f"{outside[0]} is set in the environment, and a file of routes would say the same: set "
-                f"{', '.join(outside)} in {self._files.env} instead, and it is moved for you"
+                phrase(
+                    "{setting} is set in the environment, and a file of routes would say the same: "
+                    "set {all} in {env} instead, and it is moved for you",
+                    setting=outside[0],
+                    all=", ".join(outside),
+                    env=self._files.env,
+                )
             )
 
     @asynccontextmanager
@@ -182,9 +204,14 @@ class Adding:
             return ""
         found = {name: await id_of(login.telegram, name) for name in settings.unknown_names}
         self._terminal.say(
-            f"So far {self._files.env} names the one source. What it says of that moves to {self._files.routes}."
+            phrase(
+                "So far {env} names the one source. What it says of that moves to {routes}.",
+                env=self._files.env,
+                routes=self._files.routes,
+            )
         )
-        name = await self._name(f"What is it to be called [{MAIN}]:", usual=MAIN, taken=())
+        asked = phrase("What is it to be called [{usual}]:", usual=MAIN)
+        name = await self._name(asked, usual=MAIN, taken=())
         return with_source("", from_settings(settings.with_names(found), name))
 
     def _secrets(self) -> dict[str, SecretStr]:
@@ -198,8 +225,10 @@ class Adding:
     # ── questions ──
 
     async def _source(self, login: Login, text: str) -> tuple[str, str]:
-        name = await self._name("What is the new source to be called:", taken=self._taken(text))
-        where, info = await self._chat(login, "Where are its signals?", of_source)
+        name = await self._name(
+            phrase("What is the new source to be called:"), taken=self._taken(text)
+        )
+        where, info = await self._chat(login, phrase("Where are its signals?"), of_source)
         people = await self._dialogue.people(login, info)
         everyone = people == EVERYONE.value
         said: dict[str, Any] = {"name": name, "chat": chat(where)}
@@ -211,12 +240,14 @@ class Adding:
         names = list(self._files.listed(text, self._secrets()).source_names)
         number = 0 if len(names) == 1 else await self._number(names)
         place = await self._place_block(login, text, but=None)
-        return f"a place of {names[number]}", with_place(text, number, place)
+        added = phrase("a place of {source}", source=names[number])
+        return added, with_place(text, number, place)
 
     async def _place_block(self, login: Login, text: str, but: tuple[str, Address] | None) -> Block:
-        where, info = await self._chat(login, "Where are they to be posted?", of_target, but)
+        asked = phrase("Where are they to be posted?")
+        where, info = await self._chat(login, asked, of_target, but)
         taken = self._taken(text) + ([but[0]] if but else [])
-        asked = "What is that place to be called [by its chat]:"
+        asked = phrase("What is that place to be called [by its chat]:")
         name = await self._name(asked, usual="", taken=taken)
         said: dict[str, Any] = {"name": name} if name else {}
         return Block({**said, "chat": chat(where)}, named(info))
@@ -231,21 +262,24 @@ class Adding:
                 return usual
             if NAME.fullmatch(typed) and typed not in taken:
                 return typed
-            why = "is taken already" if typed in taken else "will not do"
-            self._terminal.say(
-                f'{typed!r} {why}: up to 32 small letters, digits, - and _, such as "majors"', "red"
+            why = phrase("is taken already") if typed in taken else phrase("will not do")
+            told = phrase(
+                '{name} {why}: up to 32 small letters, digits, - and _, such as "majors"',
+                name=repr(typed),
+                why=why,
             )
+            self._terminal.say(told, "red")
 
     async def _number(self, names: list[str]) -> int:
         for number, name in enumerate(names, 1):
             self._terminal.say(f"  {number:>2}  {name}")
         while True:
-            typed = await self._terminal.ask("Of which source:")
+            typed = await self._terminal.ask(phrase("Of which source:"))
             if typed.isdecimal() and 0 < int(typed) <= len(names):
                 return int(typed) - 1
             if typed in names:
                 return names.index(typed)
-            self._terminal.say("give the number of one of them", "red")
+            self._terminal.say(phrase("give the number of one of them"), "red")
 
     async def _chat(
         self,
@@ -259,18 +293,18 @@ class Adding:
             where = Address(info.id, await self._topic(info))
             if but is None or where != but[1]:
                 return where, info
-            self._terminal.say("that is the source itself: choose another one", "red")
+            self._terminal.say(phrase("that is the source itself: choose another one"), "red")
 
     async def _topic(self, info: ChatInfo) -> int:
         if info.kind != SUPERGROUP:
             return 0
         while True:
-            typed = await self._terminal.ask("Only one topic of it? Its number [no]:")
-            if not typed or typed.lower() in {"no", "n"}:
+            typed = await self._terminal.ask(phrase("Only one topic of it? Its number [no]:"))
+            if not typed or typed.lower() in NO:
                 return 0
             if typed.isdecimal() and 0 < int(typed) < 2**31:
                 return int(typed)
-            self._terminal.say("a topic's number is the one in its link: t.me/c/…/5", "red")
+            self._terminal.say(phrase("a topic's number is the one in its link: t.me/c/…/5"), "red")
 
     # ── writing ──
 
@@ -283,22 +317,37 @@ class Adding:
             try:
                 names[name] = known[name] if name in known else await id_of(login.telegram, name)
             except UsageError as exc:
-                raise SettingsError(f"{listed.where(name)}: {exc}") from exc
+                raise SettingsError(joined(": ", [listed.where(name), words_of(exc)])) from exc
         try:
             listed.known(names)
         except SettingsError as exc:
-            raise SettingsError(f"with that, {exc}; nothing was written") from exc
+            raise SettingsError(
+                phrase("with that, {error}; nothing was written", error=words_of(exc))
+            ) from exc
 
     async def _written(self, added: str, text: str) -> bool:
         files, say = self._files, self._terminal.say
-        say(f"\nTo write into {files.routes}" + (", where all else stays:" if files.text else ":"))
+        whole = later("To write into {routes}:")
+        behind = later("To write into {routes}, where all else stays:")
+        say()
+        say(phrase(behind if files.text else whole, routes=files.routes))
         say(self._news(text))
-        if not await self._dialogue.yes("Write it?"):
+        if not await self._dialogue.yes(phrase("Write it?")):
             return False
         save(files, text)
         if not files.text:
-            say(f"what {files.env} said of the one source stands in {files.routes} now", "green")
-        say(f"wrote {files.routes}: {added} is in it. Start the bot anew, and it is.", "green")
+            moved = phrase(
+                "what {env} said of the one source stands in {routes} now",
+                env=files.env,
+                routes=files.routes,
+            )
+            say(moved, "green")
+        wrote = phrase(
+            "wrote {routes}: {added} is in it. Start the bot anew, and it is.",
+            routes=files.routes,
+            added=added,
+        )
+        say(wrote, "green")
         return True
 
     def _news(self, text: str) -> str:

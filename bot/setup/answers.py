@@ -1,9 +1,14 @@
-"""What is typed for the first three questions. Raises `ValueError` with what it should be."""
+"""What is typed: yes and no, and for the first three questions. These raise `ValueError` with what it should be."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from bot.phrases import phrase
 from bot.setting_values import API_ID, api_hash_is_wrong, session_is_wrong, token_is_wrong
+
+YES: Final = frozenset({"y", "yes", "д", "да"})
+NO: Final = frozenset({"n", "no", "н", "нет"})
 
 
 def api_id(text: str) -> str:

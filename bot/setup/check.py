@@ -93,14 +93,24 @@ async def of_translation(name: str, how: Translation) -> Finding:
         async with asyncio.timeout(how.wait.total_seconds()):
             await service.translate(ASKED)
     except BotError as exc:
-        return Finding(Verdict.FAILURE, f"{name}: {exc}")
+        return Finding(Verdict.FAILURE, joined(": ", [name, words_of(exc)]))
     except TimeoutError:
-        waited = f"{how.wait.total_seconds():g} s"
-        told = f"{name}: the translation service gave no answer within {waited}"
-        return Finding(Verdict.FAILURE, told)
+        why = phrase(
+            "the translation service gave no answer within {seconds} s",
+            seconds=f"{how.wait.total_seconds():g}",
+        )
+        return Finding(Verdict.FAILURE, joined(": ", [name, why]))
     finally:
         await service.close()
-    return Finding(Verdict.OK, f"{name}: {how.service} translates to {how.to}")
+    return Finding(
+        Verdict.OK,
+        phrase(
+            "{place}: {service} translates to {language}",
+            place=name,
+            service=how.service,
+            language=how.to,
+        ),
+    )
 
 
 async def of_sink(name: str, endpoint: Endpoint | FileEndpoint, target: ChatId) -> Finding:

@@ -1,4 +1,4 @@
-"""The questions of `setup`, in their order. Nothing is written before the last one is answered."""
+"""The questions of `setup`, in their order; what becomes of the answers is for who asks."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bot.app import network_of
-from bot.config import Settings, parse_address, set_outside
+from bot.config import Settings
 from bot.errors import BotError, RetryLater, TelegramError, UsageError, words_of
 from bot.models import EVERYONE, Address, AuthorId, ChatId
-from bot.phrases import LANGUAGES, joined, later, phrase, translator
+from bot.phrases import joined, later, phrase
 from bot.routes import main_route
+from bot.setting_chats import parse_address
 from bot.setting_values import token_is_wrong
-from bot.setup import adding, env_file
 from bot.setup import answers as typed_as
 from bot.setup.acquaintances import Acquaintances, Chats, Login, person
+from bot.setup.answers import NO, YES
 from bot.setup.check import Verdict, named, of_account, of_routes, of_source, of_target
 from bot.telegram.client import Telegram
 from bot.telegram.credentials import Credentials
 from bot.telegram.peer_names import FORMS, Human, administrators, dialogs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
     from bot.setup.check import Finding
     from bot.setup.terminal import Terminal
@@ -40,96 +40,10 @@ ASKED: Final = (
 SECRET: Final = frozenset({"API_HASH", "BOT_TOKEN", "SESSION_STRING"})
 NONE, AGAIN = "none", "?"
 REMINDER: Final = 20.0  # seconds
-YES: Final = frozenset({"y", "yes", "д", "да"})
-NO: Final = frozenset({"n", "no", "н", "нет"})
 STYLES: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILURE: "bold red"}
 
 
-async def setup(
-    terminal: Terminal,
-    path: Path,
-    *,
-    program: str,
-    hide: Callable[[Iterable[str]], None],
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> bool:
-    """Whether `path` says what was answered. Raises `SettingsError` where it cannot, and `EOFError`.
-
-    `program` is what starts the bot; `hide` is told of secrets that no log may show from then on.
-    """
-    env_file.refuse_unwritable(path)
-    if (files := adding.configured(path)) is not None:
-        done = await _add(terminal, files, hide, sleep)
-        if done is not None:
-            return done
-    # What is not asked for must be right already: a bot with a wrong setting does not start.
-    settings = Settings.load(_loaded({}))
-    terminal.speaks(translator(settings.language))
-    text = env_file.read(path)
-    old = env_file.values(text)
-    dialogue = Dialogue(terminal, path, old, hide=hide, sleep=sleep, network=network_of(settings))
-    answers = await dialogue.hold(chats=files is None or not files.text)
-    changes = {name: value for name, value in answers.items() if value != old.get(name)}
-    if settings.language != LANGUAGES[0] and "LANGUAGE" not in old:
-        changes["LANGUAGE"] = (
-            settings.language
-        )  # a service has another locale than whoever sets it up
-    if not changes:
-        text = later("{path} says all of this already. Start the bot with `{program}`.")
-        terminal.say(phrase(text, path=str(path), program=program), "green")
-    elif await dialogue.confirm(changes):
-        env_file.write(path, env_file.changed(text, changes))
-        text = phrase(
-            "wrote {path}. Start the bot with `{program}`.", path=str(path), program=program
-        )
-        terminal.say(text, "green")
-    else:
-        return False
-    _remark(terminal, path, settings, old, answers)
-    return True
-
-
-def _remark(
-    terminal: Terminal, path: Path, settings: Settings, old: Mapping[str, str], answers: Answers
-) -> None:
-    """What may be in the way of what was written."""
-    for session in settings.sessions if _bot_of(answers) != _bot_of(old) else ():
-        text = phrase(
-            "{file} is a login from before: remove it if it is not this bot's.", file=str(session)
-        )
-        terminal.say(text, "yellow")
-    for name in set_outside(answers):
-        text = phrase(
-            "{name} is set in the environment, too, which goes before {path}.",
-            name=name,
-            path=str(path),
-        )
-        terminal.say(text, "yellow")
-
-
-async def _add(
-    terminal: Terminal,
-    files: adding.Files,
-    hide: Callable[[Iterable[str]], None],
-    sleep: Callable[[float], Awaitable[None]],
-) -> bool | None:
-    """None: that is not what is wanted. Otherwise as `setup`."""
-    network = network_of(files.settings)
-    dialogue = Dialogue(terminal, files.env, {}, hide=hide, sleep=sleep, network=network)
-    if files.text and files.both:
-        return await adding.finish_the_move(files, dialogue, terminal)
-    work = await adding.work_of(terminal)
-    if work is adding.Work.SETTINGS:
-        return None
-    return await adding.Adding(files, dialogue, terminal).add(work)
-
-
-def _bot_of(settings: Mapping[str, str | None]) -> str:
-    """The id that a token begins with."""
-    return (settings.get("BOT_TOKEN") or "").partition(":")[0]
-
-
-def _loaded(answers: Answers) -> dict[str, object]:
+def loaded(answers: Answers) -> dict[str, object]:
     """The answers for `Settings.load`, so that no older value of what is asked for counts."""
     return {
         name.lower(): answers.get(name)
@@ -181,7 +95,7 @@ class Dialogue:
                     return answers
                 await self._ask_for_chats(telegram, me, answers)
         self._terminal.say()
-        for finding in of_routes(main_route(Settings.load(_loaded(answers)))):
+        for finding in of_routes(main_route(Settings.load(loaded(answers)))):
             self._tell(finding)
         return answers
 
@@ -520,7 +434,8 @@ class Dialogue:
 
     async def chat(self, login: Login, question: str, look: Look) -> ChatInfo:
         async with self._announced(login.chats, login.me):
-            self._terminal.say(f"\n{question}")
+            self._terminal.say()
+            self._terminal.say(question)
             self._how(login.me, login.chats, but=())
             return await self._ask_for_chat(login.chats, "", look, ())
 

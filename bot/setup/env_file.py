@@ -19,6 +19,7 @@ from dotenv.parser import parse_stream
 
 from bot.env_text import read
 from bot.errors import SettingsError
+from bot.phrases import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -85,7 +86,9 @@ def _line(name: str, value: str) -> str:
 def refuse_unwritable(path: Path) -> None:
     """Raise `SettingsError` before anybody is asked anything in vain."""
     if not os.access(_real(path).parent, os.W_OK | os.X_OK):
-        raise SettingsError(f"{path}: cannot be written: no permission to write in its directory")
+        raise SettingsError(
+            phrase("{file}: cannot be written: no permission to write in its directory", file=path)
+        )
 
 
 def write(path: Path, text: str) -> None:
@@ -108,7 +111,9 @@ def write(path: Path, text: str) -> None:
             raise
         _sync(path.parent)
     except OSError as exc:
-        raise SettingsError(f"{path}: cannot be written: {exc.strerror}") from exc
+        raise SettingsError(
+            phrase("{file}: cannot be written: {error}", file=path, error=exc.strerror)
+        ) from exc
 
 
 def _real(path: Path) -> Path:

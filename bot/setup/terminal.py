@@ -40,6 +40,10 @@ class Terminal:
         """From now on; until then it is English."""
         self._in_words = language
 
+    def in_words(self, text: str) -> str:
+        """As it is said here."""
+        return self._in_words(text)
+
     def say(self, text: str = "", style: str = "") -> None:
         """One line or more. It may come between a question and its answer."""
         if self._question is not None:

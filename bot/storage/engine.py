@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import ClauseElement, create_engine, func, inspect, select
 from sqlalchemy.dialects import sqlite
@@ -27,7 +27,7 @@ from bot.storage.data_directory import Presence, identified, ordinary
 from bot.storage.schema import APPLICATION_ID, alembic_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -47,6 +47,8 @@ BEGIN: Final = {
     "sqlite": ["BEGIN IMMEDIATE"],
     "postgresql": ["BEGIN", f"SELECT pg_advisory_xact_lock({APPLICATION_ID}, 1)"],
 }
+# How the drivers want what a statement is filled with.
+NUMBERED: Final[dict[str, Any]] = {"sqlite": "qmark", "postgresql": "numeric_dollar"}
 # Behind it, where several hosts work on the tables: no row, a division by zero, and nothing is written.
 FENCE: Final = "SELECT 1 / (SELECT count(*) FROM lease WHERE epoch = {epoch})"
 OURS: Final = {"alembic_version", "meta", "signals"}  # tables
@@ -314,6 +316,16 @@ def _insert_of(dialect: Dialect) -> type[Insert]:
     return postgresql.Insert
 
 
+class Compiled(NamedTuple):
+    sql: str
+    names: Sequence[str]  # of what it is filled with
+    said: Mapping[str, object]  # by the statement itself; all else comes with the row
+
+    def filled(self, row: Mapping[str, object]) -> list[object]:
+        all_of_it = {**self.said, **row}
+        return [all_of_it[name] for name in self.names]
+
+
 class Prepared:
     """A statement for every message: compiled once, and run by the driver itself.
 
@@ -326,27 +338,27 @@ class Prepared:
 
     def __init__(self, statement: ClauseElement | Callable[[type[Insert]], ClauseElement]) -> None:
         self._statement = statement
-        self._compiled: dict[str, tuple[str, dict[str, Any]]] = {}  # by the dialect's name
+        self._compiled: dict[str, Compiled] = {}  # by the dialect's name
 
-    def compiled(self, dialect: Dialect) -> tuple[str, dict[str, Any]]:
-        """The SQL, and what the statement itself says. All else comes with the row."""
+    def compiled(self, dialect: Dialect) -> Compiled:
         made = self._statement
         if not isinstance(made, ClauseElement):
             made = made(_insert_of(dialect))
-        compiled = made.compile(dialect=dialect)
-        named = compiled.bind_names.items()  # type: ignore[attr-defined]  # it is one of SQL
-        return str(compiled), {name: bind.value for bind, name in named if not bind.required}
+        numbered: Any = type(dialect)
+        compiled: Any = made.compile(dialect=numbered(paramstyle=NUMBERED[dialect.name]))
+        named = compiled.bind_names.items()
+        said = {name: bind.value for bind, name in named if not bind.required}
+        return Compiled(str(compiled), compiled.positiontup, said)
 
-    def _for(self, db: Connection) -> tuple[str, dict[str, Any]]:
-        dialect = db.dialect
-        if dialect.name not in self._compiled:
-            named = sqlite.dialect(paramstyle="named") if dialect.name == "sqlite" else dialect
-            self._compiled[dialect.name] = self.compiled(named)
-        return self._compiled[dialect.name]
+    def _for(self, db: Connection) -> Compiled:
+        found = self._compiled.get(db.dialect.name)
+        if found is None:
+            found = self._compiled[db.dialect.name] = self.compiled(db.dialect)
+        return found
 
     def run(self, db: Connection, row: Mapping[str, object]) -> Cursor:
-        sql, said = self._for(db)
-        found: Cursor = _driver(db).execute(sql, {**said, **row})
+        compiled = self._for(db)
+        found: Cursor = _driver(db).execute(compiled.sql, compiled.filled(row))
         return found
 
     def value(self, db: Connection, row: Mapping[str, object]) -> Any:
@@ -370,8 +382,8 @@ class Prepared:
         return lambda: rows
 
     def run_many(self, db: Connection, rows: Iterable[Mapping[str, object]]) -> None:
-        sql, said = self._for(db)
-        _driver(db).cursor().executemany(sql, [{**said, **row} for row in rows])
+        compiled = self._for(db)
+        _driver(db).executemany(compiled.sql, [*map(compiled.filled, rows)])
 
 
 def _rows_of(found: Cursor) -> list[dict[str, Any]]:

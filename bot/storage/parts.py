@@ -119,9 +119,9 @@ class Parts:
         self._fit(db, rows, now, partial(_translated, translated))
         return True
 
-    def leave_untranslated(self, db: Connection, translated: Collection[int]) -> None:
-        """All but those of these places go out as they are."""
-        for it in awaiting(db, but=translated):
+    def leave_untranslated(self, db: Connection, places: Collection[int]) -> None:
+        """What waits in these places goes out as it is."""
+        for it in awaiting(db, places):
             self.translate(db, it, it.said.filled(it.said.body), "", NO_MORE)
 
     def put_in_words(self, db: Connection, post: Post) -> Post:

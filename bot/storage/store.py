@@ -172,8 +172,8 @@ class SignalStore:
         rows = await self._write(partial(places.take_list, routes=routes))
         listed = routes.with_rows(rows)
         self._parts.place = listed.place
-        translated = [each.id for each in listed.places if each.presentation.translate]
-        await self._write(partial(self._parts.leave_untranslated, translated=translated))
+        as_it_is = {each.id for each in listed.places if not each.presentation.translate}
+        await self._write(partial(self._parts.leave_untranslated, places=as_it_is))
         return listed
 
     async def look_through(self) -> None:

@@ -69,11 +69,11 @@ def are_awaited(db: Connection, *, place: int) -> bool:
     return bool(_any().rows(db, {"place": place}))
 
 
-def awaiting(db: Connection, *, but: Collection[int]) -> Iterator[Awaiting]:
-    """All, of places other than these."""
+def awaiting(db: Connection, places: Collection[int]) -> Iterator[Awaiting]:
+    """All of these places."""
     states = posts.c.state.in_([*STATES.values()])
-    query = select(posts).where(awaits(posts), states, posts.c.place.not_in(list(but)))
-    return map(_awaiting, [row._asdict() for row in db.execute(query.order_by(posts.c.id))])
+    rows = db.execute(select(posts).where(awaits(posts), states).order_by(posts.c.id)).all()
+    return (_awaiting(row._asdict()) for row in rows if row.place in places)
 
 
 @cache

@@ -16,6 +16,8 @@ from bot.telegram.reading import input_channel
 from bot.telegram.rpc_errors import translated
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bot.telegram.peer_names import Account
 
 functions: Final[Any] = raw.functions
@@ -46,6 +48,24 @@ async def moved_to(account: Account, chat_id: ChatId) -> ChatId | None:
         return None  # not ours to see; whoever posts there finds out
     moved = getattr(answer.chats[0], "migrated_to", None) if answer.chats else None
     return None if moved is None else ChatId(CHANNELS - moved.channel_id)
+
+
+class Acquainted:
+    """An account that was just told of some channels, and does not ask for one of them by itself again."""
+
+    def __init__(self, account: Account, channels: Mapping[ChatId, Any]) -> None:
+        self._account = account
+        self._channels = channels
+
+    async def peer(self, chat: ChatId) -> Any:
+        return await self._account.peer(chat)
+
+    async def call(self, query: Any) -> Any:
+        if isinstance(query, functions.channels.GetChannels):
+            told = [self._channels.get(ChatId(CHANNELS - each.channel_id)) for each in query.id]
+            if None not in told:
+                return types.messages.Chats(chats=told)
+        return await self._account.call(query)
 
 
 async def resolve(account: Account, chat_id: ChatId) -> ChatInfo:

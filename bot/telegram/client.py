@@ -137,7 +137,7 @@ class Telegram:
         self._connected_at: float | None = None
         self._peers = Peers(self)
         self.peer, self.meet_again = self._peers.peer, self._peers.meet_again
-        self.known_user = self._peers.known_user
+        self.known_user, self.channels = self._peers.known_user, self._peers.channels
         self.sender = Sender(self)
 
     # ── coming and going ──
@@ -174,7 +174,8 @@ class Telegram:
             self._credentials.check(self._me.id)
             self._reachability = self._new_reachability(self._me)
             self._catch_up = self._new_catch_up(self._me)
-            if self._catch_up is not None:
+            if self._catch_up is not None and self._following is not None:
+                await self._peers.meet_all(self._following.chats)
                 await self._catch_up.begin()
             self._connected_at = unix_time()
             self._say_whether_the_clock_is_off()

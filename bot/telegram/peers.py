@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import suppress
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 from pyrogram import raw
 
-from bot.errors import TargetUnavailable, Unparsable
+from bot.errors import PostRefused, RetryLater, TargetUnavailable, Unparsable
 from bot.models import CHANNELS, ChatId, has_own_box, is_basic_group
 from bot.telegram.messages import chat_id as chat_id_of
+from bot.telegram.reading import input_channel
+from bot.telegram.rpc_errors import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 log = structlog.get_logger(__name__)
 
@@ -19,6 +24,7 @@ functions: Final[Any] = raw.functions
 types: Final[Any] = raw.types
 
 DIALOGS_AT_ONCE, DIALOGS_MAX = 100, 2_000
+CHANNELS_AT_ONCE: Final = 100
 
 
 class Account(Protocol):
@@ -56,6 +62,33 @@ class Peers:
         if known is None:
             raise TargetUnavailable(f"chat {chat_id} is not known to this account", chat_id)
         return known
+
+    async def channels(self, chat_ids: Iterable[ChatId]) -> dict[ChatId, Any]:
+        """As Telegram shows them to us, a hundred with one question. Those that are left out have to be
+        asked for one by one: of an answer for many it is not said which of them is wrong.
+        """
+        each = [await self._channel(chat_id) for chat_id in chat_ids if has_own_box(chat_id)]
+        wanted = [channel for channel in each if channel is not None]
+        found: dict[ChatId, Any] = {}
+        for first in range(0, len(wanted), CHANNELS_AT_ONCE):
+            part = wanted[first : first + CHANNELS_AT_ONCE]
+            with suppress(RetryLater, TargetUnavailable, PostRefused), translated(CHANNELS):
+                answer = await self._account.call(functions.channels.GetChannels(id=part))
+                found |= {ChatId(CHANNELS - chat.id): chat for chat in people(answer)}
+        return found
+
+    async def meet_all(self, chat_ids: Iterable[ChatId]) -> None:
+        """Those that are new to us, as far as they can be met together."""
+        new = [chat_id for chat_id in chat_ids if await self._known_peer(chat_id) is None]
+        await self.channels(new)
+
+    async def _channel(self, chat_id: ChatId) -> Any | None:
+        known = await self._known_peer(chat_id)
+        if known is not None:
+            return input_channel(known)
+        if self._account.is_bot:
+            return types.InputChannel(channel_id=CHANNELS - chat_id, access_hash=0)
+        return None
 
     async def meet_again(self, chat_id: ChatId) -> bool:
         """Ask Telegram anew for the access hash of a chat; False: it is the one we had."""

@@ -8,7 +8,8 @@ The rule is written once more here, from what people see and not from the bot's 
   target does not come back.
 - A post hangs on the post of what it answers, if that stood when it was sent; else on the nearest
   ancestor's that stood, at last on the signal's; else on nothing. Where the source had deleted what
-  it answers by then, and only the post was still to go, either is right.
+  it answers by then, and only the post was still to go, either is right: that, or what would be
+  if it were gone.
 
 One thing depends on when the bot looked: a message deleted before the bot ever saw it is unknown to
 it. An answer to such a message is judged by the first message of the thread, and is lost where that
@@ -204,33 +205,44 @@ class Expected:
     def may_hang_on(self, line: Line, post: Post) -> set[int | None]:
         if line.opens_album or line.parent is None:
             return {None}
-        choices: set[int | None] = set()
-        skipped = False  # whether the bot cannot know what was between
-        for ancestor in line.ancestors():
-            skipped = skipped or not self.is_known(ancestor)
-            choices |= self._stood(ancestor, post)
-            if choices and not is_going(ancestor, post):
-                break
-        choices = choices or {None}
-        if skipped:
-            known = self._stood(line.first, post) | self._stood(line.signal, post)
-            choices |= known or {None}
+        above = list(line.ancestors())
+        choices, passed = self._nearest(above, post)
+        if not all(map(self.is_known, above[:passed])):  # the bot cannot know what was between
+            choices |= self._nearest([line.first, line.signal], post)[0]
+            choices |= self._stood(line.signal, post).keys()
         if self._race and self._went_just_before(line, post):
             choices.add(None)
         return choices
 
-    def _stood(self, line: Line, below: Post) -> set[int | None]:
-        """Where its post is gone or to go, one of the album's other parts will do."""
-        own: set[int | None] = {post.id for post in self._of[line.key] if post.stood(below.sent)}
-        if own and not is_going(line, below):
-            return own
-        return own | self._siblings(line, below.sent)
+    def _nearest(self, lines: Sequence[Line], below: Post) -> tuple[set[int | None], int]:
+        """The first whose post was to stay, else nothing, and what was only still to go before it;
+        and how many lines that took.
+        """
+        choices: set[int | None] = set()
+        for number, line in enumerate(lines, 1):
+            stood = self._stood(line, below)
+            choices |= stood.keys()
+            if any(stood.values()):
+                return choices, number
+        return choices | {None}, len(lines)
 
-    def _siblings(self, line: Line, moment: int) -> set[int | None]:
-        if line.album is None:
-            return set()
-        parts = [other for other in self.lines if other.album == line.album]
-        return {p.id for part in parts for p in self._of[part.key] if p.stood(moment)}
+    def _stood(self, line: Line, below: Post) -> dict[int, bool]:
+        """The posts for it that stood then, and whether they were to stay.
+
+        Where its own is gone or to go, one of the album's other parts will do.
+        """
+        own = self._standing_of([line], below)
+        if line.album is None or any(own.values()):
+            return own
+        return self._standing_of([each for each in self.lines if each.album == line.album], below)
+
+    def _standing_of(self, lines: Iterable[Line], below: Post) -> dict[int, bool]:
+        return {
+            post.id: not is_going(line, below)
+            for line in lines
+            for post in self._of[line.key]
+            if post.stood(below.sent)
+        }
 
     def _went_just_before(self, line: Line, post: Post) -> bool:
         gone = [p.gone for a in line.ancestors() for p in self._of[a.key] if p.gone is not None]
