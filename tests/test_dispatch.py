@@ -82,7 +82,7 @@ class House:
             meter=self.meter,
         )
 
-    def wake(self):
+    def wake(self, **_):
         self.woken += 1
 
     def begin_anew(self):

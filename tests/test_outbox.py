@@ -1034,6 +1034,53 @@ async def test_to_learn_that_nothing_is_to_be_done_costs_the_same_however_much_w
     assert len(steps) < 200  # of SQLite's machine
 
 
+WAITS = SENT_BEFORE.replace("'sent', 0, i, 0,", "?, 0, NULL, NULL,")
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("state", [PostState.PENDING, PostState.DELETE])
+async def test_to_take_what_is_next_costs_the_same_however_much_waits_behind_it(
+    record, store, state
+):
+    """A burst is posted as fast at its begin as at its end."""
+    await record(says(ALICE, "#idea BTC"))
+    steps = []
+
+    def prepare(db):
+        db.exec_driver_sql(WAITS, (TARGET, state.value))
+        db.connection.driver_connection.set_progress_handler(lambda: steps.append(1), 1)
+
+    await store.change(prepare)
+    (post,) = await store.take_posts(TARGET, Method.SEND)
+
+    assert post.text == "#idea BTC"
+    assert len(steps) < 2_000  # of SQLite's machine
+    steps.clear()
+    assert await store.take_aside(TARGET) == []
+    assert len(steps) < 200
+
+
+@pytest.mark.sqlite
+async def test_no_statement_of_a_delivery_is_compiled_again_for_the_next_one(record, store):
+    """Of a statement about a state SQLite does that, where an index is for that state alone."""
+    asked = []
+
+    def allow(*what):
+        asked.append(what)
+        return sqlite3.SQLITE_OK
+
+    await store.change(lambda db: db.connection.driver_connection.set_authorizer(allow))
+    for number in range(1, 4):
+        asked.clear()
+        await record(says(ALICE, "#idea BTC", number=number))
+        (post,) = await store.take_posts(TARGET, Method.SEND)
+        await store.post_sent(post, MessageId(500 + number))
+        assert await store.take_posts(TARGET) == []
+
+    # A transaction's begin and end are compiled each time.
+    assert {what for what, *_ in asked} <= {sqlite3.SQLITE_TRANSACTION}
+
+
 @pytest.mark.sqlite
 @pytest.mark.parametrize("method", [*Method, "aside"])
 async def test_to_find_nothing_to_do_needs_no_lock(store, tmp_path, method):

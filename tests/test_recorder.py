@@ -49,7 +49,7 @@ class Scene:
             known=set(known),
             stopping=self.stopping,
             listeners=Listeners(
-                lambda: self.said.append("wake"),
+                lambda **_: self.said.append("wake"),
                 lambda: self.said.append("anew"),
                 lambda failure: self.said.append(("failed", failure)),
                 lambda message: self.said.append(("unreadable", message.id)),

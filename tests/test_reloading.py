@@ -93,7 +93,7 @@ class House:
         return [tuple(row) for row in await self.core.store.ask(lambda db: db.execute(query).all())]
 
 
-def _nothing():
+def _nothing(**_):
     pass
 
 
@@ -314,7 +314,7 @@ class Queue:
     def stop(self):
         self.told.set()
 
-    def wake(self):
+    def wake(self, **_):
         pass
 
     def pause(self):

@@ -10,7 +10,7 @@ import pytest
 
 from bot.delivery.relay import Relay
 from bot.errors import RetryLater
-from bot.models import MessageId, PostState
+from bot.models import MessageId, Method, PostState
 from tests.people import TARGET
 from tests.posts import FakeOutbox, FakeTelegram, post
 
@@ -82,8 +82,8 @@ class Watch:
 
 
 class Scene:
-    def __init__(self, *posts, **fails):
-        self.clock, self.outbox, self.watch = Clock(), FakeOutbox(*posts), Watch()
+    def __init__(self, *posts, outbox=None, **fails):
+        self.clock, self.outbox, self.watch = Clock(), outbox or FakeOutbox(*posts), Watch()
         self.telegram = Telegram(self.clock, **fails)
         self.relay = Relay(
             self.outbox,
@@ -268,3 +268,63 @@ async def test_a_flood_wait_of_what_is_set_aside_holds_sends_as_well():
         scene.telegram.fails.clear()
         await scene.passes(60)
         assert scene.outbox.states() == [PostState.SENT, PostState.SENT]
+
+
+class Asked(FakeOutbox):
+    """Notes what it is asked for, and lets a message be edited while it is being sent."""
+
+    def __init__(self, *posts):
+        super().__init__(*posts)
+        self.looks, self.edited = [], {}
+
+    async def take_posts(self, target, method=None, **which):
+        self.looks.append(method)
+        return await super().take_posts(target, method, **which)
+
+    async def take_aside(self, target, **which):
+        self.looks.append("aside")
+        return await super().take_aside(target, **which)
+
+    async def post_sent(self, post, message_id):
+        await super().post_sent(post, message_id)
+        if post.id in self.edited:
+            self._set(post, state=PostState.EDIT, text=self.edited[post.id])
+
+
+async def test_for_a_new_message_nobody_looks_for_anything_but_new_messages():
+    async with Scene(outbox=Asked()) as scene:
+        for number in range(1, 8):
+            scene.outbox.posts[number] = post(number, "new")
+            scene.outbox.looks.clear()
+            scene.relay.wake(new_only=True)
+            await scene.quiet()
+            assert len(scene.asked()) == number
+            assert set(scene.outbox.looks) == {Method.SEND}
+
+        scene.outbox.looks.clear()
+        scene.relay.wake()
+        await scene.quiet()
+        assert set(scene.outbox.looks) == {*Method, "aside"}
+
+
+async def test_an_edit_that_is_heard_of_while_its_message_is_being_sent_is_made_behind_it():
+    """Those who change messages look in vain then, and are not told again."""
+    async with Scene(outbox=Asked(*(post(number, "old") for number in range(1, 5)))) as scene:
+        scene.outbox.posts[5] = post(5, "new")
+        scene.outbox.edited[5] = "edited"
+        scene.relay.wake(new_only=True)
+        while scene.outbox.posts[5].sent_version is None:  # it is not in hand yet
+            await asyncio.sleep(0)
+        scene.relay.wake()
+        await scene.quiet()
+        assert scene.asked()[4:] == [("text", "new"), ("edit", 704)]
+
+
+async def test_what_was_in_doubt_is_looked_at_again_once_it_is_sent():
+    """It may have been edited since it was taken first."""
+    async with Scene(outbox=Asked()) as scene:
+        scene.outbox.posts[1] = post(1, "new", sent_version=0)
+        scene.outbox.edited[1] = "edited"
+        scene.relay.wake(new_only=True)
+        await scene.quiet()
+        assert scene.asked() == [("text", "new"), ("edit", 700)]

@@ -46,5 +46,5 @@ def hearing(table: Any, door: Any, route: Any, **given: Any) -> Dispatcher:
     return dispatcher_of(table, door, route, listeners=listeners, **{**usual, **given})
 
 
-def _nothing() -> None:
+def _nothing(**_: object) -> None:
     pass

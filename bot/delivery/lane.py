@@ -96,7 +96,8 @@ class Lanes:
     async def run(self) -> None:
         await run_all(self._lanes)
 
-    def wake(self) -> None:
+    def wake(self, *, new_only: bool = False) -> None:  # noqa: ARG002  # all look, as usual
+        """`new_only`: what there may be is new messages to send, and nothing else."""
         for lane in self._lanes:
             lane.wake()
 

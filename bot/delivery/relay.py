@@ -164,9 +164,9 @@ class Relay:
             clock=clock,
         )
 
-    def wake(self) -> None:
+    def wake(self, *, new_only: bool = False) -> None:
         """There is something new in the outbox."""
-        self._worker.wake()
+        self._worker.wake(new_only=new_only)
 
     def pause(self) -> None:
         """Begin no further post, until `resume`. What is in hand is finished."""

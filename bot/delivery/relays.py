@@ -18,7 +18,7 @@ class Queue(Protocol):
 
     async def run(self) -> None: ...
     def stop(self) -> None: ...
-    def wake(self) -> None: ...
+    def wake(self, *, new_only: bool = False) -> None: ...
     def pause(self) -> None: ...
     def resume(self) -> None: ...
 
@@ -128,9 +128,9 @@ class Relays:
         for each in self._queues.values():
             each.queue.stop()
 
-    def wake(self) -> None:
+    def wake(self, *, new_only: bool = False) -> None:
         for each in self._queues.values():
-            each.queue.wake()
+            each.queue.wake(new_only=new_only)
 
     def pause(self) -> None:
         self._paused = True

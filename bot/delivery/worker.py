@@ -25,7 +25,7 @@ import structlog
 from bot.backoff import doubled
 from bot.delivery.lane import AT_ONCE, Lane, Lanes
 from bot.errors import AccountLimited, RetryLater, TargetUnavailable, TopicUnavailable
-from bot.models import Method
+from bot.models import Method, PostState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
@@ -154,6 +154,8 @@ class Worker(Lanes):
         self._topics = Lane(self._topics_next, patient=False, sleep=sleep, jitter=jitter)
         self._lanes = (self._sends, self._changes, self._aside, self._topics)
         self._closed: dict[int, float] = {}  # topics that take nothing, until when
+        self._idle: set[Method] = set()  # of which nothing waits, unless we were told since
+        self._told = 0  # times of what is more than new messages
         self._sending = True  # there is something new to send, as far as we know
         self._sent = 0  # since the last change
         self._deleted = 0  # since the last edit
@@ -164,8 +166,18 @@ class Worker(Lanes):
         self._worked: dict[Method, float] = {}  # when it last did
         self._again: dict[int, tuple[int, float]] = {}  # set aside: attempts, when to try next
 
+    def wake(self, *, new_only: bool = False) -> None:
+        if new_only:
+            self._idle.discard(Method.SEND)
+            self._sends.wake()
+        else:
+            self._told += 1
+            self._idle.clear()
+            super().wake()
+
     async def post_next(self) -> timedelta | None:
         """One step of one lane, of the first that has something to do or to wait for."""
+        self._idle.clear()
         for step in (self._send_next, self._change_next, self._aside_next, self._topics_next):
             pause = await step()
             if pause is not None:
@@ -181,12 +193,15 @@ class Worker(Lanes):
         if held := self._held_for(Method.SEND):
             self._let_changes_by()
             return held
+        told = self._told
         posts = await self._take(Method.SEND)
         self._sending = bool(posts)
         if not posts:
             self._let_changes_by()
             return None
         trouble = await self._attempt(posts)
+        if self._told != told or trouble is not None or not all(map(_is_new, posts)):
+            self._idle.clear()  # there may be more to do with them now
         if trouble is None or await self._give_way(posts, trouble):
             self._sent += 1
             self._changes.wake()
@@ -213,6 +228,7 @@ class Worker(Lanes):
         self._deleted = 0 if method is Method.EDIT else self._deleted + 1
         self._turn[method] = post.id
         trouble = await self._attempt(posts)
+        self._idle.clear()
         self._sends.wake()  # a text may have become longer
         if trouble is not None and not await self._give_way(posts, trouble):
             # Not a rest: a change of the other kind is not to wait for it.
@@ -246,8 +262,7 @@ class Worker(Lanes):
             return timedelta(seconds=min(early.values()) - now) if early else None
         trouble = await self._attempt(posts)
         if trouble is None:
-            self._sends.wake()
-            self._changes.wake()
+            self.wake()
         else:
             self._put_off(posts, trouble)
         return AT_ONCE
@@ -257,12 +272,24 @@ class Worker(Lanes):
         now = self._clock()
         for topic in [topic for topic, until in self._closed.items() if until <= now]:
             del self._closed[topic]
-            self._sends.wake()
-            self._changes.wake()
-            self._aside.wake()
+            self.wake()
         return timedelta(seconds=min(self._closed.values()) - now) if self._closed else None
 
     async def _take(self, method: Method, **which: Any) -> list[Post]:
+        """Nothing is asked where the answer is known."""
+        if method in self._idle:
+            return []
+        self._idle.add(method)  # before it is asked: of what comes meanwhile we are told
+        found = True
+        try:
+            posts = await self._ask(method, **which)
+            found = bool(posts)
+        finally:
+            if found:
+                self._idle.discard(method)
+        return posts
+
+    async def _ask(self, method: Method, **which: Any) -> list[Post]:
         return await self._line.take_posts(self._target, method, **which, **self._but_closed())
 
     def _but_closed(self) -> dict[str, Any]:
@@ -355,7 +382,7 @@ class Worker(Lanes):
             return True
         if method is not Method.SEND:
             return False  # changes take turns already
-        others = await self._take(method, but=self._overdue())
+        others = await self._ask(method, but=self._overdue())
         return bool(others) and await self._attempt(others) is None
 
     def _until_overdue(self, posts: Sequence[Post]) -> timedelta:
@@ -382,3 +409,8 @@ class Worker(Lanes):
         """None: it may be called."""
         left = self._held.get(method, 0.0) - self._clock()
         return timedelta(seconds=left) if left > 0 else None
+
+
+def _is_new(post: Post) -> bool:
+    """Once it is sent nothing is left to do, unless we are told."""
+    return post.state is PostState.PENDING and post.sent_version is None

@@ -52,6 +52,10 @@ class Door(Protocol):
     async def deleted(self, chat_id: ChatId, ids: Sequence[MessageId]) -> int: ...
 
 
+class Wake(Protocol):
+    def __call__(self, *, new_only: bool = False) -> None: ...
+
+
 class Meter(Protocol):
     """Told of what is decided, and how many seconds that took."""
 
@@ -65,12 +69,12 @@ class Meter(Protocol):
 class Listeners:
     """Told of what follows from events.
 
-    `wake` when there may be something new to post, `begin_anew` when a chat of ours has become
+    `wake` when there may be something to post (`new_only`: and nothing to change), `begin_anew` when a chat of ours has become
     another one, `failed` when something could not be dealt with and was recorded as such,
     `unreadable` when something was passed over.
     """
 
-    wake: Callable[[], None]
+    wake: Wake
     begin_anew: Callable[[], None]
     failed: Callable[[Failure], None] = lambda _failure: None
     unreadable: Callable[[UnreadableMessage], None] = lambda _message: None
@@ -112,8 +116,9 @@ class Recorder:
             self._meter.decided(decision, time.perf_counter() - began, *where)
         await self._keep_answers(messages, decisions)
         # One that comes again may have been edited meanwhile.
-        if any(each.accepted or each.outcome is Outcome.DUPLICATE for each in decisions):
-            self._listeners.wake()
+        again = any(each.outcome is Outcome.DUPLICATE for each in decisions)
+        if again or any(each.accepted for each in decisions):
+            self._listeners.wake(new_only=not again)
 
     async def edited(self, message: IncomingMessage) -> None:
         await self.record(lambda: self._door.edited(message), _concerning("an edit", [message]))

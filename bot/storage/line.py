@@ -29,7 +29,7 @@ from bot.storage import messages
 from bot.storage.engine import Prepared
 from bot.storage.messages import is_one_of
 from bot.storage.places import SHUT
-from bot.storage.schema import posts
+from bot.storage.schema import posts, to_send
 from bot.storage.untranslated import awaits, behind_one_that_awaits
 
 if TYPE_CHECKING:
@@ -42,16 +42,12 @@ Row = dict[str, Any]
 WAITING: Final = (PostState.PENDING, PostState.EDIT, PostState.DELETE)
 # What is needed next; see `Post.method`, which says the same of one post.
 NEEDS: Final = {
-    # Said by states first, so that the index by state serves.
-    Method.SEND: and_(
-        is_one_of(posts.c.state, PostState.PENDING, PostState.DELETE),
-        or_(posts.c.state == PostState.PENDING, posts.c.target_message_id.is_(None)),
-    ),
+    Method.SEND: to_send(posts.c.state, posts.c.target_message_id),
     # An index by message would hold all that was ever posted, so it is not to serve here.
     Method.DELETE: and_(
-        posts.c.state == PostState.DELETE, func.coalesce(posts.c.target_message_id, 0) > 0
+        is_one_of(posts.c.state, PostState.DELETE), func.coalesce(posts.c.target_message_id, 0) > 0
     ),
-    Method.EDIT: posts.c.state == PostState.EDIT,
+    Method.EDIT: is_one_of(posts.c.state, PostState.EDIT),
 }
 OF_ALBUM: Final = ("target_chat_id", "source_chat_id", "topic", "album_id", "state")
 IN_ORDER: Final = (func.coalesce(posts.c.first_id, posts.c.id), posts.c.part)
@@ -81,11 +77,17 @@ def _line(
     see = select(posts, _reply_to()).where(taken)
     if not begins:
         return Next(Prepared(see), None)
-    fresh = and_(taken, NEEDS[Method.SEND], posts.c.sent_version.is_(None))
+    pending = to_send(_state(), posts.c.target_message_id)
+    fresh = and_(taken, pending, posts.c.sent_version.is_(None))
     as_before = (column for column in posts.c if column is not posts.c.sent_version)
     told = (*as_before, null().label("sent_version"), _reply_to())
     begun = update(posts).where(fresh).values(_noted()).returning(*told)
     return Next(Prepared(see), Prepared(begun))
+
+
+def _state() -> ColumnElement[str]:
+    """Where an index by it would be taken for the best, and is not."""
+    return func.coalesce(posts.c.state, "")
 
 
 def _is_none_of(table: FromClause) -> ColumnElement[bool]:
@@ -98,7 +100,8 @@ def _others_of_album(first: FromClause) -> Select[Any]:
     """Its pending parts that are in the line, or set aside, as the first one is."""
     other = posts.alias("other")
     its = and_(*(other.c[name] == first.c[name] for name in OF_ALBUM))
-    pending = other.c.state == PostState.PENDING
+    its = and_(first.c.album_id.is_not(None), its)  # or all of the line is looked at for nothing
+    pending = is_one_of(other.c.state, PostState.PENDING)
     aside = other.c.aside_at.is_(None) == first.c.aside_at.is_(None)
     return select(other.c.id).where(its, pending, aside, _is_none_of(other))
 
@@ -140,7 +143,7 @@ def in_line(method: Method, closed: int) -> Next:
 
 @cache
 def aside(closed: int) -> Next:
-    waits = is_one_of(posts.c.state, *WAITING)
+    waits = is_one_of(_state(), *WAITING)
     return _line(posts.c.aside_at.is_not(None), waits, ~awaits(posts), _open(closed))
 
 
@@ -149,7 +152,7 @@ def _not_below_one_that_waits() -> ColumnElement[bool]:
     earlier = posts.alias()
     same = ("source_chat_id", "source_message_id", "target_chat_id", "topic")
     waits = [earlier.c[name] == posts.c[name] for name in same]
-    waits += [earlier.c.part < posts.c.part, earlier.c.state == PostState.PENDING]
+    waits += [earlier.c.part < posts.c.part, is_one_of(earlier.c.state, PostState.PENDING)]
     return or_(posts.c.part == 0, ~exists().where(*waits))
 
 

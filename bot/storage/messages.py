@@ -6,7 +6,17 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, func, literal, or_, select, union_all
+from sqlalchemy import (
+    String,
+    and_,
+    bindparam,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 
 from bot.extras import dumped, entity_item, loaded
 from bot.models import Content, Entity, Media, MessageId, MessageRef, PostState, identity_of
@@ -31,9 +41,13 @@ def is_message(table: Table) -> ColumnElement[bool]:
     )
 
 
-def is_one_of(column: ColumnElement[Any], *values: object) -> ColumnElement[bool]:
-    """IN, for a `Prepared`; SQLite makes an IN of it again, so that the column's index serves."""
-    return or_(*(column == value for value in values))
+def is_one_of(column: ColumnElement[str], *states: PostState) -> ColumnElement[bool]:
+    """IN, for a `Prepared`; SQLite makes an IN of it again, so that the column's index serves.
+
+    With its words in it: where an index is for some states, SQLite compiles a query again for each
+    parameter that is put for a state.
+    """
+    return or_(*(column == literal_column(f"'{state}'", String) for state in states))
 
 
 def stands(post: FromClause) -> ColumnElement[bool]:

@@ -324,7 +324,7 @@ def _let_go() -> Prepared:
         messages.is_message(posts),
         posts.c.part > 0,
         posts.c.first_id == bindparam("post"),
-        posts.c.state == PostState.HELD,
+        is_one_of(posts.c.state, PostState.HELD),
     )
     return Prepared(update(posts).where(held).values(state=PostState.PENDING))
 
@@ -335,7 +335,7 @@ def _deleted() -> Prepared:
     again["returns"] = func.coalesce(posts.c.returns, 0) + 1
     changes = {name: case((GOING, posts.c[name]), else_=value) for name, value in again.items()}
     first = posts.alias()
-    there = exists().where(first.c.id == posts.c.first_id, first.c.state == PostState.SENT)
+    there = exists().where(first.c.id == posts.c.first_id, is_one_of(first.c.state, PostState.SENT))
     follows = or_(posts.c.part == 0, there)
     state = case((GOING, PostState.DELETED), (follows, PostState.PENDING), else_=PostState.HELD)
     return Prepared(update(posts).where(_is_post()).values(state=state, aside_at=None, **changes))

@@ -7,7 +7,7 @@ is never changed once it has been released.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -23,7 +23,13 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     column,
+    func,
+    literal_column,
+    or_,
 )
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
 
 # Names a SQLite file as ours ("SGRL"). https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID: Final = 0x5347524C
@@ -98,6 +104,16 @@ signal_updates = Table(
     Index("signal_updates_of_album", "source_chat_id", "album_id"),
 )
 
+
+def to_send(state: ColumnElement[str], number: ColumnElement[int]) -> ColumnElement[bool]:
+    """Of a post: its message is to be sent first. With its words in it, so that the index serves."""
+    deletion = state == literal_column("'delete'", String)
+    return or_(state == literal_column("'pending'", String), and_(deletion, number.is_(None)))
+
+
+_TO_SEND: Final = to_send(column("state"), column("target_message_id"))
+_IN_LINE: Final[ColumnElement[int]] = func.coalesce(column("first_id"), column("id"))
+_ASIDE: Final = column("aside_at").is_not(None)
 _WAITS: Final = and_(column("original").is_not(None), column("translated").is_(None))
 
 # The outbox and the id map in one: what is to be posted, and as which message it was.
@@ -151,6 +167,12 @@ posts = Table(
     ),
     Index("posts_by_state", "state", "target_chat_id", "id"),
     Index("posts_by_place", "target_chat_id", "target_message_id"),
+    Index(
+        *("posts_to_send", "target_chat_id", _IN_LINE, "part"),
+        sqlite_where=_TO_SEND,
+        postgresql_where=_TO_SEND,
+    ),
+    Index("posts_aside", "target_chat_id", sqlite_where=_ASIDE, postgresql_where=_ASIDE),
     Index("posts_untranslated", "place", sqlite_where=_WAITS, postgresql_where=_WAITS),
 )
 

@@ -50,7 +50,7 @@ def behind_one_that_awaits() -> ColumnElement[bool]:
     its = exists().where(
         awaits(other),
         other.c.place == posts.c.place,
-        other.c.state == PostState.PENDING,
+        is_one_of(other.c.state, PostState.PENDING),
         or_(before, album),
     )
     # Looked up once for all posts, and mostly there are none.
