@@ -14,7 +14,7 @@ from bot.admin.status_shown import as_json
 from bot.app import open_core, open_tables
 from bot.delivery.progress import Places
 from bot.delivery.relay import Relay
-from bot.delivery.relays import Relays
+from bot.delivery.relays import Relays, WantedQueue
 from bot.errors import UsageError
 from bot.models import ChatId
 from bot.monitoring.health import Health
@@ -44,7 +44,7 @@ class Queues:
             chat: Relay(core.store, side, chat, watch=self.progress[chat])
             for chat, side in self.sides.items()
         }
-        wanted = [(chat, None, partial(self.queues.get, chat)) for chat in self.queues]
+        wanted = [WantedQueue(chat, None, partial(self.queues.get, chat)) for chat in self.queues]
         self.relays = Relays(
             core.routes, lambda _routes: wanted, self.progress, reread=lambda: None
         )
