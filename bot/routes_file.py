@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 from bot import chat_names
 from bot.chat_names import ChatName, NamedAddress
 from bot.endpoints import Endpoint
-from bot.errors import SettingsError
+from bot.errors import SettingsError, words_of
 from bot.models import GENERAL, Address, ChatId
+from bot.phrases import Phrase, joined, phrase
 from bot.routes import Place, Routes, Source, main_route, ring, sink_id
 from bot.routes_keys import ELSE, PLACE_KEYS, SOURCE_KEYS, WANTED, Parse
 from bot.routes_lines import At, LineNumbers
@@ -86,7 +87,7 @@ class Listed:
     def where(self, name: ChatName) -> str:
         """The file and line that names that chat first."""
         at = next(at for at, each in self._chats() if each == NamedAddress(name, each.topic))
-        return f"{self._name}, line {self._lines.of(at, 'chat')}"
+        return self._line(self._lines.of(at, "chat"))
 
     def in_its_line(self, said: str) -> str:
         """What is wrong with a chat, by the line that names it; `said` begins with the setting of `.env`."""
@@ -96,7 +97,13 @@ class Listed:
         lines = {str(each.chat): self._lines.of(at, "chat") for at, each in self._chats()}
         if found[1] not in lines:
             return said
-        return f"{self._name}, line {lines[found[1]]}: chat: {said[found.start(1) :]}"
+        where = joined(": ", [self._line(lines[found[1]]), "chat"])
+        if isinstance(said, Phrase) and "setting" in said.values:
+            return phrase(said.one, **{**said.values, "setting": where})
+        return f"{where}: {said[found.start(1) :]}"
+
+    def _line(self, number: int) -> str:
+        return phrase("{file}, line {line}", file=self._name, line=number)
 
     def known(self, names: Mapping[ChatName, int]) -> Routes:
         """The routes, with the ids of `names`. Raises `SettingsError`, as for two of one chat."""
@@ -118,34 +125,35 @@ class Listed:
             at = re.search(r"\(at line (\d+), column \d+\)", str(exc))
             line = int(at[1]) if at else len(text.splitlines()) or 1
             said = re.sub(r"\s*\(at .*\)$", "", str(exc))
-            raise SettingsError(f"{self._name}, line {line}: this is no TOML: {said}") from exc
+            told = phrase("this is no TOML: {error}", error=said)
+            raise SettingsError(joined(": ", [self._line(line), told])) from exc
 
     def _numbered(
         self, table: Mapping[str, Any], name: str, of: int | None
     ) -> tuple[list[Any], list[At]]:
         found = table.get(name, [])
         if of is None:
-            self._unknown(table, {"source"}, (-1, None), "outside of a [[source]]")
+            self._unknown(table, {"source"}, (-1, None), phrase("outside of a [[source]]"))
         if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
             header = "[[source]]" if of is None else "[[source.place]]"
-            self._fault((of or 0, None), name, f"write {header} above each")
+            self._fault((of or 0, None), name, phrase("write {header} above each", header=header))
             return [], []
         if not found and of is None:
-            self._fault((0, None), None, "there is no [[source]] in it")
+            self._fault((0, None), None, phrase("there is no [[source]] in it"))
         return found, [
             (number, None) if of is None else (of, number) for number in range(len(found))
         ]
 
     def _source(self, table: dict[str, Any], at: At) -> _ReadSource:
-        self._unknown(table, {*SOURCE_KEYS, "place"}, at, "of a source")
+        self._unknown(table, {*SOURCE_KEYS, "place"}, at, phrase("of a source"))
         said = self._said(table, SOURCE_KEYS, at, ("name", "chat", "allowed_users"))
         tables, places = self._numbered(table, "place", at[0])
         if not tables:
-            self._fault(at, None, "it has no [[source.place]], where its signals go")
+            self._fault(at, None, phrase("it has no [[source.place]], where its signals go"))
         return _ReadSource(said, at, list(map(self._place, tables, places)))
 
     def _place(self, table: dict[str, Any], at: At) -> _ReadPlace:
-        self._unknown(table, {*PLACE_KEYS, *SINK_KEYS, *SHOWN_KEYS}, at, "of a place")
+        self._unknown(table, {*PLACE_KEYS, *SINK_KEYS, *SHOWN_KEYS}, at, phrase("of a place"))
         shown = {"presentation": self._shown(table, at)}
         try:
             kind = kind_of(table)
@@ -155,7 +163,11 @@ class Listed:
             self._fault(at, exc.key, exc.text)
             return _ReadPlace({}, at)
         if kind is None:
-            self._fault(at, None, f"chat is missing: {WANTED['chat']}{ELSE}")
+            self._fault(
+                at,
+                None,
+                phrase("chat is missing: {wanted}", wanted=joined("", [WANTED["chat"], ELSE])),
+            )
         return _ReadPlace(self._said(table, PLACE_KEYS, at, ()) | shown, at)
 
     def _sink(self, table: Mapping[str, Any], at: At) -> dict[str, Any]:
@@ -171,7 +183,7 @@ class Listed:
             return replace(shown, translate=self._sinks.with_key(shown.translate))
         except SettingsError as exc:
             named = re.match(r"\w+", str(exc))
-            self._fault(at, named and named[0], str(exc))
+            self._fault(at, named and named[0], words_of(exc))
             return AS_IT_IS
 
     def _said(
@@ -187,9 +199,10 @@ class Listed:
                 try:
                     said[field] = parse(table[key])
                 except SettingsError as exc:
-                    self._fault(at, key, f"{key}: {exc}")
+                    self._fault(at, key, joined(": ", [key, words_of(exc)]))
             elif key in wanted:
-                self._fault(at, None, f"{key} is missing: {WANTED[key]}")
+                told = phrase("{key} is missing: {wanted}", key=key, wanted=WANTED[key])
+                self._fault(at, None, told)
         return said
 
     def _unknown(
@@ -199,11 +212,12 @@ class Listed:
             if key not in known:
                 close = difflib.get_close_matches(key, list(known), n=1)
                 mend = (
-                    f"did you mean {close[0]}?"
+                    phrase("did you mean {name}?", name=close[0])
                     if close
-                    else f"there are {', '.join(sorted(known))}"
+                    else phrase("there are {names}", names=", ".join(sorted(known)))
                 )
-                self._fault(at, key, f"{key} is no key {where}: {mend}")
+                told = phrase("{key} is no key {where}: {mend}", key=key, where=where, mend=mend)
+                self._fault(at, key, told)
 
     def _fault(self, at: At, key: str | None, text: str) -> None:
         self._faults.append((self._lines.of(at, key), text))
@@ -211,8 +225,8 @@ class Listed:
     def _refuse(self) -> None:
         if self._faults:
             lines = dict.fromkeys(sorted(self._faults))
-            said = [f"{self._name}, line {number}: {text}" for number, text in lines]
-            raise SettingsError("\n".join(said))
+            said = [joined(": ", [self._line(number), text]) for number, text in lines]
+            raise SettingsError(joined("\n", said))
 
     # ── what does not go together ──
 
@@ -244,7 +258,10 @@ class Listed:
         for at, said in self._tables():
             name = said.get("name")
             if name is not None and name in seen:
-                self._fault(at, "name", f"{name} is the name of line {seen[name]}: take another")
+                told = phrase(
+                    "{name} is the name of line {line}: take another", name=name, line=seen[name]
+                )
+                self._fault(at, "name", told)
             elif name is not None:
                 seen[name] = self._lines.of(at, "name")
 
@@ -255,12 +272,14 @@ class Listed:
             line = self._lines.of(read.at, "chat")
             same = seen.get((source.chat, source.topic))
             if same is not None:
-                self._fault(read.at, "chat", f"{source.where} is read in line {same} already")
+                told = phrase("{chat} is read in line {line} already", chat=source.where, line=same)
+                self._fault(read.at, "chat", told)
             elif source.topic and any(
                 each.chat == source.chat and each.topic is None for each in routes.sources
             ):
-                told = (
-                    f"{source.chat} is read as a whole, too: name a topic there, or take this out"
+                told = phrase(
+                    "{chat} is read as a whole, too: name a topic there, or take this out",
+                    chat=source.chat,
                 )
                 self._fault(read.at, "chat", told)
             seen.setdefault((source.chat, source.topic), line)
@@ -271,12 +290,17 @@ class Listed:
             for number, place in enumerate(source.places):
                 at, address = read.places[number].at, (place.chat, place.topic)
                 if address in seen:
-                    what = "this" if place.endpoint else Address(*address)
-                    told = f"{what} is a place of {source.name} in line {seen[address]}"
-                    self._fault(at, _kind(place), f"{told} already: keep one of them")
+                    told = phrase(
+                        "{place} is a place of {source} in line {line} already: keep one of them",
+                        place=phrase("this") if place.endpoint else Address(*address),
+                        source=source.name,
+                        line=seen[address],
+                    )
+                    self._fault(at, _kind(place), told)
                 seen.setdefault(address, self._lines.of(at, _kind(place)))
                 if (way := ring(routes, source, place)) is not None:
-                    self._fault(at, "chat", f"this is a ring, {way}: what is posted would be read")
+                    told = phrase("this is a ring, {way}: what is posted would be read", way=way)
+                    self._fault(at, "chat", told)
 
     def _check_sinks(self, routes: Routes) -> None:
         """One that has several sources has one queue, so what holds for it is said alike."""
@@ -289,7 +313,12 @@ class Listed:
                 known, where = first.setdefault(place.chat, (place, line))
                 key = differing(place.endpoint, known.endpoint or place.endpoint)
                 if key is not None:
-                    told = f"this is where {known.label} leads in line {where}, too: say one {key} of both"
+                    told = phrase(
+                        "this is where {place} leads in line {line}, too: say one {key} of both",
+                        place=known.label,
+                        line=where,
+                        key=key,
+                    )
                     self._fault(each.at, key, told)
 
     def _check_services(self, routes: Routes) -> None:
@@ -303,8 +332,12 @@ class Listed:
                 line = self._lines.of(each.at, "translate")
                 first.setdefault(how.service, line)
                 if how.service != next(iter(first)):
-                    told = f"TRANSLATE_API_KEY would be told to two services, see line {next(iter(first.values()))}"
-                    self._fault(each.at, "translate", f"translate: {told}: keep one of them")
+                    told = phrase(
+                        "translate: TRANSLATE_API_KEY would be told to two services, see line {line}: "
+                        "keep one of them",
+                        line=next(iter(first.values())),
+                    )
+                    self._fault(each.at, "translate", told)
 
 
 def _kind(place: Place) -> str:
@@ -337,15 +370,22 @@ def read_routes(settings: Settings, *, instead: Collection[str] = ()) -> Listed 
         text = path.read_text("utf-8")
     except FileNotFoundError:
         if settings.routes_file is not None:
-            raise SettingsError(f"ROUTES_FILE: there is no {path}") from None
+            raise SettingsError(phrase("ROUTES_FILE: there is no {file}", file=path)) from None
         return main_route(settings)
     except (OSError, UnicodeDecodeError) as exc:
-        raise SettingsError(f"{path}: cannot be read: {exc}") from exc
+        raise SettingsError(
+            phrase("{file}: cannot be read: {error}", file=path, error=exc)
+        ) from exc
     both = [name for name in INSTEAD if name in settings.model_fields_set and name not in instead]
     if both:
         raise SettingsError(
-            f"{both[0].upper()} and {path} say the same, and one of them would be in vain: take "
-            f"{', '.join(map(str.upper, both))} out of .env, or put the file away"
+            phrase(
+                "{setting} and {file} say the same, and one of them would be in vain: take {all} out "
+                "of .env, or put the file away",
+                setting=both[0].upper(),
+                file=path,
+                all=", ".join(map(str.upper, both)),
+            )
         )
     sinks = Sinks(settings.place_secrets, settings.data_dir, settings.translate_api_key)
     return Listed(text, name=path.name, sinks=sinks)
@@ -360,8 +400,12 @@ def known_routes(settings: Settings, *, instead: Collection[str] = ()) -> Routes
     for name in listed.names:
         if name not in known:
             raise SettingsError(
-                f"{listed.where(name)}: which chat @{name} is has not been looked up yet: start the "
-                "bot, or `check`, once, or write its id"
+                phrase(
+                    "{line}: which chat @{name} is has not been looked up yet: start the bot, or "
+                    "`check`, once, or write its id",
+                    line=listed.where(name),
+                    name=name,
+                )
             )
     return listed.known(known)
 

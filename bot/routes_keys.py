@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from bot.errors import SettingsError
+from bot.errors import SettingsError, words_of
 from bot.models import EVERYONE, Address, AfterTtl, Answers, AuthorId
+from bot.phrases import joined, phrase
 from bot.rules.markers import Markers
 from bot.setting_chats import parse_address
 from bot.setting_values import parse_ttl
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from bot.chat_names import NamedAddress
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-CHAT: Final = (
+CHAT: Final = phrase(
     'an id such as -1001234567890, "-1001234567890#5" for a topic, "@name", or a t.me link'
 )
 
@@ -31,24 +32,27 @@ def _chat(value: object) -> Address | NamedAddress:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise SettingsError(f"give {CHAT}")
+        raise SettingsError(phrase("give {what}", what=CHAT))
     try:
         return parse_address(value)
     except ValueError as exc:
-        raise SettingsError(f"{exc}; give {CHAT}") from exc
+        give = phrase("give {what}", what=CHAT)
+        raise SettingsError(joined("; ", [words_of(exc), give])) from exc
 
 
 def _name(value: object) -> str:
     if not isinstance(value, str) or NAME.fullmatch(value) is None:
-        raise SettingsError('give up to 32 small letters, digits, - and _, such as "majors"')
+        raise SettingsError(
+            phrase('give up to 32 small letters, digits, - and _, such as "majors"')
+        )
     return value
 
 
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise SettingsError('give texts in brackets, such as ["#idea"]')
+        raise SettingsError(phrase('give texts in brackets, such as ["#idea"]'))
     if not value or not all(one.strip() for one in value):
-        raise SettingsError("one of them is empty, and would match every message")
+        raise SettingsError(phrase("one of them is empty, and would match every message"))
     return tuple(dict.fromkeys(value))
 
 
@@ -58,7 +62,9 @@ def _patterns(value: object) -> tuple[str, ...]:
         Markers((), found)
     except SettingsError as exc:
         said = str(exc).removeprefix("SIGNAL_PATTERNS: ")
-        raise SettingsError(f"{said} (patterns are RE2, which has no look-around)") from exc
+        raise SettingsError(
+            phrase("{error} (patterns are RE2, which has no look-around)", error=said)
+        ) from exc
     return found
 
 
@@ -69,7 +75,10 @@ def _people(value: object) -> frozenset[AuthorId] | None:
     ids = value if isinstance(value, list) else []
     if not ids or not all(isinstance(one, int) and one and abs(one) < 2**63 for one in ids):
         raise SettingsError(
-            f'give the ids of those who may post, such as [123456789], or "{EVERYONE.value}"'
+            phrase(
+                'give the ids of those who may post, such as [123456789], or "{everyone}"',
+                everyone=EVERYONE.value,
+            )
         )
     return frozenset(AuthorId(one) for one in ids)
 
@@ -79,14 +88,15 @@ def _hours(value: object) -> timedelta:
     try:
         return parse_ttl(str(value) if number else repr(value))
     except ValueError as exc:
-        raise SettingsError(str(exc)) from exc
+        raise SettingsError(words_of(exc)) from exc
 
 
 def _one_of(words: type[AfterTtl | Answers]) -> Callable[[object], Any]:
     def parse(value: object) -> Any:
         found = next((word for word in words if word == value), None)
         if found is None:
-            raise SettingsError("give " + " or ".join(f'"{word}"' for word in words))
+            known = joined(phrase(" or "), [f'"{word}"' for word in words])
+            raise SettingsError(phrase("give {what}", what=known))
         return found
 
     return parse
@@ -113,8 +123,10 @@ PLACE_KEYS: Final[Mapping[str, tuple[str, Parse]]] = {
     "chat": ("chat", _chat),
 }
 WANTED: Final = {
-    "name": 'name = "majors", by which the log, `status` and `flows --source` call it',
-    "chat": f"chat = {CHAT}",
-    "allowed_users": f'allowed_users = [123456789], or "{EVERYONE.value}"',
+    "name": phrase('name = "majors", by which the log, `status` and `flows --source` call it'),
+    "chat": joined(" = ", ["chat", CHAT]),
+    "allowed_users": phrase(
+        'allowed_users = [123456789], or "{everyone}"', everyone=EVERYONE.value
+    ),
 }
-ELSE: Final = ', or webhook = "https://…", or jsonl = "signals.jsonl"'
+ELSE: Final = phrase(', or webhook = "https://…", or jsonl = "signals.jsonl"')

@@ -41,6 +41,7 @@ DEPOSED = 4  # exit code
 RATE = 30.0  # messages and edits a second
 PATIENCE = 120.0  # seconds, on a machine that is busy with other things
 RESTARTS = 3
+SHARE = 0.01  # seconds between two of what is said, however late it is
 SOON = 15.0  # seconds, within which whoever was deposed has found out
 # What keeps a deposed host from writing, from sending and from going on; the breaks that take it away.
 FENCE = (
@@ -154,7 +155,9 @@ class Failovers:
             before = talk.said
             await talk.goes_on()
             due = max(due, time.monotonic() - 0.2) + (talk.said - before) / RATE
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            await asyncio.sleep(
+                max(SHARE, due - time.monotonic())
+            )  # the servers are in this loop, too
 
     # ── the blows; each gives who leads now, and the other ──
 

@@ -295,3 +295,32 @@ async def test_a_table_that_refuses_even_the_record_holds_up_nobody(life, tmp_pa
     await life.hears(says(ALICE, "#idea BTC", number=1), says(BOB, "#idea ETH", number=2))
     assert await life.posts() == ["#idea ETH"]
     assert len(life.told) == 1
+
+
+@pytest.mark.sqlite
+async def test_what_failed_is_found_without_a_look_at_what_was_refused(tmp_path):
+    """A running bot asks for it again and again, beside half a million refusals."""
+    refused = (
+        "INSERT INTO decisions (source_chat_id, source_message_id, outcome, reason, at, recorded_at,"
+        " error) VALUES (?, ?, ?, ?, 1, 1, ?)"
+    )
+    async with open_core(settings_for(tmp_path), in_loop=True) as core:
+
+        def write(db):
+            rows = [(GROUP, number, "rejected", "not_the_owner", None) for number in range(5_000)]
+            db.connection.driver_connection.executemany(refused, rows)
+            last = (GROUP, 9_999, "ignored", "failed", "ValueError: oops")
+            db.connection.driver_connection.execute(refused, last)
+
+        def count(db):
+            steps = []
+            db.connection.driver_connection.set_progress_handler(lambda: steps.append(1), 1)
+            found = [failures.newest(db, at_most=8), failures.wanted(db), failures.count(db)]
+            db.connection.driver_connection.set_progress_handler(None, 1)
+            return [each.error for each in found[0]], *found[1:], len(steps)
+
+        await core.store.ask(write)
+        errors, wanted, number, steps = await core.store.ask(count)
+
+    assert (errors, wanted, number) == (["ValueError: oops"], [], 1)
+    assert steps < 500

@@ -16,7 +16,14 @@ import pytest
 from bot.admin.chat_commands import AdminHandler, Running
 from bot.admin.formatting import duration
 from bot.app import open_tables
-from bot.errors import AccountLimited, LoggedOut, RetryLater, TargetUnavailable
+from bot.errors import (
+    AccountLimited,
+    LoggedOut,
+    RetryLater,
+    SettingsError,
+    TargetUnavailable,
+    words_of,
+)
 from bot.models import (
     ChatTrouble,
     MessageRef,
@@ -26,6 +33,7 @@ from bot.models import (
     UnreadableMessage,
 )
 from bot.phrases import Translator, joined, phrase, translator
+from bot.routes_file import Listed
 from bot.telegram.access import Finding, Verdict, of_target
 from tests import untranslated
 from tests.conftest import ROOT
@@ -221,6 +229,19 @@ class Refusing:
         raise TargetUnavailable(phrase("chat {chat} is not known to this account", chat=chat), chat)
 
 
+def test_a_file_of_routes_that_is_wrong_is_refused_in_russian():
+    """Whoever orders `/reload`, or adds to the file in `setup`, reads each line so."""
+    text = '[[source]]\nname = "majors"\nchat = -1001\nfotter = 1\n[[source.place]]\nchat = "?!"\n'
+    with pytest.raises(SettingsError) as refused:
+        Listed(text)
+
+    said = translator("ru")(words_of(refused.value)).splitlines()
+    assert said[0].startswith("routes.toml, строка 1: не хватает allowed_users: ")
+    assert said[1].startswith("routes.toml, строка 4: fotter — не ключ источника: ")
+    assert "строка 6: chat: " in said[2]
+    assert said[2].endswith('"-1001234567890#5" для темы, "@name" или ссылку t.me')
+
+
 async def test_what_stands_in_the_way_has_no_word_of_english(foreign):
     found = await of_target(Refusing(), TARGET)
 
@@ -237,6 +258,8 @@ SPOKEN = (
     "delivery/translations.py",
     "naming.py",
     "reloading.py",
+    "routes_file.py",
+    "routes_keys.py",
 )
 # Orders of a shell alone, and what is no text.
 OF_A_SHELL = {"admin/reload.py", "admin/extract.py", "admin/confirmations.py"}

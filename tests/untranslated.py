@@ -24,7 +24,7 @@ SAYS = {
     "_notice",
     "_data",
 }
-SAYS |= {"tell", "_raise", "Finding", "notice", "data", "Button", "Row"}
+SAYS |= {"tell", "_fault", "_raise", "Finding", "notice", "data", "Button", "Row"}
 ERRORS = re.compile(
     r"\w*(?:Error|Refused|Unavailable|Later|Gone|Limited|WrongKey|NotTranslated|LoggedOut|VoidLogin)"
 )

@@ -16,6 +16,7 @@ import structlog
 
 from bot.errors import BotError, SettingsError
 from bot.models import ChatTrouble, IncomingMessage
+from bot.phrases import joined
 from bot.telegram.access import Verdict, of_source, of_target
 from bot.telegram.chats import Acquainted
 from bot.telegram.peer_names import Account
@@ -87,7 +88,7 @@ class Access:
         findings = await asyncio.gather(*(self._finding(account, chat, read) for chat in new))
         hopeless = [found.text for found in findings if found.hopeless]
         if hopeless:
-            raise SettingsError("\n".join(hopeless))
+            raise SettingsError(joined("\n", hopeless))
 
         def take_over() -> None:
             self._sources, self._looked_at = read, frozenset(chats)

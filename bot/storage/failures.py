@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from bot.models import Failure
 
 NO_CHAT: Final = 0
-HAS_FAILED: Final = decisions.c.reason == Reason.FAILED
+# By its error, too, which is what there is an index of.
+HAS_FAILED: Final = and_(decisions.c.reason == Reason.FAILED, decisions.c.error.is_not(None))
 
 
 class FailureRecord(NamedTuple):

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
     from bot.models import ChatId
 
+# Where a fact has one of few words; there may be a million facts, and these look-ups are quick.
+NAMED: Final[tuple[tuple[int, dict[Any, Any]], ...]] = (
+    (Fact._fields.index("outcome"), {each.value: each for each in Outcome}),
+    (Fact._fields.index("reason"), {each.value: each for each in Reason}),
+    (Fact._fields.index("event"), {None: None, **{each.value: each for each in EventKind}}),
+)
 TEXT: Final = 400  # characters; what a picture shows of a signal whose pair could not be read
 
 
@@ -96,15 +102,9 @@ def facts(
             of_signals.where(active), of_updates.where(active), of_refusals.where(recent)
         )
     for *columns, chat, topic in db.execute(query):
-        fact = Fact._make(columns)
-        yield (
-            (chat, topic or 0),
-            fact._replace(
-                outcome=Outcome(fact.outcome),
-                reason=Reason(fact.reason),
-                event=None if fact.event is None else EventKind(fact.event),
-            ),
-        )
+        for place, names in NAMED:
+            columns[place] = names[columns[place]]
+        yield (chat, topic or 0), Fact._make(columns)
 
 
 def _active(since: int) -> CompoundSelect[Any]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # Names a SQLite file as ours ("SGRL"). https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID: Final = 0x5347524C
 
-NEWEST: Final = 16  # revision; its id has four digits
+NEWEST: Final = 17  # revision; its id has four digits
 
 metadata = MetaData()
 
@@ -192,6 +192,8 @@ places = Table(
     sqlite_autoincrement=True,  # posts are kept for longer than their place
 )
 
+_FAILED: Final = column("error").is_not(None)
+
 # What was refused, for "why was my reply not relayed?". Kept for a while; see `prune_decisions`.
 decisions = Table(
     "decisions",
@@ -212,6 +214,8 @@ decisions = Table(
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("decisions_of_signal", "signal_id"),
     Index("decisions_by_age", "at"),
+    # Few among very many, and asked for again and again.
+    Index("decisions_failed", "recorded_at", sqlite_where=_FAILED, postgresql_where=_FAILED),
 )
 
 # Edits of recorded messages by authors who are permitted no more: what is posted stays as it is.

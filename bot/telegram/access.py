@@ -135,7 +135,7 @@ def _setting(setting: str, name: str | None) -> str:
     """Where the chat stands that may be wrong."""
     if name is None:
         return setting
-    return f"chat of {name}" if name else "routes.toml"
+    return phrase("chat of {name}", name=name) if name else "routes.toml"
 
 
 async def _no_group(account: Account, chat_id: ChatId, setting: str) -> Finding:

@@ -32,6 +32,7 @@ class Talk:
         self.stage, self.tables, self.chance = stage, tables, chance
         self.name, self.source, self.places = route or one(stage)[0]
         self.lines: list[Line] = []
+        self.owners: list[Line] = []  # what Alice said and nobody has deleted
         self.said = 0
         self.moderated: set[tuple[int, int]] = set()  # ids of chats and of posts in them
         self._messages = {}  # what was sent, by line
@@ -46,11 +47,6 @@ class Talk:
             self.delete: 6,
             **({self.moderate: 4} if moderates else {}),
         }
-
-    @property
-    def owners(self):
-        """What Alice said and nobody has deleted."""
-        return [line for line in self.lines if line.by_owner and not line.deleted]
 
     async def goes_on(self):
         if not self.owners:
@@ -122,6 +118,8 @@ class Talk:
 
     def _heard(self, line, message):
         self.lines.append(line)
+        if line.by_owner:
+            self.owners.append(line)
         self._messages[line] = message
         return line
 
@@ -145,6 +143,8 @@ class Talk:
         line = line or self.chance.choice(living)
         line.seen_in_time = self.tables.knows(self.source.chat.id, line.id)
         line.deleted = True
+        if line.by_owner:
+            self.owners.remove(line)
         await self.stage.alice.deletes(self._messages[line])
         chat = self.source.chat
         line.deleted_at = (chat if chat.has_own_box else self.stage.bot.account).box.last_date
