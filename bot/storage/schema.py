@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # Names a SQLite file as ours ("SGRL"). https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID: Final = 0x5347524C
 
-NEWEST: Final = 16  # revision; its id has four digits
+NEWEST: Final = 17  # revision; its id has four digits
 
 metadata = MetaData()
 
