@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -346,9 +347,17 @@ def on_a_terminal(command, story, columns=100):
             stdout=terminal,
         )
         assert done.returncode == 0
-    shown = os.read(ours, 100_000).decode()
-    os.close(ours)
-    return shown.replace("\r\n", "\n")
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        return read_to_its_end(screen).decode().replace("\r\n", "\n")
+
+
+def read_to_its_end(screen):
+    """A terminal hands over what it has, in parts, and says with an error that nobody writes any more."""
+    parts = []
+    with contextlib.suppress(OSError):
+        while part := screen.read(100_000):
+            parts.append(part)
+    return b"".join(parts)
 
 
 def test_refused_replies_are_dimmed_on_a_terminal(story):
