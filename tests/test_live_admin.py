@@ -83,7 +83,7 @@ async def test_an_operator_is_answered_and_a_stranger_is_not(stage, carol):
         names = stage.telegram.calls.names()[before:]
 
     offered = stage.bot.account.commands_of[stage.carol.account]
-    assert {"status", "flows", "why", "release", "retry", "pause", "resume", "help"} == {
+    assert {"status", "flows", "why", "release", "retry", "pause", "resume", "reload", "help"} == {
         each.command for each in offered
     }
     # For Carol's /help; a difference is asked for whoever writes.

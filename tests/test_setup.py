@@ -341,7 +341,7 @@ async def test_it_speaks_the_language_of_the_locale_and_the_bot_does_from_then_o
         await screen.shows("Где публикуются сигналы?")
         await screen.answers("Чат:", str(stage.group.id))
         await screen.shows("ок       читает чат: супергруппа 'Signals'")
-        await screen.shows("Куда их пересылать?")
+        await screen.shows("Куда их публиковать?")
         await screen.answers("Чат:", str(stage.target.id))
         await screen.shows("ок       пишет в чат: канал 'Target'")
         await screen.answers("Ещё в какой-нибудь чат? [д/Н]", "может быть")
