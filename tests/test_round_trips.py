@@ -143,6 +143,16 @@ async def test_an_error_is_told_to_whoever_asked_and_to_nobody_else(counted, pos
     assert (await store.counts()).updates == 1
 
 
+async def test_an_error_that_nobody_waited_for_hides_none_of_ours(counted):
+    def asks_and_thinks_better_of_it(db):
+        db.connection.driver_connection.execute("SELECT nonsense")
+        raise UnknownFlow
+
+    with pytest.raises(UnknownFlow):
+        await counted.store.change(asks_and_thinks_better_of_it)
+    assert (await counted.store.counts()).updates == 0
+
+
 async def test_what_could_not_be_prepared_is_asked_anew(counted):
     """A statement that is asked often is prepared, which fails as the statement itself does."""
     late = Prepared(select(table("late", column("id"))))
