@@ -314,13 +314,15 @@ def test_an_import_says_what_it_wrote_and_where(run, tmp_path, now):
 
 
 def test_a_damaged_file_is_imported_up_to_there_and_pruned_alike(run, tmp_path, now):
-    export = story(tmp_path / "chat.json", began=now - 40 * 24 * HOUR)
+    """A refusal of forty days before the newest message is none that anybody asks about."""
+    newest = message(4, "user1001", "#idea ETH short", at=now - HOUR)
+    export = story(tmp_path / "chat.json", began=now - 40 * 24 * HOUR, more=[newest])
     export.write_bytes(export.read_bytes().rstrip()[:-2] + b",!")
 
     done = run("import", export)
 
     assert done.returncode == 1
-    assert [len(rows) for rows in contents(tmp_path).values()] == [1, 1, 1, 0]
+    assert [len(rows) for rows in contents(tmp_path).values()] == [2, 1, 0, 0]
 
 
 def test_importing_twice_adds_nothing(run, tmp_path, now):
