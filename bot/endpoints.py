@@ -11,7 +11,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from bot.errors import SettingsError
+from bot.errors import SettingsError, words_of
+from bot.phrases import joined, phrase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,27 +87,34 @@ class Translation:
     def __post_init__(self) -> None:
         """Raises `SettingsError`, which begins with the key that is wrong."""
         if not LANGUAGE.fullmatch(self.to):
-            raise SettingsError('to: give the code of a language, such as "en" or "pt-BR"')
+            raise _fault("to", phrase('give the code of a language, such as "en" or "pt-BR"'))
         if not timedelta(seconds=1) <= self.wait <= LONGEST_WAIT:
-            raise SettingsError('wait: give 1 to 60 seconds, such as 10 or "10s"')
+            raise _fault("wait", phrase('give 1 to 60 seconds, such as 10 or "10s"'))
         if not self.mark.strip() or "\n" in self.mark or len(self.mark) > MARK_LIMIT:
-            raise SettingsError(f"mark: give one line of up to {MARK_LIMIT} characters")
+            limit = phrase("give one line of up to {limit} characters", limit=MARK_LIMIT)
+            raise _fault("mark", limit)
         try:
             self._check_url()
         except SettingsError as exc:
-            raise SettingsError(f"url: {exc}") from None
+            raise _fault("url", words_of(exc)) from None
 
     def _check_url(self) -> None:
         if re.match(r"\w+://[^/?#]*@", self.url):
-            raise SettingsError("leave the password out: the key is TRANSLATE_API_KEY in .env")
+            raise SettingsError(
+                phrase("leave the password out: the key is TRANSLATE_API_KEY in .env")
+            )
         check_endpoint(self.url, allow_private=self.allow_private, allow_http=self.allow_private)
         parts = urlsplit(self.url)
         if parts.query or parts.fragment:
             raise SettingsError(
-                "nothing stands behind ? or #: the key is TRANSLATE_API_KEY in .env"
+                phrase("nothing stands behind ? or #: the key is TRANSLATE_API_KEY in .env")
             )
         if parts.path.rstrip("/").endswith("/translate"):
-            raise SettingsError("leave /translate out: the bot puts it behind")
+            raise SettingsError(phrase("leave /translate out: the bot puts it behind"))
+
+
+def _fault(key: str, text: str) -> SettingsError:
+    return SettingsError(joined(": ", [key, text]))
 
 
 def check_endpoint(url: str, *, allow_private: bool = False, allow_http: bool = False) -> None:
@@ -118,18 +126,20 @@ def check_endpoint(url: str, *, allow_private: bool = False, allow_http: bool = 
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise SettingsError("this is no URL: write one such as https://example.org/hook") from None
+        raise SettingsError(
+            phrase("this is no URL: write one such as https://example.org/hook")
+        ) from None
     if parts.scheme not in {"http", "https"} or not host:
-        raise SettingsError("this is no URL: write one such as https://example.org/hook")
+        raise SettingsError(phrase("this is no URL: write one such as https://example.org/hook"))
     if parts.username or parts.password:
         raise SettingsError(
-            "a URL with a password in it is not taken: the signature says who we are"
+            phrase("a URL with a password in it is not taken: the signature says who we are")
         )
     near = allow_http and not (_is_address(host) and is_public(host))
     if parts.scheme != "https" and not (near or is_loopback(host)):
-        raise SettingsError("what is not on this machine is told by https only")
+        raise SettingsError(phrase("what is not on this machine is told by https only"))
     if _is_address(host) and not (allow_private or is_public(host) or is_loopback(host)):
-        raise SettingsError("this is a private address: allow it, if it is meant")
+        raise SettingsError(phrase("this is a private address: allow it, if it is meant"))
 
 
 def check_secret(secret: str) -> None:
@@ -140,8 +150,10 @@ def check_secret(secret: str) -> None:
         key = b""
     if not secret.startswith(PREFIX) or len(key) not in KEY_BYTES:
         raise SettingsError(
-            "a secret is whsec_ and 24 to 64 bytes in base64: "
-            "make one with `echo whsec_$(openssl rand -base64 32)`"
+            phrase(
+                "a secret is whsec_ and 24 to 64 bytes in base64: "
+                "make one with `echo whsec_$(openssl rand -base64 32)`"
+            )
         )
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bot.endpoints import Endpoint, FileEndpoint, check_endpoint, check_secret
 from bot.env_text import SECRET_OF
-from bot.errors import SettingsError
+from bot.errors import SettingsError, words_of
+from bot.phrases import joined, phrase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,13 +46,18 @@ def kind_of(table: Mapping[str, Any]) -> str | None:
     """Which of `KINDS` it is; None: it says none. Raises `WrongKey` for what does not go with that."""
     kinds = [kind for kind in KINDS if kind in table]
     if len(kinds) > 1:
-        several = f"a place is one of {', '.join(KINDS)}: give this a [[source.place]] of its own"
-        raise WrongKey(kinds[1], f"{kinds[1]}: {several}")
+        several = phrase(
+            "a place is one of {kinds}: give this a [[source.place]] of its own",
+            kinds=", ".join(KINDS),
+        )
+        raise WrongKey(kinds[1], joined(": ", [kinds[1], several]))
     kind = kinds[0] if kinds else None
     for key in table:
         whose = _whose(key)
         if kind is not None and kind not in whose:
-            raise WrongKey(key, f"{key} is for {' and '.join(whose)} alone: take it out")
+            kinds_ = joined(phrase(" and "), whose)
+            alone = phrase("{key} is for {kinds} alone: take it out", key=key, kinds=kinds_)
+            raise WrongKey(key, alone)
     return kind
 
 
@@ -95,18 +101,25 @@ class Sinks:
         setting = setting_of(name)
         other = self._settings.setdefault(setting, name)
         if other != name:
-            both = f"{name} and {other} would have one secret, {setting}"
-            raise WrongKey("name", f"{both}: take another name")
-        if setting not in self.secrets:
-            mend = "make one with `echo whsec_$(openssl rand -base64 32)`, and give it to the program, too"
-            raise WrongKey(
-                "webhook", f"{setting} is not set, in the environment or in .env: {mend}"
+            both = phrase(
+                "{name} and {other} would have one secret, {setting}: take another name",
+                name=name,
+                other=other,
+                setting=setting,
             )
+            raise WrongKey("name", both)
+        if setting not in self.secrets:
+            missing = phrase(
+                "{setting} is not set, in the environment or in .env: make one with "
+                "`echo whsec_$(openssl rand -base64 32)`, and give it to the program, too",
+                setting=setting,
+            )
+            raise WrongKey("webhook", missing)
         secret = self.secrets[setting].get_secret_value()
         try:
             check_secret(secret)
         except SettingsError as exc:
-            raise WrongKey("webhook", f"{setting}: {exc}") from None
+            raise WrongKey("webhook", joined(": ", [setting, words_of(exc)])) from None
         return secret
 
     def _found(self, path: Path) -> tuple[Path, str]:
@@ -135,12 +148,12 @@ def _read(table: Mapping[str, Any], key: str, parse: Callable[[object], Any]) ->
     try:
         return parse(table[key])
     except SettingsError as exc:
-        raise WrongKey(key, f"{key}: {exc}") from None
+        raise WrongKey(key, joined(": ", [key, words_of(exc)])) from None
 
 
 def _url(value: object, *, allow_private: bool) -> str:
     if not isinstance(value, str):
-        raise SettingsError('give a URL in quotes, such as "https://example.org/hook"')
+        raise SettingsError(phrase('give a URL in quotes, such as "https://example.org/hook"'))
     check_endpoint(value, allow_private=allow_private)
     return value
 
@@ -149,7 +162,9 @@ def _path(value: object) -> Path:
     name = value.rpartition("/")[2] if isinstance(value, str) else ""
     if not isinstance(value, str) or "\0" in value or name.removesuffix(SUFFIX) in {"", name}:
         # Any other name might be a file of the bot's own, or of somebody else.
-        raise SettingsError(f'give a file whose name ends in {SUFFIX}, such as "signals{SUFFIX}"')
+        raise SettingsError(
+            phrase('give a file whose name ends in .jsonl, such as "signals.jsonl"')
+        )
     return Path(value).expanduser() if value.startswith("~/") else Path(value)
 
 
@@ -160,19 +175,19 @@ def _span(value: object) -> timedelta:
     if found is not None:
         span = timedelta(**{UNITS[found[2]]: float(found[1])})
     if not timedelta(0) < span <= LONGEST:
-        raise SettingsError('give minutes, such as 10, or "90s", "10m", "2h", "1d"')
+        raise SettingsError(phrase('give minutes, such as 10, or "90s", "10m", "2h", "1d"'))
     return span
 
 
 def _late(value: object) -> bool:
     if not isinstance(value, str) or value not in LATE:
-        raise SettingsError('give "mark" or "skip"')
+        raise SettingsError(phrase('give "mark" or "skip"'))
     return LATE[value]
 
 
 def yes_or_no(value: object) -> bool:
     if not isinstance(value, bool):
-        raise SettingsError("give true or false, without quotes")
+        raise SettingsError(phrase("give true or false, without quotes"))
     return value
 
 

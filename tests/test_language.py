@@ -260,6 +260,10 @@ SPOKEN = (
     "reloading.py",
     "routes_file.py",
     "routes_keys.py",
+    "sink_keys.py",
+    "endpoints.py",
+    "rules/presentation.py",
+    "rules/presentation_keys.py",
 )
 # Orders of a shell alone, and what is no text.
 OF_A_SHELL = {"admin/reload.py", "admin/extract.py", "admin/confirmations.py"}

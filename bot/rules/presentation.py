@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from bot.errors import SettingsError
 from bot.extras import PLAIN
 from bot.models import CAPTIONED
+from bot.phrases import joined, phrase
 from bot.rules import cleaning, translation
 from bot.rules.alt_text import with_alt_text
 from bot.rules.patterns import compiled, matches_all, searched
@@ -65,9 +66,12 @@ class Only:
     def __post_init__(self) -> None:
         for direction in self.directions:
             if direction not in {"LONG", "SHORT"}:
-                raise SettingsError(f'directions: {direction!r} is neither "LONG" nor "SHORT"')
+                neither = phrase('{value} is neither "LONG" nor "SHORT"', value=repr(direction))
+                raise SettingsError(joined(": ", ["directions", neither]))
         if not all(each.strip() for each in (*self.pairs, *self.markers)):
-            raise SettingsError("pairs and markers: an empty one says nothing, leave it out")
+            raise SettingsError(
+                phrase("pairs and markers: an empty one says nothing, leave it out")
+            )
 
 
 class About(NamedTuple):
@@ -254,21 +258,28 @@ def _check_wording(name: str, wording: str) -> None:
     try:
         unknown = sorted(fields(wording) - set(known))
     except ValueError as exc:
-        raise SettingsError(f"{name}: {exc}; a brace that is to be read is {{{{ or }}}}") from exc
+        braces = phrase("a brace that is to be read is {{ or }}")
+        raise SettingsError(joined("; ", [f"{name}: {exc}", braces])) from exc
     if unknown:
-        raise SettingsError(f"{name}: there is no {_listed(unknown)}, only {_listed(known)}")
+        lists = {"unknown": _listed(unknown), "known": _listed(known)}
+        none = phrase("there is no {unknown}, only {known}", **lists)
+        raise SettingsError(joined(": ", [name, none]))
 
 
 def _check_pattern(name: str, pattern: str) -> None:
     try:
         regex = compiled(pattern)
     except ValueError as exc:
-        raise SettingsError(
-            f"{name}: {pattern!r} is refused: {exc}; patterns are RE2, which has no look-around "
-            "and no references to groups"
-        ) from exc
+        refused = phrase(
+            "{pattern} is refused: {error}; patterns are RE2, which has no look-around "
+            "and no references to groups",
+            pattern=repr(pattern),
+            error=exc,
+        )
+        raise SettingsError(joined(": ", [name, refused])) from exc
     if name != "replace" and matches_all(regex):
-        raise SettingsError(f"{name}: {pattern!r} would match everything")
+        all_ = phrase("{pattern} would match everything", pattern=repr(pattern))
+        raise SettingsError(joined(": ", [name, all_]))
 
 
 def _listed(names: Iterable[str]) -> str:
