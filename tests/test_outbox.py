@@ -1016,15 +1016,22 @@ SENT_BEFORE = """
 
 
 @pytest.mark.sqlite
+@pytest.mark.parametrize("newest", ["posts_by_place", "posts_by_state"])
 @pytest.mark.parametrize("method", [*Method, "aside"])
 async def test_to_learn_that_nothing_is_to_be_done_costs_the_same_however_much_was_posted(
-    store, method
+    store, method, newest
 ):
-    """It is asked three times for every message, for each target."""
+    """It is asked three times for every message, for each target. Of two indexes that look equally
+    good SQLite takes the one that was made last.
+    """
     steps = []
 
     def prepare(db):
         db.exec_driver_sql(SENT_BEFORE, (TARGET,))
+        made = "SELECT sql FROM sqlite_master WHERE name = ?"
+        made = db.exec_driver_sql(made, (newest,)).scalar_one()
+        db.exec_driver_sql(f"DROP INDEX {newest}")
+        db.exec_driver_sql(made)
         db.connection.driver_connection.set_progress_handler(lambda: steps.append(1), 1)
 
     await store.change(prepare)
