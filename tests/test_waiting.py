@@ -112,3 +112,10 @@ async def test_all_is_written_when_the_store_was_closed(store, written):
     await store.close()
 
     assert written() == ({str(GROUP): 7}, [5])
+
+
+async def test_cursors_alone_are_written_as_well_when_the_store_was_closed(store, written):
+    store.reached(Cursor(GROUP, 7))
+    await store.close()
+
+    assert written() == ({str(GROUP): 7}, [])
