@@ -19,6 +19,7 @@ from bot.models import (
     MessageRef,
     Outcome,
     Reason,
+    RefusedReply,
     Tier,
     UnreadableMessage,
 )
@@ -458,6 +459,33 @@ async def test_what_is_read_again_are_the_messages_of_live_flows_page_by_page(op
     assert page == of_live[2:]
     rest = await store.recorded(GROUP, active_since=at(22), before=page[0], limit=4)
     assert rest == of_live[:2]
+
+
+async def test_where_a_signal_was_said_is_known_in_a_forum(opened):
+    store = await opened()
+    general = await add_signal(store)
+    topic = await add_signal(store, says(ALICE, "#idea", topic=5))
+
+    assert [await store.topic_of(each) for each in (general, topic, signal_id(99))] == [0, 5, 0]
+
+
+@pytest.mark.parametrize("written", [False, True], ids=["waiting", "written"])
+async def test_a_reply_that_its_author_might_not_make_is_told_from_whatever_else_was_refused(
+    opened, written
+):
+    store = await opened()
+    chatter, reply, into_no_flow = (says(BOB, to=MessageRef(GROUP, MessageId(3))) for _ in "123")
+    await store.add_decision(chatter, Decision(Outcome.IGNORED, Reason.UNKNOWN_PARENT, None, None))
+    await store.add_decision(reply, REFUSED)
+    await store.add_decision(into_no_flow, REFUSED._replace(signal_id=None))
+    if written:
+        await store.flush()
+
+    told = RefusedReply(signal_id(1), MessageRef(GROUP, MessageId(3)))
+    assert await store.refused_reply(reply.ref) == told
+    assert await store.refused_reply(chatter.ref) is None
+    assert await store.refused_reply(into_no_flow.ref) is None
+    assert await store.refused_reply(says(BOB).ref) is None
 
 
 async def test_an_unreadable_message_is_recorded_once_and_decided_upon_once_it_can_be_read(
