@@ -732,6 +732,7 @@ async def test_what_stands_in_another_chat_bounds_no_search(record, store):
     assert doubtful.sent_after == 700
     assert await store.last_posted(TARGET) == 700
     assert await store.posted_after(TARGET, MessageId(0)) == {700}
+    assert await store.last_posted(OTHER - 1) == 0
 
 
 async def test_which_medium_stands_in_the_target_is_known_through_all_edits(
