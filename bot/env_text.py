@@ -14,6 +14,7 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
 from bot.errors import SettingsError
+from bot.faults import fault
 from bot.phrases import phrase
 
 if TYPE_CHECKING:
@@ -33,20 +34,21 @@ def read(path: Path) -> str:
         return ""
     except IsADirectoryError as exc:
         # Docker makes one, where a file was to be mounted that is not there.
-        raise SettingsError(
-            f"{path}: cannot be read: it is a directory: put a file in its place"
-        ) from exc
+        raise _unread(path, phrase("it is a directory: put a file in its place")) from exc
     except OSError as exc:
-        raise SettingsError(f"{path}: cannot be read: {exc.strerror}") from exc
+        raise _unread(path, exc.strerror or type(exc).__name__) from exc
     if raw.startswith(UTF_16) or b"\0" in raw:
-        raise SettingsError(f"{path}: cannot be read: it is UTF-16 text or none: save it as UTF-8")
+        raise _unread(path, phrase("it is UTF-16 text or none: save it as UTF-8"))
     try:
         return raw.decode(ENCODING)
     except UnicodeDecodeError as exc:
         line = raw.count(b"\n", 0, exc.start) + 1
-        raise SettingsError(
-            f"{path}: cannot be read: line {line} is not UTF-8 text: save the file as UTF-8"
-        ) from exc
+        not_text = phrase("line {line} is not UTF-8 text: save the file as UTF-8", line=line)
+        raise _unread(path, not_text) from exc
+
+
+def _unread(path: Path, why: str) -> SettingsError:
+    return fault(str(path), phrase("cannot be read: {error}", error=why))
 
 
 def refuse_readable(path: Path) -> None:
@@ -70,9 +72,9 @@ def not_understood(text: str, settings: set[str]) -> Iterator[tuple[int, str]]:
         # Blank lines before it count as part of it.
         line += len(binding.original.string) - len(binding.original.string.lstrip("\r\n"))
         if binding.error:
-            yield line, "is not NAME=value: is there an `=`, and is every quote closed?"
+            yield line, phrase("is not NAME=value: is there an `=`, and is every quote closed?")
         elif binding.key and binding.value is None and binding.key.lower() in settings:
-            yield line, f"has no `=` behind {binding.key}: write {binding.key}=value"
+            yield line, phrase("has no `=` behind {name}: write {name}=value", name=binding.key)
 
 
 def value_of(name: str, path: Path) -> str:
