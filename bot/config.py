@@ -34,7 +34,7 @@ from bot.models import (
     ChatId,
     Everyone,
 )
-from bot.phrases import LANGUAGES, by_locale, joined, later, phrase
+from bot.phrases import LANGUAGES, by_locale, joined, later, phrase, preferred
 from bot.proxy import Proxy, parse_proxy
 from bot.server_address import ServerAddress, parse_database
 from bot.setting_chats import parse_chat, parse_people, parse_posters, parse_targets
@@ -286,6 +286,15 @@ def _with_id(one: Any, ids: Mapping[ChatName, int]) -> Any:
         found = ids.get(one.chat)
         return one if found is None else Address(ChatId(found), one.topic)
     return ids.get(one, one) if isinstance(one, ChatName) else one
+
+
+def language_of(env_file: Path = Path(".env")) -> str:
+    """Of whoever works here, for what is wrong with the settings, too."""
+    try:
+        said = env_text.value_of("LANGUAGE", env_file)
+    except (OSError, ValueError):
+        said = ""
+    return preferred(said or by_locale(os.environ)) or LANGUAGES[0]
 
 
 def set_outside(names: Iterable[str]) -> list[str]:
