@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from bot import chat_names
+from bot import chat_names, env_text
 from bot.errors import BotError, SettingsError
 from bot.lock import holder
 from bot.phrases import joined, phrase, stored
@@ -82,7 +82,7 @@ def of_running(settings: Settings) -> ReadAgain | None:
 def text_of(path: Path) -> str:
     """Empty where there is none, or it is wrong in ways that whoever takes it over finds."""
     try:
-        return path.read_text("utf-8", "replace")
+        return path.read_text(env_text.ENCODING, "replace")
     except OSError:
         return ""
 
