@@ -36,7 +36,7 @@ class Box:
     qts: int | None = None
     date: UnixTime | None = None
     message_id: MessageId | None = None  # the newest that was fed
-    dealt_with: MessageId = MessageId(0)  # the newest that an earlier run dealt with
+    dealt_with: MessageId | None = None  # the newest that an earlier run dealt with; None: none
     behind: bool = True
     promised: int = 0
     failures: int = 0  # in a row
@@ -53,7 +53,7 @@ class Box:
 
     def stands_at(self, cursor: Cursor) -> None:
         _, self.pts, self.qts, self.date, self.message_id, self.again = cursor
-        self.dealt_with = self.message_id or self.dealt_with
+        self.dealt_with = self.message_id
 
     def saw(self, message: Any) -> None:
         self.message_id = MessageId(max(self.message_id or 0, message.id))
@@ -205,7 +205,7 @@ class Boxes:
         users, chats = people_of(difference)
         messages = sorted(difference.new_messages, key=lambda message: message.id)
         new = [
-            (as_new if message.id > box.dealt_with else as_edited)(box.id, message)
+            (as_new if message.id > (box.dealt_with or 0) else as_edited)(box.id, message)
             for message in messages
         ]
         ids = {message.id for message in messages}
