@@ -267,6 +267,7 @@ async def test_what_the_answer_on_its_way_holds_already_is_not_asked_for_again(a
     ask = telegram.answers[functions.updates.GetChannelDifference]
 
     def while_it_is_asked(query):
+        telegram.answers[functions.updates.GetChannelDifference] = ask
         update = telegram.say("said before it was answered")
         if how == "too long":
             update = types.UpdateChannelTooLong(channel_id=BARE, pts=telegram.pts)
