@@ -14,7 +14,7 @@ from bot.telegram.catch_up import Following
 from bot.telegram.parsing import Unreadable
 from tests.boxes import BARE, CHANNEL, ME, NOW, PEER, FakeTelegram, container
 from tests.loopback.tl import make
-from tests.test_catch_up import Life, Notes, Sleeps, SmallGroup, knows_all, until
+from tests.test_catch_up import Life, Notes, Sleeps, SmallGroup, knows_all, long_ago, until
 
 functions, types = raw.functions, raw.types
 SMALL = ChatId(-77)
@@ -297,10 +297,11 @@ async def test_two_thousand_wait_for_the_reader_and_more_are_left_to_the_differe
     assert not life.catch_up.current
 
 
-async def test_messages_from_before_our_start_are_passed_without_reading_them(alive):
+@pytest.mark.parametrize("before", [0, 1_000])
+async def test_messages_from_before_our_start_are_passed_without_reading_them(alive, before):
     """There may be a million of them: few calls find where ours begin."""
     telegram = FakeTelegram(too_long_after=5)
-    for number in range(1_000):
+    for number in range(before):
         telegram.say(f"old {number}")
     life = await alive(telegram)
     await life.end()
@@ -309,7 +310,7 @@ async def test_messages_from_before_our_start_are_passed_without_reading_them(al
     def dated(query):
         answer = read(query)
         for message in answer.messages:
-            if message.id <= 1_000:
+            if message.id <= before:
                 message.date = NOW - 1
         return answer
 
@@ -321,8 +322,29 @@ async def test_messages_from_before_our_start_are_passed_without_reading_them(al
     life.work()
     await life.end()
 
-    assert knows_all(life.notes, telegram, since=1_000)
+    assert knows_all(life.notes, telegram, since=before)
     assert telegram.asked.count("GetMessages") <= 3
+
+
+@pytest.mark.parametrize(("texts", "gone"), [(49, 49), (50, 0)])
+async def test_of_fifty_at_once_of_which_none_is_shown_none_counts_as_deleted(alive, texts, gone):
+    """Their history is hidden from us, rather than all of it deleted."""
+    telegram, notes = await long_ago(alive, texts=texts)
+    for _ in range(7):
+        telegram.say("new")
+    read = telegram.answers[functions.channels.GetMessages]
+
+    def hidden(query):
+        answer = read(query)
+        answer.messages = [each for each in answer.messages if each.id > texts]
+        return answer
+
+    telegram.answers[functions.channels.GetMessages] = hidden
+    life = await alive(telegram, notes)
+    await life.settle()
+    life.work()
+
+    assert len(notes.gone) == gone
 
 
 # ── who is followed when ──
