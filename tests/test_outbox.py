@@ -24,6 +24,7 @@ from bot.models import (
     Tier,
 )
 from bot.routes import Place
+from bot.rules.presentation import Presentation
 from bot.signal_fields import SignalFields
 from bot.state.flow_tracker import FlowTracker
 from bot.storage import post_records, records
@@ -215,6 +216,30 @@ async def test_a_part_that_is_to_come_again_while_it_is_being_deleted_is_another
     assert (edit.part, edit.state) == (0, PostState.EDIT)
     assert (second.part, second.state, second.reply_to) == (1, PostState.PENDING, 700)
     assert await send_all() == []
+
+
+async def test_what_is_to_be_shown_again_while_it_is_being_deleted_is_sent_as_another_message(
+    tmp_path,
+):
+    """Its words were some that the place does not show, for a moment."""
+    place = Place(TARGET, presentation=Presentation(skip=("VIP",)))
+    store = SignalStore(Database(tmp_path / "signals.db", in_loop=True), place=lambda *_: place)
+    await store.open()
+    message = says(ALICE, "#idea")
+    await store.add_signal(
+        message, author=ALICE, marker="#idea", fields=SignalFields(), places=[place]
+    )
+    (post,) = await store.take_posts(TARGET)
+    await store.post_sent(post, MessageId(700))
+    await store.edit(replace(message, text="#idea VIP"), SignalFields())
+    (in_hand,) = await store.take_posts(TARGET, Method.DELETE)
+    await store.edit(replace(message, text="#idea ETH"), SignalFields())
+    await store.post_deleted(in_hand)
+
+    (again,) = await store.take_posts(TARGET)
+    assert (again.state, again.text, again.returns) == (PostState.PENDING, "#idea ETH", 1)
+    assert again.target_message_id is None
+    await store.close()
 
 
 @pytest.mark.parametrize("before", [False, True], ids=["new", "taken back"])
