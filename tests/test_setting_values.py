@@ -82,7 +82,7 @@ def test_a_list_of_nothing_is_none(parse, text):
 
 def test_whoever_gives_orders_is_a_user_and_the_first_who_is_none_is_named():
     assert parse_people("5,6") == (5, 6)
-    with pytest.raises(ValueError, match="^-7 is a chat: only users can give orders$"):
+    with pytest.raises(ValueError, match=r"^-7 is a chat: only users can give orders$"):
         parse_people("5,-7,-8")
 
 
