@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tests.loopback import LoopbackTelegram, Person
     from tests.stage import Stage
 
+pytest_plugins = ("tests.processes",)
 ROOT = Path(__file__).parent.parent
 PLAYED = frozenset({"run", "telegram", "postgresql"})  # fixtures of tests that start programs
 SECRET = bytes(range(32))
