@@ -16,6 +16,7 @@ import json
 import os
 import selectors
 import socket
+import struct
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ import pytest
 
 from tests import forkserver
 
-NUMBER = 4  # bytes; a pipe gives as many at once
+NUMBERS = struct.Struct("!II")  # a pipe gives as much at once
 PIPE = 2**20  # bytes that it holds, as much as Linux allows everybody
 READ = 2**16  # bytes
 
@@ -33,15 +34,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--processes", type=int, default=1, metavar="N", help="to run the tests in")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("processes") > 1:
+        gc.disable()  # what is imported and collected stays
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    gc.enable()
     processes = min(session.config.getoption("processes"), len(session.items))
     if processes < 2 or session.testsfailed or session.config.option.collectonly:
         return None  # pytest's own way
     if any(item.get_closest_marker("played") for item in session.items):
         forkserver.address()  # one for all of them
     session.config._tmp_path_factory.getbasetemp()  # noqa: SLF001 - has no public name
-    gc.collect()
     gc.freeze()  # looking for garbage among all that would copy each page
     Controller(session, processes).run()
     return True
@@ -153,25 +159,44 @@ class Controller:
 # ── the queue ──
 
 
-def in_their_order(items: Sequence[pytest.Item]) -> list[int]:
-    """The long ones first, lest one process is left with some of them at the end."""
-    return sorted(
-        range(len(items)), key=lambda place: items[place].get_closest_marker("long") is None
-    )
+def in_their_order(items: Sequence[pytest.Item]) -> list[range]:
+    """The long ones first, lest one process is left with some of them at the end.
+
+    What a module's tests share may take longer than they do: those that ask for it stay together.
+    """
+    groups: list[range] = []
+    for place, item in enumerate(items):
+        if place and (shared := shares(item)) and shared == shares(items[place - 1]):
+            groups[-1] = range(groups[-1].start, place + 1)
+        else:
+            groups.append(range(place, place + 1))
+    return sorted(groups, key=lambda group: not any(map(is_long, items[group.start : group.stop])))
 
 
-def filled(places: Sequence[int]) -> int:
+def is_long(item: pytest.Item) -> bool:
+    return any(map(item.get_closest_marker, ("long", "heavy")))
+
+
+def shares(item: pytest.Item) -> list[object]:
+    """The fixtures of its module that it asks for."""
+    asked = getattr(item, "_fixtureinfo", None)  # has no public name
+    known = asked.name2fixturedefs.values() if asked else ()
+    return [each[-1] for each in known if each[-1].scope == "module"]
+
+
+def filled(groups: Sequence[range]) -> int:
     """A pipe of all of them, which whoever runs tests reads from."""
     read, write = os.pipe()
-    if len(places) * NUMBER > 2**16:
+    if len(groups) * NUMBERS.size > 2**16:
         fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, PIPE)
-    os.write(write, b"".join(place.to_bytes(NUMBER, "big") for place in places))
+    os.write(write, b"".join(NUMBERS.pack(group.start, group.stop) for group in groups))
     os.close(write)
     return read
 
 
-def taken(queue: int) -> int | None:
-    return int.from_bytes(read, "big") if (read := os.read(queue, NUMBER)) else None
+def taken(queue: int) -> Iterator[int]:
+    while read := os.read(queue, NUMBERS.size):
+        yield from range(*NUMBERS.unpack(read))
 
 
 def emptied(queue: int) -> None:
@@ -203,9 +228,10 @@ def work(session: pytest.Session, number: int, queue: int, to: socket.socket) ->
     factory._basetemp = factory.mktemp(f"process-{number}", numbered=False)  # noqa: SLF001
     telling = Telling(config, to)
     config.pluginmanager.register(telling)
-    place = taken(queue)
+    places = taken(queue)
+    place = next(places, None)
     while place is not None and not (session.shouldfail or session.shouldstop):
-        following = taken(queue)
+        following = next(places, None)
         item, after = session.items[place], None if following is None else session.items[following]
         telling.tell("start", place)
         config.hook.pytest_runtest_protocol(item=item, nextitem=after)

@@ -15,6 +15,14 @@ TESTS = """
 import os
 import pytest
 
+@pytest.fixture(scope="module")
+def made():
+    with open("made", "a") as file:
+        file.write("made\\n")
+
+@pytest.mark.parametrize("number", range(9))
+def test_shares(made, number): ...
+
 @pytest.fixture(scope="session")
 def session():
     yield "given"
@@ -68,11 +76,12 @@ def test_all_run_once_and_what_failed_is_shown(tmp_path):
     ended = played(tmp_path, TESTS, "--processes", "3")
 
     assert ended.returncode == 1
-    assert "2 failed, 22 passed, 1 skipped" in ended.stdout
+    assert "2 failed, 31 passed, 1 skipped" in ended.stdout
     assert "seven is wrong" in ended.stdout
     assert "the last words" in ended.stdout
     assert "this session ends badly" in ended.stdout
     assert "said aloud" not in ended.stdout
+    assert (tmp_path / "made").read_text() == "made\n"  # once, for whoever shares it
     assert re.findall(r"SKIPPED \[1\] .*no reason", ended.stdout)
 
 
@@ -86,7 +95,7 @@ def test_what_nobody_ran_is_no_success(tmp_path):
     assert "its process ended with 3" in ended.stdout
 
 
-@pytest.mark.long
+@pytest.mark.heavy
 def test_after_the_first_failure_it_may_stop(tmp_path):
     many = "import pytest\n@pytest.mark.parametrize('n', range(3000))\ndef test_n(n): assert n\n"
     ended = played(tmp_path, many, "--processes", "2", "-x")
