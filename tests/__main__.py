@@ -40,7 +40,7 @@ TOOLS = {"--sabotage": sabotage.main, "--mutants": mutants.main}
 ALONE = {
     "--heavy": ("-m", "heavy"),
     "--no-checks": (),
-    "--quick": ("-m", "not heavy and not long and not played"),
+    "--quick": ("--hypothesis-profile=quick", "-m", "not heavy and not long and not played"),
 }
 MEMORY = 2**31  # bytes that the tests may need
 

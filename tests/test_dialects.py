@@ -213,6 +213,7 @@ def asked():
     event.remove(Engine, "before_execute", note)
 
 
+@pytest.mark.long
 async def test_what_is_asked_now_and_then_can_be_compiled_for_it(tmp_path, asked):
     """All that the relay, the operator and the picture ask, as they ask it."""
     store = SignalStore(Database(tmp_path / "signals.db", in_loop=True), clock=lambda: NOON)

@@ -16,6 +16,7 @@ GROUP = ChatId(-1001234567890)
 WEEK = 7 * 24
 
 
+@pytest.mark.long
 def test_the_headline_and_the_bars_are_of_one_measure():
     """Shares of replies both, and signals that run at once both."""
     page = drawn(*season(1_000, days=9))
@@ -93,6 +94,7 @@ def test_a_message_of_a_basic_group_has_no_link():
     assert page.all("a") == []
 
 
+@pytest.mark.long
 def test_the_page_has_no_word_of_developers():
     words = drawn(*season(1_000), *STORY).one("body").text.lower()
 

@@ -95,6 +95,7 @@ def test_only_an_authors_own_relayed_words_count():
     assert outcomes(page)[str(ALICE)] == outcomes(page)[str(CAROL)] == [1, 0, 0, 0, 0, 0, 1]
 
 
+@pytest.mark.long
 def test_how_many_cannot_be_told_is_said_with_the_reason():
     page = drawn(signal(1), signal(2, flow=2), update(3, flow=2), signal(4, flow=3))
 

@@ -753,6 +753,7 @@ def bilingual(text):
     return text.replace("bob", "боб с друзьями")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(3))
 async def test_the_target_says_in_the_end_what_the_source_says_in_its_language(tmp_path, seed):
     """Or in the original, where that was not to be had; each message once, whatever came meanwhile."""
