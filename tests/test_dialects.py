@@ -261,6 +261,7 @@ def code_of(path):
     return ast.unparse(tree).lower()
 
 
+@pytest.mark.long
 def test_only_the_engine_knows_which_database_it_is():
     """All others say it in SQLAlchemy's words; hosts are elected on PostgreSQL alone."""
     found = {path.name for path in STORAGE.glob("*.py") if WORDS.search(code_of(path))}

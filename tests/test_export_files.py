@@ -200,6 +200,7 @@ def test_a_zip_archive_without_one_export_is_refused(tmp_path, members, why):
     assert why in refused(zipped(tmp_path / "e.zip", **members))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pack", ["zip", "gz"])
 def test_what_is_damaged_in_an_archive_is_told_after_what_is_whole(tmp_path, pack):
     texts = [message(n, text=random.Random(n).randbytes(400).hex()) for n in range(1, 200)]

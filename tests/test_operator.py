@@ -361,6 +361,7 @@ def read_to_its_end(screen):
     return b"".join(parts)
 
 
+@pytest.mark.long
 def test_refused_replies_are_dimmed_on_a_terminal(story):
     lines = on_a_terminal(["flows", "1"], story).splitlines()
 

@@ -107,6 +107,7 @@ async def test_an_error_of_the_table_is_told_without_what_somebody_wrote():
         await patiently(Table(*[error] * 5).work, asyncio.Event(), pause=0.001)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("trouble", "pauses"),
     [

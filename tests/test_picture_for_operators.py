@@ -61,6 +61,7 @@ def test_where_there_was_no_week_before_none_is_made_up():
     assert [row[2] for row in table(section)[1:]] == ["–", "–", "–"]
 
 
+@pytest.mark.long
 def test_signals_without_a_follow_up_are_named_and_lead_to_their_messages():
     """By their authors, that is: what others said of them is no follow-up. The newest first."""
     section = drawn(

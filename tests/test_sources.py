@@ -332,6 +332,7 @@ async def drawn(operator, routes=BOTH, **more):
     return " ".join(re.sub(r"<svg.*?</svg>|<[^>]+>", " ", file.read_text("utf-8")).split())
 
 
+@pytest.mark.long
 async def test_a_picture_of_one_source_goes_by_its_ttl_and_has_its_messages_alone(operator):
     majors, scalps = [await drawn(operator, source=name) for name in ("majors", "scalps")]
 

@@ -30,6 +30,7 @@ def weeks(page):
     return heads, {name: [number(cell or "0") for cell in cells] for name, *cells in rows}
 
 
+@pytest.mark.long
 def test_the_sample_is_counted_as_the_json_report_has_it(tmp_path):
     page, report = replayed(tmp_path)
 
@@ -122,6 +123,7 @@ def test_a_week_begins_on_monday_and_older_ones_are_summed_up():
     assert (shown["26 Jan 2026"], shown["2 Feb 2026"], shown["9 Feb 2026"]) == (1, 2, 1)
 
 
+@pytest.mark.long
 def test_the_busiest_authors_have_a_row_and_all_others_one_together():
     facts = []
     for author in range(1, 19):

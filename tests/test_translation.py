@@ -42,6 +42,7 @@ def refused(before, after, entities=()):
 # ── what must stay ──
 
 
+@pytest.mark.long
 @settings(max_examples=100)
 @given(st.lists(st.sampled_from([*WORDS, *MUST_STAY]), min_size=1, max_size=12), st.randoms())
 def test_words_may_be_others_and_stand_elsewhere(pieces, chance):
