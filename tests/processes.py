@@ -212,9 +212,15 @@ class Telling:
 
     def __init__(self, config: pytest.Config, to: socket.socket) -> None:
         self._config, self._to = config, to
+        self._told: list[str] = []
 
     def tell(self, kind: str, what: object) -> None:
-        self._to.sendall(json.dumps([kind, what]).encode() + b"\n")
+        self._told.append(json.dumps([kind, what]) + "\n")
+
+    def send(self) -> None:
+        """All at once, so that whoever listens wakes once for each test."""
+        self._to.sendall("".join(self._told).encode())
+        self._told.clear()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         hook = self._config.hook
@@ -234,9 +240,11 @@ def work(session: pytest.Session, number: int, queue: int, to: socket.socket) ->
         following = next(places, None)
         item, after = session.items[place], None if following is None else session.items[following]
         telling.tell("start", place)
+        telling.send()
         config.hook.pytest_runtest_protocol(item=item, nextitem=after)
         telling.tell("end", place)
         place = following
+    telling.send()
     atexit._run_exitfuncs()  # noqa: SLF001 - as above
 
 
