@@ -30,6 +30,8 @@ class Notes:
         self.order = []
         self.active_at = None
         self.wanted_since = set()
+        self.done = 0  # up to this one, as the cursor says
+        self.said_again = []  # of these, as if it were new
 
     async def cursor(self, box):
         return self.cursors.get(box)
@@ -49,10 +51,14 @@ class Notes:
     def deal_with(self, update):
         if isinstance(update, Reached):
             self.cursors[update.cursor.box] = update.cursor
+            if update.cursor.box == CHANNEL:
+                self.done = update.cursor.message_id or 0
         elif isinstance(update, types.UpdateDeleteChannelMessages):
             self.gone.update(update.messages)
         else:
             message = update.message
+            if message.id <= self.done and isinstance(update, types.UpdateNewChannelMessage):
+                self.said_again.append(message.id)
             if message.id not in self.texts:
                 self.order.append(message.id)
             self.texts[message.id] = message.message
@@ -165,7 +171,11 @@ def error(name):
 async def test_whatever_happens_the_reader_comes_to_know_everything_in_order(
     steps, slice_, too_long_after
 ):
-    """Pushes lost, late or twice, answers that fail, crashes with work undone: nothing is missed."""
+    """Pushes lost, late or twice, answers that fail, crashes with work undone: nothing is missed.
+
+    And nothing is new that was dealt with once, or what nobody wrote down, since it was chatter, would be
+    judged by what stands in the chat by then.
+    """
     telegram, notes = FakeTelegram(slice_=slice_, too_long_after=too_long_after), Notes()
     life, late = Life(telegram, notes), []
     await life.begin()
@@ -208,6 +218,7 @@ async def test_whatever_happens_the_reader_comes_to_know_everything_in_order(
     await life.end()
 
     assert knows_all(notes, telegram)
+    assert notes.said_again == []
     assert notes.cursors[CHANNEL].pts == telegram.pts
 
 
@@ -548,9 +559,8 @@ async def test_beyond_the_difference_every_recorded_message_is_read_again_and_ne
 
 
 async def test_what_was_not_read_again_when_the_process_died_is_read_again_by_the_next(alive):
-    """The cursor stays where it was until then, and new messages are known all the same."""
+    """Where it stands is told beside the cursor, which moves on: what is new is new once."""
     telegram, notes = await long_ago(alive, texts=700)
-    before = notes.cursors[CHANNEL]
     telegram.edit(telegram.messages[0], "edited")
     for number in range(7):
         telegram.say(f"new {number}")
@@ -562,13 +572,17 @@ async def test_what_was_not_read_again_when_the_process_died_is_read_again_by_th
     life.catch_up.hear(container(telegram.say("and one that is pushed")))
     life.work()
     await life.end()
-    assert notes.cursors[CHANNEL] == before._replace(message_id=MessageId(708))
+    assert notes.cursors[CHANNEL] == Cursor(
+        CHANNEL, telegram.pts, None, NOW, MessageId(708), again=True
+    )
 
+    telegram.too_long_after = 1_000  # what is told now is asked for in the ordinary way
     life = await alive(telegram, notes)
     life.work()
 
     assert knows_all(notes, telegram)
-    assert notes.cursors[CHANNEL].pts == telegram.pts
+    assert notes.said_again == []
+    assert notes.cursors[CHANNEL] == Cursor(CHANNEL, telegram.pts, None, NOW, MessageId(708))
 
 
 async def test_an_edit_that_is_pushed_while_older_messages_are_read_again_has_the_last_word(alive):

@@ -250,6 +250,20 @@ def test_a_cache_with_a_file_that_is_none_of_its_own_is_set_aside(golden):
     assert len(list(golden.parent.glob("golden.bad-*"))) == 1
 
 
+def test_a_cache_with_a_page_that_is_damaged_is_set_aside_before_anybody_reads_it(golden):
+    """One that few statements ever come to."""
+    with closing(sqlite3.connect(golden / "cache.db")) as db:
+        of_index = "SELECT max(rootpage) FROM sqlite_master WHERE type = 'index'"
+        ((page,),), ((size,),) = db.execute(of_index), db.execute("PRAGMA page_size")
+    with (golden / "cache.db").open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+
+    open_flow_cache(golden, SECRET).close()
+
+    assert len(list(golden.parent.glob("golden.bad-*"))) == 1
+
+
 def test_a_cache_too_large_to_be_checked_is_set_aside(golden):
     os.truncate(golden / "cache.db", 2**31 + 1)
 

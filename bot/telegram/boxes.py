@@ -43,8 +43,7 @@ class Box:
     patient: bool = False  # the rest is Telegram's wish
     limit: int = AT_ONCE  # changes in one difference; fewer around what cannot be parsed
     changes: int = 0  # edits and deletions that were fed
-    # What the cursor stays at while messages are read again. None: they are not.
-    held: Cursor | None = None
+    again: bool = False  # what is recorded of it is to be read again
 
     @property
     def resting(self) -> bool:
@@ -52,16 +51,14 @@ class Box:
         return self.rest is not None and self.patient
 
     def stands_at(self, cursor: Cursor) -> None:
-        _, self.pts, self.qts, self.date, self.message_id = cursor
+        _, self.pts, self.qts, self.date, self.message_id, self.again = cursor
 
     def saw(self, message: Any) -> None:
         self.message_id = MessageId(max(self.message_id or 0, message.id))
 
     def cursor(self) -> Cursor:
         """What may be stored: whoever begins there misses nothing."""
-        if self.held is not None:
-            return self.held._replace(message_id=self.message_id)
-        return Cursor(self.id, self.pts or 0, self.qts, self.date, self.message_id)
+        return Cursor(self.id, self.pts or 0, self.qts, self.date, self.message_id, self.again)
 
 
 class Queue(Protocol):
