@@ -18,6 +18,7 @@ import selectors
 import socket
 import struct
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -114,6 +115,8 @@ class Controller:
             code = 0
         except KeyboardInterrupt:
             code = 2
+        except BaseException:  # noqa: BLE001 - as Python does with what nobody caught
+            traceback.print_exc()
         finally:
             os._exit(code)
 
