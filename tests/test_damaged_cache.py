@@ -205,7 +205,7 @@ def damaged_copy(golden, number, damage, chance):
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.replace(" ", "-"))
 async def test_no_damage_changes_an_answer_or_stalls_the_loop(golden, kind, capsys):
     chance = random.Random(kind)
     async with lag() as measured:

@@ -11,7 +11,7 @@ from pyrogram import raw
 from bot.models import CHANNELS, ChatId, Cursor, MessageId, Reached, UnixTime, has_own_box
 from bot.telegram.messages import DELETED, EDITED, LARGEST_ID, NEW, people_of
 from bot.telegram.parsing import Unreadable
-from bot.telegram.reading import as_new
+from bot.telegram.reading import as_edited, as_new
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -36,6 +36,7 @@ class Box:
     qts: int | None = None
     date: UnixTime | None = None
     message_id: MessageId | None = None  # the newest that was fed
+    dealt_with: MessageId | None = None  # the newest that an earlier run dealt with; None: none
     behind: bool = True
     promised: int = 0
     failures: int = 0  # in a row
@@ -52,6 +53,7 @@ class Box:
 
     def stands_at(self, cursor: Cursor) -> None:
         _, self.pts, self.qts, self.date, self.message_id, self.again = cursor
+        self.dealt_with = self.message_id
 
     def saw(self, message: Any) -> None:
         self.message_id = MessageId(max(self.message_id or 0, message.id))
@@ -195,10 +197,17 @@ class Boxes:
             self.news.set()
 
     def feed(self, box: Box, difference: Any) -> None:
-        """Edits of older messages first: one may have made a signal of what the new ones answer."""
+        """Edits of older messages first: one may have made a signal of what the new ones answer.
+
+        Behind each message comes a cursor. What an earlier run has dealt with before it was cut short is not
+        new any more: chatter leaves no record, and is not to be judged by what stands in the chat by now.
+        """
         users, chats = people_of(difference)
         messages = sorted(difference.new_messages, key=lambda message: message.id)
-        new = [as_new(box.id, message) for message in messages]
+        new = [
+            (as_new if message.id > (box.dealt_with or 0) else as_edited)(box.id, message)
+            for message in messages
+        ]
         ids = {message.id for message in messages}
         edits: list[Any] = []
         others: list[Any] = []
@@ -210,3 +219,5 @@ class Boxes:
                 self._sort(update, users, chats)  # a channel's, in the account's difference
                 continue
             self._feed_one(box, update, users, chats)
+            if isinstance(update, NEW):
+                self._queue.feed(Reached(box.cursor()), {}, {})

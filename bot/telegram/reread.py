@@ -126,7 +126,6 @@ class Rereading:
         if len(found.ids) != number:
             return False
         self._feed_new(box, found)
-        box.message_id = MessageId(max((box.message_id, *found.ids)))
         return True
 
     async def feed_one(self, chat: ChatId, message_id: MessageId) -> None:
@@ -208,6 +207,8 @@ class Rereading:
                 event, date = as_new(box.id, message), message.date
             if date is None or date >= since:
                 self._queue.feed(event, found.users, found.chats)
+                box.saw(message)
+                self._queue.feed(Reached(box.cursor()), {}, {})
 
     def _where(self, box: Box) -> ChatId:
         """The chat of a message of which not even that could be read."""
