@@ -141,7 +141,7 @@ class Controller:
     def _ended(self, worker: Worker) -> None:
         worker.told.close()
         code = os.waitstatus_to_exitcode(os.waitpid(worker.pid, 0)[1])
-        if code and worker.running is not None:
+        if worker.running is not None:
             self.left.discard(worker.running)
             self._failed(worker.running, f"its process ended with {code}")
 
