@@ -27,6 +27,8 @@ from tests.pictures import ABOUT, STORY
 from tests.pictures import figures_of as figures_of_facts
 from tests.test_health import Clock, FakeBot
 
+pytestmark = pytest.mark.long
+
 OTHER = ChatId(TARGET - 1)
 
 

@@ -48,6 +48,8 @@ from tests.pictures import (
     update,
 )
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def run(tmp_path):

@@ -14,6 +14,8 @@ from tests.pages import table, tiles
 from tests.people import BOB, CAROL, HOUR, NOON
 from tests.pictures import CALLERS, STORY, drawn, refused, season, signal, update
 
+pytestmark = pytest.mark.long
+
 GROUP = ChatId(-1001234567890)
 WEEK = 7 * 24
 

@@ -14,6 +14,8 @@ from tests.pages import bars, number, table
 from tests.people import ALICE, BOB, CAROL, NOON
 from tests.pictures import SAMPLE, drawn, fact, names, refused, replayed, signal, update
 
+pytestmark = pytest.mark.long
+
 DAYS = 24
 REACHED, STOPPED = EventKind.TARGET_REACHED, EventKind.STOPPED
 CLOSED, CANCELLED = EventKind.CLOSED, EventKind.CANCELLED

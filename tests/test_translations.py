@@ -43,6 +43,8 @@ from tests.test_parts import Afternoon
 from tests.test_webhook import Names
 from tests.translator import KEY, Translator
 
+pytestmark = pytest.mark.long
+
 OTHER_GROUP, OTHER_TARGET = GROUP - 1, TARGET - 1
 ORIGINAL = "(original, not translated)\n"
 PHOTO = Media("photo", "photo:1:2:00")
