@@ -30,6 +30,7 @@ from tests.warm import WarmPytest
 
 TABLE = Path(__file__).parent / "mutants.toml"
 SAMPLE = 20
+IN_PROCESS = ("-m", "not played")  # the same over PostgreSQL shows nothing more, and takes minutes
 PATIENCE = 120.0  # seconds for the tests as they are; with a mutant, five times what they took
 SMALL = 100  # a larger number is doubled and halved: nobody counts on its last digit
 SWAPS = {
@@ -307,12 +308,12 @@ def survives(
     file = tree / mutant.file
     text = mutant.applied(file.read_bytes()).decode()
     with changed(file, text):
-        return pytest.run(tree, tests, patience=patience).code == 0
+        return pytest.run(tree, [*IN_PROCESS, *tests], patience=patience).code == 0
 
 
 def hunted(module: Module, mutants: Sequence[Mutant], tree: Path, pytest: WarmPytest) -> Counter:
     """How many were killed, survived, and are equivalent. Raises `SystemExit` where the tests fail as it is."""
-    whole = pytest.run(tree, module.tests, patience=PATIENCE)
+    whole = pytest.run(tree, [*IN_PROCESS, *module.tests], patience=PATIENCE)
     if whole.code != 0:
         sys.exit(f"{module.file}: its tests fail without any mutant\n{whole.output}")
     count = Counter()

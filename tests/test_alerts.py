@@ -392,6 +392,35 @@ async def test_a_bot_that_ends_waits_for_nobody_to_be_told():
     await asyncio.wait_for(alerts.last_words(), timeout=5)
 
 
+class Hasty(asyncio.SelectorEventLoop):
+    """Waits for nothing, and knows how long it should have."""
+
+    def __init__(self):
+        super().__init__()
+        self.waits = []
+
+    def call_at(self, when, callback, *args, context=None):
+        self.waits.append(when - self.time())
+        return super().call_at(self.time(), callback, *args, context=context)
+
+
+def test_the_last_words_take_three_seconds_at_the_most():
+    """Whoever ends the bot waits for them."""
+
+    async def tell(_text):
+        await asyncio.Event().wait()
+
+    async def ends():
+        alerts = Alerts(tell, SimpleNamespace(cache_disabled=False), Forgetful(), silence=None)
+        alerts.login_lost(LoggedOut("void"))
+        await alerts.last_words()
+        return asyncio.get_running_loop().waits
+
+    with asyncio.Runner(loop_factory=Hasty) as runner:
+        (wait,) = runner.run(ends())
+    assert 2 < wait <= 3
+
+
 async def test_alerts_are_told_as_they_come_and_the_rest_is_looked_for_every_few_seconds(watch):
     running = asyncio.create_task(watch.alerts.run())
     watch.alerts.failed(post(5))

@@ -69,6 +69,31 @@ async def test_only_what_telegram_names_is_left_out():
     )
 
 
+@pytest.mark.parametrize("part", [None, "formatting"])
+async def test_where_it_is_not_told_what_is_in_the_way_all_of_the_dress_is_left_out(part):
+    """Or where it cannot be what is named, since there is none of that."""
+    whole = post(text="words", entities=() if part else BOLD, extras=DRESSED)
+    less = lighter(whole, DressRefused("refused", part=part))
+    assert less == replace(
+        whole,
+        entities=(),
+        extras=Extras(silent=True, no_preview=True),
+        note="posted without its formatting, buttons, quote and preview: refused",
+    )
+
+
+async def test_a_text_that_loses_its_dress_is_not_noted_as_one_that_lost_a_medium():
+    notes, left = Notes(), [DressRefused("no", part="formatting")]
+
+    async def do(_post):
+        if left:
+            raise left.pop()
+
+    await lightly(post(text="words", entities=BOLD), do, notes)
+
+    assert notes.kept == [("posted without its formatting: no", False)]
+
+
 @pytest.mark.parametrize("refused", [PostRefused("no"), DressRefused("no"), MediumRefused("no")])
 async def test_a_medium_without_words_is_refused_as_it_is(refused):
     with pytest.raises(PostRefused):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bot.extras import Extras, LinkButton, Preview, Quote, dumped, loaded
 from bot.models import Content, Entity, Media
 from bot.routes import Place
-from bot.rules.render import chunks, in_words, render
+from bot.rules.render import chunks, in_words, render, split
 from tests.people import TARGET
 
 MENTION = re.compile("@[A-Za-z0-9_]{2}")
@@ -81,6 +81,58 @@ def test_a_link_that_had_to_be_cut_leaves_no_mention(before, limit, kind):
         ]
         assert live_mentions(chunk._replace(entities=tuple(whole))) == []
         assert list(chunk.entities) == whole
+
+
+# ── where a text is cut ──
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("1234567\n9 bcdefgh", ["1234567\n", "9 bcdefgh"]),  # behind a line
+        ("1\n345678 abcdefg", ["1\n345678 ", "abcdefg"]),  # that line would be too short a part
+        ("12345 789abcdefg", ["12345 ", "789abcdefg"]),
+        ("1234 6789abcdefg", ["1234 6789a", "bcdefg"]),  # so would these words
+        ("123456789abcdefg", ["123456789a", "bcdefg"]),
+        ("123456789🚀abcdef", ["123456789", "🚀abcdef"]),  # which is two units, and one character
+        ("12345678🚀abcdefg", ["12345678🚀", "abcdefg"]),
+        ("123456\u2041\u4100xyz", ["123456\u2041\u4100xy", "z"]),  # a blank's bytes, and none
+        ("123456\u0a41\u4100xyz", ["123456\u0a41\u4100xy", "z"]),  # nor is this a line's end
+        ("123456789a", ["123456789a"]),
+    ],
+)
+def test_a_text_is_cut_behind_a_line_or_a_word_and_never_within_a_character(text, parts):
+    """Of ten units, where there is one in their second half."""
+    assert [chunk.text for chunk in split(text, (), first=10)] == parts
+
+
+def spans(entities):
+    return [(each.type, each.offset, each.length) for each in entities]
+
+
+@pytest.mark.parametrize(
+    ("entity", "parts"),
+    [
+        ((6, 8), [(6, []), (10, [(0, 8)])]),  # whole, in the part behind
+        ((5, 8), [(10, [(5, 5)]), (6, [(0, 3)])]),  # it would leave too short a part
+        ((2, 8), [(10, [(2, 8)]), (6, [])]),
+        ((10, 4), [(10, []), (6, [(0, 4)])]),
+    ],
+)
+def test_what_is_marked_up_is_cut_where_its_text_is_and_best_not_at_all(entity, parts):
+    found = split("1234567890abcdef", [Entity("bold", *entity)], first=10)
+
+    assert [(len(chunk.text), spans(chunk.entities)) for chunk in found] == [
+        (length, [("bold", *each) for each in told]) for length, told in parts
+    ]
+
+
+def test_a_link_is_whole_or_none_and_whatever_else_is_marked_up_goes_on_behind_the_cut():
+    entities = [Entity("url", 0, 12), Entity("italic", 0, 12), Entity("url", 13, 3)]
+    first, second = split("1234567890ab def", entities, first=10)
+
+    assert spans(first.entities) == [("italic", 0, 10)]
+    assert spans(second.entities) == [("italic", 0, 2), ("url", 3, 3)]
 
 
 # ── the posts of a message ──

@@ -231,12 +231,11 @@ async def test_a_table_that_was_closed_is_not_another_one_when_it_is_opened_agai
 
 
 async def test_what_is_looked_through_is_the_table_that_is_open(tmp_path):
-    database = Database(tmp_path / "signals.db")
-    store = SignalStore(database)
+    store = SignalStore(Database(tmp_path / "signals.db"))
     await store.open()
     database_in(tmp_path / "copy.db", "theirs").replace(tmp_path / "signals.db")
     with pytest.raises(DataGone):
-        await database.look_through()
+        await store.look_through()
     await store.close()
 
 

@@ -19,6 +19,7 @@ from bot.models import (
     MessageRef,
     Outcome,
     Reason,
+    RefusedReply,
     Tier,
     UnreadableMessage,
 )
@@ -262,6 +263,15 @@ async def test_a_store_is_closed_behind_what_is_still_under_way(opened):
     assert (await (await opened()).counts()).signals <= 1
 
 
+async def test_a_store_that_was_closed_answers_nobody(opened):
+    """Whoever asked it would hold the file open, and write behind the end."""
+    store = await opened()
+    await store.close()
+
+    with pytest.raises(DatabaseUnavailable, match="not open"):
+        await store.counts()
+
+
 async def test_activity_never_moves_backwards(opened):
     store = await opened()
     signal = says(ALICE, "#idea", hours=5)
@@ -401,6 +411,18 @@ async def test_old_refusals_are_pruned_and_young_ones_kept(opened):
     assert (await store.counts()).decisions == 2
 
 
+async def test_what_failed_is_kept_however_old_it_is(opened):
+    """It waits for an operator, who may ask for it to be read again."""
+    store = await opened()
+    failed, refused = says(ALICE, "#idea"), says(BOB)
+    await store.add_decision(failed, Decision(Outcome.IGNORED, Reason.FAILED))
+    await store.add_decision(refused, REFUSED)
+
+    assert await store.prune_decisions(before=at(1)) == 1
+    assert await store.is_refused(failed.ref)
+    assert not await store.is_refused(refused.ref)
+
+
 async def test_a_signals_id_is_never_used_again(opened, database):
     store = await opened()
     first = await add_signal(store)
@@ -441,6 +463,33 @@ async def test_what_is_read_again_are_the_messages_of_live_flows_page_by_page(op
     assert rest == of_live[:2]
 
 
+async def test_where_a_signal_was_said_is_known_in_a_forum(opened):
+    store = await opened()
+    general = await add_signal(store)
+    topic = await add_signal(store, says(ALICE, "#idea", topic=5))
+
+    assert [await store.topic_of(each) for each in (general, topic, signal_id(99))] == [0, 5, 0]
+
+
+@pytest.mark.parametrize("written", [False, True], ids=["waiting", "written"])
+async def test_a_reply_that_its_author_might_not_make_is_told_from_whatever_else_was_refused(
+    opened, written
+):
+    store = await opened()
+    chatter, reply, into_no_flow = (says(BOB, to=MessageRef(GROUP, MessageId(3))) for _ in "123")
+    await store.add_decision(chatter, Decision(Outcome.IGNORED, Reason.UNKNOWN_PARENT, None, None))
+    await store.add_decision(reply, REFUSED)
+    await store.add_decision(into_no_flow, REFUSED._replace(signal_id=None))
+    if written:
+        await store.flush()
+
+    told = RefusedReply(signal_id(1), MessageRef(GROUP, MessageId(3)))
+    assert await store.refused_reply(reply.ref) == told
+    assert await store.refused_reply(chatter.ref) is None
+    assert await store.refused_reply(into_no_flow.ref) is None
+    assert await store.refused_reply(says(BOB).ref) is None
+
+
 async def test_an_unreadable_message_is_recorded_once_and_decided_upon_once_it_can_be_read(
     opened, database
 ):
@@ -457,6 +506,17 @@ async def test_an_unreadable_message_is_recorded_once_and_decided_upon_once_it_c
     assert sql(database, "SELECT count(*) FROM decisions") == [[(0,)]]
     assert not await store.readable_again(message.ref)
     assert (await store.add_unreadable(poison))[:2] == (Outcome.DUPLICATE, Reason.UNREADABLE)
+
+
+@pytest.mark.parametrize(("date", "kept"), [(NOON, NOON), (None, 1_900_000_000)])
+async def test_an_unreadable_message_has_its_own_date_and_the_clocks_where_not_even_that_is_known(
+    opened, database, date, kept
+):
+    """By it the refusal is forgotten one day."""
+    store = await opened(clock=lambda: 1_900_000_000.5)
+    await store.add_unreadable(UnreadableMessage(GROUP, MessageId(5), date, "garbled"))
+
+    assert sql(database, "SELECT at, recorded_at FROM decisions") == [[(kept, 1_900_000_000)]]
 
 
 @pytest.mark.parametrize(("chat", "kept"), [(GROUP, None), (ChatId(-4242), -4242)])

@@ -112,3 +112,27 @@ async def test_all_is_written_when_the_store_was_closed(store, written):
     await store.close()
 
     assert written() == ({str(GROUP): 7}, [5])
+
+
+async def test_cursors_alone_are_written_as_well_when_the_store_was_closed(store, written):
+    store.reached(Cursor(GROUP, 7))
+    await store.close()
+
+    assert written() == ({str(GROUP): 7}, [])
+
+
+async def test_a_name_is_written_once(store, tmp_path):
+    """What is forgotten since is not brought back by the next one who writes."""
+
+    def names():
+        with closing(sqlite3.connect(tmp_path / "signals.db")) as db:
+            return [name for (name,) in db.execute("SELECT name FROM people")]
+
+    await store.add_decision(says(BOB, author_name="Bob"), REFUSED)
+    await store.flush()
+    assert names() == ["Bob"]
+    await store.change(lambda db: db.exec_driver_sql("DELETE FROM people").close())
+    store.reached(Cursor(GROUP, 7))
+    await store.flush()
+
+    assert names() == []

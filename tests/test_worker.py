@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from bot.delivery.relay import Relay
-from bot.errors import RetryLater
+from bot.errors import RetryLater, TopicUnavailable
 from bot.models import MessageId, Method, PostState
 from tests.people import TARGET
 from tests.posts import FakeOutbox, FakeTelegram, post
@@ -56,7 +56,7 @@ class Telegram(FakeTelegram):
             raise error
         return super()._answer(what, *asked)
 
-    async def send_text(self, *what, **more):
+    async def send_text(self, *what, topic=0, **more):
         for _ in range(5):  # others have their turns meanwhile
             await asyncio.sleep(0)
         return await super().send_text(*what, **more)
@@ -267,8 +267,38 @@ async def test_a_flood_wait_of_what_is_set_aside_holds_sends_as_well():
         assert scene.asked() == [("text", "flooded")]
 
         scene.telegram.fails.clear()
+        await scene.passes(11)
+        assert scene.asked() == [("text", "flooded"), ("text", "new")]  # nobody has to wake it
         await scene.passes(60)
         assert scene.outbox.states() == [PostState.SENT, PostState.SENT]
+
+
+class Forum(FakeOutbox):
+    """Its posts have topics."""
+
+    def _shut(self, closed, but):
+        return {*but, *(each.id for each in self.posts.values() if each.topic in closed)}
+
+    async def take_posts(self, target, method=None, *, but=(), closed=(), **which):
+        return await super().take_posts(target, method, but=self._shut(closed, but), **which)
+
+    async def take_aside(self, target, *, but=(), closed=()):
+        return await super().take_aside(target, but=self._shut(closed, but))
+
+
+async def test_a_topic_that_takes_nothing_is_tried_again_by_itself_and_holds_no_other_up():
+    """Nothing of it is in doubt: Telegram has refused it."""
+    closed = TopicUnavailable("400 TOPIC_CLOSED", TARGET, 5)
+    forum = Forum(post(1, "one", topic=5), post(2, "two", topic=5), post(3, "three", topic=6))
+    async with Scene(outbox=forum, one=closed) as scene:
+        assert scene.asked() == [("text", "one"), ("text", "three")]
+        assert forum.posts[1].sent_version is None
+        await scene.passes(4)
+        assert len(scene.asked()) == 2
+
+        scene.telegram.fails.clear()
+        await scene.passes(1)
+        assert scene.asked()[2:] == [("text", "one"), ("text", "two")]
 
 
 class Asked(FakeOutbox):
