@@ -460,7 +460,8 @@ class Telegram:
     async def _connection(self, client: Any) -> None:
         """Wait for it, if it is being made."""
         try:
-            await asyncio.wait_for(client.session.is_started.wait(), self._timeouts.call)
+            async with asyncio.timeout(self._timeouts.call):
+                await client.session.is_started.wait()
         except TimeoutError as exc:
             raise TimeoutError(f"no connection in {self._timeouts.call:g} s") from exc
 
