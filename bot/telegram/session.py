@@ -228,12 +228,15 @@ class RelaySession(Session):
         task.add_done_callback(self._tasks.discard)
 
     async def handle_packet(self, packet: bytes) -> None:
-        """One at a time, so that a small one does not overtake a large one."""
+        """In their order: a small one does not overtake a large one."""
         try:
             data = await self.unpacked(packet)
         except Exception as exc:  # noqa: BLE001 - what one packet holds is nothing to the others
             log.warning("packet cannot be read", error=type(exc).__name__)
-            return
+        else:
+            self._keep(self._hear(data))
+
+    async def _hear(self, data: Any) -> None:
         self._clock.hear(data.msg_id)
         contained = isinstance(data.body, core.MsgContainer)
         for message in data.body.messages if contained else [data]:
@@ -241,11 +244,8 @@ class RelaySession(Session):
                 await self._take(message)
         if len(self.pending_acks) >= ACKNOWLEDGED_AT:
             acknowledged, self.pending_acks = list(self.pending_acks), set()
-            self._keep(self._acknowledge(acknowledged))
-
-    async def _acknowledge(self, ids: list[int]) -> None:
-        with suppress(OSError):
-            await self.send(types.MsgsAck(msg_ids=ids), wait_response=False)
+            with suppress(OSError):
+                await self.send(types.MsgsAck(msg_ids=acknowledged), wait_response=False)
 
     async def unpacked(self, packet: bytes) -> Any:
         """Decrypted, checked and parsed. Raises what the library raises."""
