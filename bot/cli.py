@@ -19,7 +19,7 @@ import typer
 
 from bot import __version__
 from bot.commands import history, moving, operator
-from bot.commands.context import PlainCommand, hush, take_any_text
+from bot.commands.context import PlainCommand, hush, take_any_text, their_language
 from bot.errors import BotError, UsageError, words_of
 
 if TYPE_CHECKING:
@@ -162,7 +162,6 @@ def check() -> None:
     """
     from bot import logs
     from bot.config import Settings
-    from bot.phrases import translator
     from bot.setup.check import Verdict
     from bot.setup.check import check as findings
 
@@ -174,11 +173,11 @@ def check() -> None:
             works = works and not failure
         return works
 
-    settings = Settings.load({})
-    say = translator(settings.language)
-    logs.configure("ERROR", settings.log_format, secrets=settings.secrets)
-    if not asyncio.run(show()):
-        raise typer.Exit(1)
+    with their_language() as say:
+        settings = Settings.load({})
+        logs.configure("ERROR", settings.log_format, secrets=settings.secrets)
+        if not asyncio.run(show()):
+            raise typer.Exit(1)
 
 
 for commands in (history, operator, moving):

@@ -25,7 +25,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot import chat_names, env_text
 from bot.chat_names import ChatName, NamedAddress
-from bot.errors import SettingsError
+from bot.errors import SettingsError, words_of
+from bot.faults import fault, named
 from bot.models import (
     Address,
     AfterTtl,
@@ -33,7 +34,7 @@ from bot.models import (
     ChatId,
     Everyone,
 )
-from bot.phrases import LANGUAGES, by_locale
+from bot.phrases import LANGUAGES, by_locale, joined, later, phrase, preferred
 from bot.proxy import Proxy, parse_proxy
 from bot.server_address import ServerAddress, parse_database
 from bot.setting_chats import parse_chat, parse_people, parse_posters, parse_targets
@@ -71,14 +72,14 @@ LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 FORMATS: Final = ("auto", "console", "json")
 # What a live bot needs, and where it comes from.
 NEEDED: Final = {
-    "API_ID": "from https://my.telegram.org",
-    "API_HASH": "from https://my.telegram.org",
-    "BOT_TOKEN": "from @BotFather (or SESSION_STRING, to run as a user)",
-    "SOURCE_CHAT_ID": "the id of the group to read, such as -1001234567890",
-    "TARGET_CHAT_ID": "the id of the chat to post to",
-    "SOURCE_ALLOWED_USERS": "the ids of those who may post signals, or the word everyone",
+    "API_ID": later("from https://my.telegram.org"),
+    "API_HASH": later("from https://my.telegram.org"),
+    "BOT_TOKEN": later("from @BotFather (or SESSION_STRING, to run as a user)"),
+    "SOURCE_CHAT_ID": later("the id of the group to read, such as -1001234567890"),
+    "TARGET_CHAT_ID": later("the id of the chat to post to"),
+    "SOURCE_ALLOWED_USERS": later("the ids of those who may post signals, or the word everyone"),
 }
-WHO_MAY_POST: Final = (
+WHO_MAY_POST: Final = later(
     "SOURCE_ALLOWED_USERS is not set: list the ids of those who may post, or write "
     "SOURCE_ALLOWED_USERS=everyone to let everybody in the source post signals"
 )
@@ -181,7 +182,7 @@ class Settings(BaseSettings):
         except ValidationError as exc:
             wrong += map(_line, exc.errors(include_url=False))
         if wrong:
-            raise SettingsError("\n".join(wrong))
+            raise SettingsError(joined("\n", wrong))
         secrets = env_text.secrets_of_places(env_file, os.environ)
         loaded._place_secrets = {name: SecretStr(each) for name, each in secrets.items()}
         return loaded.with_names(chat_names.kept(loaded.data_dir))
@@ -209,8 +210,10 @@ class Settings(BaseSettings):
         """
         if "source_allowed_users" in self._with_unknown:
             raise SettingsError(
-                "SOURCE_ALLOWED_USERS has names whose ids are not known yet: start the bot, "
-                "or `check`, once, or write the ids"
+                phrase(
+                    "SOURCE_ALLOWED_USERS has names whose ids are not known yet: start the bot, "
+                    "or `check`, once, or write the ids"
+                )
             )
         said = self.source_allowed_users
         return frozenset(said) if isinstance(said, tuple) else None
@@ -285,6 +288,15 @@ def _with_id(one: Any, ids: Mapping[ChatName, int]) -> Any:
     return ids.get(one, one) if isinstance(one, ChatName) else one
 
 
+def language_of(env_file: Path = Path(".env")) -> str:
+    """Of whoever works here, for what is wrong with the settings, too."""
+    try:
+        said = env_text.value_of("LANGUAGE", env_file)
+    except (OSError, ValueError):
+        said = ""
+    return preferred(said or by_locale(os.environ)) or LANGUAGES[0]
+
+
 def set_outside(names: Iterable[str]) -> list[str]:
     """Those that the environment sets, whatever `.env` says."""
     given = {name.upper() for name, value in os.environ.items() if value}
@@ -293,16 +305,21 @@ def set_outside(names: Iterable[str]) -> list[str]:
 
 def _line(error: ErrorDetails) -> str:
     name = str(error["loc"][0]).upper() if error["loc"] else "settings"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{name}: {message[0].lower()}{message[1:]}"
+    ours = error.get("ctx", {}).get("error")
+    if isinstance(ours, ValueError):
+        return named(name, words_of(ours))
+    return named(name, f"{error['msg'][0].lower()}{error['msg'][1:]}")
 
 
 def _refuse_not_understood(env_file: Path, *, known: set[str]) -> None:
     """Raise `SettingsError` for a file that is no text, or lines of it that the library passes over."""
     wrong = env_text.not_understood(env_text.read(env_file), known)
-    lines = [f"line {line} of {env_file} {what}" for line, what in wrong]
+    lines = [
+        phrase("line {line} of {file} {what}", line=line, file=str(env_file), what=what)
+        for line, what in wrong
+    ]
     if lines:
-        raise SettingsError("\n".join(lines))
+        raise SettingsError(joined("\n", lines))
 
 
 def _misspelt(env_file: Path, *, known: set[str]) -> Iterator[str]:
@@ -313,13 +330,20 @@ def _misspelt(env_file: Path, *, known: set[str]) -> Iterator[str]:
     for name in dotenv_values(env_file, interpolate=False, encoding=env_text.ENCODING):
         setting = meant(name, known)
         if setting is not None and not env_text.is_secret_of_place(name):
-            yield f"{name} in {env_file} is not a setting: did you mean {setting.upper()}?"
+            yield phrase(
+                "{name} in {file} is not a setting: did you mean {setting}?",
+                name=name,
+                file=str(env_file),
+                setting=setting.upper(),
+            )
     for name in os.environ:
         setting = meant(name, known, shared=True)
         if setting is not None and not env_text.is_secret_of_place(name):
-            yield (
-                f"{name} in the environment is not a setting: did you mean {setting.upper()}? "
-                "If it is another program's, start the bot without it"
+            yield phrase(
+                "{name} in the environment is not a setting: did you mean {setting}? "
+                "If it is another program's, start the bot without it",
+                name=name,
+                setting=setting.upper(),
             )
 
 
@@ -342,22 +366,24 @@ def require(settings: Settings) -> None:
     named = set(settings.unknown_names.values())
     missing = [name for name, value in given.items() if not value and name not in named]
     if missing == ["SOURCE_ALLOWED_USERS"]:  # what worked with an earlier version
-        raise SettingsError(WHO_MAY_POST)
+        raise SettingsError(phrase(WHO_MAY_POST))
     if missing:
         raise SettingsError(
-            "\n".join(
+            joined(
+                "\n",
                 [
-                    "these settings are missing, in the environment or in .env:",
-                    *(f"  {name:<22}{NEEDED[name]}" for name in missing),
-                    "`setup` asks for them, and `replay result.json` works without any",
-                ]
+                    phrase("these settings are missing, in the environment or in .env:"),
+                    *(joined("", [f"  {name:<22}", phrase(NEEDED[name])]) for name in missing),
+                    phrase("`setup` asks for them, and `replay result.json` works without any"),
+                ],
             )
         )
     _refuse_malformed(settings)
     if settings.bot_token and settings.session_string:
-        raise SettingsError("BOT_TOKEN and SESSION_STRING are both set: keep one of them")
+        raise SettingsError(phrase("BOT_TOKEN and SESSION_STRING are both set: keep one of them"))
     if settings.source_chat_id in {target.chat for target in settings.target_chat_id}:
-        raise SettingsError(f"TARGET_CHAT_ID: {settings.source_chat_id} is SOURCE_CHAT_ID, too")
+        too = phrase("{chat} is SOURCE_CHAT_ID, too", chat=settings.source_chat_id)
+        raise fault("TARGET_CHAT_ID", too)
 
 
 def _refuse_malformed(settings: Settings) -> None:
@@ -369,10 +395,10 @@ def _refuse_malformed(settings: Settings) -> None:
     }
     given = ((name, value, look) for name, (value, look) in checks.items() if value)
     wrong = ((name, look(value.get_secret_value())) for name, value, look in given)
-    lines = [f"{name}: {what}" for name, what in wrong if what]
+    lines = [named(name, what) for name, what in wrong if what]
     if settings.several_hosts and isinstance(settings.database, Path):
         lines.append(
-            "HA: a file of SQLite is one host's: set DATABASE_URL=postgresql://…, or HA=off"
+            phrase("HA: a file of SQLite is one host's: set DATABASE_URL=postgresql://…, or HA=off")
         )
     if lines:
-        raise SettingsError("\n".join(lines))
+        raise SettingsError(joined("\n", lines))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from bot.errors import SettingsError, words_of
-from bot.phrases import joined, phrase
+from bot.faults import fault
+from bot.phrases import phrase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,16 +88,16 @@ class Translation:
     def __post_init__(self) -> None:
         """Raises `SettingsError`, which begins with the key that is wrong."""
         if not LANGUAGE.fullmatch(self.to):
-            raise _fault("to", phrase('give the code of a language, such as "en" or "pt-BR"'))
+            raise fault("to", phrase('give the code of a language, such as "en" or "pt-BR"'))
         if not timedelta(seconds=1) <= self.wait <= LONGEST_WAIT:
-            raise _fault("wait", phrase('give 1 to 60 seconds, such as 10 or "10s"'))
+            raise fault("wait", phrase('give 1 to 60 seconds, such as 10 or "10s"'))
         if not self.mark.strip() or "\n" in self.mark or len(self.mark) > MARK_LIMIT:
             limit = phrase("give one line of up to {limit} characters", limit=MARK_LIMIT)
-            raise _fault("mark", limit)
+            raise fault("mark", limit)
         try:
             self._check_url()
         except SettingsError as exc:
-            raise _fault("url", words_of(exc)) from None
+            raise fault("url", words_of(exc)) from None
 
     def _check_url(self) -> None:
         if re.match(r"\w+://[^/?#]*@", self.url):
@@ -111,10 +112,6 @@ class Translation:
             )
         if parts.path.rstrip("/").endswith("/translate"):
             raise SettingsError(phrase("leave /translate out: the bot puts it behind"))
-
-
-def _fault(key: str, text: str) -> SettingsError:
-    return SettingsError(joined(": ", [key, text]))
 
 
 def check_endpoint(url: str, *, allow_private: bool = False, allow_http: bool = False) -> None:

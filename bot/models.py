@@ -347,8 +347,7 @@ class Order(NamedTuple):
 class Cursor(NamedTuple):
     """How far one update box is dealt with. https://core.telegram.org/api/updates
 
-    A supergroup or channel has a box of its own, under its chat id. All else, private chats and
-    basic groups, is in the account's box, under the account's id.
+    A supergroup or channel has a box of its own, under its chat id. All else is in the account's box.
     """
 
     box: ChatId
@@ -356,6 +355,7 @@ class Cursor(NamedTuple):
     qts: int | None = None  # of an account only, as is the next
     date: UnixTime | None = None
     message_id: MessageId | None = None  # the newest message of the box; None: none was seen yet
+    again: bool = False  # what is recorded of it is to be read again, as it is now
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,19 @@ talks to a person hands it to a `Translator`. Text that is put together otherwis
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from gettext import NullTranslations, translation
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from string import Formatter
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     Say = Callable[[str], str]  # a `Translator`, or `str`, which leaves it in English
 
+WORDS: Final = re.compile(r"[A-Za-z]{2,}")
+LONGEST_STORED: Final = 500  # characters of what is looked up by its English words
 DOMAIN: Final = "bot"
 CATALOGUES: Final = Path(__file__).with_name("locale")
 LANGUAGES: Final = ("en", "ru")  # the first needs no catalogue
@@ -56,6 +60,20 @@ class Joined(Phrase):
         return say(self.one).join(map(say, self.parts))
 
 
+class Stored(Phrase):
+    """English that comes from a table or a file, where scripts read it: what it was made of is found again."""
+
+    __slots__ = ()
+
+    def said(self, say: Say, catalogue: NullTranslations) -> str:
+        del catalogue
+        return say.found_again(str(self)) if isinstance(say, Translator) else str(self)
+
+
+def stored(text: str) -> str:
+    return Stored.of(text, text, None, {})
+
+
 def phrase(text: str, /, **values: object) -> str:
     """`text` is for the catalogue: a literal, or what `later` has marked."""
     return Phrase.of(text.format(**values) if values else text, text, None, values)
@@ -91,20 +109,81 @@ def _each(say: Say, values: Mapping[str, object]) -> dict[str, object]:
     return {name: say(each) if isinstance(each, str) else each for name, each in values.items()}
 
 
+class Frame(NamedTuple):
+    """A text of the catalogue with its fields, to be found in what was made of it."""
+
+    text: str
+    words: tuple[str, ...]  # between its fields
+    pattern: str
+
+    @classmethod
+    def of(cls, text: str) -> Frame:
+        pieces = [(words, field) for words, field, _, _ in Formatter().parse(text)]
+        seen: set[str | None] = {None}
+        pattern = ""
+        for words, field in pieces:
+            again = f"(?P={field})" if field in seen else f"(?P<{field}>.+?)"
+            pattern += re.escape(words) + ("" if field is None else again)
+            seen.add(field)
+        return cls(text, tuple(words for words, _ in pieces), pattern)
+
+    @property
+    def weight(self) -> int:
+        """The more words of its own, the less it fits by chance."""
+        return sum(map(len, self.words))
+
+    def values_in(self, text: str) -> dict[str, str] | None:
+        """What stands in its fields there; None: it was not made of this."""
+        if not all(words in text for words in self.words):
+            return None
+        found = re.fullmatch(self.pattern, text, re.DOTALL)
+        return None if found is None else found.groupdict()
+
+
 class Translator:
-    def __init__(self, catalogue: NullTranslations) -> None:
+    """`texts`: those of the catalogue, by which English that was stored is found again."""
+
+    def __init__(self, catalogue: NullTranslations, texts: Iterable[str] = ()) -> None:
         self._catalogue = catalogue
+        self.texts = frozenset(texts)
 
     def __call__(self, text: str) -> str:
         """What is no phrase is data, and stays as it is."""
         return text.said(self, self._catalogue) if isinstance(text, Phrase) else text
+
+    @cached_property
+    def _frames(self) -> list[Frame]:
+        found = (Frame.of(text) for text in self.texts if "{" in text)
+        with_words = [frame for frame in found if any(map(WORDS.search, frame.words))]
+        return sorted(with_words, key=lambda frame: (-frame.weight, frame.text))
+
+    def found_again(self, text: str) -> str:
+        """English of ours as it is said here, and all else as it is."""
+        return self._again(text, whole=True) if len(text) <= LONGEST_STORED else text
+
+    def _again(self, text: str, *, whole: bool) -> str:
+        """A single word is ours in a field only: alone, it may be anybody's."""
+        if text in self.texts and (not whole or " " in text):
+            return self._catalogue.gettext(text)
+        for frame in self._frames:
+            values = frame.values_in(text)
+            if values is not None:
+                said = {name: self._again(value, whole=False) for name, value in values.items()}
+                return self._catalogue.gettext(frame.text).format(**said)
+        head, *rest = re.split(r"(; |: )", text, maxsplit=1)
+        if not rest:
+            return text
+        return self._again(head, whole=True) + rest[0] + self._again(rest[1], whole=True)
 
 
 def translator(language: str) -> Translator:
     """For one of `LANGUAGES`."""
     if language == LANGUAGES[0]:
         return Translator(NullTranslations())
-    return Translator(translation(DOMAIN, CATALOGUES, [language]))
+    found = translation(DOMAIN, CATALOGUES, [language])
+    # No other name has the texts; Babel's own catalogues go by it as well.
+    texts = (text for text in vars(found)["_catalog"] if isinstance(text, str) and text)
+    return Translator(found, texts)
 
 
 def preferred(text: str) -> str | None:

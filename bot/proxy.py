@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from bot.phrases import later, phrase
+
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
-FORMS: Final = "socks5://user:password@host:port, http://host:port or mtproxy://secret@host:port"
+FORMS: Final = later(
+    "socks5://user:password@host:port, http://host:port or mtproxy://secret@host:port"
+)
 SCHEMES: Final = ("socks5", "http", "mtproxy")
 LINK: Final = re.compile(r"(?:tg://|(?:https?://)?(?:t|telegram)\.(?:me|dog)/)(proxy|socks)\?(.+)")
 SECRET: Final = re.compile(r"[0-9A-Za-z+/=_-]{22,512}")
@@ -43,7 +47,7 @@ def parse_proxy(text: str) -> Proxy:
     except ValueError:
         host = port = None
     if not host or not port or parts.scheme not in SCHEMES or parts.path.strip("/"):
-        raise ValueError(f"is not a proxy: write {FORMS}")
+        raise ValueError(phrase("is not a proxy: write {forms}", forms=phrase(FORMS)))
     return _of_parts(parts, host, port)
 
 
@@ -60,7 +64,9 @@ def _of_link(kind: str, asked: dict[str, list[str]]) -> Proxy:
     said = {name: values[0] for name, values in asked.items()}
     host, port = said.get("server", ""), said.get("port", "")
     if not host or not re.fullmatch(r"[1-9][0-9]{0,4}", port):
-        raise ValueError(f"is a link without server and port: write {FORMS}")
+        raise ValueError(
+            phrase("is a link without server and port: write {forms}", forms=phrase(FORMS))
+        )
     if kind == "proxy":
         return _mtproxy(host, int(port), said.get("secret", ""))
     return Proxy("socks5", host, int(port), said.get("user"), said.get("pass"))
@@ -68,5 +74,7 @@ def _of_link(kind: str, asked: dict[str, list[str]]) -> Proxy:
 
 def _mtproxy(host: str, port: int, secret: str) -> Proxy:
     if not SECRET.fullmatch(secret):
-        raise ValueError("is an mtproxy without its secret: write mtproxy://secret@host:port")
+        raise ValueError(
+            phrase("is an mtproxy without its secret: write mtproxy://secret@host:port")
+        )
     return Proxy("mtproxy", host, port, secret=secret)

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from bot.config import DEFAULT_MARKERS, DEFAULT_TTL
 from bot.endpoints import Endpoint, FileEndpoint
-from bot.errors import SettingsError
+from bot.errors import SettingsError, words_of
+from bot.faults import fault
 from bot.models import GENERAL, SINKS, Address, AfterTtl, Answers, ChatId, is_basic_group, is_sink
+from bot.phrases import phrase
 from bot.rules.presentation import AS_IT_IS, Presentation
 
 if TYPE_CHECKING:
@@ -260,7 +262,9 @@ def webhook_of(settings: Settings) -> Endpoint | None:
     if url is None and secret is None:
         return None
     if url is None or secret is None:
-        raise SettingsError("WEBHOOK_URL and WEBHOOK_SECRET: neither is of use alone, set both")
+        raise SettingsError(
+            phrase("WEBHOOK_URL and WEBHOOK_SECRET: neither is of use alone, set both")
+        )
     private = settings.webhook_allow_private
     found = Endpoint(url.get_secret_value(), secret.get_secret_value(), allow_private=private)
     for setting, check in (
@@ -270,7 +274,7 @@ def webhook_of(settings: Settings) -> Endpoint | None:
         try:
             check()
         except SettingsError as exc:
-            raise SettingsError(f"{setting}: {exc}") from None
+            raise fault(setting, words_of(exc)) from None
     return found
 
 

@@ -12,7 +12,7 @@ import tomllib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from bot import chat_names
+from bot import chat_names, env_text
 from bot.chat_names import ChatName, NamedAddress
 from bot.endpoints import Endpoint
 from bot.errors import SettingsError, words_of
@@ -29,6 +29,7 @@ from bot.sink_keys import Sinks, WrongKey, differing, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from bot.config import Settings
 
@@ -360,6 +361,11 @@ def _address(said: Address | NamedAddress, names: Mapping[ChatName, int]) -> Add
     return Address(ChatId(names[said.chat]), said.topic)
 
 
+def text_of(path: Path) -> str:
+    """As TOML has the ends of lines. Raises `FileNotFoundError` and `SettingsError`."""
+    return env_text.decoded(path).replace("\r\n", "\n").replace("\r", "\n")
+
+
 def read_routes(settings: Settings, *, instead: Collection[str] = ()) -> Listed | Routes:
     """What the file says, or, where there is none, the one route of the settings.
 
@@ -367,15 +373,11 @@ def read_routes(settings: Settings, *, instead: Collection[str] = ()) -> Listed 
     """
     path = settings.routes
     try:
-        text = path.read_text("utf-8")
+        text = text_of(path)
     except FileNotFoundError:
         if settings.routes_file is not None:
             raise SettingsError(phrase("ROUTES_FILE: there is no {file}", file=path)) from None
         return main_route(settings)
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SettingsError(
-            phrase("{file}: cannot be read: {error}", file=path, error=exc)
-        ) from exc
     both = [name for name in INSTEAD if name in settings.model_fields_set and name not in instead]
     if both:
         raise SettingsError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bot.errors import SettingsError, words_of
 from bot.models import EVERYONE, Address, AfterTtl, Answers, AuthorId
 from bot.phrases import joined, phrase
-from bot.rules.markers import Markers
+from bot.rules.markers import read_patterns
 from bot.setting_chats import parse_address
 from bot.setting_values import parse_ttl
 from bot.sink_keys import yes_or_no
@@ -59,11 +59,10 @@ def _texts(value: object) -> tuple[str, ...]:
 def _patterns(value: object) -> tuple[str, ...]:
     found = _texts(value) if value != [] else ()
     try:
-        Markers((), found)
-    except SettingsError as exc:
-        said = str(exc).removeprefix("SIGNAL_PATTERNS: ")
+        read_patterns(found)
+    except ValueError as exc:
         raise SettingsError(
-            phrase("{error} (patterns are RE2, which has no look-around)", error=said)
+            phrase("{error} (patterns are RE2, which has no look-around)", error=words_of(exc))
         ) from exc
     return found
 

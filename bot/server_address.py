@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from bot.phrases import phrase
+
 
 def parse_server(url: str) -> ServerAddress:
     """The value is not repeated: it may hold a password."""
     if not re.match(r"postgres(?:ql)?://", url.strip()):
-        raise ValueError("must be postgresql://user@host/database")
+        raise ValueError(phrase("must be postgresql://user@host/database"))
     return ServerAddress(url.strip())
 
 
@@ -22,7 +24,9 @@ def parse_database(url: str) -> Path | ServerAddress:
     found = re.fullmatch(r"sqlite(?:\+aiosqlite)?:///(?P<path>.+)", url.strip())
     if found is None or found["path"] == ":memory:":
         raise ValueError(
-            "must be sqlite:///relative/path.db, sqlite:////absolute/path.db or postgresql://…"
+            phrase(
+                "must be sqlite:///relative/path.db, sqlite:////absolute/path.db or postgresql://…"
+            )
         )
     return Path(found["path"]).expanduser()
 

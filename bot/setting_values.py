@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
 from bot.models import AfterTtl
-from bot.phrases import LANGUAGES, phrase, preferred
+from bot.phrases import joined, phrase, plural, preferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,21 +30,28 @@ MAX_TTL_HOURS: Final = 24 * 3650
 
 def shown(text: str) -> str:
     """A wrong value, unless it is as long as a token that was put on the wrong line."""
-    return repr(text) if len(text) <= LONGEST_SHOWN else f"a text of {len(text)} characters"
+    if len(text) <= LONGEST_SHOWN:
+        return repr(text)
+    return plural("a text of {n} character", "a text of {n} characters", len(text))
 
 
 def parse_bool(text: str) -> bool:
     word = text.strip().casefold()
     if word not in YES | NO:
-        raise ValueError(f"{shown(text)} is neither true nor false: write one of them")
+        raise ValueError(
+            phrase("{value} is neither true nor false: write one of them", value=shown(text))
+        )
     return word in YES
 
 
 def parse_api_id(text: str) -> int:
     if not API_ID.fullmatch(text.strip()):
         raise ValueError(
-            f"{shown(text)} is not an API id: it is a number such as 1234567, "
-            "and stands on https://my.telegram.org"
+            phrase(
+                "{value} is not an API id: it is a number such as 1234567, "
+                "and stands on https://my.telegram.org",
+                value=shown(text),
+            )
         )
     return int(text)
 
@@ -52,7 +59,9 @@ def parse_api_id(text: str) -> int:
 def parse_port(text: str) -> int:
     number = text.strip()
     if not re.fullmatch(r"[0-9]{1,5}", number) or not 0 < int(number) <= HIGHEST_PORT:
-        raise ValueError(f"{shown(text)} is not a port: give a number from 1 to {HIGHEST_PORT}")
+        raise ValueError(
+            phrase("{value} is not a port: give a number from 1 to 65535", value=shown(text))
+        )
     return int(number)
 
 
@@ -60,14 +69,18 @@ def parse_days(text: str) -> timedelta:
     """Whole days; 0 is a number, too."""
     number = text.strip()
     if not re.fullmatch(r"[0-9]{1,4}", number):
-        raise ValueError(f"{shown(text)} is not a number of days: give 0 to 9999")
+        raise ValueError(
+            phrase("{value} is not a number of days: give 0 to 9999", value=shown(text))
+        )
     return timedelta(days=int(number))
 
 
 def parse_count(text: str) -> int:
     number = text.strip()
     if not re.fullmatch(r"0*[1-9][0-9]{0,9}", number):
-        raise ValueError(f"{shown(text)} is not a number of messages: give 1 or more")
+        raise ValueError(
+            phrase("{value} is not a number of messages: give 1 or more", value=shown(text))
+        )
     return int(number)
 
 
@@ -75,12 +88,12 @@ def one_of(words: Iterable[str]) -> Callable[[str], str]:
     """Read one of the words, in any case, as it stands among them."""
     known = {word.casefold(): word for word in words}
     *most, last = [f"'{word}'" for word in known.values()]
-    choice = f"{', '.join(most)} or {last}"
+    choice = joined(phrase(" or "), [", ".join(most), last])
 
     def parse(text: str) -> str:
         word = known.get(text.strip().casefold())
         if word is None:
-            raise ValueError(f"input should be {choice}")
+            raise ValueError(phrase("input should be {choice}", choice=choice))
         return word
 
     return parse
@@ -90,7 +103,9 @@ def parse_ip(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text.strip()))
     except ValueError:
-        raise ValueError(f"{text!r} is not an IP address such as 127.0.0.1 or 0.0.0.0") from None
+        raise ValueError(
+            phrase("{value} is not an IP address such as 127.0.0.1 or 0.0.0.0", value=repr(text))
+        ) from None
 
 
 def parse_ttl(text: str) -> timedelta:
@@ -100,7 +115,9 @@ def parse_ttl(text: str) -> timedelta:
     except InvalidOperation:
         hours = Decimal(0)
     if not (hours.is_finite() and 0 < hours <= MAX_TTL_HOURS):
-        raise ValueError(f"{shown(text)} is not a number of hours above 0 (72 is three days)")
+        raise ValueError(
+            phrase("{value} is not a number of hours above 0 (72 is three days)", value=shown(text))
+        )
     return timedelta(hours=float(hours))
 
 
@@ -125,7 +142,9 @@ def _split(separators: str, text: str) -> tuple[str, ...]:
 def parse_markers(text: str) -> tuple[str, ...]:
     markers = _split(",", text)
     if not markers:
-        raise ValueError("is set but empty: name at least one marker, or leave the setting out")
+        raise ValueError(
+            phrase("is set but empty: name at least one marker, or leave the setting out")
+        )
     return markers
 
 
@@ -133,7 +152,7 @@ def parse_language(text: str) -> str:
     found = preferred(text)
     if found is None:
         raise ValueError(
-            f"{shown(text)} is none that the bot speaks: write {' or '.join(LANGUAGES)}"
+            phrase("{value} is none that the bot speaks: write en or ru", value=shown(text))
         )
     return found
 
@@ -152,10 +171,10 @@ def api_hash_is_wrong(text: str) -> str | None:
 def token_is_wrong(text: str) -> str | None:
     if TOKEN.fullmatch(text):
         return None
-    return "a bot's token looks like 123456789:AbC…, and @BotFather gives it"
+    return phrase("a bot's token looks like 123456789:AbC…, and @BotFather gives it")
 
 
 def session_is_wrong(text: str) -> str | None:
     if SESSION.fullmatch(text):
         return None
-    return "a session string of Pyrogram has over 300 letters and digits, on one line"
+    return phrase("a session string of Pyrogram has over 300 letters and digits, on one line")

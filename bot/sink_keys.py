@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bot.endpoints import Endpoint, FileEndpoint, check_endpoint, check_secret
 from bot.env_text import SECRET_OF
 from bot.errors import SettingsError, words_of
+from bot.faults import named
 from bot.phrases import joined, phrase
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def kind_of(table: Mapping[str, Any]) -> str | None:
             "a place is one of {kinds}: give this a [[source.place]] of its own",
             kinds=", ".join(KINDS),
         )
-        raise WrongKey(kinds[1], joined(": ", [kinds[1], several]))
+        raise WrongKey(kinds[1], named(kinds[1], several))
     kind = kinds[0] if kinds else None
     for key in table:
         whose = _whose(key)
@@ -119,7 +120,7 @@ class Sinks:
         try:
             check_secret(secret)
         except SettingsError as exc:
-            raise WrongKey("webhook", joined(": ", [setting, words_of(exc)])) from None
+            raise WrongKey("webhook", named(setting, words_of(exc))) from None
         return secret
 
     def _found(self, path: Path) -> tuple[Path, str]:
@@ -148,7 +149,7 @@ def _read(table: Mapping[str, Any], key: str, parse: Callable[[object], Any]) ->
     try:
         return parse(table[key])
     except SettingsError as exc:
-        raise WrongKey(key, joined(": ", [key, words_of(exc)])) from None
+        raise WrongKey(key, named(key, words_of(exc))) from None
 
 
 def _url(value: object, *, allow_private: bool) -> str:

@@ -35,11 +35,13 @@ BREAKS = Path(__file__).parent / "breaks.toml"
 COPIED = ("bot", "tests", "docs", "data", "pyproject.toml", "README.md", ".env.example")
 COPIED_TOO = (
     ".ci",
+    "README.ru.md",
     "SECURITY.md",
     "CHANGELOG.md",
     "Dockerfile",
     ".dockerignore",
     "compose.yaml",
+    "compose.ha.yaml",
     "LICENSE",
 )
 COMPILED = ("bot", "tests")

@@ -215,6 +215,43 @@ def test_an_env_file_in_another_encoding_says_which_is_wanted(tmp_path, encoding
     assert str(caught.value) == f"{file}: cannot be read: {complaint}"
 
 
+def test_a_directory_in_the_place_of_the_env_file_is_named_as_one(tmp_path):
+    """Docker makes one; that others may look into it is not what is to be mended."""
+    file = tmp_path / ".env"
+    file.mkdir(mode=0o755)
+
+    with pytest.raises(SettingsError) as caught:
+        Settings.load({}, env_file=file)
+
+    assert str(caught.value) == (
+        f"{file}: cannot be read: it is a directory: put a file in its place"
+    )
+
+
+@pytest.mark.parametrize(
+    ("second", "lines"),
+    [
+        ("BOT_TOKEN=43:other", "line 4 of {} says BOT_TOKEN otherwise than line 1 does: keep one of them"),
+        ("bot_token=43:other", "line 4 of {} says bot_token otherwise than line 1 does: keep one of them"),
+        ("BOT_TOKEN=", "line 4 of {} says BOT_TOKEN otherwise than line 1 does: keep one of them"),
+        ("BOT_TOKEN=42:secret", None),
+        ("#BOT_TOKEN=43:other", None),
+    ],
+)  # fmt: skip
+def test_a_setting_that_stands_twice_says_one_thing_or_is_refused(tmp_path, second, lines):
+    """The last would count, and who changed the first would wonder. Neither value is shown."""
+    file = tmp_path / ".env"
+    file.write_text(f"BOT_TOKEN=42:secret\nFOO=1\nFOO=2\n{second}\n")
+    file.chmod(0o600)
+
+    if lines is None:
+        assert Settings.load({}, env_file=file).bot_token.get_secret_value() == "42:secret"
+        return
+    with pytest.raises(SettingsError) as caught:
+        Settings.load({}, env_file=file)
+    assert str(caught.value) == lines.format(file)
+
+
 def test_a_mark_before_utf_8_and_ends_of_lines_of_windows_are_no_trouble(tmp_path):
     file = tmp_path / ".env"
     file.write_bytes("\ufeffSIGNAL_MARKERS='#цель'\r\nRELAY_EDITS=false\r\n".encode())
@@ -407,8 +444,9 @@ WHOLE = (
 
 def test_with_all_that_is_needed_there_is_nothing_to_complain_of(load):
     require(load(*WHOLE))
+    same = [line.replace("-1003", "-1001") for line in WHOLE]
     with pytest.raises(SettingsError, match="TARGET_CHAT_ID: -1001 is SOURCE_CHAT_ID, too"):
-        require(load(*WHOLE, "TARGET_CHAT_ID=-1002,-1001"))
+        require(load(*same))
 
 
 @pytest.mark.parametrize("number", range(6))

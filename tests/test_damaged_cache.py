@@ -205,7 +205,7 @@ def damaged_copy(golden, number, damage, chance):
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.replace(" ", "-"))
 async def test_no_damage_changes_an_answer_or_stalls_the_loop(golden, kind, capsys):
     chance = random.Random(kind)
     async with lag() as measured:
@@ -247,6 +247,20 @@ def test_a_cache_with_a_file_that_is_none_of_its_own_is_set_aside(golden):
     open_flow_cache(golden, SECRET).close()
 
     assert not (golden / "cache.db-journal").exists()
+    assert len(list(golden.parent.glob("golden.bad-*"))) == 1
+
+
+def test_a_cache_with_a_page_that_is_damaged_is_set_aside_before_anybody_reads_it(golden):
+    """One that few statements ever come to."""
+    with closing(sqlite3.connect(golden / "cache.db")) as db:
+        of_index = "SELECT max(rootpage) FROM sqlite_master WHERE type = 'index'"
+        ((page,),), ((size,),) = db.execute(of_index), db.execute("PRAGMA page_size")
+    with (golden / "cache.db").open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+
+    open_flow_cache(golden, SECRET).close()
+
     assert len(list(golden.parent.glob("golden.bad-*"))) == 1
 
 

@@ -329,10 +329,17 @@ def test_a_wheel_has_whatever_the_program_reads(wheel):
 
 @pytest.mark.heavy
 @pytest.mark.timeout(900)  # most of it is a download, on a machine that has other things to do
-@pytest.mark.parametrize("tool", ["pipx", "uv"])
+@pytest.mark.parametrize("tool", ["pip", "pipx", "uv"])
 def test_pipx_and_uv_install_it_as_a_program(wheel, tmp_path, tool):
-    """With all it needs, in an environment of its own, and under its own name."""
-    found = shutil.which(tool) or shutil.which(tool, path=Path(sys.executable).parent)
+    """With all it needs, in an environment of its own, and under its own name.
+
+    Where neither is installed, pip does what both do, and as it is configured.
+    """
+    found = (
+        sys.executable
+        if tool == "pip"
+        else shutil.which(tool) or shutil.which(tool, path=Path(sys.executable).parent)
+    )
     if found is None:
         pytest.skip(f"{tool} is not installed here: its way is not tried")
     where = {
@@ -344,9 +351,13 @@ def test_pipx_and_uv_install_it_as_a_program(wheel, tmp_path, tool):
     env = {**os.environ, **{name: str(tmp_path / place) for name, place in where.items()}}
     env.pop("PYTHONPATH", None)
     command = {
+        "pip": [*PIP, "--python", tmp_path / "home", "install", "--no-compile", wheel],
         "pipx": [found, "install", "--python", sys.executable, wheel],
         "uv": [found, "tool", "install", "--python", sys.executable, wheel],
     }[tool]
+    if tool == "pip":
+        subprocess.run([found, "-m", "venv", "--without-pip", tmp_path / "home"], check=True)
+        (tmp_path / "bin").symlink_to(tmp_path / "home" / "bin")
     subprocess.run(list(map(str, command)), env=env, cwd=tmp_path, check=True)
 
     script = tmp_path / "bin" / SCRIPT

@@ -123,7 +123,8 @@ async def test_a_login_that_is_copied_later_ends_whoever_was_not_the_first(host)
             shutil.copy(one.data_dir / "relay.session", late.data_dir)
             sleep.may.set()
             try:
-                await asyncio.Event().wait()
+                async with asyncio.timeout(10):
+                    await asyncio.Event().wait()
             finally:
                 ended.append(True)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 
 from bot.models import AuthorId, ChatId
+from bot.report.figures import Figures, stretches
 from bot.report.words import short, wrapped
 from tests.pages import table, tiles
-from tests.people import BOB, CAROL
+from tests.people import BOB, CAROL, HOUR, NOON
 from tests.pictures import CALLERS, STORY, drawn, refused, season, signal, update
 
 GROUP = ChatId(-1001234567890)
@@ -31,6 +33,17 @@ def test_the_headline_and_the_bars_are_of_one_measure():
             when, _, count = bar.one("title").text.rpartition(": ")
             tops[when] = tops.get(when, 0) + int(count.replace(",", ""))
     assert flows.one("h2").text == f"At most {max(tops.values())} signals were running at once"
+
+
+def test_a_bar_shows_the_moment_of_its_hours_at_which_most_signals_were_running():
+    """Not how many were left at their end: two are over by then, for an hour is all they have here."""
+    figures = Figures(timedelta(hours=1))
+    for number in (1, 2):
+        figures.add(signal(number, flow=number, hours=2 + number / 10))
+
+    bar, after = stretches(figures.stories(), figures.ttl, NOON, NOON + 24 * HOUR, 12 * HOUR)
+
+    assert (bar.at_work + bar.tails, after.at_work + after.tails) == (2, 0)
 
 
 def test_the_last_week_stands_beside_the_one_before():

@@ -26,10 +26,11 @@ from bot.delivery.progress import Places
 from bot.delivery.relays import Relays, WantedQueue
 from bot.ending import watch_hangups
 from bot.endpoints import Endpoint
-from bot.errors import BotError, SettingsError
+from bot.errors import BotError, SettingsError, words_of
 from bot.lock import locked
 from bot.models import AfterTtl, ChatId, Media
 from bot.monitoring.metrics import Metrics
+from bot.phrases import translator
 from bot.pipeline.lanes import Lines
 from bot.pipeline.recording import Listeners
 from bot.reloading import Reloading
@@ -519,6 +520,32 @@ def test_what_the_bot_refuses_is_a_mistake_in_the_file(shell):
         shell.answers = [{"number": 1, "digest": digest_of(FILE), "taken": False, "said": ["why"]}]
         with pytest.raises(SettingsError, match="why"):
             shell.orders()
+
+
+def test_what_the_bot_answered_is_said_in_the_operators_language(shell):
+    """It is written down in English; whoever ordered it reads it in theirs, be it a refusal or not."""
+    russian, digest = translator("ru"), digest_of(FILE)
+    answer = {"number": 1, "digest": digest, "said": ["source two is new: -1005 is heard"]}
+    with locked(shell.data / "lock"):
+        shell.bot()
+        shell.answers = [answer, answer | {"number": 2, "taken": False}]
+        assert list(map(russian, shell.orders())) == ["новый источник two: читается -1005"]
+        with pytest.raises(SettingsError) as refused:
+            shell.orders()
+    assert russian(words_of(refused.value)) == "новый источник two: читается -1005"
+
+
+@pytest.mark.parametrize("command", ["reload", "check"])
+def test_what_is_wrong_is_said_in_the_operators_language_by_the_command(run, tmp_path, command):
+    """By `.env`, where that can be read; a service has another locale than its operator."""
+    (tmp_path / ".env").write_text("LANGUAGE=ru\nAPI_ID=abc\n", "utf-8")
+    (tmp_path / ".env").chmod(0o600)
+    done = run(command)
+
+    assert done.stderr == (
+        "error: API_ID: 'abc' — не API id: это число вроде 1234567, оно есть на https://my.telegram.org\n"
+    )
+    assert done.returncode == 2
 
 
 def test_a_file_that_is_wrong_is_refused_before_anybody_is_told(shell):

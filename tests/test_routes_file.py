@@ -236,3 +236,37 @@ def test_the_file_and_the_settings_that_say_the_same_are_refused_together(settin
         read_routes(given)
     # But an option of a command is for that command.
     assert isinstance(read_routes(given, instead=["source_chat_id", "flow_ttl_hours"]), Listed)
+
+
+# ── the file itself ───────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (WHOLE.encode("utf-16"), "it is UTF-16 text or none: save it as UTF-8"),
+        (WHOLE.encode() + b"\0", "it is UTF-16 text or none: save it as UTF-8"),
+        (WHOLE.encode("cp1251"), "line 2 is not UTF-8 text: save the file as UTF-8"),
+        (None, "it is a directory: put a file in its place"),
+    ],
+)
+def test_a_file_that_is_no_text_is_named_with_the_mend(tmp_path, content, complaint):
+    """As `.env` is: an operator may have written it on any system, with any editor."""
+    path = tmp_path / "routes.toml"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+
+    with pytest.raises(SettingsError) as refused:
+        read_routes(wiring.settings(routes_file=path))
+
+    assert str(refused.value) == f"{path}: cannot be read: {complaint}"
+
+
+def test_a_file_as_windows_writes_it_says_the_same(tmp_path):
+    """With a mark before it, and its ends of lines."""
+    path = tmp_path / "routes.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + WHOLE.replace("\n", "\r\n").encode())
+
+    assert read_routes(wiring.settings(routes_file=path)).known({}) == listed(WHOLE)

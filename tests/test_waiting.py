@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from bot.models import ChatId, Cursor, Decision, Outcome, Reason
+from bot.models import ChatId, Cursor, Decision, MessageId, Outcome, Reason, UnixTime
 from tests.people import BOB, GROUP, says
 
 REFUSED = Decision(Outcome.REJECTED, Reason.NOT_THE_OWNER)
@@ -62,6 +62,14 @@ async def test_whoever_asks_how_far_all_is_recorded_is_told_what_waits_as_well(s
     store.reached(Cursor(GROUP, 7))
 
     assert await store.cursor(GROUP) == Cursor(GROUP, 7)
+
+
+async def test_a_cursor_is_found_as_it_was_given(store):
+    """That there are messages to read again is told with it, until they are read."""
+    for again in (True, False):
+        given = Cursor(GROUP, 7, 3, UnixTime(1_770_000_000), MessageId(5), again=again)
+        store.reached(given)
+        assert await store.cursor(GROUP) == given
 
 
 async def test_whatever_is_written_next_takes_them_along(store, written):

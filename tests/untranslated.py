@@ -25,6 +25,16 @@ SAYS = {
     "_data",
 }
 SAYS |= {"tell", "_fault", "_raise", "Finding", "notice", "data", "Button", "Row"}
+# What is wrong with a setting, and what is kept to be shown later.
+SAYS |= {"fault", "named", "NotShown", "Failure", "GivenUp", "PrivateAddress", "WrongKey"}
+SAYS |= {
+    "post_failed",
+    "post_delayed",
+    "_refused",
+    "_concerning",
+    "UnreadableMessage",
+    "Unreadable",
+}
 ERRORS = re.compile(
     r"\w*(?:Error|Refused|Unavailable|Later|Gone|Limited|WrongKey|NotTranslated|LoggedOut|VoidLogin)"
 )
@@ -61,6 +71,8 @@ def bare(text: ast.expr) -> list[ast.expr]:
             return bare(left) + bare(right)
         case ast.Call(func=ast.Name(id="joined"), args=[_, ast.List(elts=each)]):
             return [one for part in each for one in bare(part)]
+        case ast.Call(func=ast.Attribute(value=ast.Constant(value=str()), attr="join" | "format")):
+            return [text]  # whatever is put together so is English from then on
         case ast.IfExp(body=one, orelse=other):
             return bare(one) + bare(other)
     return []

@@ -21,6 +21,7 @@ from bot.admin.names import Names, names_of
 from bot.admin.reading import TIERS, details, in_words, told_rows
 from bot.admin.sources import asked, current, find_message, key_of, source_of
 from bot.admin.unseen import unseen
+from bot.faults import named
 from bot.models import Address, MessageRef, Outcome, PostState, Reason, UnixTime, is_sink
 from bot.phrases import joined, later, phrase, plural
 from bot.storage import coverage, failures, places, post_records, records
@@ -232,7 +233,8 @@ def _failed(failure: FailureRecord | None) -> Iterator[Row]:
     """Of a message that is recorded it was an edit, or the deletion."""
     if failure is None:
         return
-    yield Row(phrase("failed"), f"{date(failure.recorded_at)}: {excerpt(failure.error, 120)}")
+    text = named(date(failure.recorded_at), excerpt(failure.error, 120))
+    yield Row(phrase("failed"), text)
     again = phrase("`retry {message}` reads it again", message=link(failure.ref))
     yield Row("", phrase("it is to be read again") if failure.again else again)
 
@@ -330,7 +332,7 @@ def _posted(record: Recorded, posts: list[PostRecord], names: Mapping[int, str])
         if post.hidden is not None and post.state is not PostState.DELETED:
             yield Row("", joined("  ", ["", phrase("since its edit {reason}", reason=post.hidden)]))
         if post.note is not None:
-            yield Row("", f"  {excerpt(post.note, 120)}")
+            yield Row("", joined("  ", ["", excerpt(post.note, 120)]))
         if post.awaits or post.translated is not None:
             yield Row("", joined("  ", ["", _translation(post)]))
         if post.error is not None:

@@ -12,8 +12,10 @@ from bot.phrases import Phrase, joined, later, phrase
 
 if TYPE_CHECKING:
     from datetime import tzinfo
+    from gettext import NullTranslations
 
     from bot.models import ChatId
+    from bot.phrases import Say
 
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
@@ -66,15 +68,31 @@ def ago(at: float, now: float) -> str:
     return phrase("in {time}", time=duration(at - now))
 
 
+class Excerpt(Phrase):
+    """Of what is ours, or holds something of ours: it is cut when it is said."""
+
+    __slots__ = ("length", "whole")
+    whole: str
+    length: int
+
+    def said(self, say: Say, catalogue: NullTranslations) -> str:
+        del catalogue
+        return _cut(say(self.whole), self.length)
+
+
 def excerpt(text: str, length: int) -> str:
     """The beginning of what somebody wrote, on one line and harmless to a terminal."""
+    cut = _cut(text, length)
+    if not isinstance(text, Phrase):
+        return cut
+    found = Excerpt.of(cut, cut, None, {})
+    found.whole, found.length = text, length
+    return found
+
+
+def _cut(text: str, length: int) -> str:
     line = UNPRINTABLE.sub(" ", text[: 4 * length]).strip()
     return line if len(line) <= length else line[: length - 1].rstrip() + ELLIPSIS
-
-
-def in_short(text: str, length: int) -> str:
-    """The same of what may be ours, which stays as it is."""
-    return text if isinstance(text, Phrase) else excerpt(text, length)
 
 
 def size(number: int) -> str:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from bot import chat_names
+from bot import chat_names, env_text
 from bot.errors import BotError, SettingsError
 from bot.lock import holder
-from bot.phrases import phrase
+from bot.phrases import joined, phrase, stored
 from bot.routes import Routes
 from bot.routes_file import Listed, read_routes
 from bot.sink_keys import Sinks
@@ -68,7 +68,7 @@ def kept(path: Path) -> ReadAgain | None:
     """None: no bot has written any, or it cannot be read."""
     try:
         found = ReadAgain(**json.loads(path.read_text(encoding="utf-8")))
-        return found._replace(said=tuple(map(str, found.said)))
+        return found._replace(said=tuple(stored(str(line)) for line in found.said))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -82,7 +82,7 @@ def of_running(settings: Settings) -> ReadAgain | None:
 def text_of(path: Path) -> str:
     """Empty where there is none, or it is wrong in ways that whoever takes it over finds."""
     try:
-        return path.read_text("utf-8", "replace")
+        return path.read_text(env_text.ENCODING, "replace")
     except OSError:
         return ""
 
@@ -142,29 +142,46 @@ class Reload:
             self._send(before.pid, signal.SIGHUP)
         except OSError as exc:
             raise BotError(
-                f"the bot (pid {before.pid}) cannot be told: {exc.strerror}; be the user it runs as"
+                phrase(
+                    "the bot (pid {pid}) cannot be told: {error}; be the user it runs as",
+                    pid=before.pid,
+                    error=exc.strerror,
+                )
             ) from exc
         after = self._answer(before, digest)
         if not after.taken:
-            raise SettingsError("\n".join(after.said))
+            raise SettingsError(joined("\n", after.said))
         return list(after.said)
 
     def _addressee(self) -> ReadAgain:
         """Only who writes that file is told: SIGHUP would end an `import`, which has the lock as well."""
         bot, found = holder(self._settings.data_dir / "lock"), of_running(self._settings)
-        where = self._settings.data_dir
+        where = str(self._settings.data_dir)
         if bot is None:
             raise BotError(
-                f"no bot runs in {where}: the file is right, and the next start reads it"
+                phrase(
+                    "no bot runs in {where}: the file is right, and the next start reads it",
+                    where=where,
+                )
             )
         if found is None:
-            who = f"pid {bot.pid or 'unknown'}"
             raise BotError(
-                f"who works in {where} ({who}) is no bot that runs: try again in a moment"
+                phrase(
+                    "who works in {where} (pid {pid}) is no bot that runs: try again in a moment",
+                    where=where,
+                    pid=bot.pid or phrase("unknown"),
+                )
             )
         ours = str(self._settings.routes.resolve())
         if found.file != ours:
-            raise BotError(f"the bot (pid {found.pid}) reads {found.file}, and not {ours}")
+            raise BotError(
+                phrase(
+                    "the bot (pid {pid}) reads {file}, and not {ours}",
+                    pid=found.pid,
+                    file=found.file,
+                    ours=ours,
+                )
+            )
         return found
 
     def _answer(self, before: ReadAgain, digest: str) -> ReadAgain:
@@ -173,11 +190,19 @@ class Reload:
         while self._clock() < end:
             found = of_running(self._settings)
             if found is None:
-                raise BotError(f"the bot (pid {before.pid}) has ended meanwhile: its log says why")
+                raise BotError(
+                    phrase(
+                        "the bot (pid {pid}) has ended meanwhile: its log says why", pid=before.pid
+                    )
+                )
             if found.number > before.number and found.digest == digest:
                 return found
             self._sleep(LOOK_EVERY)
         raise BotError(
-            f"the bot (pid {before.pid}) was told, and has said nothing for {PATIENCE:.0f} s: "
-            "its log says what it waits for"
+            phrase(
+                "the bot (pid {pid}) was told, and has said nothing for {seconds} s: "
+                "its log says what it waits for",
+                pid=before.pid,
+                seconds=f"{PATIENCE:.0f}",
+            )
         )

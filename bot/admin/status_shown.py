@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from bot.admin.formatting import Row, ago, date, duration, excerpt, in_short, size
+from bot.admin.formatting import Row, ago, date, duration, excerpt, size
 from bot.admin.links import link
 from bot.admin.reading import STATE_NAMES, TIERS, coverage_rows, details, where
 from bot.admin.standings import flows_of, paused_at, sum_of
@@ -153,14 +153,14 @@ def _health(status: Status) -> Iterator[Row]:
             "",
             phrase("last update {when}, {date}", when=ago(heard, status.now), date=date(heard)),
         )
-    reasons = [in_short(reason, REASON_MAX) for reason in facts.get("reasons") or ()]
+    reasons = [excerpt(reason, REASON_MAX) for reason in facts.get("reasons") or ()]
     for number, reason in enumerate(reasons or [phrase("ok")]):
         yield Row("" if number else phrase("health"), reason)
 
 
 def _in_the_way(status: Status) -> Iterator[Row]:
     for number, text in enumerate(status.in_the_way):
-        yield Row("" if number else phrase("not yet"), in_short(text, REASON_MAX))
+        yield Row("" if number else phrase("not yet"), excerpt(text, REASON_MAX))
 
 
 def _heard(status: Status) -> Iterator[Row]:
@@ -184,7 +184,7 @@ def _sources(status: Status) -> Iterator[Row]:
         text = phrase("{source}: flows {flows}", source=name, flows=flows_of(source))
         yield Row(label, text)
         if source.chat in unreadable:
-            error = in_short(unreadable[source.chat], REASON_MAX)
+            error = excerpt(unreadable[source.chat], REASON_MAX)
             text = phrase("CANNOT BE READ: {error}", error=error)
             yield Row("", joined("  ", ["", text]))
         if (since := paused_at(source, status.places)) is not None:
@@ -274,7 +274,6 @@ def _posts(status: Status) -> Iterator[Row]:
         yield Row("", text)
     yield from _places(status)
     for number, post in enumerate(status.troubles):
-        error = excerpt(post.error or "", 60)
         yield Row(
             "" if number else phrase("errors"),
             phrase(
@@ -284,7 +283,7 @@ def _posts(status: Status) -> Iterator[Row]:
                 state=phrase(STATE_NAMES[post.state]),
             ),
         )
-        yield Row("", f"  {error}")
+        yield Row("", joined("  ", ["", excerpt(post.error or "", 60)]))
 
 
 def _counts(pending: int, failed: int, changes: int, sent: Iterable[str] = ()) -> str:
@@ -333,7 +332,7 @@ def _failed(status: Status) -> Iterator[Row]:
         yield Row("", phrase("{message}, to be read again", message=message))
     else:
         yield Row("", phrase("{message}: `retry {message}` reads it again", message=message))
-    yield Row("", f"  {excerpt(last.error, 80)}")
+    yield Row("", joined("  ", ["", excerpt(last.error, 80)]))
 
 
 def _cache(status: Status) -> Iterator[Row]:
@@ -372,5 +371,5 @@ def _rest(status: Status) -> Iterator[Row]:
         ),
     )
     names = [f"{name} {number}" for name, number in status.versions.items()]
-    yield Row(phrase("versions"), ", ".join(names[:3]))
-    yield Row("", ", ".join(names[3:]))
+    yield Row(phrase("versions"), joined(", ", names[:3]))
+    yield Row("", joined(", ", names[3:]))

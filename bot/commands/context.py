@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 from typer.core import TyperArgument, TyperCommand
 
-from bot.errors import BotError, SettingsError
+from bot.errors import BotError, SettingsError, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from bot.admin.formats import Out
     from bot.config import Settings
+    from bot.phrases import Say
     from bot.routes import Routes
 
 
@@ -45,6 +46,20 @@ def settings_of(overrides: Mapping[str, Any]) -> Settings:
     settings = Settings.load(overrides)
     logs.configure("WARNING", secrets=settings.secrets)
     return settings
+
+
+@contextmanager
+def their_language() -> Iterator[Say]:
+    """Of who gives the command: what goes wrong is said in it as well."""
+    from bot.config import language_of
+    from bot.phrases import translator
+
+    say = translator(language_of())
+    try:
+        yield say
+    except BotError as exc:
+        exc.args = (say(words_of(exc)),)
+        raise
 
 
 def rules_of_all() -> tuple[Settings, Routes]:

@@ -21,6 +21,7 @@ from bot.commands.context import (
     rules_of_all,
     settings_of,
     standard_output,
+    their_language,
 )
 from bot.errors import UsageError
 from bot.models import UnixTime
@@ -243,8 +244,9 @@ def reload() -> None:
     """
     from bot.admin.reload import Reload
 
-    for line in Reload(settings_of({})).order():
-        typer.echo(line)
+    with their_language() as say:
+        for line in Reload(settings_of({})).order():
+            typer.echo(say(line))
 
 
 @app.command(cls=PlainCommand)

@@ -18,6 +18,7 @@ import structlog
 
 from bot.errors import PostRefused
 from bot.models import MessageId, PostState
+from bot.phrases import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -114,7 +115,8 @@ class EventRelay:
         sent = post if post.sent_as is None else replace(post, text=post.sent_as.text)
         event = self._event(sent, CREATED)
         if event.late and self._skip_late and not post.in_doubt:
-            raise PostRefused(f"not told: it was older than {self._fresh_for}")
+            late = phrase("not told: it was older than {time}", time=str(self._fresh_for))
+            raise PostRefused(late)
         await self._tell_of(post, event)
         await self._outbox.post_sent(post, MessageId(post.id))
 

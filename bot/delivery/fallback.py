@@ -6,13 +6,14 @@ What it goes without is told in the log and noted on the post, for `why`.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import structlog
 
-from bot.errors import DressRefused, MediumRefused, PostRefused
+from bot.errors import DressRefused, MediumRefused, PostRefused, words_of
 from bot.extras import PLAIN, Extras
 from bot.models import PostState
+from bot.phrases import later, phrase
 from bot.rules.alt_text import with_alt_text
 
 if TYPE_CHECKING:
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+
+ALL_DRESS: Final = later("formatting, buttons, quote and preview")
+# What notes call what a post goes without: parts of its dress, and media by the Bot API's names.
+PARTS: Final = {
+    *(ALL_DRESS, later("formatting"), later("buttons"), later("quote"), later("preview")),
+    *(later("medium"), later("photo"), later("video"), later("animation"), later("document")),
+    *(later("audio"), later("voice"), later("video_note"), later("sticker"), later("poll")),
+    *(later("location"), later("venue"), later("contact"), later("dice"), later("story")),
+}
 
 
 class Notes(Protocol):
@@ -53,7 +63,7 @@ def lighter(post: Post, refused: PostRefused) -> Post:
         if not words.strip():
             raise refused
         kind = "medium" if post.media.kind == "unsupported" else post.media.kind
-        return _noted(replace(post, text=words, media=None), f"its {kind}", refused)
+        return _noted(replace(post, text=words, media=None), kind, refused)
     if isinstance(refused, DressRefused) and (post.text.strip() or post.extras):
         less, what = _undressed(post, refused.part)
         if less != post:
@@ -65,12 +75,17 @@ def _undressed(post: Post, part: str | None) -> tuple[Post, str]:
     """Without that part of its dress, or without all of it, where it is not known which."""
     extras = post.extras or PLAIN
     if part == "formatting" and post.entities:
-        return replace(post, entities=()), "its formatting"
+        return replace(post, entities=()), "formatting"
     if part not in {None, "formatting"} and extras.without(part) != extras:
-        return replace(post, extras=extras.without(part)), f"its {part}"
+        return replace(post, extras=extras.without(part)), part or ""
     plain = Extras(silent=extras.silent, no_preview=True, lost=extras.lost)
-    return replace(post, entities=(), extras=plain), "its formatting, buttons, quote and preview"
+    return replace(post, entities=(), extras=plain), ALL_DRESS
 
 
 def _noted(post: Post, what: str, refused: PostRefused) -> Post:
-    return replace(post, note=f"posted without {what}: {refused}")
+    text = phrase(
+        "posted without its {what}: {error}",
+        what=phrase(what) if what in PARTS else what,
+        error=words_of(refused),
+    )
+    return replace(post, note=text)

@@ -14,6 +14,8 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from bot.errors import RetryLater, TargetUnavailable, TelegramError
+from bot.faults import named
+from bot.phrases import phrase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +45,7 @@ class EventFile:
             await asyncio.to_thread(self._look)
         except OSError as exc:
             raise self._in_words(exc) from exc
-        return f"{self._path} can be written"
+        return phrase("{file} can be written", file=str(self._path))
 
     async def tell(self, event: Event) -> None:
         try:
@@ -53,11 +55,12 @@ class EventFile:
 
     def _in_words(self, exc: OSError) -> TelegramError:
         if exc.errno in NO_FILE:
-            told = f"{self._path}: this is a link or no file, and is not written to"
-            return TargetUnavailable(told, self._target)
+            told = phrase("this is a link or no file, and is not written to")
+            return TargetUnavailable(named(str(self._path), told), self._target)
+        told = named(str(self._path), exc.strerror or type(exc).__name__)
         if isinstance(exc, UNTIL_MENDED):
-            return TargetUnavailable(f"{self._path}: {exc.strerror}", self._target)
-        return RetryLater(f"{self._path}: {exc.strerror}")
+            return TargetUnavailable(told, self._target)
+        return RetryLater(told)
 
     def _look(self) -> None:
         try:

@@ -16,7 +16,7 @@ import aiohttp
 from bot.delivery.webhook import CheckedResolver, PrivateAddress, wait_for
 from bot.endpoints import is_loopback
 from bot.errors import NotTranslated, RetryLater, words_of
-from bot.phrases import joined, phrase
+from bot.phrases import joined, later, phrase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,7 @@ class LibreTranslate:
             allow_private=how.allow_private,
             allow_loopback=near,
             allow_public=parts.scheme == "https",  # without it only what is near is asked
-            called="translation service",
+            called=later("translation service"),
         )
         self._session: aiohttp.ClientSession | None = None  # it wants a running loop
 

@@ -31,8 +31,10 @@ from bot.errors import (
     SentBefore,
     TargetUnavailable,
     TopicUnavailable,
+    words_of,
 )
 from bot.models import CAPTIONED, AlbumPart, Content, Entity, MessageId, PostState
+from bot.phrases import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
@@ -202,7 +204,12 @@ class Relay:
         try:
             found = await self._look_for(post, before)
         except TargetUnavailable as exc:
-            await self._refused(post, f"it may stand in {before}, which cannot be read: {exc}")
+            text = phrase(
+                "it may stand in {chat}, which cannot be read: {error}",
+                chat=before,
+                error=words_of(exc),
+            )
+            await self._refused(post, text)
             return
         if found is None:
             await self._outbox.post_unsent(post)
@@ -386,9 +393,11 @@ class Relay:
             return found
         if post.attempts >= LOOKED_FOR:
             raise PostRefused(
-                "it was taken before and may stand there, but no post can be proven to be it"
+                phrase(
+                    "it was taken before and may stand there, but no post can be proven to be it"
+                )
             )
-        raise RetryLater("it was posted before, and is not to be found yet")
+        raise RetryLater(phrase("it was posted before, and is not to be found yet"))
 
     async def _look_for(self, post: Post, chat: ChatId) -> MessageId | None:
         """Which message of ours it is there; None: none that can be proven to be it.

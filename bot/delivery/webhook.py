@@ -16,7 +16,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from bot.endpoints import is_loopback, is_public
-from bot.errors import PostRefused, RetryLater, TargetUnavailable
+from bot.errors import PostRefused, RetryLater, TargetUnavailable, words_of
+from bot.phrases import joined, later, phrase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from bot.models import ChatId
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=15, connect=5)
+PUBLIC: Final = later("the {whose}'s host {host} has a public address")
+PRIVATE: Final = later("the {whose}'s host {host} has a private address")
 RETRY_AFTER_AT_MOST: Final = timedelta(hours=1)
 # Of what was said, and not of who said it or where: the next event may well be taken.
 ABOUT_THE_EVENT: Final = {
@@ -74,11 +77,17 @@ class Webhook:
         try:
             await self._resolver.resolve(parts.hostname or "", family=socket.AF_UNSPEC)
         except PrivateAddress as exc:
-            raise TargetUnavailable(str(exc), self._target) from exc
+            raise TargetUnavailable(words_of(exc), self._target) from exc
         except OSError as exc:
-            said = f"the webhook's host {parts.hostname} is not known: {exc.strerror or exc}"
+            said = phrase(
+                "the webhook's host {host} is not known: {error}",
+                host=parts.hostname,
+                error=exc.strerror or str(exc),
+            )
             raise RetryLater(said) from exc
-        return f"the address of {parts.hostname} may be connected to; it was not asked"
+        return phrase(
+            "the address of {host} may be connected to; it was not asked", host=parts.hostname
+        )
 
     async def close(self) -> None:
         if self._session is not None:
@@ -88,9 +97,10 @@ class Webhook:
         try:
             status, retry_after = await self._post(event.id, event.body())
         except PrivateAddress as exc:
-            raise TargetUnavailable(str(exc), self._target) from exc
+            raise TargetUnavailable(words_of(exc), self._target) from exc
         except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-            raise RetryLater(f"the webhook gave no answer: {type(exc).__name__}") from exc
+            none = phrase("the webhook gave no answer: {error}", error=type(exc).__name__)
+            raise RetryLater(none) from exc
         self._judge(status, retry_after)
 
     async def _post(self, event_id: str, body: str) -> tuple[int, str]:
@@ -123,7 +133,7 @@ class Webhook:
         """What is refused is told apart by what it is about."""
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             return
-        said = f"the webhook answered {status}"
+        said = phrase("the webhook answered {status}", status=status)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             raise RetryLater(said, after=wait_for(retry_after, self._clock()))
         if status in ABOUT_THE_EVENT:
@@ -131,9 +141,10 @@ class Webhook:
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
             raise RetryLater(said)
         if status == HTTPStatus.GONE:
-            said += ": it wants no more events"
+            said = joined(": ", [said, phrase("it wants no more events")])
         elif status < HTTPStatus.BAD_REQUEST:
-            said += ": redirects are not followed, name the address that it leads to"
+            redirect = phrase("redirects are not followed, name the address that it leads to")
+            said = joined(": ", [said, redirect])
         raise TargetUnavailable(said, self._target)
 
 
@@ -154,7 +165,7 @@ class CheckedResolver(AbstractResolver):
         allow_private: bool,
         allow_loopback: bool,
         allow_public: bool = True,
-        called: str = "webhook",
+        called: str = later("webhook"),
     ) -> None:
         self._resolver = resolver
         self._allow_private = allow_private
@@ -168,8 +179,8 @@ class CheckedResolver(AbstractResolver):
         found = await self._resolver.resolve(host, port, family)
         for each in found:
             if not self._may_be(each["host"]):
-                kind = "public" if is_public(each["host"]) else "private"
-                raise PrivateAddress(f"the {self._called}'s host {host} has a {kind} address")
+                text = PUBLIC if is_public(each["host"]) else PRIVATE
+                raise PrivateAddress(phrase(text, whose=phrase(self._called), host=host))
         return found
 
     async def close(self) -> None:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import structlog
 
-from bot.errors import DatabaseError
+from bot.errors import DatabaseError, words_of
+from bot.faults import named
 from bot.models import Decision, Failure, MessageRef, Outcome, Reason, UnixTime
+from bot.phrases import later, phrase
 from bot.pipeline.patience import GivenUp, NotRecorded, Pace, patiently
 from bot.storage import failures
 
@@ -31,6 +33,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 HAS_FAILED: Final = Decision(Outcome.IGNORED, Reason.FAILED)
+A_MESSAGE, AN_EDIT, A_DELETION = later("a message"), later("an edit"), later("its deletion")
+AN_ANSWER: Final = later("it answers what could not be dealt with")
 DELETIONS_NAMED: Final = 100  # of one event, where it fails
 
 
@@ -109,7 +113,7 @@ class Recorder:
     async def take(self, messages: Sequence[IncomingMessage]) -> None:
         """One message, or the parts of one album."""
         began = time.perf_counter()
-        concerning = _concerning("a message", messages)
+        concerning = _concerning(A_MESSAGE, messages)
         decisions = await self.record(lambda: self._door.take(messages), concerning) or ()
         where = messages[0].chat_id, messages[0].topic
         for decision in decisions:
@@ -121,7 +125,7 @@ class Recorder:
             self._listeners.wake(new_only=not again)
 
     async def edited(self, message: IncomingMessage) -> None:
-        await self.record(lambda: self._door.edited(message), _concerning("an edit", [message]))
+        await self.record(lambda: self._door.edited(message), _concerning(AN_EDIT, [message]))
         self._listeners.wake()
 
     async def deleted(self, chat: ChatId, ids: Sequence[MessageId]) -> None:
@@ -147,7 +151,7 @@ class Recorder:
                 self._listeners.unreadable(message)
                 return
             at = UnixTime(message.at or self._now)
-            edit = f"its edit cannot be read: {message.error}"
+            edit = phrase("its edit cannot be read: {error}", error=message.error)
             await self._note([Failure(message.ref, None, at, edit)])
 
     async def record(
@@ -189,10 +193,13 @@ class Recorder:
         ]
         for message in lost:
             log.warning("what a message answers could not be dealt with", message_id=message.id)
-            await self._note(_concerning("it answers what could not be dealt with", [message]))
+            await self._note(_concerning(AN_ANSWER, [message]))
 
     async def _give_up(self, concerning: Sequence[Failure], exc: GivenUp) -> None:
-        await self._note([each._replace(error=f"{each.error}: {exc}") for each in concerning])
+        why = words_of(exc)
+        await self._note(
+            [each._replace(error=named(phrase(each.error), why)) for each in concerning]
+        )
 
     async def _note(self, found: Sequence[Failure]) -> None:
         record = partial(failures.record, failures=found, now=self._now)
@@ -222,7 +229,7 @@ class Recorder:
     def _concerning_deleted(self, chat: ChatId, ids: Sequence[MessageId]) -> list[Failure]:
         now = UnixTime(self._now)  # nobody tells when they were written, or by whom
         refs = [MessageRef(chat, each) for each in ids[:DELETIONS_NAMED]]
-        return [Failure(ref, None, now, "its deletion") for ref in refs]
+        return [Failure(ref, None, now, A_DELETION) for ref in refs]
 
     @property
     def _now(self) -> int:

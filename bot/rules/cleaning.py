@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from bot.errors import SettingsError
+from bot.faults import fault
+from bot.phrases import phrase
 from bot.rules.patterns import compiled, searched
 from bot.rules.retext import (
     Change,
@@ -71,9 +72,15 @@ def check_replacement(each: Replacement) -> None:
     groups = compiled(each.pattern).groups
     for digit, backslash, _ in REFERENCE.findall(each.by):
         if digit and int(digit) > groups:
-            raise SettingsError(f"replace: {each.by!r} names group {digit}, and there are {groups}")
+            none = phrase(
+                "{by} names group {group}, and there are {groups}",
+                by=repr(each.by),
+                group=digit,
+                groups=groups,
+            )
+            raise fault("replace", none)
         if not (digit or backslash):
-            raise SettingsError(rf"replace: in {each.by!r}, write \\ for a backslash")
+            raise fault("replace", phrase(r"in {by}, write \\ for a backslash", by=repr(each.by)))
 
 
 def _expanded(by: str, match: Any) -> str:

@@ -6,7 +6,9 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-from bot.errors import SettingsError
+from bot.errors import words_of
+from bot.faults import fault
+from bot.phrases import phrase
 from bot.rules.patterns import compiled, matches_all, searched
 from bot.rules.signal_parser.reader import parse
 
@@ -29,9 +31,9 @@ class Markers:
 
     def __init__(self, literals: Sequence[str], patterns: Sequence[str] = ()) -> None:
         if any(not literal.strip() for literal in literals):
-            raise SettingsError("SIGNAL_MARKERS: an empty marker would match every message")
+            raise fault("SIGNAL_MARKERS", phrase("an empty marker would match every message"))
         self._literals = [(_folded(literal), literal) for literal in literals]
-        self._patterns = _compiled(patterns) if patterns else []
+        self._patterns = _patterns(patterns) if patterns else []
 
     def find(self, text: str) -> str | None:
         """The first marker that matches, as it was configured: literals first, then patterns."""
@@ -52,14 +54,25 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFC", text.casefold())
 
 
-def _compiled(patterns: Sequence[str]) -> list[tuple[Any, str]]:
+def _patterns(patterns: Sequence[str]) -> list[tuple[Any, str]]:
+    try:
+        return read_patterns(patterns)
+    except ValueError as exc:
+        raise fault("SIGNAL_PATTERNS", words_of(exc)) from exc
+
+
+def read_patterns(patterns: Sequence[str]) -> list[tuple[Any, str]]:
+    """Each with itself as it is written. Raises `ValueError` for one that no text could be judged by."""
     found = []
     for pattern in patterns:
         try:
             regex = compiled(pattern)
         except ValueError as exc:
-            raise SettingsError(f"SIGNAL_PATTERNS: {pattern!r} is refused: {exc}") from exc
+            refused = phrase(
+                "{pattern} is refused: {error}", pattern=repr(pattern), error=words_of(exc)
+            )
+            raise ValueError(refused) from exc
         if matches_all(regex):
-            raise SettingsError(f"SIGNAL_PATTERNS: {pattern!r} would match every message")
+            raise ValueError(phrase("{pattern} would match every message", pattern=repr(pattern)))
         found.append((regex, pattern))
     return found

@@ -6,6 +6,8 @@ import re
 from functools import cache
 from typing import Any, Final
 
+from bot.phrases import joined, phrase
+
 # What RE2 leaves out, since it would need more than one look at a text.
 AROUND: Final = re.compile(r"\(\?(?:[=!]|<[=!])")
 AGAIN: Final = re.compile(r"\\[1-9]|\\[gk]|\(\?P=")
@@ -24,7 +26,7 @@ def compiled(pattern: str) -> Any:
     try:
         return re2.compile(pattern, options)
     except (re2.error, UnicodeEncodeError) as exc:
-        raise ValueError(f"{_reason(exc)}; {_hint(pattern)}") from exc
+        raise ValueError(joined("; ", [_reason(exc), _hint(pattern)])) from exc
 
 
 def searched(text: str) -> bytes:
@@ -40,10 +42,10 @@ def matches_all(regex: Any) -> bool:
 def _hint(pattern: str) -> str:
     """For what other kinds of patterns have and RE2 has not."""
     if AROUND.search(pattern):
-        return "RE2 cannot look ahead or behind: write the pattern without that"
+        return phrase("RE2 cannot look ahead or behind: write the pattern without that")
     if AGAIN.search(pattern):
-        return "RE2 cannot refer back to a group: write the pattern without that"
-    return "https://github.com/google/re2/wiki/Syntax says what may stand there"
+        return phrase("RE2 cannot refer back to a group: write the pattern without that")
+    return phrase("https://github.com/google/re2/wiki/Syntax says what may stand there")
 
 
 def _reason(exc: Exception) -> str:

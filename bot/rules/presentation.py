@@ -11,10 +11,11 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from bot.errors import SettingsError
+from bot.errors import SettingsError, words_of
 from bot.extras import PLAIN
+from bot.faults import fault
 from bot.models import CAPTIONED
-from bot.phrases import joined, phrase
+from bot.phrases import joined, later, phrase
 from bot.rules import cleaning, translation
 from bot.rules.alt_text import with_alt_text
 from bot.rules.patterns import compiled, matches_all, searched
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from bot.rules.cleaning import Replacement
     from bot.rules.wording import Values
 
-NOTHING_LEFT: Final = "nothing is left of it there"
-SIGNAL_NOT_SHOWN: Final = "its signal is not shown there"
+NOTHING_LEFT: Final = later("nothing is left of it there")
+SIGNAL_NOT_SHOWN: Final = later("its signal is not shown there")
 IN_FRAMES: Final = ("author", "source", "link", "pair", "direction")
 IN_TEMPLATES: Final = (*IN_FRAMES, "entry", "take_profits", "stop", "leverage", "text")
 NAME_LIMIT: Final = 100  # characters of an author's name
@@ -67,7 +68,7 @@ class Only:
         for direction in self.directions:
             if direction not in {"LONG", "SHORT"}:
                 neither = phrase('{value} is neither "LONG" nor "SHORT"', value=repr(direction))
-                raise SettingsError(joined(": ", ["directions", neither]))
+                raise fault("directions", neither)
         if not all(each.strip() for each in (*self.pairs, *self.markers)):
             raise SettingsError(
                 phrase("pairs and markers: an empty one says nothing, leave it out")
@@ -142,9 +143,12 @@ def present(
         if not unsaid:
             body = filled(how.template, full)
         elif how.template_missing is Missing.SKIP:
-            return NotShown(f"its template names {_listed(unsaid)}, which it does not say")
+            why = phrase(
+                "its template names {fields}, which it does not say", fields=_listed(unsaid)
+            )
+            return NotShown(why)
     if said.media is None and not body.text.strip():
-        return NotShown(NOTHING_LEFT)
+        return NotShown(phrase(NOTHING_LEFT))
     framed = _framed(body, how, values) if _takes_words(said, body, about) else body
     return said._replace(
         text=framed.text, entities=framed.entities, extras=_extras(said.extras, how)
@@ -157,14 +161,17 @@ def present(
 def _why_not(said: Content, how: Presentation, about: About) -> str | None:
     pair, direction = about.fields.get("pair"), about.fields.get("direction")
     if how.only.pairs and not any(_is_pair(pair, each) for each in how.only.pairs):
-        return f"only some pairs are shown there, and {pair or 'none'} is not one of them"
+        return phrase(
+            "only some pairs are shown there, and {pair} is not one of them",
+            pair=pair or phrase("none"),
+        )
     if how.only.directions and direction not in how.only.directions:
-        return f"only {_listed(how.only.directions)} is shown there"
+        return phrase("only {directions} is shown there", directions=_listed(how.only.directions))
     if how.only.markers and not any(_has_marker(about, each) for each in how.only.markers):
-        return "only signals with some markers are shown there, and it has none of them"
+        return phrase("only signals with some markers are shown there, and it has none of them")
     text = searched(directed(said.text, ())[0])
     if any(compiled(pattern).search(text) for pattern in how.skip):
-        return "it matches a pattern of `skip` there"
+        return phrase("it matches a pattern of `skip` there")
     return None
 
 
@@ -259,11 +266,11 @@ def _check_wording(name: str, wording: str) -> None:
         unknown = sorted(fields(wording) - set(known))
     except ValueError as exc:
         braces = phrase("a brace that is to be read is {{ or }}")
-        raise SettingsError(joined("; ", [f"{name}: {exc}", braces])) from exc
+        raise fault(name, joined("; ", [words_of(exc), braces])) from exc
     if unknown:
         lists = {"unknown": _listed(unknown), "known": _listed(known)}
         none = phrase("there is no {unknown}, only {known}", **lists)
-        raise SettingsError(joined(": ", [name, none]))
+        raise fault(name, none)
 
 
 def _check_pattern(name: str, pattern: str) -> None:
@@ -274,12 +281,12 @@ def _check_pattern(name: str, pattern: str) -> None:
             "{pattern} is refused: {error}; patterns are RE2, which has no look-around "
             "and no references to groups",
             pattern=repr(pattern),
-            error=exc,
+            error=words_of(exc),
         )
-        raise SettingsError(joined(": ", [name, refused])) from exc
+        raise fault(name, refused) from exc
     if name != "replace" and matches_all(regex):
         all_ = phrase("{pattern} would match everything", pattern=repr(pattern))
-        raise SettingsError(joined(": ", [name, all_]))
+        raise fault(name, all_)
 
 
 def _listed(names: Iterable[str]) -> str:

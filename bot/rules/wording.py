@@ -9,6 +9,7 @@ from functools import cache
 from string import Formatter
 from typing import TYPE_CHECKING, NamedTuple
 
+from bot.phrases import phrase
 from bot.rules.retext import Formatted, joined
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def pieces(line: str) -> tuple[Piece, ...]:
     found = []
     for words, field, spec, conversion in Formatter().parse(line):
         if spec or conversion or (field is not None and not field.isidentifier()):
-            raise ValueError(f"{{{field}}} is no name of a field")
+            raise ValueError(phrase("{{{field}}} is no name of a field", field=field))
         found.append(Piece(words, field))
     return tuple(found)
 

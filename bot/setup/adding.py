@@ -23,7 +23,7 @@ from bot.errors import SettingsError, UsageError, words_of
 from bot.models import EVERYONE, Address
 from bot.phrases import joined, later, phrase
 from bot.routes import MAIN
-from bot.routes_file import INSTEAD, Listed
+from bot.routes_file import INSTEAD, Listed, text_of
 from bot.routes_keys import NAME
 from bot.setup import env_file
 from bot.setup.answers import NO
@@ -88,13 +88,9 @@ def configured(env: Path) -> Files | None:
         return None  # its own questions mend that
     path = settings.routes
     try:
-        text = path.read_text("utf-8")
+        text = text_of(path)
     except FileNotFoundError:
         text = ""
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SettingsError(
-            phrase("{file}: cannot be read: {error}", file=path, error=exc)
-        ) from exc
     files = Files(env, path, text, settings)
     if text:
         files.listed(text, settings.place_secrets)

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from bot.app import network_of
-from bot.config import Settings, set_outside
+from bot.config import Settings, language_of, set_outside
 from bot.phrases import LANGUAGES, later, phrase, translator
 from bot.setup import adding, env_file
 from bot.setup.dialogue import Dialogue, loaded
@@ -31,6 +31,7 @@ async def setup(
 
     `program` is what starts the bot; `hide` is told of secrets that no log may show from then on.
     """
+    terminal.speaks(translator(language_of(path)))
     env_file.refuse_unwritable(path)
     if (files := adding.configured(path)) is not None:
         done = await _add(terminal, files, hide, sleep)
@@ -38,7 +39,6 @@ async def setup(
             return done
     # What is not asked for must be right already: a bot with a wrong setting does not start.
     settings = Settings.load(loaded({}))
-    terminal.speaks(translator(settings.language))
     text = env_file.read(path)
     old = env_file.values(text)
     dialogue = Dialogue(terminal, path, old, hide=hide, sleep=sleep, network=network_of(settings))

@@ -42,7 +42,7 @@ class Cursors:
         columns = (cursors.c[name] for name in Cursor._fields[1:])
         query = select(*columns).where(cursors.c.box == str(box))
         found = await self._ask(lambda db: db.execute(query).first())
-        return None if found is None else Cursor(box, *found)
+        return None if found is None else Cursor(box, *found)._replace(again=bool(found.again))
 
     def reached(self, cursor: Cursor) -> None:
         """All before it is recorded, or waits: the cursor is written soon, and not before that."""

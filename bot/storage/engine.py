@@ -63,6 +63,7 @@ HINTS: Final = {
     "is full": "make room on its disk",
     "I/O error": "its disk is full or failing",
     "malformed": "it is damaged: put a backup in its place",
+    "not a database": "it is damaged, or something else: put a backup in its place, or move it away",
 }
 UNUSABLE: Final = ("malformed", "not a database", "no such")
 

@@ -20,6 +20,7 @@ from bot.models import (
     Reason,
     UnixTime,
 )
+from bot.phrases import stored
 from bot.storage.engine import insert
 from bot.storage.schema import alerts, decisions, orders
 
@@ -150,7 +151,7 @@ def _found(
             author,
             at,
             recorded_at,
-            error or "",
+            stored(error or ""),
             again,
             None if answers is None else MessageRef(ChatId(chat), MessageId(answers)),
         )

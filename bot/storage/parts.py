@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from sqlalchemy import and_, bindparam, func, insert, select, update
 
 from bot.models import ChatId, Content, MessageId, MessageRef, PostState, is_sink
+from bot.phrases import phrase
 from bot.routes import Place
 from bot.rules.presentation import AS_IT_IS, SIGNAL_NOT_SHOWN, NotShown, present
 from bot.rules.render import cut, in_words
@@ -204,7 +205,7 @@ def _rendered(source: MessageRef, place: Place, said: Content, told: Told | None
     if told is None or _shows_it_as_it_is(place):
         return Rendered(cut(said, place))
     if told.signal_is_hidden(place):
-        return Rendered([], SIGNAL_NOT_SHOWN)
+        return Rendered([], phrase(SIGNAL_NOT_SHOWN))
     shown = present(said, place.presentation, about(source, told.rows), source=place.source)
     if isinstance(shown, NotShown):
         return Rendered([], shown.reason)

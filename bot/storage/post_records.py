@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from sqlalchemy import and_, func, select
 
 from bot.models import ChatId, MessageId, MessageRef, PostState, UnixTime, is_sink
+from bot.phrases import stored
 from bot.storage.schema import places, posts
 
 if TYPE_CHECKING:
@@ -106,6 +107,14 @@ def _posts() -> Select[Any]:
     return select(posts, places.c.name.label("called"), places.c.paused_at).outerjoin(places, its)
 
 
+def _stored(text: str | None) -> str | None:
+    return None if text is None else stored(text)
+
+
+def _translation(to: str, why_not: str | None) -> TranslationRecord:
+    return TranslationRecord(to, _stored(why_not))
+
+
 def _post(row: Row[Any]) -> PostRecord:
     return PostRecord(
         id=row.id,
@@ -115,15 +124,15 @@ def _post(row: Row[Any]) -> PostRecord:
         part=row.part,
         state=PostState(row.state),
         attempts=row.attempts,
-        error=row.error,
+        error=_stored(row.error),
         refused=None if row.refused is None else PostState(row.refused),
         aside_at=row.aside_at,
-        note=row.note,
-        hidden=row.hidden,
+        note=_stored(row.note),
+        hidden=_stored(row.hidden),
         topic=row.topic,
         place=row.place,
         called=row.called or str(row.target_chat_id),
         awaits=row.original is not None and row.translated is None,
-        translated=row.translated and TranslationRecord(*json.loads(row.translated)),
+        translated=row.translated and _translation(*json.loads(row.translated)),
         paused=row.paused_at is not None,
     )

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # Names a SQLite file as ours ("SGRL"). https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID: Final = 0x5347524C
 
-NEWEST: Final = 17  # revision; its id has four digits
+NEWEST: Final = 18  # revision; its id has four digits
 
 metadata = MetaData()
 
@@ -250,6 +250,7 @@ cursors = Table(
     Column("date", BigInteger),
     Column("recorded_at", BigInteger, nullable=False),
     Column("message_id", BigInteger),  # NULL: no message was seen yet
+    Column("again", Integer, nullable=False, server_default="0"),  # 1: see `models.Cursor`
 )
 
 # Basic groups that became supergroups: the settings may go on naming the old id.

@@ -125,13 +125,6 @@ def flow() -> Prepared:
 
 
 @cache
-def signal_at() -> Prepared:
-    of_signal = select(signals.c.id).where(is_message(signals))
-    of_update = select(signal_updates.c.signal_id).where(is_message(signal_updates))
-    return Prepared(union_all(of_signal, of_update))
-
-
-@cache
 def flow_at() -> Prepared:
     columns = (signals.c.id, signals.c.source_user_id, signals.c.last_owner_activity)
     of_signal = select(*columns).where(is_message(signals))

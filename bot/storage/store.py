@@ -88,7 +88,6 @@ class SignalStore:
         self._migration = Migration(database.name)
         self._insert = {table: statements.insert_once(table) for table in statements.RECORDS}
         self._move_activity = statements.move_activity()
-        self._signal_at = statements.signal_at()
         self._flow = statements.flow()
         self._flow_at = statements.flow_at()
         self._outbox = outbox.Outbox(self._write, self._read, clock=clock, place=place)
@@ -346,7 +345,7 @@ class SignalStore:
         def write(db: Connection) -> Decision:
             if self._insert[decisions].run(db, row).rowcount:
                 return UNREADABLE
-            accepted = self._signal_at.run(db, key).fetchone()
+            accepted = self._flow_at.run(db, key).fetchone()
             return ALREADY_RECORDED if accepted is None else NO_LONGER_READABLE
 
         return await self._write(write)

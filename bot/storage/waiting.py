@@ -79,7 +79,10 @@ class Waiting:
 
 
 def put_cursors(db: Connection, reached: Iterable[Cursor], *, now: int) -> None:
-    rows = [{**each._asdict(), "box": str(each.box), "recorded_at": now} for each in reached]
+    rows = [
+        {**each._asdict(), "box": str(each.box), "again": int(each.again), "recorded_at": now}
+        for each in reached
+    ]
     _put().run_many(db, rows)
 
 

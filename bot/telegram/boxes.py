@@ -11,7 +11,7 @@ from pyrogram import raw
 from bot.models import CHANNELS, ChatId, Cursor, MessageId, Reached, UnixTime, has_own_box
 from bot.telegram.messages import DELETED, EDITED, LARGEST_ID, NEW, people_of
 from bot.telegram.parsing import Unreadable
-from bot.telegram.reading import as_new
+from bot.telegram.reading import as_edited, as_new
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -36,6 +36,7 @@ class Box:
     qts: int | None = None
     date: UnixTime | None = None
     message_id: MessageId | None = None  # the newest that was fed
+    dealt_with: MessageId | None = None  # the newest that an earlier run dealt with; None: none
     behind: bool = True
     promised: int = 0
     failures: int = 0  # in a row
@@ -43,8 +44,7 @@ class Box:
     patient: bool = False  # the rest is Telegram's wish
     limit: int = AT_ONCE  # changes in one difference; fewer around what cannot be parsed
     changes: int = 0  # edits and deletions that were fed
-    # What the cursor stays at while messages are read again. None: they are not.
-    held: Cursor | None = None
+    again: bool = False  # what is recorded of it is to be read again
 
     @property
     def resting(self) -> bool:
@@ -52,16 +52,15 @@ class Box:
         return self.rest is not None and self.patient
 
     def stands_at(self, cursor: Cursor) -> None:
-        _, self.pts, self.qts, self.date, self.message_id = cursor
+        _, self.pts, self.qts, self.date, self.message_id, self.again = cursor
+        self.dealt_with = self.message_id
 
     def saw(self, message: Any) -> None:
         self.message_id = MessageId(max(self.message_id or 0, message.id))
 
     def cursor(self) -> Cursor:
         """What may be stored: whoever begins there misses nothing."""
-        if self.held is not None:
-            return self.held._replace(message_id=self.message_id)
-        return Cursor(self.id, self.pts or 0, self.qts, self.date, self.message_id)
+        return Cursor(self.id, self.pts or 0, self.qts, self.date, self.message_id, self.again)
 
 
 class Queue(Protocol):
@@ -198,10 +197,17 @@ class Boxes:
             self.news.set()
 
     def feed(self, box: Box, difference: Any) -> None:
-        """Edits of older messages first: one may have made a signal of what the new ones answer."""
+        """Edits of older messages first: one may have made a signal of what the new ones answer.
+
+        Behind each message comes a cursor. What an earlier run has dealt with before it was cut short is not
+        new any more: chatter leaves no record, and is not to be judged by what stands in the chat by now.
+        """
         users, chats = people_of(difference)
         messages = sorted(difference.new_messages, key=lambda message: message.id)
-        new = [as_new(box.id, message) for message in messages]
+        new = [
+            (as_new if message.id > (box.dealt_with or 0) else as_edited)(box.id, message)
+            for message in messages
+        ]
         ids = {message.id for message in messages}
         edits: list[Any] = []
         others: list[Any] = []
@@ -213,3 +219,5 @@ class Boxes:
                 self._sort(update, users, chats)  # a channel's, in the account's difference
                 continue
             self._feed_one(box, update, users, chats)
+            if isinstance(update, NEW):
+                self._queue.feed(Reached(box.cursor()), {}, {})

@@ -331,6 +331,8 @@ class CatchUp:
         known = None if box.anew else await self._table.cursor(box.id)
         if known is not None:
             box.stands_at(known)
+            if box.again:
+                self._again.want(box)
             return
         if box is self._boxes.account:
             self._take_state(box, await self._connection.call(functions.updates.GetState()))

@@ -443,7 +443,7 @@ class Telegram:
         """
         client = self._client
         if client is None or client.session is None:
-            raise ConnectionError("not connected")
+            raise ConnectionError(phrase("not connected"))
         if self._void is not None:
             raise self._void
         async with asyncio.timeout(2 * self._timeouts.call):
@@ -451,7 +451,9 @@ class Telegram:
             await self._permit()
             answer = await self._answer_to(query, client)
         if isinstance(answer, types.BadMsgNotification):
-            raise ConnectionError(f"refused by MTProto with code {answer.error_code}")
+            raise ConnectionError(
+                phrase("refused by MTProto with code {code}", code=answer.error_code)
+            )
         await self._peers.keep(client, answer)
         if self._catch_up is not None:
             self._catch_up.answered(query, answer)
@@ -463,7 +465,8 @@ class Telegram:
             async with asyncio.timeout(self._timeouts.call):
                 await client.session.is_started.wait()
         except TimeoutError as exc:
-            raise TimeoutError(f"no connection in {self._timeouts.call:g} s") from exc
+            seconds = f"{self._timeouts.call:g}"
+            raise TimeoutError(phrase("no connection in {seconds} s", seconds=seconds)) from exc
 
     async def _answer_to(self, query: Any, client: Any) -> Any:
         """No answer comes on a connection that is gone; the library would wait for it."""
@@ -481,7 +484,7 @@ class Telegram:
             me = asyncio.current_task()
             if me is not None and me.cancelling():
                 raise
-            raise ConnectionError("connection lost") from None
+            raise ConnectionError(phrase("connection lost")) from None
 
     # ── peers ──
 
@@ -489,7 +492,7 @@ class Telegram:
     def client(self) -> Any:
         """The library's. Raises `ConnectionError`."""
         if self._client is None:
-            raise ConnectionError("not connected")
+            raise ConnectionError(phrase("not connected"))
         return self._client
 
 

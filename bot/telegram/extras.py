@@ -13,6 +13,7 @@ from pyrogram import raw
 
 from bot.errors import DressRefused
 from bot.extras import PLAIN, Extras, LinkButton, Preview, Quote
+from bot.phrases import phrase
 from bot.telegram.entities import entities, entities_to_raw, unknown_entities
 from bot.telegram.layers import build
 from bot.telegram.polls import poll_losses
@@ -124,7 +125,8 @@ def as_fields(shown: Extras | None, *, is_bot: bool) -> dict[str, Any]:
     if shown is None:
         return {}
     if shown.buttons and not is_bot:
-        raise DressRefused("a person's account may not post buttons", part="buttons")
+        no_buttons = phrase("a person's account may not post buttons")
+        raise DressRefused(no_buttons, part="buttons")
     return {
         "silent": shown.silent or None,
         "no_webpage": shown.no_preview or None,

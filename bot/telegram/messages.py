@@ -28,6 +28,7 @@ from bot.models import (
     PressedButton,
     UnixTime,
 )
+from bot.phrases import phrase
 from bot.telegram.entities import entities
 from bot.telegram.extras import extras
 from bot.telegram.layers import build
@@ -369,7 +370,7 @@ def media_to_input(file_id: str, *, anonymous: bool = False) -> Any:
         return _input_of_facts(kind, json.loads(rest), anonymous=anonymous)
     parts = FILE.fullmatch(rest)
     if parts is None:
-        raise ValueError(f"{kind!r} is not media that can be sent")
+        raise ValueError(phrase("{kind} is not media that can be sent", kind=repr(kind)))
     file = {
         "id": int(parts["id"]),
         "access_hash": int(parts["access_hash"]),
@@ -389,7 +390,7 @@ def _input_of_facts(kind: str, facts: dict[str, Any], *, anonymous: bool) -> Any
     if kind == "contact":
         return types.InputMediaContact(**facts)
     if kind not in {"location", "venue"}:
-        raise ValueError(f"{kind!r} is not media that can be sent")
+        raise ValueError(phrase("{kind} is not media that can be sent", kind=repr(kind)))
     point = types.InputGeoPoint(lat=facts.pop("lat"), long=facts.pop("long"))
     if kind == "location":
         return types.InputMediaGeoPoint(geo_point=point)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import SettingsError
+from bot.phrases import phrase
 
 if TYPE_CHECKING:
     from bot.proxy import Proxy
@@ -36,7 +37,9 @@ class Network:
             return {**where, "username": proxy.user, "password": proxy.password}
         if importlib.util.find_spec("pyrogram.connection.proxy") is None:
             raise SettingsError(
-                "PROXY: Pyrogram cannot use an mtproxy, kurigram can: install that "
-                "(README says how), or name a socks5 or http proxy"
+                phrase(
+                    "PROXY: Pyrogram cannot use an mtproxy, kurigram can: install that "
+                    "(docs/INSTALL.md says how), or name a socks5 or http proxy"
+                )
             )
         return {**where, "secret": proxy.secret}

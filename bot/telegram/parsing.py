@@ -21,6 +21,7 @@ from pyrogram import raw
 from pyrogram.raw import core
 
 from bot.errors import SentBefore, Unparsable
+from bot.phrases import later, phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,7 @@ functions: Final[Any] = raw.functions
 types: Final[Any] = raw.types
 library: Final[Any] = core  # its names are not said to be exported
 
+UNREAD: Final = later("Telegram's answer cannot be read: {error}")
 GENERATED: Final = (
     "pyrogram.raw.types."  # modules of one class each; its `read` has a local for each field
 )
@@ -100,9 +102,9 @@ def parsed(answer: Any, query: Any = None) -> Any:
     if not isinstance(answer, Unreadable):
         return answer
     if not isinstance(query, SENDING):
-        raise Unparsable(f"Telegram's answer cannot be read: {answer.error}", answer)
+        raise Unparsable(phrase(UNREAD, error=answer.error), answer)
     if not _random_ids(query) <= answer.sent.keys():
-        raise SentBefore(f"Telegram's answer cannot be read: {answer.error}")
+        raise SentBefore(phrase(UNREAD, error=answer.error))
     updates = [types.UpdateMessageID(id=i, random_id=r) for r, i in answer.sent.items()]
     return types.Updates(updates=updates, users=[], chats=[], date=0, seq=0)
 
@@ -227,7 +229,9 @@ def _parameters(kind: Any) -> set[str]:
 def _words(exc: Exception) -> str:
     """What was in the way. Never the bytes themselves, which may be anybody's."""
     number = _unknown_constructor(exc)
-    return f"unknown constructor 0x{number:08x}" if number else f"{type(exc).__name__}, garbled"
+    if number:
+        return phrase("unknown constructor {number}", number=f"0x{number:08x}")
+    return phrase("{error}, garbled", error=type(exc).__name__)
 
 
 def _unknown_constructor(exc: Exception) -> int:

@@ -11,6 +11,7 @@ from pyrogram import raw
 
 from bot.errors import PostRefused, RetryLater, TargetUnavailable, Unparsable
 from bot.models import CHANNELS, ChatId, has_own_box, is_basic_group
+from bot.phrases import phrase
 from bot.telegram.messages import chat_id as chat_id_of
 from bot.telegram.reading import input_channel
 from bot.telegram.rpc_errors import translated
@@ -76,7 +77,9 @@ class Peers:
         if known is None:
             known = await self._met(chat_id)
         if known is None:
-            raise TargetUnavailable(f"chat {chat_id} is not known to this account", chat_id)
+            raise TargetUnavailable(
+                phrase("chat {chat} is not known to this account", chat=chat_id), chat_id
+            )
         return known
 
     async def channels(self, chat_ids: Iterable[ChatId]) -> dict[ChatId, Any]:

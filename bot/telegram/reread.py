@@ -111,7 +111,7 @@ class Rereading:
         """Feed what came since and what has changed before; `newest` None: not told.
 
         `at_most` as many messages have come since; None: not told. The flows' messages are read
-        again later on. Until then no cursor of the box moves on.
+        again later on. Until then each cursor of the box says so, for a later run.
         """
         log.warning("too far behind, looking at messages one by one", box=box.id)
         await self._look_again(box)
@@ -126,7 +126,6 @@ class Rereading:
         if len(found.ids) != number:
             return False
         self._feed_new(box, found)
-        box.message_id = MessageId(max((box.message_id, *found.ids)))
         return True
 
     async def feed_one(self, chat: ChatId, message_id: MessageId) -> None:
@@ -154,15 +153,18 @@ class Rereading:
     def under_way(self) -> bool:
         return self._reading or bool(self._wanted)
 
+    def want(self, box: Box) -> None:
+        """The recorded messages of its live flows."""
+        box.again = True
+        self._wanted[box.id] = box
+        self._news.set()
+
     async def _look_again(self, box: Box) -> None:
         """The newest ones at once, and the others later."""
-        if box.held is None:
-            box.held = box.cursor()
         for chat in self._chats_in(box):
             newest = box.message_id or 0
             await self._feed_again(chat, range(max(1, newest - NEWEST_AGAIN + 1), newest + 1), box)
-        self._wanted[box.id] = box
-        self._news.set()
+        self.want(box)
 
     def _chats_in(self, box: Box) -> list[ChatId]:
         """Basic groups have no box: their messages are read as the account's."""
@@ -205,6 +207,8 @@ class Rereading:
                 event, date = as_new(box.id, message), message.date
             if date is None or date >= since:
                 self._queue.feed(event, found.users, found.chats)
+                box.saw(message)
+                self._queue.feed(Reached(box.cursor()), {}, {})
 
     def _where(self, box: Box) -> ChatId:
         """The chat of a message of which not even that could be read."""
@@ -251,7 +255,7 @@ class Rereading:
                     await self._read_flows_again(chat, box)
                 self._reading = False
                 if box.id not in self._wanted:  # else something was missed again meanwhile
-                    box.held = None
+                    box.again = False
                     self._queue.feed(Reached(box.cursor()), {}, {})
             await self._news.wait()
 

@@ -20,8 +20,10 @@ from bot.errors import (
     RetryLater,
     TargetUnavailable,
     Unparsable,
+    words_of,
 )
 from bot.models import AlbumPart, ChatId, Entity, Media, MessageId, MessageRef
+from bot.phrases import phrase
 from bot.telegram.entities import entities_to_raw
 from bot.telegram.extras import answering, as_fields, is_dressed, preview_to_input
 from bot.telegram.layers import build
@@ -288,13 +290,21 @@ class Sender:
                 peer = await self._connection.peer(source.chat_id)
                 found = await read(self._connection, peer, [source.message_id])
         except (TargetUnavailable, PostRefused) as exc:  # the source is closed, not the target
-            closed = f"the {old.kind} expired, and its source is closed: {exc}"
+            closed = phrase(
+                "the {kind} expired, and its source is closed: {error}",
+                kind=old.kind,
+                error=words_of(exc),
+            )
             raise MediumRefused(closed) from exc
         if found.unreadable:
-            raise MediumRefused(f"the {old.kind} expired, and its source message cannot be read")
+            raise MediumRefused(
+                phrase("the {kind} expired, and its source message cannot be read", kind=old.kind)
+            )
         shown = [media(getattr(message, "media", None)) for message in found.messages]
         if not shown or shown[0] is None:
-            raise MediumRefused(f"the {old.kind} expired, and its source message is gone")
+            raise MediumRefused(
+                phrase("the {kind} expired, and its source message is gone", kind=old.kind)
+            )
         return shown[0]
 
 
@@ -325,11 +335,11 @@ def _is_in(peer: Any, message: Any) -> bool:
 
 def _input(medium: Media, *, anonymous: bool = False) -> Any:
     if medium.file_id is None:
-        raise MediumRefused(f"{medium.kind} media cannot be posted again")
+        raise MediumRefused(phrase("{kind} media cannot be posted again", kind=medium.kind))
     try:
         return media_to_input(medium.file_id, anonymous=anonymous)
     except ValueError as exc:
-        raise MediumRefused(str(exc)) from exc
+        raise MediumRefused(words_of(exc)) from exc
 
 
 # ── queries that differ by layer or by kind of chat ──
@@ -347,7 +357,7 @@ def _posted(answer: Any, random_id: int) -> MessageId:
     for update in getattr(answer, "updates", None) or ():
         if isinstance(update, types.UpdateMessageID) and update.random_id == random_id:
             return MessageId(update.id)
-    raise RetryLater("Telegram did not say which message it posted")
+    raise RetryLater(phrase("Telegram did not say which message it posted"))
 
 
 @contextmanager
@@ -359,7 +369,7 @@ def _gone() -> Iterator[None]:
         name = said(exc)[1]
         if name not in {"MESSAGE_ID_INVALID", "MSG_ID_INVALID"}:
             raise
-        raise PostGone(f"Telegram knows no such message: {name}") from exc
+        raise PostGone(phrase("Telegram knows no such message: {name}", name=name)) from exc
 
 
 @contextmanager

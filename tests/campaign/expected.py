@@ -140,8 +140,12 @@ class Expected:
         self._continues: dict[Line, bool] = {}  # whoever saw it in time has it in a flow
         self._known: dict[Line, bool] = {}
         self._of: dict[str, list[Post]] = defaultdict(list)
+        self._albums: dict[int, list[Line]] = defaultdict(list)
         for post in posts:
             self._of[post.key].append(post)
+        for line in lines:
+            if line.album is not None:
+                self._albums[line.album].append(line)
         for line in lines:  # parents come before their answers, so nothing recurses deeply
             self._continues[line] = self._is_continued(line)
             self._known[line] = self._is_known(line)
@@ -149,8 +153,9 @@ class Expected:
     def findings(self) -> list[Finding]:
         wanted = [line for line in self.lines if self.is_wanted(line)]
         present = [line for line in wanted if self.standing(line)]
+        lost = [line for line in wanted if not self.standing(line)]
         return [
-            *(Finding("lost", line.key, line.text) for line in wanted if line not in set(present)),
+            *(Finding("lost", line.key, line.text) for line in lost),
             *self._doubled(),
             *self._unwanted(wanted),
             *self._disordered(present),
@@ -234,7 +239,7 @@ class Expected:
         own = self._standing_of([line], below)
         if line.album is None or any(own.values()):
             return own
-        return self._standing_of([each for each in self.lines if each.album == line.album], below)
+        return self._standing_of(self._albums[line.album], below)
 
     def _standing_of(self, lines: Iterable[Line], below: Post) -> dict[int, bool]:
         return {

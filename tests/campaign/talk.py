@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections import Counter
 
 from tests.campaign.expected import Expected, Finding, Line, Post
@@ -175,10 +176,12 @@ class Talk:
                     sent[message] = moment, event.date
                 elif event.what is Happening.DELETE:
                     gone[message] = moment, event.date
-        return [self._post(each, *sent[each], gone) for each in self._ours(sent, place)]
+        gone_at = sorted(gone.values())
+        return [self._post(each, *sent[each], gone, gone_at) for each in self._ours(sent, place)]
 
-    def _post(self, message, sent, date, gone):
-        earlier = [then for moment, then in gone.values() if moment < sent]
+    def _post(self, message, sent, date, gone, gone_at):
+        """`gone_at`: when posts were deleted, in their order; the chat's dates rise with it."""
+        earlier = gone_at[: bisect_left(gone_at, (sent,))]
         answered = message.reply and message.reply.to
         return Post(
             id=message.id,
@@ -191,7 +194,7 @@ class Talk:
             album=message.album,
             gone=gone[message][0] if message in gone else None,
             moderated=(message.place.id, message.id) in self.moderated,
-            late_by=float(date - max(earlier, default=0)),
+            late_by=float(date - (earlier[-1][1] if earlier else 0)),
         )
 
     def expected(self, place: Room | None = None):
