@@ -168,6 +168,19 @@ async def test_a_reply_to_an_update_belongs_to_the_root_signals_flow(intake):
     assert (by_bob.reason, by_bob.signal_id) == (Reason.NOT_THE_OWNER, signal_id)
 
 
+async def test_it_does_where_the_table_alone_knows_the_update(store, intake):
+    """As after a start with an empty cache."""
+    signal, signal_id = await post_signal(intake)
+    update = says(ALICE, "TP1", to=signal)
+    await intake.handle(update)
+
+    anew = FlowTracker(store, None, clock=lambda: at(0))
+    decision = await wiring.intake(store, anew).handle(says(BOB, to=update, hours=1))
+
+    assert (decision.reason, decision.signal_id) == (Reason.NOT_THE_OWNER, signal_id)
+    assert decision.tier is Tier.TABLE
+
+
 async def test_a_refused_reply_is_no_part_of_the_flow(intake):
     signal, _ = await post_signal(intake)
     question = says(BOB, "why?", to=signal)
