@@ -60,6 +60,21 @@ def test_the_tables_can_be_made(table):
         assert str(CreateIndex(index).compile(dialect=POSTGRESQL))
 
 
+def test_an_index_of_some_rows_is_one_on_a_server_too():
+    """Else what waits is looked for among all that was ever posted."""
+    told = []
+    db = create_mock_engine(
+        "postgresql+psycopg://", lambda sql, *_: told.append(str(sql.compile(dialect=POSTGRESQL)))
+    )
+
+    schema.metadata.create_all(db, checkfirst=False)
+
+    partial = {
+        sql.split()[2] for sql in told if sql.startswith("CREATE INDEX") and " WHERE " in sql
+    }
+    assert partial == {"posts_to_send", "posts_aside", "posts_untranslated", "decisions_failed"}
+
+
 def prepared():
     """Those that are compiled once, by name."""
     for module in (about, line, messages, outbox, parts, statements, untranslated, waiting):
