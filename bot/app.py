@@ -50,12 +50,12 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from bot.admin.chat_commands import Running
     from bot.config import Settings
     from bot.delivery.translations import Untold
     from bot.ending import Ending
     from bot.models import ChatId, MessageRef
     from bot.monitoring.access import Access
+    from bot.monitoring.health import Health
     from bot.monitoring.metrics import Metrics
     from bot.routes import Routes, Source
     from bot.storage.lease import Lease
@@ -259,7 +259,6 @@ async def open_bot(
     settings: Settings, core: Core, ending: Ending, reload: Callable[[], Awaitable[str]]
 ) -> AsyncIterator[Bot]:
     """`reload`: have the running bot read its routes again; gives what has changed."""
-    from bot.admin.chat_commands import Running
     from bot.monitoring.access import Access
     from bot.monitoring.answering import answering
     from bot.monitoring.health import Health
@@ -274,7 +273,7 @@ async def open_bot(
     health = Health(facts, metrics, places)
     async with (
         answering(settings, health, lambda: core.routes, core.store.ask),
-        _administered(settings, core, telegram, facts, Running(health.facts, reload)) as admins,
+        _administered(settings, core, telegram, facts, health, reload) as admins,
         AsyncExitStack() as services,
     ):
         known: set[MessageRef] = set()
@@ -441,18 +440,23 @@ def _following(core: Core) -> Following:
 
 @asynccontextmanager
 async def _administered(
-    settings: Settings, core: Core, telegram: Telegram, facts: Facts, running: Running
+    settings: Settings,
+    core: Core,
+    telegram: Telegram,
+    facts: Facts,
+    health: Health,
+    reload: Callable[[], Awaitable[str]],
 ) -> AsyncIterator[Admins | None]:
-    """Take orders of `ADMIN_USERS` in private chats, and tell them of trouble."""
-    from bot.admin.alerts import Alerts
-    from bot.admin.chat_commands import AdminHandler
-    from bot.telegram.admin_chat import AdminChat
-
+    """Take orders of `ADMIN_USERS` in private chats, and tell them of trouble. Loaded only for them."""
     if settings.admin_users and settings.session_string:
         log.warning("a user account has no commands: ADMIN_USERS give orders from a shell")
     if not settings.admin_users or settings.session_string:
         yield None
         return
+    from bot.admin.alerts import Alerts
+    from bot.admin.chat_commands import AdminHandler, Running
+    from bot.telegram.admin_chat import AdminChat
+
     fence = None if core.lease is None else core.lease.fence
     async with open_tables(settings, read_only=False, in_loop=False, fence=fence) as tables:
         chat = AdminChat(telegram)
@@ -461,7 +465,7 @@ async def _administered(
             tables,
             settings,
             chat,
-            running,
+            Running(health.facts, reload),
             routes=core.routes,
             say=translator(settings.language),
             clock=clock,

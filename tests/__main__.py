@@ -29,8 +29,6 @@ CHECKS = (
     (BIN / "ruff", "check", "."),
     (BIN / "lint-imports",),
     (BIN / "mypy", "--strict", "bot"),
-    # Four workers then read what one has compiled.
-    (PYTHON, "-m", "pytest", "-qq", "--collect-only"),
 )
 # The whole, and what decides: no line of that goes untried.
 COVERAGE = (
@@ -42,7 +40,7 @@ TOOLS = {"--sabotage": sabotage.main, "--mutants": mutants.main}
 ALONE = {
     "--heavy": ("-m", "heavy"),
     "--no-checks": (),
-    "--quick": ("-m", "not heavy and not long and not played"),
+    "--quick": ("--hypothesis-profile=quick", "-m", "not heavy and not long and not played"),
 }
 MEMORY = 2**31  # bytes that the tests may need
 
@@ -77,15 +75,14 @@ def shown(command: Sequence[object]) -> str:
 
 def main() -> None:
     arguments = sys.argv[1:]
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each worker compiles all tests anew
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each run compiles all tests anew
     if arguments and (tool := TOOLS.get(arguments[0])):
         tempfile.tempdir = memory()
         sys.exit(tool(arguments[1:]))
     # More than there are cores: tests that start the program wait more than they compute.
     cores = (os.cpu_count() or 1) * (1 if arguments[:1] == ["--quick"] else 2)
     processes = os.environ.get("TEST_PROCESSES", str(cores))
-    # A few at a time: the slow tests stand beside each other, and one worker would be left with them.
-    pytest = ("pytest", "-q", "-rs", "-n", processes, "--maxschedchunk", "4")
+    pytest = ("pytest", "-q", "-rs", "--processes", processes)
     with tempfile.TemporaryDirectory(dir=memory(), prefix="tests-") as directory:
         os.environ["TMPDIR"] = directory
         Path(directory).chmod(0o711)  # a database server in it runs as another user

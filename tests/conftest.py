@@ -19,6 +19,8 @@ from tests.server import server
 
 # Examples vary in how much disk they touch; their time says nothing.
 settings.register_profile("default", deadline=None, print_blob=True)
+# While one works on something a hint is enough; the whole has been tried before it is committed.
+settings.register_profile("quick", settings.get_profile("default"), max_examples=20)
 # In a program that is broken on purpose any example will do, and the smallest takes minutes to find.
 settings.register_profile("sabotage", deadline=None, phases=[Phase.explicit, Phase.generate])
 settings.load_profile("sabotage" if "SABOTAGE" in os.environ else "default")
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from tests.loopback import LoopbackTelegram, Person
     from tests.stage import Stage
 
+pytest_plugins = ("tests.processes",)
 ROOT = Path(__file__).parent.parent
 PLAYED = frozenset({"run", "telegram", "postgresql"})  # fixtures of tests that start programs
 SECRET = bytes(range(32))

@@ -17,6 +17,7 @@ import importlib
 import io
 import json
 import os
+import pkgutil
 import runpy
 import selectors
 import signal
@@ -33,16 +34,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 REDIRECTION = ROOT / "tests" / "loopback" / "redirection"
 PATHS = frozenset({str(ROOT), str(REDIRECTION)})
-MODULES = (
-    "tests.lines",  # looks at what is imported after it
-    "bot.setup.check",
-    "bot.cli",
-    "bot.report.drawing",
-    "bot.runner",
-    "bot.history.replay",
-    "bot.setup.run",
-    "bot.telegram.client",
-)
+LINES = "tests.lines"  # looks at what is imported after it
+NEVER = ("bot.__main__", "bot.storage.migrations")  # run, and read by Alembic
 # What Python reads before its first line, and what of that changes nothing or is made up for.
 AT_START = ("PYTHON", "LC_", "LANG")
 HARMLESS = frozenset({"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "LANGUAGE"})
@@ -96,7 +89,7 @@ def fork(
 ) -> Child:
     """Start `python -m bot` with the arguments behind that; `streams` are its 0, 1 and 2."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    connection.connect(_address())
+    connection.connect(address())
     request = {"arguments": arguments[2:], "env": dict(env), "cwd": str(cwd), "umask": umask}
     socket.send_fds(connection, [json.dumps(request).encode()], streams)
     return Child(connection)
@@ -227,7 +220,7 @@ async def _reader(pipe: int, limit: int) -> asyncio.StreamReader:
 
 
 @functools.cache
-def _address() -> str:
+def address() -> str:
     """Start the server; it ends with this process."""
     address = f"\0telegram-signal-relay-tests-{os.getpid()}-{time.monotonic_ns()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
@@ -327,8 +320,8 @@ def dress(request: dict) -> None:
 
 def main() -> None:
     listening = socket.socket(fileno=int(sys.argv[1]))
-    for module in MODULES:
-        importlib.import_module(module)
+    importlib.import_module(LINES)
+    import_all()
     assert threading.active_count() == 1  # a fork takes no other thread along
     gc.freeze()  # what is here is never garbage, and looking for it would copy each page
     if (request := serve(listening)) is not None:
@@ -337,6 +330,14 @@ def main() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)  # tidying up all that was imported takes longer than most programs run
+
+
+def import_all() -> None:
+    """What a program imports when it first needs it, too."""
+    package = importlib.import_module("bot")
+    for module in pkgutil.walk_packages(package.__path__, "bot."):
+        if not module.name.startswith(NEVER):
+            importlib.import_module(module.name)
 
 
 def played() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import sqlite3
 from contextlib import asynccontextmanager, closing
 
@@ -56,6 +57,11 @@ class Story:
                 await core.intake.handle(message)
             await self._is_posted(core.store)
         return self
+
+    def copied(self, directory):
+        """The same, to go on in another way."""
+        shutil.copytree(self.directory / "data", directory / "data")
+        return Story(directory, self.now)
 
     async def _is_posted(self, store):
         """The first three; the next is refused, and what follows waits."""

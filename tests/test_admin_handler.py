@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -170,9 +171,15 @@ def words(text):
     return " ".join(text.split())
 
 
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """It takes longer to tell than most of what is asked about it."""
+    return asyncio.run(Story(tmp_path_factory.mktemp("told"), int(time.time())).is_told())
+
+
 @pytest.fixture
-async def story(tmp_path, now):
-    return await Story(tmp_path, now).is_told()
+def story(told, tmp_path):
+    return told.copied(tmp_path)
 
 
 @asynccontextmanager

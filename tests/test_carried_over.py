@@ -51,6 +51,7 @@ async def carried(tmp_path):
     await store.close()
 
 
+@pytest.mark.long
 async def test_posts_in_whatever_state_end_as_they_would_have(carried, tmp_path):
     """Pending, in doubt, edited, failed, set aside and in parts: nothing is lost, nothing doubled."""
     store, target, end = carried
@@ -69,6 +70,7 @@ def shown(target, word):
     return [(row[2].strip(), row[4]) for row in found]
 
 
+@pytest.mark.long
 async def test_what_stood_there_before_is_edited_deleted_and_answered_like_any_other(carried):
     """Of the photo that stands there nothing is sent again with its new caption."""
     store, target, _ = carried

@@ -581,3 +581,22 @@ def test_help_names_the_commands_and_waits_for_no_heavy_library(run):
     assert {"setup", "replay", "import", "report"} <= set(done.stdout.split())
     heavy = {"pyrogram", "sqlalchemy", "pydantic", "diskcache", "rich", "pygal", "jinja2"}
     assert not (heavy | {"aiohttp", "prometheus_client"}) & set(loaded)
+
+
+def test_a_running_bot_holds_no_library_that_it_does_not_use():
+    """On a file it needs no words of a server, and for lines of JSON nothing that draws."""
+    running = "bot.cli, bot.logs, bot.runner, bot.telegram.client, bot.monitoring.access"
+    loaded = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import {running}, bot.monitoring.answering, bot.monitoring.health, sys; print(*sys.modules)",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+    unused = {"sqlalchemy.dialects.postgresql", "sqlalchemy.orm", "psycopg", "alembic", "aiohttp"}
+    assert not (unused | {"rich", "attr", "pygments", "pygal", "jinja2", "ijson"}) & set(loaded)

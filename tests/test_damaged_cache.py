@@ -318,6 +318,7 @@ BREAKS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("break_", BREAKS.values(), ids=BREAKS)
 def test_a_cache_that_breaks_while_it_runs_is_made_anew(golden, running, break_, capsys):
     running.flow(BUSY)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.default_route import posted
 
 BEFORE = Path(__file__).parent / "data" / "default_route_before_rules.json"
 
 
+@pytest.mark.long
 async def test_without_a_file_of_routes_each_post_is_what_it_was(tmp_path):
     """Texts, formatting, media, buttons, quotes, threads, edits, and the ids under which they are sent."""
     before = json.loads(BEFORE.read_text("utf-8"))

@@ -60,6 +60,21 @@ def test_the_tables_can_be_made(table):
         assert str(CreateIndex(index).compile(dialect=POSTGRESQL))
 
 
+def test_an_index_of_some_rows_is_one_on_a_server_too():
+    """Else what waits is looked for among all that was ever posted."""
+    told = []
+    db = create_mock_engine(
+        "postgresql+psycopg://", lambda sql, *_: told.append(str(sql.compile(dialect=POSTGRESQL)))
+    )
+
+    schema.metadata.create_all(db, checkfirst=False)
+
+    partial = {
+        sql.split()[2] for sql in told if sql.startswith("CREATE INDEX") and " WHERE " in sql
+    }
+    assert partial == {"posts_to_send", "posts_aside", "posts_untranslated", "decisions_failed"}
+
+
 def prepared():
     """Those that are compiled once, by name."""
     for module in (about, line, messages, outbox, parts, statements, untranslated, waiting):
@@ -213,6 +228,7 @@ def asked():
     event.remove(Engine, "before_execute", note)
 
 
+@pytest.mark.long
 async def test_what_is_asked_now_and_then_can_be_compiled_for_it(tmp_path, asked):
     """All that the relay, the operator and the picture ask, as they ask it."""
     store = SignalStore(Database(tmp_path / "signals.db", in_loop=True), clock=lambda: NOON)
@@ -260,6 +276,7 @@ def code_of(path):
     return ast.unparse(tree).lower()
 
 
+@pytest.mark.long
 def test_only_the_engine_knows_which_database_it_is():
     """All others say it in SQLAlchemy's words; hosts are elected on PostgreSQL alone."""
     found = {path.name for path in STORAGE.glob("*.py") if WORDS.search(code_of(path))}

@@ -39,6 +39,7 @@ def on_windows(directory, *arguments):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("arguments", [[], ["setup"], ["replay", "result.json"]], ids=str)
 def test_it_says_in_one_line_that_it_does_not_work_there(tmp_path, arguments):
     done = on_windows(tmp_path, *arguments)
@@ -47,6 +48,7 @@ def test_it_says_in_one_line_that_it_does_not_work_there(tmp_path, arguments):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_help_and_version_are_there_all_the_same(tmp_path):
     """Whoever looks at it there is shown what it is."""
     version, shown = on_windows(tmp_path, "--version"), on_windows(tmp_path, "--help")

@@ -591,6 +591,7 @@ def test_ten_candidates_are_enough(path):
 # ── damage ────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.long
 def test_wherever_a_file_is_cut_every_complete_message_before_the_cut_is_read(path):
     written = [message(1, text="Тейк 🔥"), message(2, text="a\\\n\0"), service(3)]
     raw = dump(chat(written))
@@ -753,6 +754,7 @@ def big(tmp_path_factory) -> Path:
     return generate(tmp_path_factory.mktemp("big") / "result.json", messages=6000, seed=3)
 
 
+@pytest.mark.long
 def test_the_progress_grows_from_nothing_to_the_size(big):
     export, seen = Export(big), []
     assert sum(1 for _ in export.messages(reading=seen.append)) == export.count == 6000
@@ -784,6 +786,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, big, around):
     assert peaks[1] < big.stat().st_size / 2
 
 
+@pytest.mark.long
 def test_reading_may_stop_anywhere(big):
     """The file is closed behind it; an open one would be a warning, and so an error."""
     assert [one.id for one in islice(Export(big).messages(), 3)] == [1, 2, 3]

@@ -64,6 +64,7 @@ def test_messages_come_in_the_order_of_ids_and_of_edits(tmp_path):
     assert [one.text for one in twice] == ["hello", "as it was", "as it is", "hello"]
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=30)
 @given(data=st.data())
 def test_any_order_and_any_doubles_are_the_same_messages(tmp_path_factory, data):
@@ -105,6 +106,7 @@ async def decisions(path: Path) -> list[tuple[Any, ...]]:
     return kept.found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_for_any_order_the_decisions_are_those_of_the_order_by_id(tmp_path, seed):
     """Newest first, shuffled, and merged of two exports that overlap."""
@@ -198,6 +200,7 @@ def test_a_zip_archive_without_one_export_is_refused(tmp_path, members, why):
     assert why in refused(zipped(tmp_path / "e.zip", **members))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pack", ["zip", "gz"])
 def test_what_is_damaged_in_an_archive_is_told_after_what_is_whole(tmp_path, pack):
     texts = [message(n, text=random.Random(n).randbytes(400).hex()) for n in range(1, 200)]
@@ -227,6 +230,7 @@ def test_an_encrypted_archive_is_told_for_what_it_is(tmp_path):
     assert "it is encrypted: unpack it first" in refused(tmp_path / "e.zip")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("filler", [b" ", b"0", b'"', b"["])
 @pytest.mark.parametrize("pack", ["zip", "gz"])
 def test_a_bomb_is_refused_before_it_fills_the_memory(tmp_path, pack, filler):

@@ -296,6 +296,7 @@ def test_what_could_be_taken_for_a_formula_is_guarded_and_nothing_else(cell, sho
     assert harmless(cell) == shown
 
 
+@pytest.mark.long
 def test_a_guard_takes_linear_time():
     """A million characters that might each be the gap before a formula."""
     for text in (" " * 10**6, '"' * 10**6, "\n" * 10**6, "; " * 10**6):

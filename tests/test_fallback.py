@@ -37,6 +37,7 @@ class Notes:
         return post
 
 
+@pytest.mark.long
 @given(REFUSALS)
 async def test_whatever_is_refused_in_whatever_order_it_ends_and_the_words_are_said(refusals):
     """At the latest when nothing but words is left, a refusal is the words'."""

@@ -334,6 +334,7 @@ def test_a_damaged_cache_is_set_aside_and_a_fresh_one_opened(written, directory,
     fresh.close()
 
 
+@pytest.mark.long
 def test_a_large_cache_is_looked_through_behind_the_start(directory, cache):
     """Damage that no read has met is found all the same, and mended."""
     first = DiskTier(cache, clock=lambda: at(0))

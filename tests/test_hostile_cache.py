@@ -306,6 +306,7 @@ POISON = [
 ]
 
 
+@pytest.mark.long
 async def test_no_poisoned_setting_is_obeyed(flows, outside, tmp_path, capsys):
     """Unknown names, known names with other values, values that are not numbers."""
     before = surroundings(tmp_path)

@@ -313,6 +313,7 @@ async def test_an_installed_wheel_works_in_an_empty_directory(installed, stage, 
 NOT_OURS = {"__pycache__", ".DS_Store"}
 
 
+@pytest.mark.long
 def test_a_wheel_has_whatever_the_program_reads(wheel):
     """Steps for databases of earlier versions, the page of `report`, the catalogues: all that stands in `bot`."""
     ours = {

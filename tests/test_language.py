@@ -161,6 +161,7 @@ async def conversation(story, say):
     return [re.sub(path, " ", text) for text in chat.seen]
 
 
+@pytest.mark.long
 async def test_no_answer_and_no_button_has_a_word_of_english(tmp_path, now, foreign):
     story = await Story(tmp_path, now).is_told()
 
@@ -170,6 +171,7 @@ async def test_no_answer_and_no_button_has_a_word_of_english(tmp_path, now, fore
     assert [words for text in read if (words := english(text))] == []
 
 
+@pytest.mark.long
 async def test_the_same_conversation_in_russian(tmp_path, now):
     story = await Story(tmp_path, now).is_told()
 

@@ -27,6 +27,8 @@ from tests.pictures import ABOUT, STORY
 from tests.pictures import figures_of as figures_of_facts
 from tests.test_health import Clock, FakeBot
 
+pytestmark = pytest.mark.long
+
 OTHER = ChatId(TARGET - 1)
 
 
@@ -152,6 +154,7 @@ def refresh(page):
     return found.attributes["content"]
 
 
+@pytest.mark.long
 async def test_figures_are_drawn_anew_after_five_minutes_and_only_for_who_looks(live):
     await live.shows()
     await live.figures.settled()
@@ -166,6 +169,7 @@ async def test_figures_are_drawn_anew_after_five_minutes_and_only_for_who_looks(
     assert live.drawer.drawn == 2
 
 
+@pytest.mark.long
 async def test_what_takes_long_to_draw_is_drawn_a_twentieth_of_the_time(live):
     live.drawer.go.clear()
     await live.shows()
@@ -243,6 +247,7 @@ async def pages(store):
     await pages.page.close()
 
 
+@pytest.mark.long
 async def test_sources_whose_rules_last_differently_have_a_page_each(pages):
     assert [(await pages.at(path))[0] for path in ("/", "/1")] == [200, 404]
     assert list(pages.drawn) == [None]
@@ -256,6 +261,7 @@ async def test_sources_whose_rules_last_differently_have_a_page_each(pages):
     ]
 
 
+@pytest.mark.long
 async def test_pages_of_sources_follow_a_file_that_is_read_again(pages):
     """What is other there is drawn anew, a source that is heard no more is not, all else stays as it is."""
     pages.sources = MAJORS, ALTS

@@ -254,6 +254,7 @@ async def test_why_tells_of_a_post_that_somebody_deleted_in_the_target(story):
     assert f"posted {link}: posted, and deleted there by somebody else" in await story.why(1)
 
 
+@pytest.mark.long
 async def test_why_knows_the_source_by_both_ids_once_the_group_has_moved(story):
     """A bare number is one of the supergroup, which counts from 1 again."""
     old = -4711
@@ -360,6 +361,7 @@ def read_to_its_end(screen):
     return b"".join(parts)
 
 
+@pytest.mark.long
 def test_refused_replies_are_dimmed_on_a_terminal(story):
     lines = on_a_terminal(["flows", "1"], story).splitlines()
 

@@ -680,6 +680,7 @@ async def test_where_one_of_an_album_was_deleted_another_of_it_is_answered(store
     assert (post.reply_to, await store.ancestors(post)) == (None, [])
 
 
+@pytest.mark.long
 async def test_a_quote_stays_only_where_the_message_that_it_is_from_is_answered(
     record, store, send_all
 ):

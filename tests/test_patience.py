@@ -79,6 +79,7 @@ async def test_a_task_that_misses_its_cancellation_is_cancelled_again():
     assert task.cancelled()
 
 
+@pytest.mark.long
 async def test_an_event_that_fails_by_itself_does_not_hold_up_the_others_for_ever():
     """It is given up with the error on one line, without control characters or broken letters."""
     table = Table(*[ValueError("a bug\n\x1b[31m\ud800")] * 5)
@@ -88,6 +89,7 @@ async def test_an_event_that_fails_by_itself_does_not_hold_up_the_others_for_eve
     assert table.asked == 5
 
 
+@pytest.mark.long
 async def test_of_a_long_error_two_hundred_characters_are_kept():
     table = Table(*[ValueError("x" * 500)] * 5)
 
@@ -96,6 +98,7 @@ async def test_of_a_long_error_two_hundred_characters_are_kept():
     assert len(str(caught.value)) == 200
 
 
+@pytest.mark.long
 async def test_an_error_of_the_table_is_told_without_what_somebody_wrote():
     written = {"text": "what Alice wrote"}
     error = IntegrityError("INSERT", written, sqlite3.IntegrityError("UNIQUE constraint failed"))
@@ -104,6 +107,7 @@ async def test_an_error_of_the_table_is_told_without_what_somebody_wrote():
         await patiently(Table(*[error] * 5).work, asyncio.Event(), pause=0.001)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("trouble", "pauses"),
     [

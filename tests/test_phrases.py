@@ -37,6 +37,7 @@ def fields(text):
     return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
 
 
+@pytest.mark.long
 def test_every_text_of_the_code_is_translated_and_no_other(catalogue):
     said = {message.id for message in catalogue.of_the_code() if message.id}
     has = {message.id: message for message in catalogue.of_file(russian(catalogue)) if message.id}

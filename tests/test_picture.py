@@ -48,6 +48,8 @@ from tests.pictures import (
     update,
 )
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -70,6 +72,7 @@ def replies(report):
 # ── the numbers ───────────────────────────────────────────────────────────────
 
 
+@pytest.mark.long
 def test_the_sums_are_those_of_the_json_report(sample):
     drawn, report = sample
 
@@ -433,6 +436,7 @@ def test_100_000_messages_are_a_small_page_with_what_is_left_out_counted():
 # ── hostile people ────────────────────────────────────────────────────────────
 
 
+@pytest.mark.long
 def test_what_people_write_stays_text():
     shown = drawn(*evil_facts(), about=ABOUT._replace(title=EVIL[1]))
 
@@ -450,6 +454,7 @@ def test_what_people_write_stays_text():
     assert "{{ 7 * 7 }}{% raw %}" in shown.text
 
 
+@pytest.mark.long
 def test_no_word_turns_hides_or_piles_up():
     html = page(figures_of(evil_facts()), ABOUT._replace(title="".join(EVIL)))
 
@@ -459,6 +464,7 @@ def test_no_word_turns_hides_or_piles_up():
     html.encode()
 
 
+@pytest.mark.long
 def test_the_page_names_no_address_and_forbids_itself_every_request():
     html = page(figures_of(STORY), ABOUT)
 

@@ -14,10 +14,13 @@ from tests.pages import table, tiles
 from tests.people import BOB, CAROL, HOUR, NOON
 from tests.pictures import CALLERS, STORY, drawn, refused, season, signal, update
 
+pytestmark = pytest.mark.long
+
 GROUP = ChatId(-1001234567890)
 WEEK = 7 * 24
 
 
+@pytest.mark.long
 def test_the_headline_and_the_bars_are_of_one_measure():
     """Shares of replies both, and signals that run at once both."""
     page = drawn(*season(1_000, days=9))
@@ -73,6 +76,7 @@ def test_where_there_was_no_week_before_none_is_made_up():
     assert [row[2] for row in table(section)[1:]] == ["–", "–", "–"]
 
 
+@pytest.mark.long
 def test_signals_without_a_follow_up_are_named_and_lead_to_their_messages():
     """By their authors, that is: what others said of them is no follow-up. The newest first."""
     section = drawn(
@@ -106,6 +110,7 @@ def test_a_message_of_a_basic_group_has_no_link():
     assert page.all("a") == []
 
 
+@pytest.mark.long
 def test_the_page_has_no_word_of_developers():
     words = drawn(*season(1_000), *STORY).one("body").text.lower()
 

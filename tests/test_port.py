@@ -68,6 +68,7 @@ def status(answer):
 # ── many at once ──
 
 
+@pytest.mark.long
 async def test_260_connections_that_say_nothing_keep_nobody_from_an_answer(tale):
     """Of all that are open, no more than 32 are the bot's; the rest wait in the kernel."""
     most = 0

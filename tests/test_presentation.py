@@ -74,6 +74,7 @@ MESSAGES = st.builds(
 ABOUTS = st.sampled_from([SIGNAL, UPDATE, About(), SIGNAL._replace(in_album=True, author=None)])
 
 
+@pytest.mark.long
 @given(MESSAGES, ABOUTS, st.booleans())
 def test_a_place_without_rules_posts_what_it_always_posted(said, about, mentions):
     place = Place(TARGET, mentions=mentions)

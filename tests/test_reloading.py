@@ -173,6 +173,7 @@ class Model:
             self.posted.append((place.chat, message.id, text))
 
 
+@pytest.mark.long
 @given(st.lists(st.one_of(SPOKEN, SPOKEN, SPOKEN, some_routes()), max_size=25), some_routes())
 @settings(max_examples=40)
 def test_each_message_is_decided_by_the_routes_in_force_when_it_is_heard(events, begun):

@@ -125,6 +125,7 @@ def test_what_is_cut_out_takes_its_formatting_with_it_and_no_other(said, ends):
     assert without(said, spans) == modelled(said, changes)
 
 
+@pytest.mark.long
 @given(formatted(), formatted())
 def test_two_texts_in_a_row_keep_each_its_own(one, other):
     found = joined(one, other)

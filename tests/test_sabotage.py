@@ -64,6 +64,7 @@ def test_a_break_is_good_for_something_only_if_its_test_fails(tree, warm, test, 
     assert (tree / "bot/rule.py").read_text() == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("old", ["return 43", "n"])
 def test_a_break_that_fits_nowhere_or_in_two_places_is_an_error(tree, warm, old):
     assert tried(broken("test_the_answer", old=old), tree, warm).word.startswith("stale: ")

@@ -114,6 +114,7 @@ def test_what_is_not_beyond_doubt_is_no_event(text):
     assert event_of(text) is None
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(
     st.text(st.characters(codec=None))

@@ -332,6 +332,7 @@ async def drawn(operator, routes=BOTH, **more):
     return " ".join(re.sub(r"<svg.*?</svg>|<[^>]+>", " ", file.read_text("utf-8")).split())
 
 
+@pytest.mark.long
 async def test_a_picture_of_one_source_goes_by_its_ttl_and_has_its_messages_alone(operator):
     majors, scalps = [await drawn(operator, source=name) for name in ("majors", "scalps")]
 
@@ -354,6 +355,7 @@ async def test_a_picture_of_all_is_drawn_only_where_flows_last_as_long_in_all(op
 ALIKE = Routes((MAJORS, replace(QUICK, ttl=MAJORS.ttl), Source("quiet ones", FORUM)), named=True)
 
 
+@pytest.mark.long
 async def test_a_picture_of_several_sources_has_a_row_for_each(operator):
     """By their names, one that has brought nothing too; what came from one that is out now is not lost."""
     slow = operator.says(ALICE, "#idea BTC/USDT LONG", ago=10, number=15)

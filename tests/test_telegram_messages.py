@@ -598,6 +598,7 @@ ANY_MESSAGE = st.sampled_from([types.Message, types.MessageService]).flatmap(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=40)  # each builds an object of forty fields, which is slow
 @given(ANY_MESSAGE)
 def test_no_message_however_odd_makes_it_raise(odd_message):

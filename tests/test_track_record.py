@@ -14,6 +14,8 @@ from tests.pages import bars, number, table
 from tests.people import ALICE, BOB, CAROL, NOON
 from tests.pictures import SAMPLE, drawn, fact, names, refused, replayed, signal, update
 
+pytestmark = pytest.mark.long
+
 DAYS = 24
 REACHED, STOPPED = EventKind.TARGET_REACHED, EventKind.STOPPED
 CLOSED, CANCELLED = EventKind.CLOSED, EventKind.CANCELLED
@@ -30,6 +32,7 @@ def weeks(page):
     return heads, {name: [number(cell or "0") for cell in cells] for name, *cells in rows}
 
 
+@pytest.mark.long
 def test_the_sample_is_counted_as_the_json_report_has_it(tmp_path):
     page, report = replayed(tmp_path)
 
@@ -95,6 +98,7 @@ def test_only_an_authors_own_relayed_words_count():
     assert outcomes(page)[str(ALICE)] == outcomes(page)[str(CAROL)] == [1, 0, 0, 0, 0, 0, 1]
 
 
+@pytest.mark.long
 def test_how_many_cannot_be_told_is_said_with_the_reason():
     page = drawn(signal(1), signal(2, flow=2), update(3, flow=2), signal(4, flow=3))
 
@@ -121,6 +125,7 @@ def test_a_week_begins_on_monday_and_older_ones_are_summed_up():
     assert (shown["26 Jan 2026"], shown["2 Feb 2026"], shown["9 Feb 2026"]) == (1, 2, 1)
 
 
+@pytest.mark.long
 def test_the_busiest_authors_have_a_row_and_all_others_one_together():
     facts = []
     for author in range(1, 19):

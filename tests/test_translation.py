@@ -42,6 +42,7 @@ def refused(before, after, entities=()):
 # ── what must stay ──
 
 
+@pytest.mark.long
 @settings(max_examples=100)
 @given(st.lists(st.sampled_from([*WORDS, *MUST_STAY]), min_size=1, max_size=12), st.randoms())
 def test_words_may_be_others_and_stand_elsewhere(pieces, chance):
@@ -54,6 +55,7 @@ def test_words_may_be_others_and_stand_elsewhere(pieces, chance):
     assert said.text == " ".join(other)
 
 
+@pytest.mark.long
 @settings(max_examples=150)
 @given(
     st.lists(st.sampled_from([*WORDS, *MUST_STAY]), max_size=8),
@@ -200,6 +202,7 @@ def test_a_link_that_telegram_saw_and_nobody_else_is_still_there():
     assert "links" in refused(text, "site example.rf", entities)
 
 
+@pytest.mark.long
 @settings(max_examples=100)
 @given(formatted(), st.text("ab \n🚀ё@", max_size=14))
 def test_whatever_is_answered_every_entity_lies_on_characters_and_no_link_is_lost(said, answer):
@@ -257,6 +260,7 @@ def test_of_a_template_only_the_text_is_and_as_often_as_it_is_named():
     assert found.filled(Formatted("entry")).text == "entry\nBTC/USDT\nentry"
 
 
+@pytest.mark.long
 @given(formatted())
 def test_what_is_to_be_translated_is_no_formatting_of_a_post(said):
     """And what is put together again is what was taken apart."""

@@ -43,6 +43,8 @@ from tests.test_parts import Afternoon
 from tests.test_webhook import Names
 from tests.translator import KEY, Translator
 
+pytestmark = pytest.mark.long
+
 OTHER_GROUP, OTHER_TARGET = GROUP - 1, TARGET - 1
 ORIGINAL = "(original, not translated)\n"
 PHOTO = Media("photo", "photo:1:2:00")
@@ -753,6 +755,7 @@ def bilingual(text):
     return text.replace("bob", "боб с друзьями")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(3))
 async def test_the_target_says_in_the_end_what_the_source_says_in_its_language(tmp_path, seed):
     """Or in the original, where that was not to be had; each message once, whatever came meanwhile."""

@@ -20,6 +20,8 @@ from bot.storage.store import SignalStore
 from tests.earlier import REVISIONS, make_earlier
 from tests.rows import sql
 
+pytestmark = pytest.mark.long
+
 POST = (
     "INSERT INTO posts (source_chat_id, source_message_id, part, target_chat_id,"
     " target_message_id, state, version, sent_version, attempts, error, recorded_at)"

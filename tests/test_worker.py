@@ -224,6 +224,7 @@ async def test_where_telegram_fails_at_everything_nothing_is_set_aside_and_the_o
     assert scene.watch.aside == []
 
 
+@pytest.mark.long
 async def test_several_that_fail_are_all_set_aside():
     posts = [post(1, "poison"), post(2, "poison"), post(3, "good")]
     async with Scene(*posts, poison=FAILS) as scene:

@@ -152,7 +152,7 @@ def played(request: dict, place: Path) -> int:
     sys.path[0] = tree
     os.environ.update(PYTHONPATH=tree, TMPDIR=str(place), SABOTAGE="1")
     tempfile.tempdir = None
-    code = pytest.main(["-q", "-x", "-p", "no:xdist", *request["tests"]])
+    code = pytest.main(["-q", "-x", *request["tests"]])
     sys.stdout.flush()
     sys.stderr.flush()
     return int(code)

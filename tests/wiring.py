@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any
 
 from bot.app import dispatcher_of, intake_of
@@ -15,6 +16,7 @@ from bot.pipeline.recording import Listeners
 from bot.routes import Routes, main_route
 
 
+@functools.lru_cache(maxsize=None, typed=True)  # they are frozen, and take 5 ms to check
 def settings(**given: Any) -> Settings:
     return Settings(_env_file=None, **given)
 

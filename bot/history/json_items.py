@@ -64,9 +64,17 @@ def built(source: Iterator[Token], event: str, value: Any, *, depth: int = 0) ->
         return value
     if depth == DEEPEST:
         return pass_over(source, event)
+    depth += 1
+    # Most of it is no map and no list: to ask `built` for each would take half of a replay's reading.
     if event == "start_map":
-        return {key: built(source, *token, depth=depth + 1) for key, *token in members(source)}
-    return [built(source, *token, depth=depth + 1) for token in elements(source)]
+        return {
+            key: built(source, event, value, depth=depth) if event in OPENS else value
+            for key, event, value in members(source)
+        }
+    return [
+        built(source, event, value, depth=depth) if event in OPENS else value
+        for event, value in elements(source)
+    ]
 
 
 def exhaust(source: Iterable[Token]) -> None:

@@ -12,7 +12,7 @@ import secrets
 import sqlite3
 import threading
 from abc import ABC, abstractmethod
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
@@ -24,6 +24,7 @@ from sqlalchemy.pool import NullPool
 
 from bot.errors import DatabaseUnavailable, DatabaseUnusable, DataGone
 from bot.storage.data_directory import Presence, identified, ordinary
+from bot.storage.own_thread import OwnThread
 from bot.storage.schema import APPLICATION_ID, alembic_version
 
 if TYPE_CHECKING:
@@ -90,12 +91,12 @@ class AnyDatabase(ABC):
         self.name = name
         self._in_loop = in_loop
         self._engine = engine
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread: OwnThread | None = None
         self._connection: Connection | None = None
 
     async def open(self) -> None:
         if not self._in_loop:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="tables")
+            self._thread = OwnThread("tables")
         await self._do(self._open)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
@@ -110,14 +111,11 @@ class AnyDatabase(ABC):
         """Behind whatever was asked before."""
         await self._do(self._close)
         if self._thread is not None:
-            self._thread.shutdown(wait=False)
+            self._thread.end()
             self._thread = None
 
     async def _do(self, work: Callable[[], T]) -> T:
-        if self._thread is None:
-            return work()
-        asked = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        return await asyncio.shield(asked)
+        return work() if self._thread is None else await self._thread.do(work)
 
     def _run(self, work: Callable[[Connection], T]) -> T:
         if self._connection is None:

@@ -5,11 +5,12 @@ Kept for a while, or not at all, as the settings say; nothing is decided by it.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 
-from bot.storage.engine import insert
+from bot.storage.engine import Prepared
 from bot.storage.messages import storable
 from bot.storage.schema import people
 
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from datetime import timedelta
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, UpdateBase
 
     from bot.models import AuthorId, IncomingMessage, UnixTime
+    from bot.storage.engine import Insert
 
 DAY: Final = 86_400  # seconds
 LONGEST: Final = 128  # characters: Telegram allows two names of 64
@@ -53,13 +55,19 @@ class People:
 
 def put(db: Connection, rows: Collection[Mapping[str, Any]]) -> None:
     """The name that was heard last stays: an import comes late."""
-    if not rows:
-        return
-    query = insert(db, people)
-    latest = {name: query.excluded[name] for name in ("name", "heard_at")}
-    newer = query.excluded.heard_at >= people.c.heard_at
-    upsert = query.on_conflict_do_update(index_elements=[people.c.id], set_=latest, where=newer)
-    db.execute(upsert, list(rows))
+    if rows:
+        _put().run_many(db, rows)
+
+
+@cache
+def _put() -> Prepared:
+    def query(insert: type[Insert]) -> UpdateBase:
+        new = insert(people).values({column.name: bindparam(column.name) for column in people.c})
+        latest = {name: new.excluded[name] for name in ("name", "heard_at")}
+        newer = new.excluded.heard_at >= people.c.heard_at
+        return new.on_conflict_do_update(index_elements=[people.c.id], set_=latest, where=newer)
+
+    return Prepared(query)
 
 
 def forget(db: Connection, *, before: UnixTime) -> None:

@@ -23,13 +23,14 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     column,
+    event,
     func,
     literal_column,
     or_,
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Connection
 
 # Names a SQLite file as ours ("SGRL"). https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID: Final = 0x5347524C
@@ -37,6 +38,16 @@ APPLICATION_ID: Final = 0x5347524C
 NEWEST: Final = 18  # revision; its id has four digits
 
 metadata = MetaData()
+
+
+@event.listens_for(metadata, "before_create")
+def _say_which_rows_on_a_server(_: MetaData, db: Connection, **_more: object) -> None:
+    """Of partial indexes, as SQLite is told. Said with the tables, each start would load PostgreSQL's dialect."""
+    if db.dialect.name == "postgresql":
+        for index in (index for table in metadata.tables.values() for index in table.indexes):
+            of_file = index.dialect_options["sqlite"]["where"]
+            index.dialect_options["postgresql"]["where"] = of_file
+
 
 # Prices are decimal text, exactly as they were read; JSON columns hold what `store` writes there.
 signals = Table(
@@ -170,10 +181,9 @@ posts = Table(
     Index(
         *("posts_to_send", "target_chat_id", _IN_LINE, "part"),
         sqlite_where=_TO_SEND,
-        postgresql_where=_TO_SEND,
     ),
-    Index("posts_aside", "target_chat_id", sqlite_where=_ASIDE, postgresql_where=_ASIDE),
-    Index("posts_untranslated", "place", sqlite_where=_WAITS, postgresql_where=_WAITS),
+    Index("posts_aside", "target_chat_id", sqlite_where=_ASIDE),
+    Index("posts_untranslated", "place", sqlite_where=_WAITS),
 )
 
 # Where posts go, as it is listed or once was; see `storage.places`.
@@ -215,7 +225,7 @@ decisions = Table(
     Index("decisions_of_signal", "signal_id"),
     Index("decisions_by_age", "at"),
     # Few among very many, and asked for again and again.
-    Index("decisions_failed", "recorded_at", sqlite_where=_FAILED, postgresql_where=_FAILED),
+    Index("decisions_failed", "recorded_at", sqlite_where=_FAILED),
 )
 
 # Edits of recorded messages by authors who are permitted no more: what is posted stays as it is.

@@ -462,7 +462,8 @@ class Telegram:
     async def _connection(self, client: Any) -> None:
         """Wait for it, if it is being made."""
         try:
-            await asyncio.wait_for(client.session.is_started.wait(), self._timeouts.call)
+            async with asyncio.timeout(self._timeouts.call):
+                await client.session.is_started.wait()
         except TimeoutError as exc:
             seconds = f"{self._timeouts.call:g}"
             raise TimeoutError(phrase("no connection in {seconds} s", seconds=seconds)) from exc

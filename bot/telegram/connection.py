@@ -30,6 +30,7 @@ core: Final[Any] = raw.core
 # Seconds. An answer takes 8 on a very slow link, and is asked for by a ping each 5. A connection on
 # which nothing comes for longer is dead.
 SILENCE: Final = 15.0
+CHUNK: Final = 2**16  # bytes
 KEY_UNKNOWN: Final = 404  # a transport error, as in HTTP
 
 
@@ -51,6 +52,7 @@ class _Patient(TCP):
     reader: Any
     silence: float = SILENCE
     silent = False  # that was why it ended
+    _ahead = b""  # has come, and was not asked for yet
 
     async def recv(self, length: int = 0) -> bytes | None:
         """None: the connection is over."""
@@ -61,11 +63,10 @@ class _Patient(TCP):
 
     async def _recv_from_socket(self, length: int) -> bytes | None:
         """None: the connection is over. A large packet may take its time, as long as it comes."""
-        data = b""
-        while len(data) < length:
+        while len(self._ahead) < length:
             try:
                 async with asyncio.timeout(self.silence):
-                    some: bytes = await self.reader.read(length - len(data))
+                    some: bytes = await self.reader.read(CHUNK)
             except TimeoutError:
                 self.silent = True
                 return None
@@ -73,7 +74,8 @@ class _Patient(TCP):
                 return None
             if not some:
                 return None
-            data += some
+            self._ahead += some
+        data, self._ahead = self._ahead[:length], self._ahead[length:]
         return data
 
 

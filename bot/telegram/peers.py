@@ -26,6 +26,12 @@ types: Final[Any] = raw.types
 
 DIALOGS_AT_ONCE, DIALOGS_MAX = 100, 2_000
 CHANNELS_AT_ONCE: Final = 100
+REMEMBERED: Final = 10_000  # people and chats
+# By these a library keeps somebody. Besides, by all names.
+KEPT: Final = (
+    *("min", "access_hash", "username", "phone", "bot"),
+    *("broadcast", "forum", "monoforum"),
+)
 
 
 class Account(Protocol):
@@ -45,13 +51,23 @@ class Peers:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._dialogs_read = False
+        self._kept: dict[tuple[type, int], tuple[Any, ...]] = {}
+        self._kept_by: Any = None
 
     async def keep(self, client: Any, answer: Any) -> None:
+        """The same few are named with each message: what is kept as it is told is not written again."""
+        if client is not self._kept_by or len(self._kept) > REMEMBERED:
+            self._kept, self._kept_by = {}, client
+        new = [each for each in people(answer) if self._kept.get(_key(each)) != _as_kept(each)]
+        if not new:
+            return
         try:
-            await client.fetch_peers(people(answer))
+            await client.fetch_peers(new)
         except sqlite3.Error as exc:
             # What is not kept is asked for when it is needed; the answer is good all the same.
             log.warning("peers were not kept", error=str(exc))
+        else:
+            self._kept.update((_key(each), _as_kept(each)) for each in new)
 
     async def peer(self, chat_id: ChatId) -> Any:
         """The raw input peer of a chat. Raises `TargetUnavailable` if there is none for us."""
@@ -161,6 +177,15 @@ class Peers:
                 "offset_peer": await self._known_peer(chat) or types.InputPeerEmpty(),
             }
         self._dialogs_read = True
+
+
+def _key(told: Any) -> tuple[type, int]:
+    return type(told), told.id
+
+
+def _as_kept(told: Any) -> tuple[Any, ...]:
+    names = getattr(told, "usernames", None) or ()
+    return *(getattr(told, name, None) for name in KEPT), *(name.username for name in names)
 
 
 def people(answer: Any) -> list[Any]:

@@ -1,7 +1,7 @@
 """One session with Telegram, over one connection at a time, as both libraries lack it.
 
-Of the libraries' session we use what sends and awaits a query. They start it with attempts that
-follow each other without a pause, give an answer 2 s, and take the machine's clock for Telegram's.
+The libraries start theirs with attempts that follow each other without a pause, give an answer 2 s,
+take the machine's clock for Telegram's, and hand each packet to a thread.
 Here a start is one attempt that fails with its cause, and whoever starts it decides on the next.
 https://core.telegram.org/mtproto/service_messages_about_messages
 """
@@ -12,14 +12,15 @@ import asyncio
 import bisect
 import os
 from contextlib import suppress
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
-import pyrogram
 import structlog
 from pyrogram import raw
 from pyrogram.connection.connection import Connection
 from pyrogram.crypto import mtproto
+from pyrogram.errors.rpc_error import RPCError
 from pyrogram.raw.all import layer
 from pyrogram.session.session import Session
 
@@ -29,6 +30,8 @@ from bot.telegram.layers import build
 from bot.telegram.server_time import MessageFactory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bot.telegram.server_time import ServerTime
 
 log = structlog.get_logger(__name__)
@@ -46,6 +49,9 @@ OUT_OF_SEQUENCE: Final = (ID_TOO_HIGH, 32, 33)  # a new session has another sequ
 TRIES: Final = 3  # of one query that is refused for its id alone
 SEEN_AT_MOST: Final = 2_000  # ids of messages
 ACKNOWLEDGED_AT: Final = 10  # messages
+SMALL: Final = (
+    2**15
+)  # bytes of a packet; a text has 16 KB at most, a difference may have a megabyte
 CANCELLED_AGAIN: Final = 0.5  # seconds
 
 
@@ -156,11 +162,11 @@ class RelaySession(Session):
         wait_response: bool = True,  # noqa: FBT001, FBT002 - the library's own signature
         timeout: float = SILENCE,  # noqa: ASYNC109 - as well
     ) -> Any:
-        """As the library sends. What Telegram refused for its id alone is sent again, with another."""
+        """Its answer. What Telegram refused for its id alone is sent again, with another."""
         started = self.is_started.is_set()
         for _ in range(TRIES):
             try:
-                answer = await super().send(data, wait_response, timeout)
+                answer = await self._sent(data, timeout if wait_response else None)
             except TimeoutError as exc:
                 raise NoAnswer(phrase("no answer in {seconds} s", seconds=f"{timeout:g}")) from exc
             except OSError as exc:
@@ -170,6 +176,28 @@ class RelaySession(Session):
             if started and answer.error_code != ID_TOO_LOW:
                 break  # and the connection is ended, see `_look_at_refusal`
         raise ConnectionCut(f"refused by MTProto with code {answer.error_code}")
+
+    async def _sent(self, data: Any, patience: float | None) -> Any:
+        """What is answered within so many seconds; None: that is not waited for."""
+        message = self.msg_factory(data)
+        packet = await self._done(
+            partial(mtproto.pack, message, self.salt, *self._keys), message.length
+        )
+        if patience is None:
+            return await self.connection.send(packet)
+        answered = self.results[message.msg_id] = asyncio.get_running_loop().create_future()
+        try:
+            await self.connection.send(packet)
+            async with asyncio.timeout(patience):
+                answer = await answered
+        finally:
+            del self.results[message.msg_id]
+        if isinstance(answer, types.RpcError):
+            RPCError.raise_it(answer, type(data))
+        if isinstance(answer, types.BadServerSalt):
+            self.salt = answer.new_server_salt
+            return await self._sent(data, patience)
+        return answer
 
     async def ping_worker(self) -> None:
         """So that something comes, and Telegram knows that we are there."""
@@ -191,7 +219,7 @@ class RelaySession(Session):
             if packet is None or len(packet) == 4:  # noqa: PLR2004 - an error code alone
                 self.ended_by = ended(connection, packet)
                 return
-            self._keep(self.handle_packet(packet))
+            await self.handle_packet(packet)
 
     def _keep(self, coroutine: Any) -> None:
         """The loop holds no reference to a task of its own."""
@@ -200,11 +228,15 @@ class RelaySession(Session):
         task.add_done_callback(self._tasks.discard)
 
     async def handle_packet(self, packet: bytes) -> None:
+        """In their order: a small one does not overtake a large one."""
         try:
             data = await self.unpacked(packet)
         except Exception as exc:  # noqa: BLE001 - what one packet holds is nothing to the others
             log.warning("packet cannot be read", error=type(exc).__name__)
-            return
+        else:
+            self._keep(self._hear(data))
+
+    async def _hear(self, data: Any) -> None:
         self._clock.hear(data.msg_id)
         contained = isinstance(data.body, core.MsgContainer)
         for message in data.body.messages if contained else [data]:
@@ -217,16 +249,17 @@ class RelaySession(Session):
 
     async def unpacked(self, packet: bytes) -> Any:
         """Decrypted, checked and parsed. Raises what the library raises."""
-        protocol: Any = self.connection.protocol
-        executor = getattr(protocol, "crypto_executor", None) or pyrogram.crypto_executor
-        return await asyncio.get_running_loop().run_in_executor(
-            executor,
-            mtproto.unpack,
-            BytesIO(packet),
-            self.session_id,
-            self.auth_key,
-            self.auth_key_id,
-        )
+        work = partial(mtproto.unpack, BytesIO(packet), *self._keys)
+        return await self._done(work, len(packet))
+
+    @property
+    def _keys(self) -> tuple[bytes, bytes, bytes]:
+        return self.session_id, self.auth_key, self.auth_key_id
+
+    @staticmethod
+    async def _done(work: Callable[[], Any], size: int) -> Any:
+        """In a thread, as the libraries do it, only what is large: the way there is longer than the work."""
+        return work() if size <= SMALL else await asyncio.to_thread(work)
 
     def _is_new(self, message: Any) -> bool:
         """https://core.telegram.org/mtproto/security_guidelines#checking-msg-id."""
@@ -255,10 +288,9 @@ class RelaySession(Session):
             self._keep(self.client.handle_updates(body))
         if isinstance(body, types.BadMsgNotification):
             await self._look_at_refusal(body.error_code)
-        result = self.results.get(answered)
-        if result is not None:
-            result.value = getattr(body, "result", body)
-            result.event.set()
+        waiting = self.results.get(answered)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(getattr(body, "result", body))
 
     async def _look_at_refusal(self, code: int) -> None:
         """Ids must rise within a session: where they were too high, as by a fast clock, another begins."""

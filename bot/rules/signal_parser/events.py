@@ -7,6 +7,7 @@ question tells none, and messages whose clauses contradict each other tell none.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from bot.rules.signal_parser.labels import Label, find_labels
@@ -164,6 +165,7 @@ _KNOWN: Final[tuple[AbstractSet[str], ...]] = (
 )
 
 
+@lru_cache(maxsize=1)  # as of `parse`
 def event_of(text: str) -> SignalEvent | None:
     """The one thing that an update tells beyond doubt. Never raises, whatever the text.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -83,6 +84,7 @@ def _are_currencies(mention: Mention | None) -> bool:
     return mention is not None and set(mention.pair.casefold().split("/")) <= pair.CURRENCIES
 
 
+@lru_cache(maxsize=1)  # a replay records a signal, and then shows it
 def parse(text: str) -> SignalFields:
     """Read what can be read beyond doubt; the rest is absent. Never raises, whatever the text."""
     message = _Message(text)
