@@ -97,6 +97,16 @@ def test_bytes_that_are_nothing_at_all_raise_nothing(body):
     assert isinstance(packet(body)[0], Unreadable)
 
 
+@pytest.mark.parametrize("body", [b"", b"\x00", packed(b"")[:-9], difference(said(1))[:40]])
+def test_bytes_that_are_too_few_are_told_from_a_constructor_that_nobody_knows(body):
+    """Asked once more, the answer may be whole."""
+    found = answer(body)
+
+    assert found.garbled
+    assert found.error.endswith("garbled")
+    assert not answer(UNKNOWN).garbled
+
+
 @pytest.mark.parametrize("length", range(0, 200, 4))
 def test_an_answer_that_ends_too_early_is_never_taken_for_a_whole_one(length):
     whole = difference(said(1), said(2), others=[make(types.UpdateConfig)])
