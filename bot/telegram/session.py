@@ -49,9 +49,7 @@ OUT_OF_SEQUENCE: Final = (ID_TOO_HIGH, 32, 33)  # a new session has another sequ
 TRIES: Final = 3  # of one query that is refused for its id alone
 SEEN_AT_MOST: Final = 2_000  # ids of messages
 ACKNOWLEDGED_AT: Final = 10  # messages
-SMALL: Final = (
-    2**15
-)  # bytes of a packet; a text has 16 KB at most, a difference may have a megabyte
+SMALL: Final = 2**15  # bytes of a packet; a text has 16 KB at most, a difference may have 1 MB
 CANCELLED_AGAIN: Final = 0.5  # seconds
 
 
