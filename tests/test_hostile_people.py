@@ -262,7 +262,7 @@ async def test_which_marker_matched_is_kept_with_the_signal(tmp_path):
     store = SignalStore(Database(tmp_path / "signals.db", in_loop=True))
     await store.open()
     tracker = FlowTracker(store, None)
-    intake = wiring.intake(store, tracker, signal_patterns=[r"(?i)btc_\w+"])
+    intake = wiring.intake(store, tracker, signal_patterns=(r"(?i)btc_\w+",))
     for text in ("#IDEA", "#Идея #idea", "BTC_long", "#id\u200bea BTC_long"):
         await intake.handle(says(ALICE, text))
     await store.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import bisect
+import logging
 import os
 from contextlib import suppress
 from functools import partial
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from bot.telegram.server_time import ServerTime
 
 log = structlog.get_logger(__name__)
+library_log = logging.getLogger(Session.__module__)  # whose own `send` says it there
 
 functions: Final[Any] = raw.functions
 types: Final[Any] = raw.types
@@ -178,6 +180,7 @@ class RelaySession(Session):
     async def _sent(self, data: Any, patience: float | None) -> Any:
         """What is answered within so many seconds; None: that is not waited for."""
         message = self.msg_factory(data)
+        library_log.debug("Sent: %s", message)
         packet = await self._done(
             partial(mtproto.pack, message, self.salt, *self._keys), message.length
         )
