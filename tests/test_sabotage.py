@@ -24,6 +24,10 @@ def test_nothing():
 def test_that_waits():
     while answer() != 42:
         pass
+
+def test_whether_it_would_end_by_itself():
+    import resource
+    assert resource.getrlimit(resource.RLIMIT_CPU)[0] == resource.RLIM_INFINITY
 """
 
 
@@ -54,6 +58,8 @@ def broken(test, *, old="return 42", new="return 41"):
         ("test_the_answer", "red", 60),
         ("test_nothing", "GREEN", 60),
         ("test_that_waits", "hangs for 2 s", 2),
+        # Red: there is a limit, for whoever looks after it may be killed.
+        ("test_whether_it_would_end_by_itself", "red", 20),
         ("test_that_is_not_there", "cannot run (exit code 4)", 60),
     ],
 )

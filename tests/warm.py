@@ -11,6 +11,7 @@ import contextlib
 import gc
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -39,6 +40,7 @@ def test_nothing():
 """
 STARTED = "ready"
 LOOKED_FOR = 0.01  # seconds between two looks at a child
+GRACE = 10  # seconds of a processor beyond its patience
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,9 @@ def played(request: dict, place: Path) -> int:
     import pytest  # noqa: PLC0415 - as above
 
     os.setsid()
+    # One that loops without end may have lost who would end it.
+    most = int(request["patience"]) + GRACE
+    resource.setrlimit(resource.RLIMIT_CPU, (most, most))
     with (place / "output").open("wb") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
