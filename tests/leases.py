@@ -7,15 +7,8 @@ from urllib.parse import urlsplit
 
 from bot.server_address import ServerAddress
 from bot.storage.store import SignalStore
+from tests.clock import Clock
 from tests.people import NOON
-
-
-class Clock:
-    def __init__(self):
-        self.now = 1_000.0
-
-    def __call__(self):
-        return self.now
 
 
 async def turn(_seconds):

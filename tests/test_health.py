@@ -40,6 +40,7 @@ from bot.monitoring.port import Port, listening
 from bot.routes import Place, Routes, Source
 from bot.signal_fields import SignalFields
 from bot.storage import records
+from tests.clock import Clock
 from tests.conftest import ROOT
 from tests.people import ALICE, GROUP, NOON, TARGET, says
 from tests.posts import FakeOutbox, FakeTelegram, post
@@ -81,14 +82,6 @@ class FakeBot:
         if self.table is None:
             await asyncio.Event().wait()
         return {TARGET: self.table, **self.others}
-
-
-class Clock:
-    def __init__(self):
-        self.now = float(NOON)
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

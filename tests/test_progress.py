@@ -10,20 +10,13 @@ import pytest
 from bot.delivery.progress import Places
 from bot.errors import RetryLater
 from bot.models import Backlog, ChatId, PostState
+from tests.clock import Clock
 from tests.people import NOON, TARGET
 from tests.posts import post
 
 OTHER = ChatId(TARGET - 1)
 PROGRAM = ChatId(-(2**62) - 5)
 FLOOD = RetryLater("420 FLOOD_WAIT_600", after=timedelta(minutes=10))
-
-
-class Clock:
-    def __init__(self):
-        self.now = float(NOON)
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture
