@@ -21,7 +21,7 @@ class Hosts:
 
     def __init__(self, address):
         self.address = address
-        self.clock = Clock()
+        self.clock = Clock(1_000)
         self._opened = []
 
     async def host(self, name, *, address=None, sleep=turn):

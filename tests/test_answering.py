@@ -14,9 +14,10 @@ from bot.monitoring.answering import answering
 from bot.monitoring.health import Health
 from bot.monitoring.metrics import Metrics
 from bot.routes import Place, Routes, Source
+from tests.clock import Clock
 from tests.people import GROUP, TARGET
 from tests.server import free_port
-from tests.test_health import Clock, FakeBot
+from tests.test_health import FakeBot
 
 ROUTES = Routes((Source("majors", GROUP, places=(Place(TARGET),)),))
 

@@ -21,8 +21,9 @@ from bot.monitoring.port import Port, listening
 from bot.monitoring.standby import StandbyHealth
 from bot.pipeline.patience import end
 from tests import wiring
+from tests.clock import Clock
 from tests.conftest import ROOT
-from tests.leases import Clock, Hosts, loses_its_session, turn
+from tests.leases import Hosts, loses_its_session, turn
 from tests.people import NOON
 
 SERVER = "postgresql://relay:secret@db.example.org/bot"
@@ -160,7 +161,7 @@ class Deaf:
 async def test_a_leader_that_cannot_reach_telegram_for_a_minute_lets_another_try(
     waiting, reached, seconds
 ):
-    clock, left = Clock(), []
+    clock, left = Clock(1_000), []
     lease = Waiting()
     lease.waiting = waiting
 

@@ -21,11 +21,12 @@ from bot.monitoring.port import Port, Request
 from bot.report.page import page
 from bot.routes import Place, Routes, Source
 from bot.storage import failures
+from tests.clock import Clock
 from tests.pages import read
 from tests.people import ALICE, GROUP, NOON, TARGET, says
 from tests.pictures import ABOUT, STORY
 from tests.pictures import figures_of as figures_of_facts
-from tests.test_health import Clock, FakeBot
+from tests.test_health import FakeBot
 
 pytestmark = pytest.mark.long
 
