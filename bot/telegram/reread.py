@@ -189,9 +189,9 @@ class Rereading:
             self._feed_new(box, found, since)
             last = MessageId(ids[-1])
             gone = gone + BATCH if newest is None and not found.ids else 0
-            if newest is not None or found.ids:
-                box.message_id = last if newest else MessageId(max(found.ids))
-                # The box is where it was, but these need not be asked for again.
+            if newest is not None:
+                # The box is where it was, but these need not be asked for again, also where none is left.
+                box.message_id = last
                 self._queue.feed(Reached(box.cursor()), {}, {})
             if end is not None and end <= last and last not in found.ids:
                 break
@@ -205,9 +205,9 @@ class Rereading:
                 date = event.at
             else:
                 event, date = as_new(box.id, message), message.date
+            box.saw(message)
             if date is None or date >= since:
                 self._queue.feed(event, found.users, found.chats)
-                box.saw(message)
                 self._queue.feed(Reached(box.cursor()), {}, {})
 
     def _where(self, box: Box) -> ChatId:
