@@ -64,7 +64,8 @@ class Pipelined(psycopg.Connection[Any]):
     def _answered_alone(self, query: str, params: Iterable[object]) -> ServerAnswer:
         """To begin and end a pipeline takes a third of the time in which one statement is answered."""
         answer = ServerAnswer(self, query)
-        answer.result = self.pgconn.exec_prepared(self._named[query], [*map(_written, params)])
+        filled: Any = [*map(_written, params)]
+        answer.result = self.pgconn.exec_prepared(self._named[query], filled)
         if not answer.is_done:
             raise answer.error
         return answer
