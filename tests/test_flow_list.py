@@ -92,13 +92,22 @@ print(*sys.modules)
 """
 
 
+def asked_all(data_dir):
+    return subprocess.run(
+        [sys.executable, "-c", ASK],
+        cwd=ROOT,
+        env=os.environ | {"DATA_DIR": str(data_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 async def test_questions_load_no_library_that_they_do_not_need(tmp_path):
     """To load all of the bot takes as long as to answer twice."""
     await crowded(tmp_path, 1)
-    env = os.environ | {"DATA_DIR": str(tmp_path / "data")}
-    done = subprocess.run(
-        [sys.executable, "-c", ASK], cwd=ROOT, env=env, capture_output=True, text=True
-    )
+
+    done = asked_all(tmp_path / "data")
 
     assert (done.returncode, done.stderr) == (0, "")
     loaded = set(done.stdout.split())
