@@ -423,6 +423,18 @@ async def test_a_button_below_a_status_asks_back_before_all_that_failed_is_tried
     assert await desk.failed() == []
 
 
+async def test_a_question_shows_how_a_long_error_begins(desk):
+    await desk.tables.retry(4)
+    (post,) = await desk.tables.take_posts(TARGET)
+    await desk.tables.post_failed(post, "x" * 200)
+
+    asked, _ = await desk.says("/retry 4")
+
+    assert asked.startswith("Put post 4 back in line? xxx")
+    assert asked.endswith("xxx…")
+    assert asked.count("x") == 79
+
+
 async def test_what_failed_to_be_dealt_with_is_read_again_by_button_and_once(desk):
     lost = MessageRef(GROUP, MessageId(77))
     await desk.tables.change(
