@@ -468,6 +468,17 @@ async def test_all_of_a_source_is_done_by_button(desk):
     assert await desk.failed() == []
 
 
+async def test_the_log_has_who_ordered_what_by_button(desk, capsys):
+    for command, button in (("/release 1", "Yes, release it"), ("/retry main", "Yes, retry")):
+        _, buttons = await desk.says(command)
+        await desk.presses(buttons[button])
+
+    ordered = [words(line) for line in capsys.readouterr().out.splitlines() if " ordered " in line]
+    one, all_of_it = (line.partition(" ordered ")[2] for line in ordered)
+    assert one == "admin=1003 order=release subject=1"
+    assert all_of_it == "admin=1003 order=retry subject=main"
+
+
 async def test_of_the_questions_the_latest_two_hundred_may_be_answered(desk):
     """So that what is asked and never answered takes no memory for ever."""
     tokens = map(str, itertools.count(1))
