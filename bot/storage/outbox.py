@@ -26,11 +26,12 @@ from sqlalchemy import (
 
 from bot.models import ChatId, MessageId, MessageRef, Method, Post, PostState
 from bot.storage import messages
-from bot.storage.engine import Prepared, in_transaction, is_far
+from bot.storage.engine import Prepared, is_far
 from bot.storage.line import NEEDS, Next, aside, in_line
 from bot.storage.messages import is_one_of
 from bot.storage.parts import NOT_SENT, Parts
 from bot.storage.schema import posts
+from bot.storage.transactions import in_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
