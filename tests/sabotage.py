@@ -170,7 +170,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("words", nargs="*")
     parser.add_argument("--sample", type=int, help="so many, by chance")
     parser.add_argument("--seed", type=int, default=0, help="of the chance")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=3 * (os.cpu_count() or 1),
+        help="side by side; a test of a broken program mostly waits for what does not come",
+    )
     given = parser.parse_args(arguments)
     breaks = chosen(read_breaks(), given.words, given.sample, given.seed)
     verdicts = sabotage(breaks, workers=min(given.workers, len(breaks)))

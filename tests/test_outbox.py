@@ -1142,6 +1142,27 @@ async def test_to_take_what_is_next_costs_the_same_however_much_waits_behind_it(
     assert len(steps) < 200
 
 
+CHANGED = SENT_BEFORE.replace("'sent'", "?")
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("method", [Method.EDIT, Method.DELETE])
+@pytest.mark.parametrize("after", [0, 10_000, 20_000])
+async def test_to_take_a_change_in_its_turn_costs_the_same_however_many_wait(store, method, after):
+    """Each is taken while new signals wait for the tables."""
+    steps = []
+
+    def prepare(db):
+        db.exec_driver_sql(CHANGED, (TARGET, method.value))
+        db.connection.driver_connection.set_progress_handler(lambda: steps.append(1), 1)
+
+    await store.change(prepare)
+    (post,) = await store.take_posts(TARGET, method, after=after)
+
+    assert post.id == after % 20_000 + 1
+    assert len(steps) < 2_000  # of SQLite's machine
+
+
 @pytest.mark.sqlite
 async def test_no_statement_of_a_delivery_is_compiled_again_for_the_next_one(record, store):
     """Of a statement about a state SQLite does that, where an index is for that state alone."""

@@ -14,10 +14,10 @@ from bot.errors import DatabaseUnavailable, DatabaseUnusable, UnknownFlow
 from bot.models import Decision, Outcome, Reason, SignalId, Tier
 from bot.routes import Place
 from bot.server_address import ServerAddress
-from bot.storage import schema
+from bot.storage import schema, statements
 from bot.storage.store import SignalStore
 from tests.conftest import ROOT
-from tests.people import ALICE, NOON, TARGET, says
+from tests.people import ALICE, GROUP, NOON, TARGET, says
 from tests.rows import add_signal
 from tests.test_dialects import all_of_it
 
@@ -63,6 +63,22 @@ async def test_what_was_written_is_there_after_a_restart_and_in_another_process(
     assert (await (await opened()).flow(added)).owner == ALICE
     assert (await other.flow(added)).owner == ALICE
     assert len(await other.take_posts(TARGET)) == 1
+
+
+async def test_one_message_is_looked_for_alone_even_in_tables_that_the_server_knows_nothing_of_yet(
+    opened,
+):
+    """Else each update would read all updates of its chat, until the server looks at its tables anew."""
+    message = {"source_chat_id": GROUP, "source_message_id": 1}
+
+    def plan(db):
+        asked = statements.flow_at().compiled(db.dialect)
+        driver = db.connection.driver_connection
+        return driver.execute(f"EXPLAIN {asked.sql}", asked.filled(message)).fetchall()
+
+    lines = [line.strip() for (line,) in await (await opened()).ask(plan)]
+    both = "Index Cond: ((source_chat_id = '-1001234567890'::bigint) AND (source_message_id = '1'::bigint))"
+    assert lines.count(both) == 2
 
 
 async def test_an_update_of_no_signal_is_no_update(opened):

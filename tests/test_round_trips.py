@@ -163,3 +163,9 @@ async def test_what_could_not_be_prepared_is_asked_anew(counted):
 
     for _ in range(10):
         assert await counted.store.ask(lambda db: late.rows(db, {})) == []
+
+    await counted.store.change(lambda db: db.exec_driver_sql("DROP TABLE late"))
+    for _ in range(2):  # prepared or not
+        with pytest.raises(DatabaseUnusable, match="late"):
+            await counted.store.ask(lambda db: late.rows(db, {}))
+    assert (await counted.store.counts()).signals == 1

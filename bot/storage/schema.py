@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # Names a SQLite file as ours ("SGRL"). https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID: Final = 0x5347524C
 
-NEWEST: Final = 18  # revision; its id has four digits
+NEWEST: Final = 19  # revision; its id has four digits
 
 metadata = MetaData()
 
@@ -48,6 +48,10 @@ def _say_which_rows_on_a_server(_: MetaData, db: Connection, **_more: object) ->
             of_file = index.dialect_options["sqlite"]["where"]
             index.dialect_options["postgresql"]["where"] = of_file
 
+
+# Without it a server that knows nothing of new tables yet reads all of a chat by this index, for the one
+# message that it is asked for.
+_OF_ALBUM: Final = column("album_id").is_not(None)
 
 # Prices are decimal text, exactly as they were read; JSON columns hold what `store` writes there.
 signals = Table(
@@ -80,7 +84,7 @@ signals = Table(
     Column("author_name", Text),  # as people see them; NULL: not told, or by an old version
     Column("topic", BigInteger, nullable=False, server_default="0"),  # of a forum; 0: none, General
     UniqueConstraint("source_chat_id", "source_message_id"),
-    Index("signals_of_album", "source_chat_id", "album_id"),
+    Index("signals_of_album", "source_chat_id", "album_id", sqlite_where=_OF_ALBUM),
     sqlite_autoincrement=True,  # a signal's id is never used again: caches are keyed by it
 )
 
@@ -112,7 +116,7 @@ signal_updates = Table(
     Column("event_stop", Text),
     UniqueConstraint("source_chat_id", "source_message_id"),
     Index("signal_updates_of_signal", "signal_id"),
-    Index("signal_updates_of_album", "source_chat_id", "album_id"),
+    Index("signal_updates_of_album", "source_chat_id", "album_id", sqlite_where=_OF_ALBUM),
 )
 
 
