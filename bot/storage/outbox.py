@@ -378,6 +378,8 @@ def _post(db: Connection, row: Row) -> Post:
         topic=row["topic"],
         place=row["place"],
         returns=row["returns"] or 0,
+        # Should its medium be refused, it may be cut into more parts.
+        more=bool(row.get("more", True)) or said.media is not None,
     )
     if post.reply_to is not None or row["answers_message_id"] is None:
         return post
