@@ -21,6 +21,7 @@ from sqlalchemy import (
     or_,
     select,
     union,
+    union_all,
     update,
 )
 
@@ -33,9 +34,7 @@ from bot.storage.schema import posts, to_send
 from bot.storage.untranslated import awaits, behind_one_that_awaits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sqlalchemy import ColumnElement, FromClause, Select
+    from sqlalchemy import BindParameter, ColumnElement, FromClause, Select
 
 Row = dict[str, Any]
 
@@ -64,23 +63,37 @@ class Next(NamedTuple):
     begin: Prepared | None
 
 
-def _line(
-    *which: ColumnElement[bool],
-    order: Sequence[ColumnElement[Any]] = IN_ORDER,
-    begins: bool = True,
-) -> Next:
-    """Each with the message of its chat that it is an answer to, if that stands."""
+def _waiting(*which: ColumnElement[bool]) -> Select[Any]:
     here = and_(posts.c.target_chat_id == bindparam("target"), _is_none_of(posts))
     columns = [posts.c[name] for name in ("id", "aside_at", *OF_ALBUM)]
-    first = select(*columns).where(here, *which).order_by(*order).limit(1).cte("first")
+    return select(*columns).where(here, *which)
+
+
+def _in_turn(*which: ColumnElement[bool]) -> Next:
+    """The one behind `after`; the first, if there is none. So none is passed over for ever.
+
+    Two looks into an index: in one, all that wait would be sorted for each that is taken.
+    """
+    after: BindParameter[int] = bindparam("after")
+    looks = [
+        select(_waiting(*which, begins).order_by(posts.c.id).limit(1).subquery())
+        for begins in (posts.c.id > after, posts.c.id <= after)
+    ]
+    either = union_all(*looks).subquery()
+    first = select(either).order_by((either.c.id <= after), either.c.id).limit(1).cte("first")
+    return Next(
+        Prepared(select(posts, _reply_to()).where(posts.c.id.in_(select(first.c.id)))), None
+    )
+
+
+def _line(*which: ColumnElement[bool]) -> Next:
+    first = _waiting(*which).order_by(*IN_ORDER).limit(1).cte("first")
     taken = posts.c.id.in_(union(select(first.c.id), _others_of_album(first)))
     see = select(posts, _reply_to()).where(taken)
-    if not begins:
-        return Next(Prepared(see), None)
     pending = to_send(_state(), posts.c.target_message_id)
     fresh = and_(taken, pending, posts.c.sent_version.is_(None))
     as_before = (column for column in posts.c if column is not posts.c.sent_version)
-    told = (*as_before, null().label("sent_version"), _reply_to())
+    told = (*as_before, null().label("sent_version"), _reply_to(), _more())
     begun = update(posts).where(fresh).values(_noted()).returning(*told)
     return Next(Prepared(see), Prepared(begun))
 
@@ -123,6 +136,15 @@ def _reply_to() -> ColumnElement[Any]:
     return found.scalar_subquery().label("reply_to")
 
 
+def _more() -> ColumnElement[Any]:
+    """Something else is to be sent in that chat, set aside or not, or will be."""
+    other = posts.alias("other_post")
+    here = other.c.target_chat_id == literal_column("posts.target_chat_id")
+    waits = is_one_of(other.c.state, PostState.PENDING, PostState.HELD, PostState.DELETE)
+    more = exists().where(here, waits, other.c.id != literal_column("posts.id"))
+    return more.label("more")
+
+
 def _open(closed: int) -> ColumnElement[bool]:
     """Of a place that takes posts, and of none of so many topics."""
     topics = (posts.c.topic != bindparam(f"closed{number}") for number in range(closed))
@@ -136,9 +158,7 @@ def in_line(method: Method, closed: int) -> Next:
         return _line(in_line, _not_below_one_that_waits(), ~behind_one_that_awaits())
     if method is Method.EDIT:
         in_line = and_(in_line, ~awaits(posts))
-    # The one behind `after`; the first, if there is none. So none is passed over for ever.
-    order = (posts.c.id <= bindparam("after"), posts.c.id)
-    return _line(in_line, order=order, begins=False)
+    return _in_turn(in_line)
 
 
 @cache

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from psycopg.adapt import Transformer
-from psycopg.generators import execute, fetch_many, send
+from psycopg.generators import fetch_many, send
 from psycopg.pq import ExecStatus
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ class Pipelined(psycopg.Connection[Any]):
     def _answered_alone(self, query: str, params: Iterable[object]) -> ServerAnswer:
         """To begin and end a pipeline takes a third of the time in which one statement is answered."""
         answer = ServerAnswer(self, query)
-        self.pgconn.send_query_prepared(self._named[query], [*map(_written, params)])
-        answer.result = self.wait(execute(self.pgconn))[-1]
+        filled: Any = [*map(_written, params)]
+        answer.result = self.pgconn.exec_prepared(self._named[query], filled)
         if not answer.is_done:
             raise answer.error
         return answer
