@@ -35,11 +35,14 @@ app = typer.Typer(
 # What typer raises for a wrong command line; it exports the subclass only.
 _WrongUsage: type[Any] = typer.BadParameter.__mro__[1]
 POSIX = ("fcntl", "termios")  # what the lock and `setup` cannot do without
+SELDOM = 50_000  # new objects
+USUAL = gc.get_threshold()  # for what goes on for long
 SCRIPT = "telegram-signal-relay"  # as pyproject.toml names it
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run a command. Whatever is the user's to mend is one line on stderr, never a traceback."""
+    gc.set_threshold(SELDOM)  # what a start makes of thousands of modules is no garbage
     os.umask(0o077)  # what the bot writes is nobody else's to read
     for out in (sys.stdout, sys.stderr):
         take_any_text(out)
@@ -55,6 +58,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         hush(sys.stdout)  # its reader has seen enough
         code = 1
+    gc.freeze()  # else Python looks for garbage in all of it before it ends: a tenth of a short command
     sys.exit(code)
 
 
@@ -101,12 +105,11 @@ def _refuse_windows() -> None:
 @app.command(cls=PlainCommand)
 def run() -> None:
     """Run the bot until it is told to stop. This is what happens without a command, too."""
-    gc.disable()  # nothing of thousands of modules is garbage, and to look for it takes a twentieth of a start
     from bot import logs
     from bot.config import Settings
     from bot.runner import run as live
 
-    gc.enable()
+    gc.set_threshold(*USUAL)
     settings = Settings.load({})
     logs.configure(settings.log_level, settings.log_format, secrets=settings.secrets)
     asyncio.run(live(settings))

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from dotenv import dotenv_values
+
+# Before pydantic is loaded: what else is installed here has no part in our settings, and none is looked for.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 from pydantic import (
     BeforeValidator,
     InstanceOf,
@@ -295,6 +298,15 @@ def language_of(env_file: Path = Path(".env")) -> str:
     except (OSError, ValueError):
         said = ""
     return preferred(said or by_locale(os.environ)) or LANGUAGES[0]
+
+
+def colours() -> bool:
+    """Whether a terminal is to show them. https://no-color.org"""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in {
+        None,
+        "dumb",
+        "unknown",
+    }
 
 
 def set_outside(names: Iterable[str]) -> list[str]:

@@ -6,13 +6,12 @@ writes to standard error. At its end the configured secrets are blacked out.
 
 from __future__ import annotations
 
-import base64
 import logging
-import re
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TextIO
-from urllib.parse import quote
+from typing import TYPE_CHECKING, TextIO
+
+from bot.redacting import redact, redacting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,11 +35,6 @@ def _without_rich() -> Iterator[None]:
 with _without_rich():
     import structlog
 
-BLACKED_OUT: Final = "[secret]"
-SHORTEST: Final = 8  # characters; anything shorter is a word, and stands in other places too
-PIECE: Final = 16  # characters of a secret that are enough to be blacked out on their own
-AUTH_KEY: Final = slice(6, 262)  # bytes of a session string, once decoded
-
 
 def configure(
     level: str,
@@ -54,10 +48,10 @@ def configure(
     `stream` None: standard error, which from then on shows none of the `secrets` either.
     """
     if stream is None:
-        stream = sys.stderr = _redacting(sys.stderr, secrets)
-        sys.stdout = _redacting(sys.stdout, secrets)
+        redact(secrets)
+        stream = sys.stderr
     else:
-        stream = _redacting(stream, secrets)
+        stream = redacting(stream, secrets)
     if style == "auto":
         style = "console" if stream.isatty() else "json"
     shared: list[Processor] = [
@@ -100,68 +94,3 @@ def _configure_libraries(
     logging.getLogger("pyrogram").setLevel("DEBUG" if level == "DEBUG" else logging.NOTSET)
     # Kurigram tells which proxy it goes by, with the password in it.
     logging.getLogger("pyrogram.connection").setLevel("WARNING")
-
-
-# ── secrets ───────────────────────────────────────────────────────────────────
-
-
-class Redacting:
-    """A text stream that blacks out secrets, each as a whole or in pieces.
-
-    A secret that is written in two halves by two calls is not found; log lines and the lines of a
-    traceback are written by one.
-    """
-
-    def __init__(self, stream: TextIO, secrets: re.Pattern[str]) -> None:
-        self.stream = stream
-        self._secrets = secrets
-
-    def write(self, text: str) -> int:
-        self.stream.write(self._secrets.sub(BLACKED_OUT, text))
-        return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self.write(line)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.stream, name)
-
-
-def _redacting(stream: TextIO, secrets: Iterable[str]) -> TextIO:
-    if isinstance(stream, Redacting):  # configured a second time, now that there are settings
-        stream = stream.stream
-    forms = {form for secret in secrets for form in _forms(secret) if len(form) >= SHORTEST}
-    if not forms:
-        return stream
-    longest_first = sorted(forms, key=len, reverse=True)
-    pattern = re.compile("|".join(map(re.escape, longest_first)))
-    redacting: TextIO = Redacting(stream, pattern)  # type: ignore[assignment]  # it writes text
-    return redacting
-
-
-def _forms(secret: str) -> Iterator[str]:
-    """The ways in which a secret can come to light."""
-    whole = [secret, *secret.split(":")[1:], *_keys_within(secret)]
-    for text in whole:
-        yield text
-        yield quote(text, safe="")
-        for start in range(0, len(text) - PIECE + 1, PIECE):
-            yield text[start : start + PIECE]
-
-
-def _keys_within(secret: str) -> Iterator[str]:
-    """The key that a session string holds, as programs like to show bytes."""
-    try:
-        key = base64.urlsafe_b64decode(secret + "=" * (-len(secret) % 4))[AUTH_KEY]
-    except ValueError:
-        return
-    if len(key) == AUTH_KEY.stop - AUTH_KEY.start:
-        yield key.hex()
-        yield key.hex().upper()
-        yield key.hex(" ")
-        yield repr(key)[2:-1]
-        yield base64.b64encode(key).decode()
-        yield base64.urlsafe_b64encode(key).decode()
-        yield str(int.from_bytes(key))
-        yield str(int.from_bytes(key, "little"))

@@ -11,9 +11,9 @@ from bot import chat_names
 from bot.app import telegram_of
 from bot.config import require
 from bot.errors import SettingsError, UsageError, words_of
+from bot.known_routes import read_routes
 from bot.phrases import joined, phrase
 from bot.routes import Routes
-from bot.routes_file import read_routes
 from bot.storage.data_directory import keep_directory_private
 from bot.telegram.peer_names import id_of
 

@@ -27,10 +27,10 @@ from bot.admin.reload import (
 from bot.admin.route_changes import changes
 from bot.config import Settings
 from bot.errors import BotError, LoggedOut, SettingsError, words_of
+from bot.known_routes import read_routes
 from bot.naming import found_by, routes_of
 from bot.phrases import joined, lines_of, phrase
 from bot.routes import Routes
-from bot.routes_file import read_routes
 from bot.telegram.chats import moved_to
 
 if TYPE_CHECKING:

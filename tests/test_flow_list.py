@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import os
 import re
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
+from functools import partial
 
 import pytest
 from rich.cells import cell_len
@@ -20,6 +25,7 @@ from bot.config import Settings
 from bot.storage.engine import Database
 from bot.storage.flow_list import flows
 from bot.storage.store import SignalStore
+from tests.conftest import ROOT
 from tests.measured import measured
 from tests.people import ALICE, BOB, GROUP, NOON, says
 
@@ -72,6 +78,37 @@ async def test_twenty_thousand_flows_are_listed_in_a_second_and_100_mb(tmp_path)
     assert lines[1].split()[-2:] == ["3", "10"]
     assert seconds - start < 1.5
     assert megabytes < 100
+
+
+ASK = """
+import contextlib, os, sys
+from bot.cli import main
+answers = open(os.devnull, "w")
+for command in ["flows", "flows --all", "flows 1", "status", "why -1001234567890:1"]:
+    with contextlib.redirect_stdout(answers):
+        try:
+            main(command.split())
+        except SystemExit as end:
+            assert not end.code, command
+print(*sys.modules)
+"""
+
+
+async def test_questions_load_no_library_that_they_do_not_need(tmp_path):
+    """To load all of the bot takes as long as to answer twice."""
+    await crowded(tmp_path, 1)
+    env = os.environ | {"DATA_DIR": str(tmp_path / "data")}
+    asked = partial(subprocess.run, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    done = await asyncio.to_thread(asked, [sys.executable, "-c", ASK])
+
+    assert (done.returncode, done.stderr) == (0, "")
+    loaded = set(done.stdout.split())
+    assert {"bot.admin.flows", "bot.admin.explain", "bot.admin.status_shown"} <= loaded
+    libraries = {"structlog", "pyrogram", "diskcache", "alembic", "re2", "ijson", "pydantic.v1"}
+    libraries |= {"aiohttp", "prometheus_client", "jinja2", "pygal", "http.client"}
+    assert not (libraries | {"rich.console", "rich.table", "rich.text", "sqlalchemy.orm"}) & loaded
+    ours = {"bot.app", "bot.logs", "bot.routes_file", "bot.storage.store", "bot.rules.markers"}
+    assert not (ours | {"bot.rules.signal_parser", "bot.rules.translation"}) & loaded
 
 
 async def deep(directory, count):

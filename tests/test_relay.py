@@ -330,6 +330,23 @@ async def test_a_void_login_ends_the_relay_with_the_line_as_it_is():
     assert outbox.states() == [PostState.PENDING]
 
 
+async def test_an_error_of_our_own_is_tried_again():
+    """Be it in the last post that waits, of which nobody else tells."""
+    outbox = FakeOutbox(post(1))
+
+    async def sleep(_seconds):
+        pass
+
+    relay = relay_of(outbox, FakeTelegram(ValueError("bug")), sleep=sleep)
+    running = asyncio.create_task(relay.run())
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    relay.stop()
+    await running
+
+    assert outbox.states() == [PostState.SENT]
+
+
 @pytest.mark.long
 async def test_trouble_of_our_own_does_not_end_the_relay():
     outbox, slept = FakeOutbox(post(1)), []

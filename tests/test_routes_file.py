@@ -8,9 +8,10 @@ import pytest
 
 from bot.config import Settings
 from bot.errors import SettingsError
+from bot.known_routes import read_routes
 from bot.models import AfterTtl, Answers
 from bot.routes import Place, Routes, Source
-from bot.routes_file import Listed, read_routes
+from bot.routes_file import Listed
 from bot.rules.presentation import Presentation
 from tests import wiring
 

@@ -15,8 +15,8 @@ from bot.history.export import Export
 from bot.history.replay import JsonReport, SummaryReport, Trial, rules_for
 from bot.history.shown import PlaceReport, place_of
 from bot.history.stand_ins import offline_routes
+from bot.known_routes import with_settings
 from bot.routes import Place, Routes, Source
-from bot.routes_file import with_settings
 from bot.rules.cleaning import Replacement
 from bot.rules.presentation import Only, Presentation
 from tests import wiring

@@ -21,9 +21,10 @@ from bot.delivery.webhook import Webhook
 from bot.delivery.worker import Unwatched
 from bot.endpoints import Endpoint, FileEndpoint
 from bot.errors import RetryLater, SettingsError, TargetUnavailable
+from bot.known_routes import read_routes
 from bot.models import Backlog, is_sink
 from bot.queues import sink_queue
-from bot.routes_file import Listed, read_routes
+from bot.routes_file import Listed
 from bot.setup.check import Verdict, of_sink
 from bot.sink_keys import Sinks
 from bot.storage import post_records

@@ -23,11 +23,12 @@ from bot.delivery.worker import Watches
 from bot.endpoints import Translation
 from bot.errors import NotTranslated, RetryLater, SettingsError
 from bot.history.replay import SummaryReport, Trial, translated_places
+from bot.known_routes import read_routes
 from bot.models import Content, Entity, Media, Method
 from bot.phrases import translator
 from bot.queues import Queues
 from bot.routes import Place
-from bot.routes_file import Listed, read_routes
+from bot.routes_file import Listed
 from bot.rules.presentation import Presentation
 from bot.rules.render import cut
 from bot.setup.check import Verdict, of_translation

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bot.admin.formatting import Row, ago, date, duration, excerpt
@@ -18,7 +19,7 @@ from bot.models import (
 )
 from bot.phrases import joined, later, phrase, plural
 from bot.rules.policy import is_quiet, is_released, live_since
-from bot.storage import flow_list, people, records
+from bot.storage import flow_list, records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from bot.storage.store import SignalStore
 
 
+AT_ONCE: Final = 500  # flows whose rows are held
 # As `--json` has them.
 OUTCOMES: Final = {
     Outcome.SIGNAL: later("signal"),
@@ -165,17 +167,21 @@ async def overview(
     routes = await current(tables, settings, routes)
     of = None if source is None else named(routes, source)
     oldest = live_since(now, max(map(_ttl, routes.sources)))
+    rules = cache(routes.rules_for)
 
     def ask(db: Connection) -> list[Overview]:
         since = None if everything else oldest
-        shown = []
-        for each in flow_list.flows(db, active_since=since, owner=owner, pair=pair):
-            its = routes.rules_for(each.chat, each.topic)
-            how = standing(each.last_owner_activity, now, its)
-            if of in {None, its} and (everything or how is Standing.LIVE):
-                shown.append((each, its, how))
-        names = Names(people.names(db, (each.owner for each, _, _ in shown)))
-        return [_overview(*each, now, routes, names) for each in shown]
+        found = flow_list.flows(db, active_since=since, owner=owner, pair=pair)
+        names = Names()
+        shown: list[Overview] = []
+        while some := list(islice(found, AT_ONCE)):
+            names.learn(db, (each.owner for each in some))
+            for each in some:
+                its = rules(each.chat, each.topic)
+                how = standing(each.last_owner_activity, now, its)
+                if of in {None, its} and (everything or how is Standing.LIVE):
+                    shown.append(_overview(each, its, how, now, routes, names))
+        return shown
 
     return await tables.ask(ask)
 
@@ -197,6 +203,11 @@ def _released(left: str, how: Standing) -> str:
     return phrase("in {time}", time=left) if left else phrase(STANDINGS[how])
 
 
+@lru_cache(maxsize=1_024)
+def _pair(text: str) -> str:
+    return excerpt(text, 14)
+
+
 def _overview(
     signal: FlowRecord,
     source: Source | None,
@@ -211,7 +222,7 @@ def _overview(
     left = duration(ends) if ends and how is Standing.LIVE else ""
     return Overview(
         signal=str(signal.id),
-        pair=excerpt(signal.pair or signal.text, 14),
+        pair=_pair(signal.pair or signal.text),
         direction=signal.direction or "",
         owner=names.of(signal.owner, at_most=IN_A_LIST),
         age=duration(now - signal.at),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from bot.admin.formatting import excerpt
@@ -12,6 +13,8 @@ from bot.storage import people
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from sqlalchemy import Connection
+
     from bot.admin.sources import Tables
     from bot.models import AuthorId
 
@@ -20,9 +23,16 @@ IN_A_LIST: Final = 12
 
 
 class Names:
-    def __init__(self, found: Mapping[AuthorId, str]) -> None:
-        self._found = found
+    def __init__(self, found: Mapping[AuthorId, str] = MappingProxyType({})) -> None:
+        self._found = dict(found)
+        self._asked = set(found)
         self._shown: dict[tuple[AuthorId, int], str] = {}  # a list has the same few many times
+
+    def learn(self, db: Connection, authors: Iterable[AuthorId]) -> None:
+        """Those that are not known yet."""
+        new = set(authors) - self._asked
+        self._asked |= new
+        self._found.update(people.names(db, new))
 
     def of(self, author: AuthorId | None, *, at_most: int = LONGEST) -> str:
         """None: who it is cannot be told."""

@@ -13,23 +13,18 @@ import signal
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import structlog
-
 from bot import chat_names, env_text
 from bot.errors import BotError, SettingsError
+from bot.known_routes import read_routes
 from bot.lock import holder
 from bot.phrases import joined, phrase, stored
 from bot.routes import Routes
-from bot.routes_file import Listed, read_routes
-from bot.sink_keys import Sinks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from bot.config import Settings
-
-log = structlog.get_logger(__name__)
 
 LOOK_EVERY: Final = 0.1  # seconds
 PATIENCE: Final = 60.0  # seconds; Telegram may have to be asked for new chats
@@ -61,6 +56,9 @@ def keep(path: Path, what: ReadAgain) -> None:
         new.write_text(json.dumps(what._asdict(), ensure_ascii=False), encoding="utf-8")
         new.replace(path)
     except OSError as exc:
+        import structlog  # noqa: PLC0415  # only the running bot writes it, and questions read it
+
+        log = structlog.get_logger(__name__)
         log.warning("what became of the order was not written down", error=exc.strerror)
 
 
@@ -96,6 +94,9 @@ def in_force(settings: Settings) -> Routes | None:
     found = of_running(settings)
     if found is None or not found.in_force:
         return None
+    from bot.routes_file import Listed  # noqa: PLC0415  # as in `known_routes`
+    from bot.sink_keys import Sinks  # noqa: PLC0415
+
     sinks = Sinks(settings.place_secrets, settings.data_dir)
     return Listed(found.in_force, sinks=sinks).known(chat_names.kept(settings.data_dir))
 

@@ -6,7 +6,6 @@ The tables and the lock tell most of it. What only the running bot knows, it say
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import sqlite3
 from contextlib import closing
@@ -154,6 +153,8 @@ async def _size_of(database: Path | ServerAddress, tables: Tables) -> int:
 def ask_health(settings: Settings) -> ToldHealth:
     if settings.health_port is None:
         return ToldHealth("", answered=False, facts={})
+    import http.client  # noqa: PLC0415  # with mail and all that: only where there is somebody to ask
+
     host = LOOPBACK.get(settings.health_host, settings.health_host)
     where = f"{host}:{settings.health_port}"
     connection = http.client.HTTPConnection(host, settings.health_port, timeout=PATIENCE)

@@ -11,7 +11,7 @@ from bot.admin.sources import either, key_of
 from bot.models import CHANNELS
 from bot.phrases import phrase, plural
 from bot.storage import records
-from bot.storage.store import REFUSALS_KEPT
+from bot.storage.records import REFUSALS_KEPT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator

@@ -1,72 +1,115 @@
-"""How answers look on a terminal, in a pipe and on a telephone."""
+"""How answers look on a terminal and in a pipe.
+
+Without tables and texts of rich: to load them takes a tenth of the time in which a command answers.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import re
+from functools import lru_cache
+from itertools import chain, islice
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
-from rich.cells import cell_len
-from rich.color import ColorSystem
-from rich.style import Style
-from rich.table import Table
-from rich.text import Text
+from rich.cells import cell_len, chop_cells
 
 from bot.admin.flows import Standing
 from bot.admin.formatting import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from rich.console import Console, RenderableType
+    from collections.abc import Callable, Iterator, Sequence
 
     from bot.admin.flows import Overview, Thread, ThreadReply
     from bot.admin.formatting import Row
 
 GAP: Final = "  "
-HEADS: Final = (
-    *("signal", "pair", "", "owner", "age", "quiet for", "released", "updates", "refused"),
-)
-WITH_SOURCES: Final = (*HEADS, "source")
+CELLS: Final[dict[str, Callable[[Overview], object]]] = {
+    "signal": attrgetter("signal"),
+    "pair": attrgetter("pair"),
+    "": attrgetter("direction"),
+    "owner": attrgetter("owner"),
+    "age": attrgetter("age"),
+    "quiet for": attrgetter("quiet_for"),
+    "released": attrgetter("released"),
+    "updates": attrgetter("updates"),
+    "refused": attrgetter("refused"),
+    "source": attrgetter("source"),  # where there are several
+}
+WITH_SOURCES: Final = tuple(CELLS)
+HEADS: Final = WITH_SOURCES[:-1]
 RIGHT: Final = {"signal", "owner", "age", "quiet for", "updates", "refused"}
 INDENT: Final = "    "
 DEEPEST: Final = 12  # indents
 ROOM: Final = 24  # columns that are left for what was said
+AT_ONCE: Final = 500  # lines
+LEAST: Final = 8  # columns of what stands beside a label, on however narrow a screen
+WORDS: Final = re.compile(r"\s*\S+\s*")
+# https://en.wikipedia.org/wiki/ANSI_escape_code#Select_Graphic_Rendition_parameters
+BOLD, DIM, HEAD = "1", "2", "1;4"
+RED, GREEN, YELLOW = "1;31", "32", "33"
 STYLES: Final = {
-    Standing.LIVE: "green",
+    Standing.LIVE: GREEN,
     Standing.QUIET: "",
-    Standing.RELEASED: "dim",
-    Standing.ENDED: "yellow",
-    Standing.UNREAD: "dim",
+    Standing.RELEASED: DIM,
+    Standing.ENDED: YELLOW,
+    Standing.UNREAD: DIM,
 }
-LABELS: Final = {"yes": "green", "NO": "bold red", "?": "yellow"}
+LABELS: Final = {"yes": GREEN, "NO": RED, "?": YELLOW}
 
 
-def show_rows(console: Console, rows: Sequence[Row]) -> None:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
+class Screen(Protocol):
+    """Where answers go. A console of rich is one, too."""
+
+    @property
+    def file(self) -> TextIO: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def color_system(self) -> str | None:
+        """None: it shows no colours."""
+
+
+def show_rows(screen: Screen, rows: Sequence[Row]) -> None:
+    wide = max((cell_len(row.label) for row in rows), default=0)
+    room = max(LEAST, screen.width - wide - len(GAP))
     for label, text in rows:
-        grid.add_row(Text(label, LABELS.get(label, "bold")), Text(text))
-    _show(console, grid)
+        first = _styled(screen, label, LABELS.get(label, BOLD)) + " " * (wide - cell_len(label))
+        for line in _wrapped(text, room):
+            screen.file.write(f"{first}{GAP}{line}".rstrip() + "\n")
+            first = " " * wide
 
 
-def show_flows(console: Console, flows: Sequence[Overview], *, none: str = "no flow") -> None:
+def _styled(screen: Screen, text: str, style: str) -> str:
+    return _in_style(text, style) if screen.color_system else text
+
+
+def _plain(text: str, _style: str) -> str:
+    return text
+
+
+def _in_style(text: str, style: str) -> str:
+    return f"\x1b[{style}m{text}\x1b[0m" if text and style else text
+
+
+def show_flows(screen: Screen, flows: Sequence[Overview], *, none: str = "no flow") -> None:
     """`none`: what to say where there is none. Tens of thousands take no second."""
     if not flows:
-        console.print(none)
+        for line in _wrapped(none, screen.width):
+            screen.file.write(f"{line}\n")
         return
     heads = WITH_SOURCES if any(flow.source for flow in flows) else HEADS
-    rows = [heads, *(_cells(flow, heads) for flow in flows)]
-    widths = [max(map(_wide, column)) for column in zip(*rows, strict=True)]
-    fits = sum(widths) + len(GAP) * (len(widths) - 1) <= console.width
-    lines = _table(flows, rows, widths) if fits else _cards(flows, console)
-    colours = ColorSystem.STANDARD if console.color_system else None
-    for line, style in lines:
-        console.file.write(Style.parse(style).render(line, color_system=colours) + "\n")
+    widths = [_width(flows, name) for name in heads]
+    fits = sum(widths) + len(GAP) * (len(widths) - 1) <= screen.width
+    lines = _table(flows, heads, widths) if fits else _cards(flows, screen.width)
+    coloured = _in_style if screen.color_system else _plain
+    shown = (f"{coloured(*line)}\n" for line in lines)
+    while some := "".join(islice(shown, AT_ONCE)):
+        screen.file.write(some)
 
 
-def _cells(flow: Overview, heads: Sequence[str]) -> Sequence[str]:
-    cells = tuple(map(str, flow[: len(HEADS)]))
-    return cells if heads is HEADS else (*cells, flow.source)
+def _width(flows: Sequence[Overview], head: str) -> int:
+    cell = CELLS[head]
+    return max(map(_wide, {head, *(str(cell(flow)) for flow in flows)}))
 
 
 def _wide(text: str) -> int:
@@ -75,62 +118,75 @@ def _wide(text: str) -> int:
 
 
 def _table(
-    flows: Sequence[Overview], rows: Sequence[Sequence[str]], widths: Sequence[int]
+    flows: Sequence[Overview], heads: Sequence[str], widths: Sequence[int]
 ) -> Iterator[tuple[str, str]]:
-    """Each line with its style. A rich table of 20,000 flows would take twenty seconds."""
-    styles = ("bold underline", *(STYLES[flow.standing] for flow in flows))
-    columns = zip(WITH_SOURCES, widths, strict=False)
-    plain = GAP.join(f"{{:{'>' if name in RIGHT else '<'}{width}}}" for name, width in columns)
-    for cells, style in zip(rows, styles, strict=True):
-        narrow = "".join(cells).isascii()
-        yield (plain.format(*cells).rstrip() if narrow else _line(cells, widths)), style
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = []
-    for name, cell, width in zip(WITH_SOURCES, cells, widths, strict=False):
-        blanks = " " * (width - cell_len(cell))
-        padded.append(blanks + cell if name in RIGHT else cell + blanks)
-    return GAP.join(padded).rstrip()
-
-
-def _cards(flows: Sequence[Overview], console: Console) -> Iterator[tuple[str, str]]:
-    """Two or three short lines for each, for the width of a telephone."""
-    wide = max(cell_len(flow.signal) for flow in flows)
+    """Each line with its style."""
+    columns = [_column(*each) for each in zip(heads, widths, strict=True)]
+    yield GAP.join(pad(head) for pad, head in zip(columns, heads, strict=True)).rstrip(), HEAD
+    cells = [CELLS[head] for head in heads]
     for flow in flows:
-        updates, refused = counted(flow.updates, "update"), f"{flow.refused} refused"
-        for number, text in enumerate(
-            (
-                " ".join(filter(None, (flow.pair, flow.direction, f"by {flow.owner}"))),
-                ", ".join(filter(None, (flow.released, updates, refused, flow.source))),
-            )
-        ):
-            first = " " * (wide + 1) if number else f"{flow.signal:<{wide}} "
-            for line in _wrapped(console, text, console.width - wide - 1):
-                yield f"{first}{line}", STYLES[flow.standing]
-                first = " " * (wide + 1)
+        row = (pad(cell(flow)) for pad, cell in zip(columns, cells, strict=True))
+        yield GAP.join(row).rstrip(), STYLES[flow.standing]
 
 
-def _wrapped(console: Console, text: str, width: int) -> list[str]:
-    if cell_len(text) <= width:
-        return [text]
-    lines = Text(text).wrap(console, max(1, width))
-    return [line.plain.rstrip() for line in lines]
+def _column(head: str, width: int) -> Callable[[object], str]:
+    """What fills a cell up to the width. Most columns have few different ones."""
+
+    @lru_cache(maxsize=1_024)
+    def filled(cell: object) -> str:
+        blanks = " " * (width - _wide(str(cell)))
+        return f"{blanks}{cell}" if head in RIGHT else f"{cell}{blanks}"
+
+    return filled
 
 
-def show_thread(console: Console, thread: Thread) -> None:
-    """What was said as a tree. Deeper than `DEEPEST` it goes on without being indented any more."""
-    show_rows(console, thread.about)
-    console.print()
-    for line in _wrapped(console, thread.root.text, console.width):
-        console.print(Text(line))
-    deepest = min(DEEPEST, max(1, (console.width - ROOM) // len(INDENT)))
-    for branch, reply in _branches(thread.root, deepest):
-        style = "dim" if reply.refused else ""
-        first, rest = branch
-        for line in _wrapped(console, reply.text, console.width - cell_len(first)):
-            console.print(Text.assemble(first, (line, style)), crop=False, soft_wrap=True)
+def _cards(flows: Sequence[Overview], width: int) -> Iterator[tuple[str, str]]:
+    """Two or three short lines for each, for the width of a telephone."""
+    wide = max(len(flow.signal) for flow in flows)
+    room, rest = width - wide - 1, " " * (wide + 1)
+    for flow in flows:
+        first, style = f"{flow.signal:<{wide}} ", STYLES[flow.standing]
+        what = f"{flow.pair} {flow.direction} by" if flow.direction else f"{flow.pair} by"
+        of = f", {flow.source}" if flow.source else ""
+        how = f"{flow.released}, {counted(flow.updates, 'update')}, {flow.refused} refused{of}"
+        for line in chain(_wrapped(f"{what} {flow.owner}", room), _wrapped(how, room)):
+            yield f"{first}{line}", style
             first = rest
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """At blanks, and within a word that no line has room for."""
+    if _wide(text) <= width and "\n" not in text:
+        return [text]
+    return [line for whole in text.split("\n") for line in _lines(whole, max(1, width))]
+
+
+def _lines(text: str, width: int) -> Iterator[str]:
+    line, used = "", 0
+    for word in WORDS.findall(text):
+        long = cell_len(word.rstrip())
+        if used and used + long > width:
+            yield line.rstrip()
+            line, used = "", 0
+        if long > width:
+            *whole, word = chop_cells(word, width)  # noqa: PLW2901  # the rest of it
+            yield from whole
+        line += word
+        used = cell_len(line)
+    yield line.rstrip()
+
+
+def show_thread(screen: Screen, thread: Thread) -> None:
+    """What was said as a tree. Deeper than `DEEPEST` it goes on without being indented any more."""
+    show_rows(screen, thread.about)
+    for line in ("", *_wrapped(thread.root.text, screen.width)):
+        screen.file.write(f"{line}\n")
+    deepest = min(DEEPEST, max(1, (screen.width - ROOM) // len(INDENT)))
+    for (first, rest), reply in _branches(thread.root, deepest):
+        branch, style = first, DIM if reply.refused else ""
+        for line in _wrapped(reply.text, screen.width - cell_len(first)):
+            screen.file.write(f"{branch}{_styled(screen, line, style)}\n")
+            branch = rest
 
 
 def _branches(root: ThreadReply, deepest: int) -> Iterator[tuple[tuple[str, str], ThreadReply]]:
@@ -148,11 +204,3 @@ def _branches(root: ThreadReply, deepest: int) -> Iterator[tuple[tuple[str, str]
             (answer, depth + 1, deeper, number == 0)
             for number, answer in enumerate(reply.answers[::-1])
         )
-
-
-def _show(console: Console, what: RenderableType) -> None:
-    """Without the blanks that fill a line up: a pipe has no use for them."""
-    with console.capture() as captured:
-        console.print(what)
-    lines = captured.get().splitlines()
-    console.file.write("".join(f"{line.rstrip()}\n" for line in lines))

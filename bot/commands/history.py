@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.commands.context import PlainCommand, Utc, console, option, rules_of_all, settings_of
+from bot.commands.context import (
+    PlainCommand,
+    Utc,
+    console,
+    option,
+    rules_of_all,
+    settings_of,
+    settings_to_ask_by,
+)
 from bot.errors import DatabaseUnavailable, UsageError
 
 if TYPE_CHECKING:
@@ -107,7 +115,7 @@ def replay(
     """Show what the bot would have done with an exported chat. Sends and keeps nothing."""
     from bot.history.replay import Trial, rules_for, translated_places
     from bot.history.stand_ins import offline_routes
-    from bot.routes_file import with_settings
+    from bot.known_routes import with_settings
 
     names = ("flow_ttl_hours", "flow_after_ttl", "source_allowed_users")
     said = zip(names, (ttl_hours, after_ttl, allowed_users), strict=True)
@@ -151,14 +159,15 @@ def report(
     ] = None,
 ) -> None:
     """Draw a picture of the bot's tables. Changes nothing, and may run beside the bot."""
-    from bot.app import open_tables
     from bot.report.drawing import draw_tables
+    from bot.storage.existing import open_to_read
 
     async def draw() -> BesidePage:
-        async with open_tables(settings) as tables:
+        async with open_to_read(settings.database) as tables:
             return await draw_tables(tables.ask, routes, html, now=time.time(), source=source)
 
-    settings, routes = rules_of_all()
+    settings = settings_to_ask_by()
+    routes = rules_of_all(settings)
     if isinstance(settings.database, Path) and not settings.database.exists():
         raise DatabaseUnavailable(
             f"{settings.database}: there is none yet; the bot or `import` makes it"
@@ -176,7 +185,7 @@ def import_(file: File, *, chat: Chat = None) -> None:
     That is its signals, updates, flows and refusals. May be run again, and with a longer export: only what is new is added.
     """
     from bot.history.replay import SummaryReport, import_history
-    from bot.routes_file import known_routes
+    from bot.known_routes import known_routes
 
     settings = settings_of({})
     routes = known_routes(settings)

@@ -16,10 +16,11 @@ from bot.admin.formatting import counted
 from bot.commands.context import (
     PlainCommand,
     Utc,
-    console,
     option,
     rules_of_all,
+    screen,
     settings_of,
+    settings_to_ask_by,
     standard_output,
     their_language,
 )
@@ -54,14 +55,15 @@ def why(message: Message, *, utc: Utc = False) -> None:  # noqa: ARG001  # it is
     """
     from bot.admin.explain import why as story
     from bot.admin.views import show_rows
-    from bot.app import open_tables
+    from bot.storage.existing import open_to_read
 
     async def ask() -> list[Row]:
-        async with open_tables(settings) as tables:
+        async with open_to_read(settings.database) as tables:
             return await story(tables, settings, message, now=_now(), routes=routes)
 
-    settings, routes = rules_of_all()
-    show_rows(console(), asyncio.run(ask()))
+    settings = settings_to_ask_by()
+    routes = rules_of_all(settings)
+    show_rows(screen(), asyncio.run(ask()))
 
 
 @app.command(cls=PlainCommand)
@@ -75,19 +77,20 @@ def status(
     from bot.admin.status_shown import as_json as as_object
     from bot.admin.status_shown import as_rows
     from bot.admin.views import show_rows
-    from bot.app import open_tables
+    from bot.storage.existing import open_to_read
 
     async def ask() -> Status:
-        async with open_tables(settings) as tables:
+        async with open_to_read(settings.database) as tables:
             schema = await tables.ask(tables.schema_version)
             return await look(tables, settings, schema, now=_now(), routes=routes)
 
-    settings, routes = rules_of_all()
+    settings = settings_to_ask_by()
+    routes = rules_of_all(settings)
     found = asyncio.run(ask())
     if as_json:
         typer.echo(json.dumps(as_object(found), indent=2, ensure_ascii=False))
     else:
-        show_rows(console(), as_rows(found))
+        show_rows(screen(), as_rows(found))
 
 
 @app.command(cls=PlainCommand, context_settings=LINKS)
@@ -121,20 +124,21 @@ def flows(
     """
     from bot.admin.flows import find_signal, none_found, overview, thread
     from bot.admin.views import show_flows, show_thread
-    from bot.app import open_tables
+    from bot.storage.existing import open_to_read
 
     async def ask() -> None:
-        async with open_tables(settings) as tables:
+        async with open_to_read(settings.database) as tables:
             if signal is not None:
                 signal_id = await find_signal(tables, settings, signal, routes=routes)
                 said = await thread(tables, settings, signal_id, now=_now(), routes=routes)
-                return show_thread(console(), said)
+                return show_thread(screen(), said)
             asked: Any = {"owner": owner, "pair": pair, "everything": everything, "source": source}
             found = await overview(tables, settings, now=_now(), routes=routes, **asked)
             none = none_found(**asked)
-            return show_flows(console(), found, none=none)
+            return show_flows(screen(), found, none=none)
 
-    settings, routes = rules_of_all()
+    settings = settings_to_ask_by()
+    routes = rules_of_all(settings)
     asyncio.run(ask())
 
 
@@ -161,7 +165,8 @@ def release(
 
     if (signal is None) is (source is None):
         raise UsageError("which flow? Give SIGNAL, or --source NAME for all of a source")
-    settings, routes = rules_of_all()
+    settings = settings_of({})
+    routes = rules_of_all(settings)
     typer.echo(asyncio.run(order()))
 
 
@@ -199,7 +204,8 @@ def retry(
     of = Scope(place, source)
     if which is not None and of != Scope():
         raise UsageError(f"{which} is of one place already: give it, or --place and --source")
-    settings, routes = rules_of_all()
+    settings = settings_of({})
+    routes = rules_of_all(settings)
     typer.echo(asyncio.run(order()))
 
 
@@ -309,17 +315,18 @@ def export(
     """
     from bot.admin.extract import export as write
     from bot.admin.extract import moment, wanted
-    from bot.app import open_tables
     from bot.atomic_file import AtomicFile
+    from bot.storage.existing import open_to_read
 
     async def copy(out: Out) -> int:
-        async with open_tables(settings) as tables:
+        async with open_to_read(settings.database) as tables:
             asked = await wanted(
                 tables, settings, kind, since=from_then, source=source, routes=routes
             )
             return await write(tables, asked, form, out)
 
-    settings, routes = rules_of_all()
+    settings = settings_to_ask_by()
+    routes = rules_of_all(settings)
     from_then = None if since is None else moment(since, now=_now())
     if output is None:
         with standard_output() as out:

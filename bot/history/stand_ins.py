@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bot import chat_names
+from bot.known_routes import read_routes
 from bot.models import ChatId
 from bot.routes import Place, Routes
-from bot.routes_file import read_routes
 
 if TYPE_CHECKING:
     from collections.abc import Collection

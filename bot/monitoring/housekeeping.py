@@ -11,7 +11,7 @@ import structlog
 from bot.errors import DatabaseError, DatabaseUnavailable
 from bot.models import UnixTime
 from bot.storage.people import forget
-from bot.storage.store import REFUSALS_KEPT
+from bot.storage.records import REFUSALS_KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -19,7 +19,7 @@ from bot.rules.markers import parse
 from bot.rules.signal_parser.events import event_of
 from bot.storage import records
 from bot.storage.history import begin_of, facts
-from bot.storage.store import REFUSALS_KEPT
+from bot.storage.records import REFUSALS_KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,12 +16,11 @@ from bot.extras import PLAIN
 from bot.faults import fault
 from bot.models import CAPTIONED
 from bot.phrases import joined, later, phrase
-from bot.rules import cleaning, translation
+from bot.rules import cleaning
 from bot.rules.alt_text import with_alt_text
 from bot.rules.patterns import compiled, matches_all, searched
 from bot.rules.retext import Formatted
 from bot.rules.sanitize import BIDI, directed
-from bot.rules.signal_parser.pair import is_full
 from bot.rules.wording import fields, filled, with_breaks
 
 if TYPE_CHECKING:
@@ -135,9 +134,13 @@ def present(
     said = _with_medium(said, how.media)
     body = cleaning.cleaned(Formatted(*directed(said.text, said.entities)), how)
     if how.translate is not None:
+        from bot.rules import translation  # noqa: PLC0415  # with what reads signals; commands wait for it
+
         body = translation.marked(body)
     values = _values(about, source) | {"text": body}
     if about.is_signal and how.template:
+        from bot.rules.signal_parser.pair import is_full  # noqa: PLC0415  # as above
+
         full = values | {"pair": values["pair"] if is_full(about.fields.get("pair", "")) else None}
         unsaid = sorted(field for field in fields(how.template) if not full[field])
         if not unsaid:

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any, Final
 from bot import chat_names
 from bot.config import Settings, require, set_outside
 from bot.errors import SettingsError, UsageError, words_of
+from bot.known_routes import INSTEAD, text_of
 from bot.models import EVERYONE, Address
 from bot.phrases import joined, later, phrase
 from bot.routes import MAIN
-from bot.routes_file import INSTEAD, Listed, text_of
+from bot.routes_file import Listed
 from bot.routes_keys import NAME
 from bot.setup import env_file
 from bot.setup.answers import NO

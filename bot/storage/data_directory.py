@@ -15,8 +15,6 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import structlog
-
 from bot.env_text import refuse_readable
 from bot.errors import BotError, DatabaseUnavailable, DataGone, SettingsError
 from bot.server_address import ServerAddress
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from bot.config import Settings
-
-log = structlog.get_logger(__name__)
 
 PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})  # no setting's fault
 LOOK_EVERY: Final = 2.0  # seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, case, func, or_, select
 
 from bot.models import ENDED_BY_HAND, AuthorId, ChatId, Outcome, SignalId, UnixTime
 from bot.storage.schema import decisions, signal_updates, signals
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-TEXT: Final = 100  # characters; what a list shows of a signal whose pair could not be read
+TEXT: Final = 100  # characters
 COLUMNS: Final = (
     *("id", "source_user_id", "at", "last_owner_activity", "pair", "direction"),
     *("source_chat_id", "topic"),
@@ -30,7 +30,7 @@ class FlowRecord(NamedTuple):
     direction: str | None
     chat: ChatId  # that its signal stands in
     topic: int  # there; 0: none, or General
-    text: str  # its beginning
+    text: str  # its beginning, where no pair could be read
     updates: int
     refused: int
 
@@ -54,7 +54,7 @@ def flows(
     activity = its.last_owner_activity
     query = select(
         *(its[name] for name in COLUMNS),
-        func.substr(its.text, 1, TEXT),
+        case((its.pair.is_(None), func.substr(its.text, 1, TEXT)), else_=""),
         updates.scalar_subquery(),
         refused.scalar_subquery(),
     ).order_by(activity.desc().nulls_first(), its.id.desc())

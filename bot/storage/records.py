@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
     from bot.extras import Extras
 
+REFUSALS_KEPT: Final = 30 * 86_400  # seconds
+
 
 class Recorded(NamedTuple):
     """What a source message was taken for. Of a refused one the tables keep no text."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 import structlog
 from sqlalchemy import func, select
 
-from bot.errors import DatabaseError, DatabaseUnavailable, UnknownFlow
+from bot.errors import DatabaseError, UnknownFlow
 from bot.models import (
     Decision,
     Flow,
@@ -29,11 +29,13 @@ from bot.rules.signal_parser.events import event_of
 from bot.storage import cached, engine, outbox, places, statements
 from bot.storage.control import Control
 from bot.storage.cursors import Cursors
+from bot.storage.existing import ExistingTables
 from bot.storage.messages import content_row, is_message, key_of, same_content
 from bot.storage.migration import Migration
 from bot.storage.parts import told_in
 from bot.storage.people import People
 from bot.storage.schema import NEWEST, decisions, signal_updates, signals
+from bot.storage.transactions import at_once
 from bot.storage.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -50,7 +52,6 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-REFUSALS_KEPT: Final = 30 * 86_400  # seconds
 REFUSALS_AT_ONCE: Final = 100  # in one transaction, at the most
 CURSORS_EVERY: Final = 1.0  # seconds
 UNREADABLE: Final = Decision(Outcome.IGNORED, Reason.UNREADABLE)
@@ -121,6 +122,8 @@ class SignalStore:
         self.translated = self._outbox.translated
         self.delete = self._outbox.delete
         self.schema_version = self._migration.version
+        # What reads a history, see `transactions`.
+        self.at_once = partial(at_once, self._database)
         # What operators order.
         self.release = self._control.release
         self.retry = self._control.retry
@@ -150,17 +153,8 @@ class SignalStore:
             await self._write(self._bring_up_to_date)
 
     async def open_existing(self) -> None:
-        """Connect to a database that a bot of this version keeps, maybe right now.
-
-        Makes nothing and brings nothing up to date: that is for the bot, which holds the lock.
-        """
-        if not self._database.exists():
-            raise DatabaseUnavailable(
-                f"{self._database.name}: no database there, the bot has not run here yet"
-                " (or with another DATA_DIR)"
-            )
-        await self._database.open()
-        await self._read(self._migration.refuse_outdated)
+        """Connect to a database that a bot of this version keeps, maybe right now."""
+        await ExistingTables(self._database).open()
 
     def _bring_up_to_date(self, db: Connection) -> None:
         self._migration.bring_up_to_date(db)
