@@ -16,7 +16,6 @@ AuthorId = NewType("AuthorId", int)  # > 0 a user, < 0 a chat that speaks for it
 SignalId = NewType("SignalId", int)  # our own: the row of the `signals` table
 UnixTime = NewType("UnixTime", int)  # seconds, Telegram server time
 
-
 SINKS: Final = -(2**62)  # ids below it stand for places that are no chats: a webhook, a file
 
 
@@ -426,6 +425,7 @@ class Post:
     topic: int = 0  # of the target, a forum; 0: none, or General
     place: int = 0  # see `routes.Place.id`
     returns: int = 0  # how often it was taken out by the rules of its place, and came again
+    more: bool = True  # others may wait to be sent there, or parts of it; False: surely none
 
     @property
     def method(self) -> Method:

@@ -42,6 +42,8 @@ ALONE = {
     "--no-checks": (),
     "--quick": ("--hypothesis-profile=quick", "-m", "not heavy and not long and not played"),
 }
+# Processes for each core, 3 for the whole: tests that start the program wait more than they compute.
+AT_ONCE = {"--quick": 1, "--heavy": 4, "--no-checks": 4}
 MEMORY = 2**31  # bytes that the tests may need
 
 
@@ -79,9 +81,8 @@ def main() -> None:
     if arguments and (tool := TOOLS.get(arguments[0])):
         tempfile.tempdir = memory()
         sys.exit(tool(arguments[1:]))
-    # More than there are cores: tests that start the program wait more than they compute.
-    cores = (os.cpu_count() or 1) * (1 if arguments[:1] == ["--quick"] else 2)
-    processes = os.environ.get("TEST_PROCESSES", str(cores))
+    each = AT_ONCE.get(arguments[0] if arguments else "", 3)
+    processes = os.environ.get("TEST_PROCESSES", str(each * (os.cpu_count() or 1)))
     pytest = ("pytest", "-q", "-rs", "--processes", processes)
     with tempfile.TemporaryDirectory(dir=memory(), prefix="tests-") as directory:
         os.environ["TMPDIR"] = directory

@@ -55,7 +55,14 @@ class FakeOutbox:
         for each in taken:
             if each.sent_version is None:
                 self._set(each, sent_version=each.version)
-        return taken
+        return [replace(each, more=self._more(each)) for each in taken]
+
+    def _more(self, taken):
+        """Of one that was begun before, or that has a medium, the table does not look."""
+        if taken.sent_version is not None or taken.media is not None:
+            return True
+        waiting = {PostState.PENDING, PostState.HELD, PostState.DELETE}
+        return any(each.state in waiting and each.id != taken.id for each in self.posts.values())
 
     async def take_aside(self, target, *, but=()):
         waiting = {PostState.PENDING, PostState.EDIT, PostState.DELETE}

@@ -163,7 +163,10 @@ class Controller:
 
 
 def in_their_order(items: Sequence[pytest.Item]) -> list[range]:
-    """The long ones first, lest one process is left with some of them at the end.
+    """The long ones first, lest one process is left with some of them at the end; before those what waits.
+
+    Programs that are played on wait for one another more than they compute, and have the most patience
+    with each other. What only computes fills the processors at any time, and least notices who else does.
 
     What a module's tests share may take longer than they do: those that ask for it stay together.
     """
@@ -173,11 +176,15 @@ def in_their_order(items: Sequence[pytest.Item]) -> list[range]:
             groups[-1] = range(groups[-1].start, place + 1)
         else:
             groups.append(range(place, place + 1))
-    return sorted(groups, key=lambda group: not any(map(is_long, items[group.start : group.stop])))
+    return sorted(
+        groups, key=lambda group: max(map(takes, items[group.start : group.stop])), reverse=True
+    )
 
 
-def is_long(item: pytest.Item) -> bool:
-    return any(map(item.get_closest_marker, ("long", "heavy")))
+def takes(item: pytest.Item) -> tuple[bool, bool]:
+    """Whether long, and whether it waits meanwhile."""
+    marked = item.get_closest_marker
+    return bool(marked("long") or marked("heavy")), bool(marked("played"))
 
 
 def shares(item: pytest.Item) -> list[object]:

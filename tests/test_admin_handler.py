@@ -7,15 +7,18 @@ import itertools
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from rich.cells import cell_len
 
 from bot.admin.chat_commands import AdminHandler, Running
+from bot.admin.confirmations import AskedOrder, Confirmations
 from bot.app import open_tables
 from bot.errors import RetryLater, TargetUnavailable
 from bot.models import (
     EditedMessage,
+    Failure,
     Indirect,
     Media,
     MessageId,
@@ -23,7 +26,7 @@ from bot.models import (
     PressedButton,
     UnixTime,
 )
-from bot.storage import post_records
+from bot.storage import failures, post_records
 from tests.people import ALICE, BOB, CAROL, GROUP, NOON, TARGET
 from tests.story import Story
 
@@ -147,6 +150,18 @@ class Desk:
         query_id, text, _ = self.chat.toasts[-1]
         assert query_id == press.query_id
         return text
+
+    async def asks_back(self, data):
+        """What is sent when that button is pressed: its text and its buttons."""
+        before = len(self.chat.sent)
+        assert await self.presses(data) == ""
+        await self._turns(lambda: len(self.chat.sent) > before)
+        return self.last
+
+    async def alerted(self, data, **more):
+        """Whether what pops up stays until it is dismissed."""
+        await self.presses(data, **more)
+        return self.chat.toasts[-1][2]
 
     async def is_silent(self, *events):
         """Nothing is said, neither before nor behind what Carol is told next."""
@@ -398,6 +413,106 @@ async def test_failed_posts_are_tried_again_by_button(desk):
     assert (await desk.says("/retry"))[0] == "no post has failed"
 
 
+async def test_a_button_below_a_status_asks_back_before_all_that_failed_is_tried_again(desk):
+    _, status = await desk.says("/status")
+    asked, buttons = await desk.asks_back(status["Retry 1 post"])
+    assert asked == "Put 1 post back in line?"
+    assert await desk.failed() == [4]
+
+    assert await desk.presses(buttons["Yes, retry"]) == "back in line: 1 post (4)"
+    assert await desk.failed() == []
+
+
+async def test_a_question_shows_how_a_long_error_begins(desk):
+    await desk.tables.retry(4)
+    (post,) = await desk.tables.take_posts(TARGET)
+    await desk.tables.post_failed(post, "x" * 200)
+
+    asked, _ = await desk.says("/retry 4")
+
+    assert asked.startswith("Put post 4 back in line? xxx")
+    assert asked.endswith("xxx…")
+    assert asked.count("x") == 79
+
+
+async def test_what_failed_to_be_dealt_with_is_read_again_by_button_and_once(desk):
+    lost = MessageRef(GROUP, MessageId(77))
+    await desk.tables.change(
+        partial(failures.record, failures=[Failure(lost, BOB, NOON, "a bug")], now=NOON)
+    )
+    _, story = await desk.says(f"/why {LINK}77")
+    asked, first = await desk.asks_back(story["Read it again"])
+    _, second = await desk.asks_back(story["Read it again"])
+    assert asked == f"Read {LINK}77 again? a bug"
+    assert await desk.tables.ask(failures.wanted) == []
+
+    assert await desk.presses(first["Yes, retry"]) == f"to be read again: 1 message ({LINK}77)"
+    (wanted,) = await desk.tables.ask(failures.wanted)
+    await desk.tables.change(partial(failures.settle, refs=[wanted.ref]))
+
+    assert await desk.presses(second["Yes, retry"]) == "that was dealt with already"
+    assert await desk.presses(story["Read it again"]) == "that was dealt with already"
+
+
+async def test_all_of_a_source_is_done_by_button(desk):
+    """Its name is `main`, where no file of routes gives another."""
+    asked, release = await desk.says("/release main")
+    assert asked == "Release 2 flows of main? Others may then continue them."
+    said = await desk.presses(release["Yes, release it"])
+    assert said == "released: 2 flows of main"
+    assert [await desk.activity(each) for each in (1, 2)] == [ENDED, ENDED]
+
+    asked, retry = await desk.says("/retry main")
+    assert asked == "Put 1 post of main back in line?"
+    assert await desk.presses(retry["Yes, retry"]) == "back in line: 1 post (4)"
+    assert await desk.failed() == []
+
+
+async def test_the_log_has_who_ordered_what_by_button(desk, capsys):
+    for command, button in (("/release 1", "Yes, release it"), ("/retry main", "Yes, retry")):
+        _, buttons = await desk.says(command)
+        await desk.presses(buttons[button])
+
+    ordered = [words(line) for line in capsys.readouterr().out.splitlines() if " ordered " in line]
+    one, all_of_it = (line.partition(" ordered ")[2] for line in ordered)
+    assert one == "admin=1003 order=release subject=1"
+    assert all_of_it == "admin=1003 order=retry subject=main"
+
+
+async def test_of_the_questions_the_latest_two_hundred_may_be_answered(desk):
+    """So that what is asked and never answered takes no memory for ever."""
+    tokens = map(str, itertools.count(1))
+    asked = Confirmations(
+        desk.tables,
+        desk.story.settings(),
+        lambda: None,
+        clock=lambda: desk.clock,
+        token=lambda: next(tokens),
+    )
+    for _ in range(201):
+        await asked.ask_back(AskedOrder("release", 1), CAROL)
+    first, second = [
+        await asked.react(PressedButton(1, CAROL, CAROL, MessageId(7), f"yes:{number}"))
+        for number in (1, 2)
+    ]
+
+    assert first.toast == FORGOTTEN
+    assert second.toast == "released: signal 1, BTC/USDT LONG by 1001"
+
+
+async def test_why_a_button_did_nothing_stays_until_it_is_dismissed(story):
+    """What it did stands in its message, so that this pops up for a moment alone."""
+    async with opened(story, Chat(), admins=(CAROL, DAVE)) as desk:
+        _, old = await desk.says("/release 1")
+        desk.clock += 601
+        _, new = await desk.says("/release 1", ago=-601)
+        assert await desk.alerted(old["Yes, release it"])
+        assert await desk.alerted(new["Yes, release it"], user=DAVE)
+        assert await desk.alerted("yes:never")
+        assert not await desk.alerted(new["Yes, release it"])
+        assert await desk.alerted(new["Yes, release it"])
+
+
 async def test_who_says_no_changes_nothing_and_cannot_say_yes_then(desk):
     _, buttons = await desk.says("/release 1")
 
@@ -457,6 +572,17 @@ async def test_a_button_is_his_for_whom_it_was_shown(story):
 async def test_a_button_that_nobody_made_does_nothing(desk, data):
     assert await desk.presses(data)
     assert await desk.tables.orders_after(0) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("ask:release:", "there is no signal 0: /flows shows which are"),
+        ("ask:reread:", "that was dealt with already"),
+    ],
+)
+async def test_a_button_that_names_nothing_means_nothing(desk, data, said):
+    assert await desk.presses(data) == said
 
 
 async def test_a_table_that_does_not_answer_is_told_and_the_button_stays_good(desk):

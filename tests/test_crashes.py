@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
-import os
 import random
 import sqlite3
 from collections import deque
@@ -287,22 +286,26 @@ def refusals(database):
         return [number for (number,) in db.execute("SELECT source_message_id FROM decisions")]
 
 
-async def lives_through(seed, database, steps=None):
+async def first_start(database):
+    """What it leaves, which is the same for every afternoon: it decides from when on something can be missed."""
+    afternoon = Afternoon(seed=0)
+    process = Process(afternoon.telegram, afternoon.target, database, Fuse())
+    await process.start()
+    await process.quiet(afternoon.telegram)
+    await process.end()
+    return database.path.read_bytes()
+
+
+async def lives_through(seed, database, begun, steps=None):
     """An afternoon, with a crash after so many steps; how many there were.
 
-    The database is emptied and not made anew, nor is the object: compiling its statements takes
-    longer than all the rest, and it opens no other file by its name.
+    The database is as it was `begun`. It is no new object: compiling its statements takes longer
+    than all the rest, and it opens no other file by its name.
     """
     for file in database.path.parent.glob("signals.db?*"):
         file.unlink()
-    if database.path.exists():
-        os.truncate(database.path, 0)
+    database.path.write_bytes(begun)
     afternoon, fuse = Afternoon(seed), Fuse(steps)
-    process = Process(afternoon.telegram, afternoon.target, database, Fuse())
-    await process.start()  # the first start decides from when on there is something to miss
-    await process.quiet(afternoon.telegram)
-    await process.end()
-
     process = Process(afternoon.telegram, afternoon.target, database, fuse)
     try:
         await process.start()
@@ -334,12 +337,13 @@ async def test_a_crash_at_every_await_loses_doubles_and_disorders_nothing(tmp_pa
 
 async def crash_at_every_await(tmp_path, share):
     crashes, database = 0, Database(tmp_path / "signals.db", in_loop=True)
+    begun = await first_start(database)
     for seed in itertools.count(1_000 * share):
-        steps, undisturbed = await lives_through(seed, database)
+        steps, undisturbed = await lives_through(seed, database, begun)
         assert undisturbed.shows() == undisturbed.should_show()
         for step in range(steps):
             async with asyncio.timeout(20):
-                _, afternoon = await lives_through(seed, database, step)
+                _, afternoon = await lives_through(seed, database, begun, step)
             assert afternoon.shows() == afternoon.should_show(), (seed, step)
             assert not afternoon.torn_albums(), (seed, step)
             refused = refusals(database)

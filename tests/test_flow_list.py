@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from functools import partial
 
 import pytest
 from rich.cells import cell_len
@@ -92,22 +94,12 @@ print(*sys.modules)
 """
 
 
-def asked_all(data_dir):
-    return subprocess.run(
-        [sys.executable, "-c", ASK],
-        cwd=ROOT,
-        env=os.environ | {"DATA_DIR": str(data_dir)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 async def test_questions_load_no_library_that_they_do_not_need(tmp_path):
     """To load all of the bot takes as long as to answer twice."""
     await crowded(tmp_path, 1)
-
-    done = asked_all(tmp_path / "data")
+    env = os.environ | {"DATA_DIR": str(tmp_path / "data")}
+    asked = partial(subprocess.run, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    done = await asyncio.to_thread(asked, [sys.executable, "-c", ASK])
 
     assert (done.returncode, done.stderr) == (0, "")
     loaded = set(done.stdout.split())

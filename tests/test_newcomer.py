@@ -69,7 +69,12 @@ class Newcomer:
         # What is imported is what was installed, or stands in the clone.
         self.env = environment(
             stage.telegram.server.port,
-            {"PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": "", "LOG_LEVEL": "INFO"},
+            {
+                "PATH": f"{tools}:{os.environ['PATH']}",
+                "PYTHONPATH": "",
+                "LOG_LEVEL": "INFO",
+                "PIP_NO_COMPILE": "1",  # Python compiles what it imports
+            },
         )
 
     def has(self, path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -10,8 +11,10 @@ from bot.admin.control import Orders
 from bot.errors import DatabaseUnavailable
 from bot.models import (
     AfterTtl,
+    Failure,
     Flow,
     MessageId,
+    MessageRef,
     OrderKind,
     Outcome,
     PostState,
@@ -21,10 +24,11 @@ from bot.models import (
 from bot.signal_fields import SignalFields
 from bot.state.flow_cache import open_flow_cache
 from bot.state.flow_tracker import FlowTracker
+from bot.storage import failures, places
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests import wiring
-from tests.people import ALICE, BOB, TARGET, at, says
+from tests.people import ALICE, BOB, GROUP, TARGET, at, says
 
 
 class Posting:
@@ -44,6 +48,9 @@ class Posting:
 
     def reopened(self, chat):
         self.told.append(chat)
+
+    def reread(self):
+        self.told.append("reread")
 
 
 class Bot:
@@ -139,6 +146,32 @@ async def test_an_order_is_heard_once(start, shell):
     await bot.look()
 
     assert bot.posting.told == ["wake"]
+
+
+async def test_an_order_of_before_the_start_is_not_carried_out_again(start, shell):
+    bot = await start()
+    await bot.signal()
+    await fail_post(shell)
+    await shell.retry()
+    await shell.pause()
+    await shell.resume()
+    await bot.flows.close()
+
+    restarted = await start()
+    await restarted.look()
+
+    assert restarted.posting.told == []
+
+
+async def test_a_running_bot_hears_what_is_to_be_read_again(start, shell):
+    bot = await start()
+    lost = Failure(MessageRef(GROUP, MessageId(9)), ALICE, at(0), "a bug")
+    await shell.change(partial(failures.record, failures=[lost], now=at(0)))
+
+    await shell.change(partial(failures.want, number=None, now=at(1)))
+    await bot.look()
+
+    assert bot.posting.told == ["reread"]
 
 
 async def fail_post(store):
@@ -261,3 +294,15 @@ async def test_a_pause_outlives_the_bot(start, shell):
     assert (await start()).orders.paused_at == at(1)
     await shell.resume()
     assert (await start()).orders.paused_at is None
+
+
+async def test_a_running_bot_hears_of_a_place_that_is_paused_and_that_goes_on(start, shell):
+    bot = await start()
+    await shell.change(partial(places.take_list, routes=wiring.route(GROUP, TARGET)))
+    for paused in (True, False):
+        order = partial(places.set_paused, name=str(TARGET), paused=paused, now=at(1))
+        await shell.change(order)
+        await bot.look()
+
+    assert bot.posting.told == [TARGET, TARGET]
+    assert bot.orders.paused_at is None  # of all

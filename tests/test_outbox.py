@@ -116,6 +116,54 @@ async def test_where_that_post_is_missing_the_signals_own_takes_its_place(store,
     assert after.reply_to == 50
 
 
+async def test_a_post_tells_whether_there_is_surely_nothing_behind_it(store, record):
+    """Then nobody looks for more, so whatever may follow without a word is more."""
+    waits = await record(says(ALICE, "#idea"))
+    await record(says(ALICE, "TP1", to=waits))
+    await record(says(ALICE, "#idea", number=90), targets=[OTHER])
+    (first,) = await store.take_posts(TARGET)
+    await store.post_sent(first, MessageId(50))
+    (last,) = await store.take_posts(TARGET)
+    assert (first.more, last.more) == (True, False)
+    (again,) = await store.take_posts(TARGET)  # it is in doubt, and may have been edited since
+    assert again.more
+
+    (elsewhere,) = await store.take_posts(OTHER)
+    assert not elsewhere.more
+    await store.post_sent(last, MessageId(51))
+
+    await record(says(ALICE, "#idea " + "long " * 1000, number=91))
+    (lead,) = await store.take_posts(TARGET)
+    assert lead.more  # its other part is let go when it stands
+    await store.post_sent(lead, MessageId(52))
+    (rest,) = await store.take_posts(TARGET)
+    assert not rest.more
+    await store.post_sent(rest, MessageId(53))
+
+    await record(says(ALICE, "#idea", media=Media("photo", "photo:1:2:3"), number=92))
+    (picture,) = await store.take_posts(TARGET)
+    assert picture.more  # without its picture, should that be refused, it may have other parts
+
+
+async def test_what_is_set_aside_or_to_be_deleted_is_more(store, record):
+    for number in (11, 12, 13):
+        await record(says(ALICE, "#idea", number=number))
+    (aside,) = await store.take_posts(TARGET)
+    await store.set_aside(aside)
+    (stands,) = await store.take_posts(TARGET)
+    await store.post_sent(stands, MessageId(50))
+    (last,) = await store.take_posts(TARGET)
+    assert last.more
+    await store.post_sent(last, MessageId(51))
+    (aside,) = await store.take_aside(TARGET)
+    await store.post_sent(aside, MessageId(52))
+
+    await store.delete(GROUP, [MessageId(11)])
+    await record(says(ALICE, "#idea", number=14))
+    (last,) = await store.take_posts(TARGET)
+    assert last.more
+
+
 async def test_every_target_has_a_line_of_its_own(record, send_all):
     await record(says(ALICE, "#idea"), targets=[TARGET, OTHER])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -105,6 +106,31 @@ async def test_what_is_for_a_paused_place_waits_and_goes_out_in_order_and_the_ot
 
         assert await bots.resumes("vip") == "vip goes on: 2 posts to be sent or changed"
         assert (await bot.post())[TARGET][1:] == ["#idea BTC/USDT LONG 1", "closed"]
+
+
+async def test_a_place_that_goes_on_is_posted_to_at_once_though_nothing_new_comes(bots):
+    async with bots.runs() as bot:
+        await bots.pauses("vip")
+        await say(bot, idea(1), idea(7, SCALPS))
+        shown = bot.sides[TARGET].asked
+        running = asyncio.create_task(bot.relays.run())
+        await until(lambda: len(shown) == 1)
+        for _ in range(100):  # until it waits to be woken
+            await asyncio.sleep(0)
+
+        await bots.resumes("vip")
+        await bot.core.orders.look(bot.relays)
+        await until(lambda: len(shown) == 2)
+        bot.relays.stop()
+        await running
+
+    assert [what[1] for what in shown] == ["#idea BTC/USDT LONG 7", "#idea BTC/USDT LONG 1"]
+
+
+async def until(so):
+    async with asyncio.timeout(20):
+        while not so():
+            await asyncio.sleep(0.001)
 
 
 async def test_a_source_that_is_paused_is_decided_upon_and_posted_nowhere(bots):

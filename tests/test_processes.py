@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
+from tests.processes import in_their_order
 
 TESTS = """
 import os
@@ -93,6 +94,20 @@ def test_what_nobody_ran_is_no_success(tmp_path):
 
     assert ended.returncode == 1
     assert "its process ended with 3" in ended.stdout
+
+
+class Item:
+    def __init__(self, *marks):
+        self.marks = marks
+
+    def get_closest_marker(self, name):
+        return name if name in self.marks else None
+
+
+def test_what_takes_long_is_first_and_what_waits_before_what_computes():
+    items = [Item(), Item("long"), Item("played"), Item("heavy"), Item("long", "played"), Item()]
+
+    assert [group.start for group in in_their_order(items)] == [4, 1, 3, 2, 0, 5]
 
 
 @pytest.mark.heavy

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from bot.delivery.relay import random_id_of
+from bot.delivery.worker import Unwatched
 from bot.errors import (
     DatabaseUnavailable,
     LoggedOut,
@@ -135,7 +136,10 @@ async def test_what_is_never_found_fails_visibly_and_holds_nobody_up():
     telegram = FakeTelegram(*[SentBefore("RANDOM_ID_DUPLICATE")] * 9)
     telegram.found = set()
 
-    await rounds(relay_of(outbox, telegram), 10)
+    relay = relay_of(outbox, telegram)
+    await rounds(relay, 8)
+    assert outbox.states() == [PostState.PENDING, PostState.PENDING]
+    await rounds(relay, 2)
 
     assert outbox.states() == [PostState.FAILED, PostState.SENT]
     assert "may stand there" in outbox.errors[0]
@@ -247,6 +251,47 @@ async def test_a_parent_that_goes_while_it_is_answered_costs_one_generation():
     assert outbox.gone == set()  # it can still be seen, so who knows what Telegram meant
 
 
+async def test_where_three_parents_go_while_they_are_answered_the_reply_answers_nothing():
+    telegram = FakeTelegram(*[ParentGone("gone")] * 3)
+    outbox = FakeOutbox(post(1, reply_to=MessageId(9)))
+    outbox.ancestry = [9, 8, 5, 3, 2]
+    await rounds(relay_of(outbox, telegram), 1)
+
+    assert [asked[-1] for asked in telegram.asked] == [9, 8, 5, None]
+    assert outbox.states() == [PostState.SENT]
+
+
+async def test_what_answers_nothing_and_is_refused_as_if_it_did_is_not_sent_again_and_again():
+    telegram, outbox = FakeTelegram(ParentGone("gone")), FakeOutbox(post(1))
+
+    with pytest.raises(ParentGone):  # which the relay waits out
+        await relay_of(outbox, telegram).post_next()
+
+    assert telegram.asked == [("text", "text", None)]
+
+
+async def test_what_is_for_a_topic_that_was_deleted_is_not_sent_to_end_in_general():
+    telegram, outbox = FakeTelegram(), FakeOutbox(post(1, topic=5))
+    telegram.deleted = {5}
+
+    await relay_of(outbox, telegram).post_next()
+
+    assert telegram.asked == []
+    assert outbox.states() == [PostState.PENDING]
+
+
+async def test_whoever_watches_is_told_of_each_part_that_is_done():
+    class Watch(Unwatched):
+        def done(self, post):
+            done.append(post.id)
+
+    done, photo = [], Media("photo", "photo:1:2:3")
+    outbox = FakeOutbox(*(post(number, album_id=9, media=photo) for number in (1, 2)))
+    await relay_of(outbox, FakeTelegram(), watch=Watch()).post_next()
+
+    assert done == [1, 2]
+
+
 async def test_an_edit_of_what_somebody_deleted_ends_without_a_failure():
     telegram = FakeTelegram(PostGone("MESSAGE_ID_INVALID"))
     outbox = FakeOutbox(post(1, state=PostState.EDIT, target_message_id=MessageId(77)))
@@ -285,6 +330,23 @@ async def test_a_void_login_ends_the_relay_with_the_line_as_it_is():
     assert outbox.states() == [PostState.PENDING]
 
 
+async def test_an_error_of_our_own_is_tried_again():
+    """Be it in the last post that waits, of which nobody else tells."""
+    outbox = FakeOutbox(post(1))
+
+    async def sleep(_seconds):
+        pass
+
+    relay = relay_of(outbox, FakeTelegram(ValueError("bug")), sleep=sleep)
+    running = asyncio.create_task(relay.run())
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    relay.stop()
+    await running
+
+    assert outbox.states() == [PostState.SENT]
+
+
 @pytest.mark.long
 async def test_trouble_of_our_own_does_not_end_the_relay():
     outbox, slept = FakeOutbox(post(1)), []
@@ -319,11 +381,13 @@ async def test_a_relay_that_sleeps_is_woken_by_a_new_post():
     outbox = FakeOutbox()
     relay = relay_of(outbox, FakeTelegram())
     running = asyncio.create_task(relay.run())
-    await asyncio.sleep(0)
+    for _ in range(100):  # until it sleeps
+        await asyncio.sleep(0)
     outbox.posts[1] = post(1)
     relay.wake()
-    while outbox.states() != [PostState.SENT]:
-        await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        while outbox.states() != [PostState.SENT]:
+            await asyncio.sleep(0)
     relay.stop()
     await running
 
@@ -475,6 +539,10 @@ def test_a_part_that_comes_again_is_another_message():
     assert random_id_of(post(1, version=7)) == random_id_of(post(1))
     # Fixed for good, as above.
     assert random_id_of(post(1, part=1)) == 3647889568836907014
+
+
+def test_a_post_that_the_rules_of_its_place_bring_back_is_another_message_each_time():
+    assert len({random_id_of(post(1, returns=times)) for times in range(4)}) == 4
 
 
 def units(text):

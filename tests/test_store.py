@@ -463,6 +463,35 @@ async def test_what_is_read_again_are_the_messages_of_live_flows_page_by_page(op
     assert rest == of_live[:2]
 
 
+async def test_an_update_leads_to_its_own_signal_whatever_others_there_are(opened):
+    store = await opened()
+    for number in (1, 2):
+        signal = says(ALICE, "#idea", number=number, hours=number)
+        flow = await add_signal(store, signal)
+        update = says(ALICE, "TP", number=10 + number, hours=9, to=signal)
+        await store.add_update(
+            update, Decision(Outcome.UPDATE, Reason.OWNER, None, flow), author=ALICE
+        )
+        assert await store.signal_at(*update.ref) == flow
+
+
+async def test_an_album_is_told_from_one_of_another_chat(opened):
+    store = await opened()
+    album = says(ALICE, "#idea", album_id=7)
+    added = await add_signal(store, album)
+
+    assert (await store.album(GROUP, 7)).signal_id == added
+    assert await store.album(TARGET, 7) is None
+
+
+async def test_the_date_of_what_was_recorded_last_is_known(opened):
+    store = await opened()
+    assert await store.newest() == 0
+    await add_signal(store, says(ALICE, "#idea", hours=5))
+
+    assert await store.newest() == at(5)
+
+
 async def test_where_a_signal_was_said_is_known_in_a_forum(opened):
     store = await opened()
     general = await add_signal(store)

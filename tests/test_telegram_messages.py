@@ -22,7 +22,7 @@ from bot.models import (
     PressedButton,
 )
 from bot.telegram.entities import entities, entities_to_raw
-from bot.telegram.messages import events, incoming, media, media_to_input
+from bot.telegram.messages import events, incoming, media, media_to_input, people_of
 from tests.loopback.tl import find, make
 
 types = raw.types
@@ -68,8 +68,11 @@ def reply_header(**fields: Any) -> Any:
         (channel(WIDE), -1002880553977),
         (channel(0), None),
         (user(0), None),
+        (user(2**63 - 1), 2**63 - 1),
         (user(2**63), None),
         (user(-5), None),
+        (channel(2**63 - 1 - 10**12), -(2**63 - 1)),
+        (channel(2**63 - 10**12), None),
         (channel(2**63 - 1), None),
         (None, None),
     ],
@@ -88,6 +91,10 @@ AUTHORS = {
     "an anonymous admin of a basic group": ({"peer_id": group(GROUP)}, -GROUP),
     "a channel post": ({"post": True}, -1001234567890),
     "a post signed with a profile": ({"post": True, "from_id": user(ALICE)}, -1001234567890),
+    "a post where nobody but people can post": (
+        {"peer_id": group(GROUP), "post": True, "from_id": user(ALICE)},
+        ALICE,
+    ),
     "the partner of a private chat": ({"peer_id": user(ALICE)}, ALICE),
     "oneself in a private chat": ({"peer_id": user(ALICE), "out": True}, ME),
     "oneself, named": ({"peer_id": user(ALICE), "out": True, "from_id": user(9)}, 9),
@@ -129,6 +136,15 @@ def test_the_authors_name_is_known_where_telegram_sent_it_along(peer, name):
     }
     found = incoming(message(from_id=peer), users=users, chats=chats)
     assert found.author_name == name
+
+
+def test_people_and_chats_that_come_along_are_found_by_their_bare_ids():
+    alice = make(types.User, id=ALICE)
+    basic, signals = make(types.Chat, id=GROUP), make(types.Channel, id=CHANNEL)
+    updates = make(types.Updates, users=[alice], chats=[basic, signals])
+
+    assert people_of(updates) == ({ALICE: alice}, {GROUP: basic, CHANNEL: signals})
+    assert people_of(make(types.UpdateShort)) == ({}, {})
 
 
 # ── replies and forwards ──
@@ -406,6 +422,12 @@ NO_FILES = [
         {"geo": POINT, **PLACE},
         "venue",
         types.InputMediaVenue(geo_point=INPUT_POINT, **PLACE),
+    ),
+    (
+        "Venue",  # what is not told of it is blank
+        {"geo": POINT, **PLACE, "provider": None},
+        "venue",
+        types.InputMediaVenue(geo_point=INPUT_POINT, **PLACE | {"provider": ""}),
     ),
     ("Contact", PERSON, "contact", types.InputMediaContact(**PERSON)),
     ("Dice", {"value": 6, "emoticon": "🎲"}, "dice", types.InputMediaDice(emoticon="🎲")),

@@ -338,6 +338,31 @@ async def test_for_a_new_message_nobody_looks_for_anything_but_new_messages():
         assert set(scene.outbox.looks) == {*Method, "aside"}
 
 
+async def test_after_the_last_message_that_waits_nobody_looks_for_another():
+    async with Scene(outbox=Asked(post(1, "old"), post(2, "old"))) as scene:
+        await scene.quiet()
+        assert scene.outbox.looks.count(Method.SEND) == 2
+
+        scene.outbox.looks.clear()
+        scene.outbox.posts |= {number: post(number, "new") for number in (3, 4)}
+        scene.relay.wake(new_only=True)
+        await scene.quiet()
+        assert len(scene.asked()) == 4
+        assert scene.outbox.looks == [Method.SEND] * 2
+
+
+async def test_what_is_heard_of_while_the_last_one_is_being_sent_is_looked_for():
+    async with Scene(outbox=Asked()) as scene:
+        scene.outbox.posts[1] = post(1, "last")
+        scene.relay.wake(new_only=True)
+        while scene.outbox.posts[1].sent_version is None:  # it is not in hand yet
+            await asyncio.sleep(0)
+        scene.outbox.posts[2] = post(2, "next")
+        scene.relay.wake(new_only=True)
+        await scene.quiet()
+        assert scene.asked() == [("text", "last"), ("text", "next")]
+
+
 async def test_an_edit_that_is_heard_of_while_its_message_is_being_sent_is_made_behind_it():
     """Those who change messages look in vain then, and are not told again."""
     async with Scene(outbox=Asked(*(post(number, "old") for number in range(1, 5)))) as scene:

@@ -61,6 +61,11 @@ class AskedOrder(NamedTuple):
     subject: int | None
     of: Scope | None = None  # where `subject` is None: only of a place or a source
 
+    @property
+    def number(self) -> int:
+        """Of the signal, post or failure; 0, which none has, for a button that names none."""
+        return self.subject or 0
+
 
 class Confirmation(NamedTuple):
     order: AskedOrder | None  # None: that was it
@@ -106,14 +111,14 @@ class Confirmations:
         if order.of is not None:
             return await self._question_of(order, order.of)
         if order.what == "release":
-            found = await self._ending(SignalId(order.subject or 0))
+            found = await self._ending(SignalId(order.number))
             return phrase(
                 "Release signal {id}, {signal}? Others may then continue its flow.",
                 id=order.subject,
                 signal=found,
             )
         if order.what == "reread":
-            return await ask_to_read_again(self._tables, order.subject or 0)
+            return await ask_to_read_again(self._tables, order.number)
         if order.subject is None:
             return await ask_to_retry_all(self._tables)
         post = await self._tables.ask(partial(post_records.post, post_id=order.subject))
@@ -178,13 +183,12 @@ class Confirmations:
         if order.of is not None:
             return await self._carry_out_of(order, order.of)
         if order.what == "reread":
-            return await read_again(self._tables, order.subject) or phrase(
-                "that was dealt with already"
-            )
+            done = await read_again(self._tables, order.number)
+            return done or phrase("that was dealt with already")
         if order.what == "retry":
             which = None if order.subject is None else str(order.subject)
             return await retry(self._tables, self._settings, which)
-        signal_id = SignalId(order.subject or 0)
+        signal_id = SignalId(order.number)
         await self._ending(signal_id)
         return await release(self._tables, signal_id)
 

@@ -123,6 +123,9 @@ class Trouble(NamedTuple):
     told: bool  # Telegram gave a reason, or a time: it is not this post's own
 
 
+UNKNOWN: Final = Trouble(timedelta(0), told=False)  # what it ended in, if in an error of our own
+
+
 class Worker(Lanes):
     """`deliver` does what is to be done with one post, or with the parts of an album. It raises
     `RetryLater`, `TargetUnavailable` and `LoggedOut`. `clock` is monotonic, in seconds. `in_order`:
@@ -199,9 +202,12 @@ class Worker(Lanes):
         if not posts:
             self._let_changes_by()
             return None
-        trouble = await self._attempt(posts)
-        if self._told != told or trouble is not None or not all(map(_is_new, posts)):
-            self._idle.clear()  # there may be more to do with them now
+        trouble: Trouble | None = UNKNOWN
+        try:
+            trouble = await self._attempt(posts)
+        finally:
+            if self._told != told or trouble is not None or not all(map(_is_new, posts)):
+                self._idle.clear()  # there may be more to do with them now
         if trouble is None or await self._give_way(posts, trouble):
             self._sent += 1
             self._changes.wake()
@@ -280,12 +286,12 @@ class Worker(Lanes):
         if method in self._idle:
             return []
         self._idle.add(method)  # before it is asked: of what comes meanwhile we are told
-        found = True
+        more = True
         try:
             posts = await self._ask(method, **which)
-            found = bool(posts)
+            more = any(post.more for post in posts)
         finally:
-            if found:
+            if more:
                 self._idle.discard(method)
         return posts
 

@@ -10,7 +10,6 @@ and a message Telegram Desktop calls "unsupported" has no date and counts as mal
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -112,7 +111,7 @@ class Export:
                 if key is None:
                     self.malformed += 1
                 else:
-                    ordered.add(key, {name: item[name] for name in READ & item.keys()})
+                    ordered.add(key, {name: said for name, said in item.items() if name in READ})
                 if number % TOLD_EVERY == 0:
                     reading(feed.file_position)
         except ExportError as exc:
@@ -124,8 +123,9 @@ class Export:
         if self._found is None:
             yield from csv_items.items(self._file.name, feed.lines())
         else:
-            items = items_of(feed.tokens(), self._found)
-            yield from map(tdl.item_of, items) if self.chat.type == TDL else items
+            with feed.tokens() as tokens:
+                items = items_of(tokens, self._found)
+                yield from map(tdl.item_of, items) if self.chat.type == TDL else items
 
 
 def _foreign(head: bytes) -> str | None:
@@ -184,7 +184,7 @@ def _scan(file: ExportFile) -> tuple[list[Found], ExportError | None]:
     found: list[Found] = []
     damage = None
     try:
-        with closing(Feed(file).tokens()) as tokens:
+        with Feed(file).tokens() as tokens:
             found_chats(tokens, found)
     except ExportError as exc:
         damage = exc

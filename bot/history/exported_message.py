@@ -25,7 +25,7 @@ CHANNEL_BASE = -(10**12)
 STAND_INS = frozenset({777_000, 1_087_968_824, 136_817_688})
 
 PEER = re.compile(r"(user|chat|channel)([0-9]{1,19})")
-DIGITS = re.compile(r"[0-9]{1,18}")
+DIGITS = 18  # as many as surely fit
 OLD_PEERS = ("user", "chat", "channel")  # a numeric peer of old exports: kind << 32 | id
 
 ENTITY_TYPES = {
@@ -94,16 +94,16 @@ def sort_key(item: object) -> SortKey | None:
     """None: it has no id or no date, so nothing could be told apart or judged by it."""
     if not isinstance(item, dict):
         return None
-    message_id = item.get("id")
-    if not is_int(message_id) or message_id == 0 or _date(item) is None:
+    message_id = _id(item)
+    if message_id is None or _date(item) is None:
         return None
-    return SortKey(MessageId(message_id), _edited_at(item) or 0)
+    return SortKey(message_id, _edited_at(item) or 0)
 
 
 def message_of(item: dict[str, Any], chat_id: ChatId) -> IncomingMessage | None:
     """None: as of `sort_key`."""
-    key, at = sort_key(item), _date(item)
-    if key is None or at is None:
+    message_id, at = _id(item), _date(item)
+    if message_id is None or at is None:
         return None
     service = item.get("type") != "message"
     author = _author(item.get("actor_id" if service else "from_id"))
@@ -111,7 +111,7 @@ def message_of(item: dict[str, Any], chat_id: ChatId) -> IncomingMessage | None:
     text, entities = _text(item)
     return IncomingMessage(
         chat_id=chat_id,
-        id=key.id,
+        id=message_id,
         author=author,
         at=at,
         text=text,
@@ -125,14 +125,19 @@ def message_of(item: dict[str, Any], chat_id: ChatId) -> IncomingMessage | None:
     )
 
 
+def _id(item: dict[str, Any]) -> MessageId | None:
+    message_id = item.get("id")
+    return MessageId(message_id) if is_int(message_id) and message_id != 0 else None
+
+
 def is_int(value: object) -> TypeGuard[int]:
     return type(value) is int  # and no bool, which JSON keeps apart
 
 
 def _digits(value: object) -> int | None:
     """A number that JSON carries as a string, or as a number."""
-    if isinstance(value, str) and DIGITS.fullmatch(value):
-        return int(value)
+    if isinstance(value, str):
+        return int(value) if len(value) <= DIGITS and value.isascii() and value.isdigit() else None
     return value if is_int(value) else None
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 from bot.errors import ExportError
 from bot.history.export_file import BOM, UNREADABLE, why_unreadable
@@ -12,12 +12,10 @@ from bot.history.json_items import DAMAGE, exhaust, tokens
 from bot.history.mended_json import Mended
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Iterator
 
     from bot.history.export_file import ExportFile, Unpacked
     from bot.history.json_items import Token
-
-    T = TypeVar("T")
 
 
 class Feed:
@@ -37,10 +35,12 @@ class Feed:
         """How much of the file on the disk has been read, in bytes."""
         return self._bytes.position
 
-    def tokens(self) -> Generator[Token, None, None]:
-        """Of JSON."""
+    @contextmanager
+    def tokens(self) -> Iterator[Iterator[Token]]:
+        """Of JSON. As ijson gives them: there are thirty in a message, and each way would be gone as often."""
         try:
-            yield from self._run(tokens)
+            with self._opened():
+                yield tokens(self)
         except DAMAGE as exc:
             offset = self._locate()
             why = "it ends too early" if self._ended else _why(exc)
@@ -50,9 +50,11 @@ class Feed:
 
     def lines(self) -> Iterator[str]:
         """Of text in UTF-8. Raises `UnicodeError`, too."""
-        return self._run(_lines)
+        with self._opened():
+            yield from _lines(self)
 
-    def _run(self, parse: Callable[[Feed], Iterable[T]]) -> Generator[T, None, None]:
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
         with ExitStack() as opened:
             try:
                 self._bytes = opened.enter_context(self._file.open())
@@ -60,7 +62,7 @@ class Feed:
                     self.position = len(self._bytes.read(len(BOM)))
             except UNREADABLE as exc:
                 raise self._unreadable(exc) from exc
-            yield from parse(self)
+            yield
 
     def read(self, size: int) -> bytes:
         """As ijson asks for JSON, mended."""
@@ -100,8 +102,8 @@ class Feed:
         if self._single_bytes_from is not None:
             return self.position - 1
         again = Feed(self._file, single_bytes_from=self._chunk_start)
-        with suppress(ExportError):
-            exhaust(again.tokens())
+        with suppress(ExportError), again.tokens() as found:
+            exhaust(found)
         return again.position if again._ended else again.position - 1
 
 

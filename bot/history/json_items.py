@@ -27,7 +27,7 @@ DEEPEST: Final = 12  # within one piece; nothing that is read lies deeper, and N
 DAMAGE: Final = (JSONError, UnicodeError)
 
 
-def tokens(file: Any) -> Iterable[Token]:
+def tokens(file: Any) -> Iterator[Token]:
     """`file` has `read`. Raises one of `DAMAGE`."""
     # `use_float`: without it, ijson 3.6.0 makes an int of any number of digits, and dies of a
     # segmentation fault over one that Python refuses (more than 4300).
@@ -64,17 +64,30 @@ def built(source: Iterator[Token], event: str, value: Any, *, depth: int = 0) ->
         return value
     if depth == DEEPEST:
         return pass_over(source, event)
-    depth += 1
-    # Most of it is no map and no list: to ask `built` for each would take half of a replay's reading.
-    if event == "start_map":
-        return {
-            key: built(source, event, value, depth=depth) if event in OPENS else value
-            for key, event, value in members(source)
-        }
-    return [
-        built(source, event, value, depth=depth) if event in OPENS else value
-        for event, value in elements(source)
-    ]
+    return (_map if event == "start_map" else _list)(source, depth + 1)
+
+
+# Most of what they hold is no map and no list: to ask `built` for each, or to go through a generator,
+# would take half of a replay's reading.
+
+
+def _map(source: Iterator[Token], depth: int) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for named, key in source:
+        if named == "end_map":
+            break
+        event, value = next(source)
+        made[key] = built(source, event, value, depth=depth) if event in OPENS else value
+    return made
+
+
+def _list(source: Iterator[Token], depth: int) -> list[Any]:
+    made: list[Any] = []
+    for event, value in source:
+        if event == "end_array":
+            break
+        made.append(built(source, event, value, depth=depth) if event in OPENS else value)
+    return made
 
 
 def exhaust(source: Iterable[Token]) -> None:

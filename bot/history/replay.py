@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from array import array
 from collections import Counter
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -30,8 +31,7 @@ from bot.signal_json import event_object, fields_object
 from bot.storage import post_records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 
     from rich.console import Console
 
@@ -50,6 +50,9 @@ if TYPE_CHECKING:
     from bot.server_address import ServerAddress
     from bot.storage.post_records import ShownPost
     from bot.storage.store import Counts
+
+
+AT_ONCE: Final = 1_000  # messages of an import in one transaction
 
 
 class Decided(NamedTuple):
@@ -159,15 +162,20 @@ class Trial:
             finally:
                 report.finish(self._tally)
 
-    def _open(self, settings: Settings) -> AbstractAsyncContextManager[Core]:
-        return open_core(settings, self._routes, clock=self._clock, in_loop=True)
+    @asynccontextmanager
+    async def _open(self, settings: Settings) -> AsyncIterator[Core]:
+        async with (
+            open_core(settings, self._routes, clock=self._clock, in_loop=True) as core,
+            core.store.at_once(),
+        ):
+            yield core
 
     async def _decide(self, core: Core, message: IncomingMessage) -> Decided:
         self._clock.now = max(self._clock.now, message.at)
         decision = await core.intake.handle(message)
         self._tally.count(decision)
         self._tally.answers += self._is_an_answer(message)
-        if decision.accepted and has_words(message.text):
+        if self._translated and decision.accepted and has_words(message.text):
             self._tally.untranslated.update(self._translated)
         signal_id = decision.signal_id
         if decision.outcome is Outcome.SIGNAL:
@@ -234,15 +242,32 @@ async def import_history(
         # Else they would be missing from what is counted below.
         await forget_old_refusals(core.store)
         before = await core.store.counts()
+        live_since = time.time() - max(source.ttl for source in routes.sources).total_seconds()
         try:
-            for message in messages:
-                decision = await core.intake.handle(message)
-                tally.count(decision)
-                report.show(Decided(message, decision, None))
+            async with aclosing(_at_once(core, messages, live_since)) as many:
+                async for message in many:
+                    decision = await core.intake.handle(message)
+                    tally.count(decision)
+                    report.show(Decided(message, decision, None))
         finally:
             await forget_old_refusals(core.store)
             report.finish(tally)
             tell(_written(before, await core.store.counts(), settings.database))
+
+
+async def _at_once(
+    core: Core, messages: Iterable[IncomingMessage], live_since: float
+) -> AsyncGenerator[IncomingMessage, None]:
+    """Many in one transaction, up to one whose flow may be in the caches: what they hold is in the table."""
+    live = False
+    async with AsyncExitStack() as together:
+        for number, message in enumerate(messages):
+            live = live or message.begun_at >= live_since
+            if live or number % AT_ONCE == 0:
+                await together.aclose()
+            if not live and number % AT_ONCE == 0:
+                await together.enter_async_context(core.store.at_once())
+            yield message
 
 
 def _refuse_another(routes: Routes, chat: ExportedChat) -> None:

@@ -61,7 +61,9 @@ class Intake:
         One that is recorded already is taken for an edit: a difference shows it as it was edited
         last.
         """
-        decisions = await self._decide_all(messages)
+        alone = len(messages) == 1 and messages[0].album_id is None
+        decide = self._decide_alone if alone else self._decide_all
+        decisions = await decide(messages)
         for message, decision in zip(messages, decisions, strict=True):
             if decision.outcome is Outcome.DUPLICATE:
                 await self.edited(message)
@@ -84,6 +86,10 @@ class Intake:
     async def deleted(self, chat_id: ChatId, ids: Sequence[MessageId]) -> int:
         """Have the posts of deleted messages deleted; tells how many. The rows stay."""
         return await self._edits.deleted(chat_id, ids)
+
+    async def _decide_alone(self, messages: Sequence[IncomingMessage]) -> list[Decision]:
+        (message,) = messages
+        return [await self._decide(message, self._markers.find(message.text))]
 
     async def _decide_all(self, parts: Sequence[IncomingMessage]) -> list[Decision]:
         """People write the marker under one picture and mean them all.

@@ -66,7 +66,7 @@ def inert(
 
 
 def is_mention(entity: Entity) -> bool:
-    by_link = entity.type == "text_link" and (entity.url or "").lower().startswith("tg://user")
+    by_link = (entity.url or "").lower().startswith("tg://user")
     return by_link or entity.type in {"mention", "text_mention"}
 
 

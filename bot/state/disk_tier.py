@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 _FLOW, _THREAD = b"f", b"t"
 REST: Final = 1.0  # seconds without reading, after a read that failed
-LINGER: Final = 0.02  # seconds a write waits for others to share its transaction
+LINGER: Final = 0.2  # seconds a write waits for others to share its transaction
 RETRY_AFTER: Final = 0.25  # seconds
 RETRIES_AT_CLOSE: Final = 20
 QUIET: Final = 600.0  # seconds without a write, after which expired rows are removed

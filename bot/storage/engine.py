@@ -13,7 +13,7 @@ import sqlite3
 import threading
 from abc import ABC, abstractmethod
 from concurrent.futures import Future
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
@@ -42,16 +42,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INTEGRITY: Final = (IntegrityError, sqlite3.IntegrityError)
-# One writer at a time, from its beginning on: who begins by reading may not get the lock later, and
-# numbers given out in a sequence are in the order in which they are written for good.
-BEGIN: Final = {
-    "sqlite": ["BEGIN IMMEDIATE"],
-    "postgresql": ["BEGIN", f"SELECT pg_advisory_xact_lock({APPLICATION_ID}, 1)"],
-}
 # How the drivers want what a statement is filled with.
 NUMBERED: Final[dict[str, Any]] = {"sqlite": "qmark", "postgresql": "numeric_dollar"}
-# Behind it, where several hosts work on the tables: no row, a division by zero, and nothing is written.
-FENCE: Final = "SELECT 1 / (SELECT count(*) FROM lease WHERE epoch = {epoch})"
 OURS: Final = {"alembic_version", "meta", "signals"}  # tables
 BUSY_TIMEOUT: Final = 5.0  # seconds a statement waits for another process's lock
 WAL_TRIES, WAL_RETRY = 5, 0.1  # seconds
@@ -283,25 +275,6 @@ def is_far(db: Connection) -> bool:
     return db.dialect.name != "sqlite"
 
 
-def in_transaction(db: Connection, work: Callable[[Connection], T]) -> T:
-    """All of it or nothing. Raises `Deposed` where the connection has an epoch that is over."""
-    try:
-        for statement in _beginning(db):
-            _driver(db).execute(statement)
-        result = work(db)
-        _driver(db).commit()
-    except BaseException:  # nothing half-done may stay open
-        with suppress(Exception):  # on a connection that is gone, and the first error tells more
-            _driver(db).rollback()
-        raise
-    return result
-
-
-def _beginning(db: Connection) -> list[str]:
-    begin, epoch = BEGIN[db.dialect.name], db.get_execution_options().get("epoch")
-    return begin if epoch is None else [*begin, FENCE.format(epoch=int(epoch))]
-
-
 def insert(db: Connection, table: Table) -> Insert:
     """An INSERT that can be told what to do about a conflict."""
     return _insert_of(db.dialect)(table)
@@ -357,7 +330,7 @@ class Prepared:
 
     def run(self, db: Connection, row: Mapping[str, object]) -> Cursor:
         compiled = self._for(db)
-        found: Cursor = _driver(db).execute(compiled.sql, compiled.filled(row))
+        found: Cursor = driver_of(db).execute(compiled.sql, compiled.filled(row))
         return found
 
     def value(self, db: Connection, row: Mapping[str, object]) -> Any:
@@ -382,7 +355,7 @@ class Prepared:
 
     def run_many(self, db: Connection, rows: Iterable[Mapping[str, object]]) -> None:
         compiled = self._for(db)
-        _driver(db).executemany(compiled.sql, [*map(compiled.filled, rows)])
+        driver_of(db).executemany(compiled.sql, [*map(compiled.filled, rows)])
 
 
 def _rows_of(found: Cursor) -> list[dict[str, Any]]:
@@ -419,7 +392,7 @@ def _pragma(db: Connection, name: str) -> int:
 def copy_rows(db: Connection, table: Table, rows: Iterable[Iterable[object]]) -> None:
     """All columns of rows into a table on a server, as fast as it takes them."""
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
-    with _driver(db).copying(f'COPY "{table.name}" ({columns}) FROM STDIN') as copy:
+    with driver_of(db).copying(f'COPY "{table.name}" ({columns}) FROM STDIN') as copy:
         for row in rows:
             copy.write_row(row)
 
@@ -464,7 +437,7 @@ def back_up(path: Path, copy: Path, file: Identity) -> None:
         raise DatabaseUnusable(f"{path} is damaged, and so would be its copy: {verdict}")
 
 
-def _driver(db: Connection) -> Any:
+def driver_of(db: Connection) -> Any:
     connection = db.connection.driver_connection
     assert connection is not None  # noqa: S101  # it was never given back
     return connection

@@ -4,7 +4,7 @@ The lock lives as long as a session that is used for nothing else. The server en
 it was silent for 4.5 s, so a host that is stopped, hangs or is cut off loses the lock as surely as one
 that dies. A leader counts its time from before each beat was sent, by a clock that runs on while the
 machine sleeps, and holds still earlier than the server acts. Each writing transaction asks for the
-leader's epoch (`engine.FENCE`), so whatever a deposed leader still does is rolled back.
+leader's epoch (`transactions.FENCE`), so whatever a deposed leader still does is rolled back.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import structlog
 from sqlalchemy import select
 
 from bot.errors import DatabaseError, DatabaseUnavailable, Deposed
-from bot.storage.engine import in_transaction, insert
+from bot.storage.engine import insert
 from bot.storage.hosts import HERE, LEADS, WAITS, WRITES, session_name, who
 from bot.storage.postgresql import Fence, Server
 from bot.storage.schema import APPLICATION_ID, lease
+from bot.storage.transactions import in_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -93,7 +93,7 @@ def _line(*which: ColumnElement[bool]) -> Next:
     pending = to_send(_state(), posts.c.target_message_id)
     fresh = and_(taken, pending, posts.c.sent_version.is_(None))
     as_before = (column for column in posts.c if column is not posts.c.sent_version)
-    told = (*as_before, null().label("sent_version"), _reply_to())
+    told = (*as_before, null().label("sent_version"), _reply_to(), _more())
     begun = update(posts).where(fresh).values(_noted()).returning(*told)
     return Next(Prepared(see), Prepared(begun))
 
@@ -134,6 +134,15 @@ def _reply_to() -> ColumnElement[Any]:
     )
     found = select(answered.c.target_message_id).where(is_answered)
     return found.scalar_subquery().label("reply_to")
+
+
+def _more() -> ColumnElement[Any]:
+    """Something else is to be sent in that chat, set aside or not, or will be."""
+    other = posts.alias("other_post")
+    here = other.c.target_chat_id == literal_column("posts.target_chat_id")
+    waits = is_one_of(other.c.state, PostState.PENDING, PostState.HELD, PostState.DELETE)
+    more = exists().where(here, waits, other.c.id != literal_column("posts.id"))
+    return more.label("more")
 
 
 def _open(closed: int) -> ColumnElement[bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -96,6 +97,9 @@ def storable(text: str) -> str:
     does NUL, which PostgreSQL does not take.
     """
     text = text.replace("\0", "\ufffd")
+    with suppress(UnicodeEncodeError):
+        text.encode()  # it has none, as nearly all
+        return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

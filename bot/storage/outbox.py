@@ -26,11 +26,12 @@ from sqlalchemy import (
 
 from bot.models import ChatId, MessageId, MessageRef, Method, Post, PostState
 from bot.storage import messages
-from bot.storage.engine import Prepared, in_transaction, is_far
+from bot.storage.engine import Prepared, is_far
 from bot.storage.line import NEEDS, Next, aside, in_line
 from bot.storage.messages import is_one_of
 from bot.storage.parts import NOT_SENT, Parts
 from bot.storage.schema import posts
+from bot.storage.transactions import in_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -377,6 +378,8 @@ def _post(db: Connection, row: Row) -> Post:
         topic=row["topic"],
         place=row["place"],
         returns=row["returns"] or 0,
+        # Should its medium be refused, it may be cut into more parts.
+        more=bool(row.get("more", True)) or said.media is not None,
     )
     if post.reply_to is not None or row["answers_message_id"] is None:
         return post

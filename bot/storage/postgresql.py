@@ -49,7 +49,7 @@ LIMITS: Final = (
 )
 READ_ONLY: Final = " -c default_transaction_read_only=on"
 NAME: Final = "telegram-signal-relay"  # of its sessions, where people look at them
-FENCED_OFF: Final = "22012"  # division by zero; see `engine.FENCE`
+FENCED_OFF: Final = "22012"  # division by zero; see `transactions.FENCE`
 # By the beginning of an SQLSTATE. https://www.postgresql.org/docs/current/errcodes-appendix.html
 HINTS: Final = {
     "25006": "it is a standby or set read-only: name the server that takes writes",

@@ -35,6 +35,7 @@ from bot.storage.migration import Migration
 from bot.storage.parts import told_in
 from bot.storage.people import People
 from bot.storage.schema import NEWEST, decisions, signal_updates, signals
+from bot.storage.transactions import at_once
 from bot.storage.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ class SignalStore:
         self.translated = self._outbox.translated
         self.delete = self._outbox.delete
         self.schema_version = self._migration.version
+        # What reads a history, see `transactions`.
+        self.at_once = partial(at_once, self._database)
         # What operators order.
         self.release = self._control.release
         self.retry = self._control.retry

@@ -15,10 +15,10 @@ from sqlalchemy import Integer, column, delete, func, insert, select, table, tup
 
 from bot.errors import DatabaseUnusable, UsageError
 from bot.storage import engine
-from bot.storage.engine import in_transaction
 from bot.storage.messages import storable
 from bot.storage.migration import MOVED_TO, OF_THIS_DATABASE, Migration
 from bot.storage.schema import NEWEST, alembic_version, meta, metadata
+from bot.storage.transactions import in_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import bindparam
 
 from bot.models import Cursor
-from bot.storage.engine import Prepared, in_transaction
+from bot.storage.engine import Prepared
 from bot.storage.people import People, put
 from bot.storage.schema import cursors, decisions
+from bot.storage.transactions import in_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -51,6 +52,8 @@ class Waiting:
 
     def write(self, db: Connection, work: Callable[[Connection], T]) -> T:
         """All of it in one transaction with `work`, or nothing. One at a time."""
+        if not (self or self.outdated):
+            return in_transaction(db, work)
         with self._turn:
             reached = self._cursors.copy()  # first: what they count was refused before
         refused, outdated = self.refusals.copy(), self.outdated.copy()

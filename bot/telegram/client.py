@@ -447,7 +447,8 @@ class Telegram:
         if self._void is not None:
             raise self._void
         async with asyncio.timeout(2 * self._timeouts.call):
-            await self._connection(client)
+            if not client.session.is_started.is_set():
+                await self._connection(client)
             await self._permit()
             answer = await self._answer_to(query, client)
         if isinstance(answer, types.BadMsgNotification):
@@ -460,7 +461,7 @@ class Telegram:
         return parsed(answer, query)
 
     async def _connection(self, client: Any) -> None:
-        """Wait for it, if it is being made."""
+        """Wait for it, while it is being made."""
         try:
             async with asyncio.timeout(self._timeouts.call):
                 await client.session.is_started.wait()
@@ -485,8 +486,6 @@ class Telegram:
             if me is not None and me.cancelling():
                 raise
             raise ConnectionError(phrase("connection lost")) from None
-
-    # ── peers ──
 
     @property
     def client(self) -> Any:

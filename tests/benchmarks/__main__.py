@@ -64,29 +64,31 @@ class Row:
 def rows(*, short: bool) -> Iterator[Row]:
     # Replays first: a process begins with the memory of the one that starts it.
     yield from _replays(10_000 if short else 100_000, short=short)
-    yield from _live(50 if short else 300)
+    yield from _live(50 if short else 300, 5 if short else 15)
     yield from _routes(5 if short else 15)
     yield from _beside_the_smallest(short=short)
-    yield from _disk(10**4 if short else 10**6)
-    yield from _memory(10**5 if short else 10**6)
+    yield from _disk(10**4 if short else 10**6, 5 if short else 15)
+    yield from _memory(10**5 if short else 10**6, 7 if short else 31)
 
 
-def _memory(flows: int) -> Iterator[Row]:
-    yield Row("is_allowed, memory hit / awaited dict.get", tiers.is_allowed(), 6)
-    yield Row("decide_at, warm flow / the same", tiers.whole_decision(), 8)
-    yield Row(f"start_flow at {flows:,} flows / at 10,000", tiers.start_flow_at(flows), 4)
-    cleanup = tiers.cleanup_at(flows)
+def _memory(flows: int, rounds: int) -> Iterator[Row]:
+    yield Row("is_allowed, memory hit / awaited dict.get", tiers.is_allowed(rounds), 6)
+    yield Row("decide_at, warm flow / the same", tiers.whole_decision(rounds), 8)
+    yield Row(f"start_flow at {flows:,} flows / at 10,000", tiers.start_flow_at(flows, rounds), 4)
+    cleanup = tiers.cleanup_at(flows, rounds)
     yield Row(f"operations at {flows:,}, flows expiring / none", cleanup.ratio, 2)
     yield Row("worst stall when all of them expire (absolute)", cleanup.worst_stall, 5, "ms")
     yield Row("memory per flow with one thread entry", tiers.bytes_per_flow(), 400, "bytes")
     yield Row(f"RSS after {flows:,} flows / a tenth, 10,000 held", tiers.rss_growth(flows), 1.1)
 
 
-def _disk(flows: int) -> Iterator[Row]:
-    yield Row("first decision in a flow, from disk / two diskcache.get", disk.first_decision(), 3)
+def _disk(flows: int, rounds: int) -> Iterator[Row]:
+    yield Row(
+        "first decision in a flow, from disk / two diskcache.get", disk.first_decision(rounds), 3
+    )
     yield Row(
         "decision from the table / from disk",
-        disk.table_against_disk(),
+        disk.table_against_disk(rounds),
         8,
         at_least=True,
         known="see docs/PERFORMANCE.md",
@@ -104,14 +106,16 @@ def _disk(flows: int) -> Iterator[Row]:
     yield Row("the same, without imports (absolute)", restart.milliseconds, 100, "ms")
 
 
-def _live(signals: int) -> Iterator[Row]:
-    pushed = dispatcher.throughputs()
+def _live(signals: int, rounds: int) -> Iterator[Row]:
+    pushed = dispatcher.throughputs(rounds)
     yield Row("chatter/s: our intake / dispatcher alone", pushed.chatter, 0.7, at_least=True)
     yield Row("refused replies/s / the same", pushed.refused, 0.5, at_least=True)
     yield Row("replies/s, parent not cached / cached", pushed.uncached, 0.9, at_least=True)
     yield Row("calls to Telegram for all of these", pushed.calls, 0, "")
-    yield Row("accepted update recorded / bare insert and commit", tables.recorded_update(), 2)
-    yield from _server()
+    yield Row(
+        "accepted update recorded / bare insert and commit", tables.recorded_update(rounds), 2
+    )
+    yield from _server(rounds)
     live = latency.latency(signals)
     yield Row("signal pushed → its post asked for (absolute)", live.median, 10, "ms")
     yield Row("the same, 95th percentile (absolute)", live.p95, 50, "ms")
@@ -120,8 +124,8 @@ def _live(signals: int) -> Iterator[Row]:
     yield Row("an answer of /healthz among them (absolute)", hammered.answer, 3_000, "ms")
 
 
-def _server() -> Iterator[Row]:
-    found = distant.ratios()
+def _server(rounds: int) -> Iterator[Row]:
+    found = distant.ratios(rounds)
     if found is None:
         return  # there is no PostgreSQL here
     known = "its processes and ours share the cores"
@@ -134,7 +138,7 @@ def _server() -> Iterator[Row]:
 
 def _routes(rounds: int) -> Iterator[Row]:
     """A hundred sources of ten places each."""
-    yield Row("decision, 100 sources × 10 places / one of one", routes.decision(), 1.2)
+    yield Row("decision, 100 sources × 10 places / one of one", routes.decision(rounds), 1.2)
     program = routes.program(rounds)
     yield Row("CPU of a signal to ten places / to one", program.ten_places, 4)
     yield Row("its delay while another source is busy (absolute)", program.busy, 50, "ms")
@@ -160,7 +164,7 @@ def _replays(messages: int, *, short: bool) -> Iterator[Row]:
     yield Row(
         f"replay of {messages:,} messages / ijson alone",
         replaying.against_reading(messages),
-        4,
+        8,
         known="see docs/PERFORMANCE.md",
     )
     replayed = replaying.replay(messages)

@@ -29,18 +29,17 @@ from tests.people import ALICE, BOB, GROUP, says
 
 SECRET = b"benchmarks, and nothing worth it"
 FLOWS = 500
-ROUNDS = 15
 VALUE = b"x" * 41  # as long as one of ours
 IDLE, LOCKED = 1.0, 3.0  # seconds of measuring
 
 
-def first_decision() -> Ratio:
+def first_decision(rounds: int) -> Ratio:
     """Decisions into flows that memory does not know yet, against two plain reads each."""
     with tempfile.TemporaryDirectory() as directory:
-        return asyncio.run(_first_decision(Path(directory)))
+        return asyncio.run(_first_decision(Path(directory), rounds))
 
 
-async def _first_decision(directory: Path) -> Ratio:
+async def _first_decision(directory: Path, rounds: int) -> Ratio:
     now = int(time.time())
     await _fill(FlowTracker(NoTable(), open_flow_cache(directory / "flows", SECRET)), now)
     plain = diskcache.Cache(str(directory / "plain"), **SETTINGS)
@@ -54,7 +53,7 @@ async def _first_decision(directory: Path) -> Ratio:
             plain.get(number)
 
     ratios = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         tracker = FlowTracker(NoTable(), open_flow_cache(directory / "flows", SECRET))
         decide_all = _deciding(tracker, now)
         took = []
@@ -84,13 +83,13 @@ def _deciding(tracker, now):
     return run
 
 
-def table_against_disk() -> Ratio:
+def table_against_disk(rounds: int) -> Ratio:
     """How many times longer a decision takes that only the table can make."""
     with tempfile.TemporaryDirectory() as directory:
-        return asyncio.run(_table_against_disk(Path(directory)))
+        return asyncio.run(_table_against_disk(Path(directory), rounds))
 
 
-async def _table_against_disk(directory: Path) -> Ratio:
+async def _table_against_disk(directory: Path, rounds: int) -> Ratio:
     now = int(time.time())
     store = SignalStore(Database(directory / "signals.db"))
     await store.open()
@@ -105,7 +104,7 @@ async def _table_against_disk(directory: Path) -> Ratio:
     await first.close()
 
     ratios = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         by_disk = FlowTracker(NoTable(), open_flow_cache(directory / "flows", SECRET))
         by_table = FlowTracker(store, None)
         ratios.append(

@@ -40,7 +40,6 @@ from tests.loopback.views import View
 types = raw.types
 MESSAGES = 500  # in a round: fewer than the queue takes before it asks for a difference
 FLOWS = 50
-ROUNDS = 9
 PATIENCE = 120  # seconds for a round
 
 
@@ -53,17 +52,17 @@ class Throughputs(NamedTuple):
     calls: int  # that ours made to Telegram while all that was pushed
 
 
-def throughputs() -> Throughputs:
+def throughputs(rounds: int) -> Throughputs:
     nowhere = Path(os.devnull).open("w")  # noqa: SIM115  # loggers keep it: it stays open
     with tempfile.TemporaryDirectory() as directory:
         logs.configure("INFO", "json", stream=nowhere)
         try:
-            return asyncio.run(_throughputs(Path(directory)))
+            return asyncio.run(_throughputs(Path(directory), rounds))
         finally:
             logs.configure("ERROR", "json")
 
 
-async def _throughputs(directory: Path) -> Throughputs:
+async def _throughputs(directory: Path, rounds: int) -> Throughputs:
     async with LoopbackTelegram() as telegram, contextlib.AsyncExitStack() as opened:
         crowd = Crowd(telegram)
         floor = await opened.enter_async_context(_floor(telegram, directory / "floor", crowd))
@@ -74,18 +73,18 @@ async def _throughputs(directory: Path) -> Throughputs:
         chatter = await compare(
             partial(_pushed, floor, crowd.chatter),
             partial(_pushed, ours, crowd.chatter),
-            rounds=ROUNDS,
+            rounds=rounds,
         )
         refused = await compare(
             # Not replies: of each of them the library asks Telegram for the parent.
             partial(_pushed, floor, crowd.chatter),
             partial(_pushed, ours, crowd.replies),
-            rounds=ROUNDS,
+            rounds=rounds,
         )
         uncached = await compare(
             partial(_pushed, ours, crowd.replies),
             partial(_pushed, ours, crowd.replies_to_the_unseen),
-            rounds=ROUNDS,
+            rounds=rounds,
         )
         calls = len(telegram.calls.of(TLObject, account=crowd.bots[1].account)) - before
         return Throughputs(chatter, refused, uncached, calls)

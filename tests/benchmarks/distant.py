@@ -22,7 +22,7 @@ from tests.people import ALICE, BOB, TARGET, says
 from tests.rows import add_signal
 from tests.server import server
 
-AT_ONCE, ROUNDS = 50, 15
+AT_ONCE = 50
 RTT = 0.001  # seconds
 SIGNAL = says(ALICE, "#idea BTC/USDT LONG", number=1)
 INTO = Decision(Outcome.UPDATE, Reason.OWNER, Tier.MEMORY, SignalId(1))
@@ -36,13 +36,13 @@ class Ratios(NamedTuple):
     far: Ratio  # an accepted message to a round trip of a millisecond
 
 
-def ratios() -> Ratios | None:
+def ratios(rounds: int) -> Ratios | None:
     """None: there is no PostgreSQL on this machine."""
     with tempfile.TemporaryDirectory() as directory, server() as cluster:
-        return None if cluster is None else asyncio.run(_ratios(Path(directory), cluster))
+        return None if cluster is None else asyncio.run(_ratios(Path(directory), cluster, rounds))
 
 
-async def _ratios(directory: Path, cluster: Any) -> Ratios:
+async def _ratios(directory: Path, cluster: Any, rounds: int) -> Ratios:
     file = await _opened(directory / "signals.db")
     near = await _opened(cluster.new_database())
     with far_from(cluster.port, seconds=RTT) as way:
@@ -53,9 +53,9 @@ async def _ratios(directory: Path, cluster: Any) -> Ratios:
                 await far.ask(lambda db: db.scalar(select(1)))
 
         found = Ratios(
-            await compare(_recording(file), _recording(near), rounds=ROUNDS),
-            await compare(_deciding(near), _deciding(file), rounds=ROUNDS),
-            await compare(_recording(far), round_trips, rounds=ROUNDS),
+            await compare(_recording(file), _recording(near), rounds=rounds),
+            await compare(_deciding(near), _deciding(file), rounds=rounds),
+            await compare(_recording(far), round_trips, rounds=rounds),
         )
         for store in (file, near, far):
             await store.close()

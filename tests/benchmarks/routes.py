@@ -23,7 +23,7 @@ from tests.stage import SEND, Stage
 
 SOURCES, PLACES = 100, 10
 FLOWS = 1_000  # warm ones, in all sources together
-ASKED, ROUNDS = 2_000, 15
+ASKED = 2_000
 PAUSE = 0.005  # seconds between two messages of the busy source
 SIGNALS = 20  # in a round
 TICK = os.sysconf("SC_CLK_TCK")
@@ -33,17 +33,17 @@ WITHOUT = {"SOURCE_CHAT_ID": None, "TARGET_CHAT_ID": None, "SOURCE_ALLOWED_USERS
 # ── a decision ──
 
 
-def decision() -> Ratio:
+def decision(rounds: int) -> Ratio:
     """A stranger's reply into a warm flow, from the door to its refusal, over all sources in turn."""
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as many:
-        return asyncio.run(_decision(Path(one), Path(many)))
+        return asyncio.run(_decision(Path(one), Path(many), rounds))
 
 
-async def _decision(one: Path, many: Path) -> Ratio:
+async def _decision(one: Path, many: Path, rounds: int) -> Ratio:
     async with AsyncExitStack() as opened:
         floor = await opened.enter_async_context(_asked(one, 1, 1))
         measured = await opened.enter_async_context(_asked(many, SOURCES, PLACES))
-        return await compare(measured, floor, rounds=ROUNDS, clock=time.thread_time)
+        return await compare(measured, floor, rounds=rounds, clock=time.thread_time)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from bot.storage.store import SignalStore
 from tests.benchmarks.comparing import Ratio, compare
 from tests.people import ALICE, TARGET, says
 
-AT_ONCE, ROUNDS = 100, 21
+AT_ONCE = 100
 
 bare = Table(
     "bare",
@@ -28,13 +28,13 @@ bare = Table(
 )
 
 
-def recorded_update() -> Ratio:
+def recorded_update(rounds: int) -> Ratio:
     """One transaction with row, activity and post, against an insert and a commit."""
     with tempfile.TemporaryDirectory() as directory:
-        return asyncio.run(_recorded_update(Database(Path(directory) / "signals.db")))
+        return asyncio.run(_recorded_update(Database(Path(directory) / "signals.db"), rounds))
 
 
-async def _recorded_update(database: Database) -> Ratio:
+async def _recorded_update(database: Database, rounds: int) -> Ratio:
     store = SignalStore(database)
     await store.open()
     await database.run(bare.create)
@@ -59,6 +59,6 @@ async def _recorded_update(database: Database) -> Ratio:
             message = says(ALICE, "TP1, stop to entry", number=number, to=signal, hours=number)
             assert await store.add_update(message, decision, author=ALICE, places=[Place(TARGET)])
 
-    ratio = await compare(updates, floor, rounds=ROUNDS)
+    ratio = await compare(updates, floor, rounds=rounds)
     await store.close()
     return ratio

@@ -17,7 +17,6 @@ from tests.people import GROUP, at
 from tests.soak import memory_mb
 
 FLOWS = 10_000
-ROUNDS = 31
 ASKED = 20_000
 OWNERS = 50
 
@@ -62,24 +61,24 @@ def _floor(pairs):
     return run
 
 
-def is_allowed() -> Ratio:
+def is_allowed(rounds: int) -> Ratio:
     tracker, pairs, moment = _tracker(), _pairs(), at(1)
 
     async def run():
         for signal_id, user_id in pairs:
             await tracker.is_allowed(signal_id, user_id, at=moment)
 
-    return asyncio.run(compare(run, _floor(pairs), rounds=ROUNDS, clock=time.thread_time))
+    return asyncio.run(compare(run, _floor(pairs), rounds=rounds, clock=time.thread_time))
 
 
-def whole_decision() -> Ratio:
+def whole_decision(rounds: int) -> Ratio:
     tracker, pairs, moment = _tracker(), _pairs(), at(1)
 
     async def run():
         for message_id, user_id in pairs:
             await tracker.decide_at(GROUP, message_id, user_id, at=moment)
 
-    return asyncio.run(compare(run, _floor(pairs), rounds=ROUNDS, clock=time.thread_time))
+    return asyncio.run(compare(run, _floor(pairs), rounds=rounds, clock=time.thread_time))
 
 
 def bytes_per_flow() -> float:
@@ -98,7 +97,7 @@ def bytes_per_flow() -> float:
     return (after - before) / FLOWS
 
 
-def start_flow_at(many: int, few: int = 10_000) -> Ratio:
+def start_flow_at(many: int, rounds: int, few: int = 10_000) -> Ratio:
     """A new flow among many, against one among few."""
     fresh = range(10**9, 10**9 + 2_000)
 
@@ -113,7 +112,7 @@ def start_flow_at(many: int, few: int = 10_000) -> Ratio:
         trackers = [_tracker(many), _tracker(few)]
         runs = [starting(tracker) for tracker in trackers]
         ratios = []
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             ratios.append(await compare(*runs, rounds=2, clock=time.thread_time))
             for tracker in trackers:
                 for number in fresh:
@@ -128,7 +127,7 @@ class Cleanup(NamedTuple):
     worst_stall: float  # milliseconds
 
 
-def cleanup_at(flows: int) -> Cleanup:
+def cleanup_at(flows: int, rounds: int) -> Cleanup:
     """Operations while flows expire all the time, against operations while none does.
 
     The worst stall is the longest operation that cleaned up when every flow had expired at once.
@@ -150,7 +149,7 @@ def cleanup_at(flows: int) -> Cleanup:
     expiring_not = starting(lambda number: at(72) + 1 - flows)
 
     def measure() -> Cleanup:
-        ratio = asyncio.run(compare(expiring, expiring_not, rounds=ROUNDS, clock=time.thread_time))
+        ratio = asyncio.run(compare(expiring, expiring_not, rounds=rounds, clock=time.thread_time))
         worst, all_expired = 0.0, at(10**7)
         for number in itertools.islice(numbers, tracker.in_memory):
             before = tracker.in_memory
