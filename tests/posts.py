@@ -141,7 +141,7 @@ class FakeTelegram:
             raise answer
         return MessageId(next(self.ids))
 
-    async def send_text(self, target, text, entities, *, reply_to, random_id):
+    async def send_text(self, target, text, entities, *, reply_to, random_id, topic=0):
         return self._answer("text", text, reply_to)
 
     async def send_media(self, target, media, text, entities, *, source, reply_to, random_id):

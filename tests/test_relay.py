@@ -261,13 +261,22 @@ async def test_where_three_parents_go_while_they_are_answered_the_reply_answers_
     assert outbox.states() == [PostState.SENT]
 
 
-async def test_what_answers_nothing_and_is_refused_as_if_it_did_is_not_sent_again_and_again():
-    telegram, outbox = FakeTelegram(ParentGone("gone")), FakeOutbox(post(1))
+async def test_what_answers_nothing_and_is_refused_as_if_it_did_fails_and_the_next_is_posted():
+    """Else one post would keep all others of its chat waiting, for as long as Telegram says so."""
+    telegram = FakeTelegram(ParentGone("MESSAGE_ID_INVALID"))
+    outbox = FakeOutbox(post(1), post(2))
+    await rounds(relay_of(outbox, telegram), 2)
 
-    with pytest.raises(ParentGone):  # which the relay waits out
-        await relay_of(outbox, telegram).post_next()
+    assert outbox.states() == [PostState.FAILED, PostState.SENT]
+    assert telegram.asked == [("text", "text", None)] * 2
+
+
+async def test_where_it_is_for_a_topic_what_is_for_that_topic_waits():
+    telegram, outbox = FakeTelegram(ParentGone("TOPIC_DELETED")), FakeOutbox(post(1, topic=5))
+    await relay_of(outbox, telegram).post_next()
 
     assert telegram.asked == [("text", "text", None)]
+    assert outbox.states() == [PostState.PENDING]
 
 
 async def test_what_is_for_a_topic_that_was_deleted_is_not_sent_to_end_in_general():

@@ -309,10 +309,16 @@ class Relay:
             same = reply_to == posts[0].reply_to
             try:
                 return await self._send_to(posts if same else list(map(unquoted, posts)), reply_to)
-            except ParentGone:
+            except ParentGone as exc:
                 if reply_to is None:
-                    raise
+                    raise self._nothing_is_gone(posts[0], exc) from exc
                 refused.append(reply_to)  # a moment ago it stood there
+
+    def _nothing_is_gone(self, post: Post, exc: ParentGone) -> PostRefused | TopicUnavailable:
+        """It answers nothing: the topic it is for may be gone, or nobody knows what Telegram means."""
+        if post.topic:
+            return TopicUnavailable(words_of(exc), self._target, post.topic)
+        return PostRefused(words_of(exc))
 
     async def _standing(self, post: Post, *, again: bool) -> list[MessageId]:
         """What it may answer, the nearest first. `again`: the nearest may have gone by now.
