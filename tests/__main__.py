@@ -13,7 +13,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from subprocess import PIPE, STDOUT
@@ -48,9 +49,22 @@ MEMORY = 2**31  # bytes that the tests may need
 
 
 def run(*command: object) -> None:
+    with started(*command):
+        pass
+
+
+@contextmanager
+def started(*command: object) -> Iterator[None]:
+    """It goes on beside what is done meanwhile, and is ended where that fails; then it is waited for."""
     print(shown(command), flush=True)
-    code = subprocess.run([str(word) for word in command], cwd=ROOT, check=False).returncode
-    if code:
+    process = subprocess.Popen([str(word) for word in command], cwd=ROOT)
+    try:
+        yield
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if code := process.wait():
         sys.exit(code)
 
 
@@ -89,10 +103,11 @@ def main() -> None:
         Path(directory).chmod(0o711)  # a database server in it runs as another user
         if arguments and (marked := ALONE.get(arguments[0])) is not None:
             return run(PYTHON, "-m", *pytest, *marked, *arguments[1:])
-        check()
         with tempfile.TemporaryDirectory(dir=directory) as seen:
             os.environ[lines.DIRECTORY] = seen
-            run(PYTHON, "-m", *pytest, "-p", "tests.lines", "-m", "not heavy", *arguments)
+            # One process collects the tests, so there is a processor left for the checks.
+            with started(PYTHON, "-m", *pytest, "-p", "tests.lines", "-m", "not heavy", *arguments):
+                check()
             lines.gather(Path(seen), ROOT / ".coverage")
         for report in COVERAGE:
             run(PYTHON, "-m", "coverage", *report)

@@ -232,7 +232,7 @@ def test_an_encrypted_archive_is_told_for_what_it_is(tmp_path):
 
 @pytest.mark.long
 @pytest.mark.parametrize("filler", [b" ", b"0", b'"', b"["])
-@pytest.mark.parametrize("pack", ["zip", "gz"])
+@pytest.mark.parametrize("pack", [pytest.param("zip", marks=pytest.mark.heavy), "gz"])
 def test_a_bomb_is_refused_before_it_fills_the_memory(tmp_path, pack, filler):
     """Twenty kilobytes that unpack to twenty megabytes: within a message, or around it."""
     whole = dump(chat([message(1), "@@"])).replace(b'"@@"', filler * 20_000_000)

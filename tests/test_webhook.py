@@ -244,7 +244,9 @@ class Afternoon:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.heavy) for seed in range(3, 8))]
+)
 async def test_every_event_is_known_once_by_its_id_in_order_whatever_fails(tmp_path, seed):
     """500, 429, redirects, silence, cuts, lost answers, a receiver and a program that come and go."""
     async with running(tmp_path, quick=True) as (program, receiver):
