@@ -42,9 +42,8 @@ WAITING: Final = (PostState.PENDING, PostState.EDIT, PostState.DELETE)
 # What is needed next; see `Post.method`, which says the same of one post.
 NEEDS: Final = {
     Method.SEND: to_send(posts.c.state, posts.c.target_message_id),
-    # Said so that no index of the number serves: SQLite may take it for the best, and it is the worst.
     Method.DELETE: and_(
-        is_one_of(posts.c.state, PostState.DELETE), func.coalesce(posts.c.target_message_id, 0) > 0
+        is_one_of(posts.c.state, PostState.DELETE), posts.c.target_message_id.is_not(None)
     ),
     Method.EDIT: is_one_of(posts.c.state, PostState.EDIT),
 }
