@@ -773,7 +773,10 @@ def peak_of_reading(path: Path) -> int:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("around", [(b"", b""), (b'{"chats": {"list": [', b"]}}")])
+@pytest.mark.parametrize(
+    "around",
+    [(b"", b""), pytest.param((b'{"chats": {"list": [', b"]}}"), marks=pytest.mark.heavy)],
+)
 def test_memory_does_not_grow_with_the_file(tmp_path, big, around):
     """Of one chat or of an account: four times the messages take the same memory."""
     small = generate(tmp_path / "small.json", messages=1500, seed=3)
