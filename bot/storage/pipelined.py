@@ -37,9 +37,8 @@ class Pipelined(psycopg.Connection[Any]):
     _asked: Counter[str]
     _named: dict[str, bytes]  # what is prepared
     _numbers: Iterator[int]
-    rows: (
-        Any  # Transformer, of the answer that is being read; it knows the types from the one before
-    )
+    # A Transformer, of the answer that is being read; it knows the types from the one before.
+    rows: Any
     _line: list[ServerAnswer] | None = (
         None  # what is not answered yet; None: each statement by itself
     )
