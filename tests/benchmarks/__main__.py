@@ -164,7 +164,7 @@ def _replays(messages: int, *, short: bool) -> Iterator[Row]:
     yield Row(
         f"replay of {messages:,} messages / ijson alone",
         replaying.against_reading(messages),
-        8,
+        4,
         known="see docs/PERFORMANCE.md",
     )
     replayed = replaying.replay(messages)
