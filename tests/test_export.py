@@ -444,7 +444,7 @@ hostile_messages = json_values | st.builds(
 
 
 @pytest.mark.long
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None)
 @given(values=st.lists(hostile_messages, max_size=4))
 def test_no_value_in_place_of_a_message_stops_the_reading(tmp_path_factory, values):
     """Each is read or counted, and what is read can be stored."""

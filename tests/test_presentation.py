@@ -105,7 +105,7 @@ SOME = st.fixed_dictionaries(
 
 
 @pytest.mark.long
-@settings(max_examples=150)
+@settings(max_examples=300)
 @given(MESSAGES, ABOUTS, SOME)
 def test_the_same_message_looks_the_same_in_the_same_place(said, about, keys):
     """And every entity lies within its text, on the bounds of characters."""

@@ -175,7 +175,7 @@ class Model:
 
 @pytest.mark.long
 @given(st.lists(st.one_of(SPOKEN, SPOKEN, SPOKEN, some_routes()), max_size=25), some_routes())
-@settings(max_examples=25)
+@settings(max_examples=40)
 def test_each_message_is_decided_by_the_routes_in_force_when_it_is_heard(events, begun):
     """Whatever was added, removed, renamed or changed meanwhile, and however often."""
     with tempfile.TemporaryDirectory() as directory:

@@ -100,7 +100,7 @@ NEW = st.sampled_from(["", "x", "🎯🎯", r"<\0>", r"\0", "a", " ", "\n", r"\\
 
 
 @pytest.mark.long
-@settings(max_examples=200)
+@settings(max_examples=400)
 @given(formatted(), ANY_PATTERN, NEW)
 @example(Formatted("aёa", ()), r"\b", "x")
 def test_replacing_by_any_pattern_is_what_a_model_of_characters_says(said, pattern, by):
@@ -115,7 +115,7 @@ def test_replacing_by_any_pattern_is_what_a_model_of_characters_says(said, patte
 
 
 @pytest.mark.long
-@settings(max_examples=150)
+@settings(max_examples=300)
 @given(formatted(), st.lists(st.tuples(st.integers(0, 14), st.integers(0, 14)), max_size=4))
 def test_what_is_cut_out_takes_its_formatting_with_it_and_no_other(said, ends):
     spans = [(min(a, b, len(said.text)), min(max(a, b), len(said.text))) for a, b in ends]

@@ -563,7 +563,7 @@ WORDS = st.sampled_from(
 
 
 @pytest.mark.long
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(
     st.text(st.characters(codec=None))
     | st.lists(WORDS).map("".join)
@@ -779,7 +779,7 @@ def written_signals(draw):
 
 
 @pytest.mark.long
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(written_signals())
 def test_what_was_written_is_what_is_read(written):
     fields, text = written

@@ -158,7 +158,7 @@ def test_what_is_older_than_the_window_has_no_week():
         max_size=12,
     )
 )
-@settings(max_examples=20)  # each draws a page
+@settings(max_examples=40)
 def test_every_signal_is_in_one_week_and_has_one_outcome(stories):
     facts = []
     for flow, (author, hours, events) in enumerate(stories, start=1):
