@@ -60,6 +60,7 @@ class FakeBot:
         self.table = Backlog(0, None)
         self.others = {}
         self.sources = []
+        self.paused_by_name = []
 
     def troubles(self):
         return []
@@ -68,7 +69,7 @@ class FakeBot:
         return {"main": self.flows_in_memory}
 
     async def paused_places(self):
-        return []
+        return self.paused_by_name
 
     async def waiting(self):
         return {0: (await self.backlogs())[TARGET]}

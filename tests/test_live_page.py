@@ -21,6 +21,7 @@ from bot.monitoring.port import Port, Request
 from bot.report.page import page
 from bot.routes import Place, Routes, Source
 from bot.storage import failures
+from bot.storage.places import PlaceRecord
 from tests.clock import Clock
 from tests.pages import read
 from tests.people import ALICE, GROUP, NOON, TARGET, says
@@ -77,6 +78,10 @@ class Live:
         return read((await self.answer()).body.decode())
 
 
+def place_rows(page):
+    return [row.text for row in page.one("table", "places").all("tr")[1:]]
+
+
 @pytest.fixture
 async def live(store):
     live = Live(store)
@@ -107,6 +112,22 @@ async def test_a_full_queue_and_a_broken_place_are_told_with_the_reason(live):
     assert "Places: 12,345 posts wait" in page.one("section", "state").text
     row = page.one("table", "places").all("tr")[1].text
     assert re.search(r"12,345 1 h ago Telegram refused: 400 CHANNEL_PRIVATE, tried again in", row)
+
+
+async def test_a_place_that_was_paused_by_its_name_does_not_move(live):
+    """Of two that share a chat the other one goes on."""
+    record = PlaceRecord(1, "", "majors", GROUP, 0, OTHER, 0, True, NOON)
+    live.bot.paused_by_name = [record]
+    assert place_rows(await live.shows())[1].endswith("paused")
+
+    live.bot.paused_by_name = [record._replace(name="digest")]
+    assert place_rows(await live.shows())[1].endswith("digest: paused")
+
+
+async def test_of_places_whose_tables_do_not_answer_nothing_is_known(live):
+    live.bot.table = DatabaseUnavailable("signals.db: database is locked")
+
+    assert all(row.endswith("not known – not known") for row in place_rows(await live.shows()))
 
 
 async def test_a_source_that_cannot_be_read_is_named_where_it_stands(live):

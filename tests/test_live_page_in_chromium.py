@@ -14,7 +14,7 @@ from bot.storage import failures
 from tests.people import ALICE, GROUP, NOON, TARGET, says
 from tests.pictures import season
 from tests.test_live_page import OTHER, Live
-from tests.test_picture_in_chromium import CUT_OFF, TOO_WIDE, browser, requested, show
+from tests.test_picture_in_chromium import TOO_WIDE, browser, found_fault_with, requested, show
 
 __all__ = ["browser"]  # a fixture
 pytestmark = pytest.mark.heavy
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.heavy
 async def troubled(store):
     """A bot of which much is wrong at once, and whose figures are drawn."""
     live = Live(store)
-    live.drawer.facts = tuple(season(3_000, days=20))
+    live.drawer.facts = tuple(season(100_000))
     live.bot.table, live.bot.others = Backlog(123_456, NOON), {OTHER: Backlog(3, NOON + 3_500)}
     live.bot.sources = [
         UnreadableChat(GROUP, NOON, "not a member any more (removed)", "add it again", None)
@@ -55,5 +55,5 @@ async def test_the_live_page_is_quiet_asks_for_nothing_and_fits(browser, trouble
     assert browser.get_log("browser") == []
     assert requested(browser) == [address]
     assert browser.execute_script(TOO_WIDE) == []
-    assert browser.execute_script(CUT_OFF) == []
+    assert found_fault_with(browser) == {}
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width

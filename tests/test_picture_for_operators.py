@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from bot.models import AuthorId, ChatId
+from bot.report import periods
 from bot.report.figures import Figures, stretches
 from bot.report.words import short, wrapped
 from tests.pages import table, tiles
@@ -67,6 +68,25 @@ def test_the_last_week_stands_beside_the_one_before():
         ["updates relayed", "1", "0", "–"],
         ["replies kept back", "1", "1", "±0%"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("last", "before", "change"),
+    [
+        (7_561, 7_532, "+0.4%"),
+        (997, 1_000, "−0.3%"),
+        (1, 1_000, "−99.9%"),
+        (1, 10_000, "−99.9%"),
+        (0, 10, "−100%"),
+        (10_001, 10_000, "≈0%"),
+        (5, 2, "+150%"),
+        (99, 100, "−1%"),
+        (0, 0, "–"),
+        (3, None, "–"),
+    ],
+)
+def test_a_small_change_is_neither_none_nor_put_in_words(last, before, change):
+    assert periods.change(last, before) == change
 
 
 def test_where_there_was_no_week_before_none_is_made_up():

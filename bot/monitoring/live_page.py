@@ -16,13 +16,14 @@ from bot.report.words import lasting, moment, number
 from bot.storage import failures, post_records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from bot.models import Backlog, ChatId, MessageRef
     from bot.monitoring.figures_drawn import FiguresOf
-    from bot.monitoring.health import Health
+    from bot.monitoring.health import Health, HealthReport
     from bot.routes import Routes, Source
     from bot.storage.outbox import Run
+    from bot.storage.places import PlaceRecord
     from bot.storage.post_records import PostRecord
 
 ERRORS: Final = 8  # of each kind
@@ -74,7 +75,7 @@ class LivePage:
                 failed = await self._ask(partial(failures.newest, at_most=ERRORS))
         except (DatabaseError, TimeoutError):
             pass  # the report says so
-        now, backlogs = self._clock(), report.backlogs
+        now = self._clock()
         return State(
             name=", ".join(each.name for each in self._routes().sources),
             at=moment(now),
@@ -84,7 +85,7 @@ class LivePage:
             warnings=[each.text for each in self._health.bot.troubles() if not each.stops],
             tables=[
                 self._sources(now),
-                self._queues(backlogs, now),
+                self._queues(report, now),
                 _errors(troubles, failed),
             ],
         )
@@ -113,30 +114,43 @@ class LivePage:
         rows = [row(each) for each in self._routes().sources]
         return StateTable("sources", "Sources", ("source", "chat", "rule", "state"), rows, "")
 
-    def _queues(self, backlogs: Mapping[ChatId, Backlog] | None, now: float) -> StateTable:
+    def _queues(self, report: HealthReport, now: float) -> StateTable:
+        backlogs = report.backlogs or {}
+
         def row(target: ChatId) -> list[Cell]:
-            backlog = (backlogs or {}).get(target)
+            backlog = backlogs.get(target)
             waiting = "not known" if backlog is None else number(backlog.pending)
             oldest = backlog and backlog.oldest
-            delay = self._health.places[target].delay
-            state = Cell("nothing waits" if backlog and not backlog.pending else "moving", "good")
-            if delay is not None:
-                again = f", tried again in {duration(delay.until - now)}" * (delay.until > now)
-                state = Cell(excerpt(f"{delay.error}{again}", LONGEST), "bad")
-            elif self._health.bot.paused_at is not None:
-                state = Cell("paused", "paused")
             return [
                 Cell(called(target, self._routes().place_names.get(target)), "name"),
                 Cell(waiting, "count"),
-                Cell("–" if oldest is None else ago(oldest, now)),
-                state,
+                Cell("–") if oldest is None else Cell(ago(oldest, now), "oldest"),
+                self._state_of(target, backlog, report.paused or (), now),
             ]
 
-        whole = sum(each.pending for each in (backlogs or {}).values())
+        whole = sum(each.pending for each in backlogs.values())
         title = f"Places: {number(whole)} {'post waits' if whole == 1 else 'posts wait'}"
         heads = ("place", "waiting", "the oldest since", "state")
         rows = [row(each) for each in self._routes().queues]
         return StateTable("places", title, heads, rows, "Nothing is posted anywhere.")
+
+    def _state_of(
+        self, target: ChatId, backlog: Backlog | None, paused: Sequence[PlaceRecord], now: float
+    ) -> Cell:
+        """`paused`: those that an operator has paused by name."""
+        delay = self._health.places[target].delay
+        if delay is not None:
+            again = f", tried again in {duration(delay.until - now)}" * (delay.until > now)
+            return Cell(excerpt(f"{delay.error}{again}", LONGEST), "bad")
+        if self._health.bot.paused_at is not None:
+            return Cell("paused", "paused")
+        by_name = [each.name for each in paused if each.chat_id == target]
+        if by_name:
+            names = ", ".join(filter(None, by_name))
+            return Cell(f"{names}: paused" if names else "paused", "paused")
+        if backlog is None:
+            return Cell("not known")
+        return Cell("moving" if backlog.pending else "nothing waits", "good")
 
 
 def _errors(troubles: Sequence[PostRecord], failed: Sequence[failures.FailureRecord]) -> StateTable:

@@ -170,16 +170,20 @@ def pauses(all_pauses: Iterable[Pause], ttl: int, size: Size) -> Markup:
         if pause.by_author:
             stretch = next(place for place, edge in enumerate(edges) if pause.seconds <= edge)
             (in_time if pause.seconds <= ttl else late)[stretch] += 1
+    every = 1 if size.width > NARROW.width else 2  # else they touch each other
     chart = pygal.StackedBar(
         **_look(size, height=HEIGHT),
-        x_labels=[*STRETCHES.values(), "more"],
+        x_labels=[
+            label if place % every == 0 else ""
+            for place, label in enumerate([*STRETCHES.values(), "more"])
+        ],
         y_labels=_scale(max(sum(both) for both in zip(in_time, late, strict=True))),
     )
-    labels = [*(f"within {label}" for label in STRETCHES.values()), "later"]
+    tips = [*(f"within {label}" for label in STRETCHES.values()), "later"]
     for name, counts in (("in time", in_time), ("late", late)):
         bars = [
             _bar(value, f"{label}: {number(value)}")
-            for label, value in zip(labels, counts, strict=True)
+            for label, value in zip(tips, counts, strict=True)
         ]
         chart.add(name, bars)
     return _drawn(chart)

@@ -17,7 +17,7 @@ from bot.report.sections import PageHead
 from bot.report.words import day
 from bot.rules.markers import parse
 from bot.rules.signal_parser.events import event_of
-from bot.storage import records
+from bot.storage import people, records
 from bot.storage.history import begin_of, facts
 from bot.storage.records import REFUSALS_KEPT
 
@@ -95,11 +95,13 @@ async def draw_tables(
         return newest or max((fact.at for fact, _ in those_since(db, None)), default=None)
 
     newest = await ask(look)
+    for author, name in (await ask(partial(people.names, ids=figures.people()))).items():
+        figures.call(author, name)
     shown = f"The last {REFUSALS_KEPT // 86_400} days" if since == window else f"Since {day(since)}"
     about = PageHead(
         title=shown + (f" of {source}" if source else ""),
         origin="From the tables of the bot. They hold signals, updates and what was kept back; "
-        "they do not hold chatter, nor the names of people.",
+        "they do not hold chatter.",
         after_ttl=rules.after_ttl,
         until=int(now),
         messages="recorded message",

@@ -139,6 +139,7 @@ class Figures:
     names: dict[AuthorId, str] = field(default_factory=dict)
     _signals: dict[SignalId, Fact] = field(default_factory=dict)
     _replies: dict[SignalId, list[CountedReply]] = field(default_factory=lambda: defaultdict(list))
+    _of_name: Counter[str] | None = None  # how many people have it; None: not counted since
 
     @property
     def ttl(self) -> int:
@@ -151,7 +152,7 @@ class Figures:
     def add(self, fact: Fact, source: str = "") -> None:
         """`source`: its name; empty: it has none any more."""
         if fact.author is not None and fact.author_name:
-            self.names[fact.author] = fact.author_name
+            self.call(fact.author, fact.author_name)
         if self.counts(fact.at):
             self._count(fact)
             if self.by_source:
@@ -165,6 +166,10 @@ class Figures:
                 fact.at, fact.author, fact.outcome, fact.reason, fact.album, fact.event
             )
             self._replies[fact.flow].append(reply)
+
+    def call(self, author: AuthorId, name: str) -> None:
+        self.names[author] = name
+        self._of_name = None
 
     def _count(self, fact: Fact) -> None:
         self.first = fact.at if self.first is None else min(self.first, fact.at)
@@ -207,10 +212,20 @@ class Figures:
                 spoken = dates[max(0, bisect_right(dates, reply.at) - 1)]
                 yield Pause(max(0, reply.at - spoken), by_author=False)
 
+    def people(self) -> set[AuthorId]:
+        """Those who posted a signal or answered into one."""
+        replies = (reply.author for each in self._replies.values() for reply in each)
+        signals = (signal.author for signal in self._signals.values())
+        return {author for author in (*signals, *replies) if author is not None}
+
     def name(self, author: AuthorId | None) -> str:
+        """With the id where somebody else has the same name: names can be copied."""
         if author is None:
             return "unknown sender"
-        return readable(self.names.get(author, "")) or str(author)
+        name = readable(self.names.get(author, ""))
+        if self._of_name is None:
+            self._of_name = Counter(map(readable, self.names.values()))
+        return f"{name} ({author})" if name and self._of_name[name] > 1 else name or str(author)
 
 
 class Stretch(NamedTuple):

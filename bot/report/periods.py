@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from bot.models import Outcome
 from bot.report.parts import Cell, Section, Table
-from bot.report.words import DAY, HOUR, counted, number, share
+from bot.report.words import DAY, HOUR, counted, number
 
 if TYPE_CHECKING:
     from bot.report.figures import Figures
 
 DAYS: Final = 7
 WHOLE: Final = 100  # per cent
+TENTH: Final = 0.1  # per cent
 NAMES: Final = {
     Outcome.SIGNAL: "signals",
     Outcome.UPDATE: "updates relayed",
@@ -59,12 +60,18 @@ def _cells(last: int, before: int | None) -> list[Cell]:
     return [
         Cell(number(last)),
         Cell("–" if before is None else number(before)),
-        Cell(_change(last, before)),
+        Cell(change(last, before)),
     ]
 
 
-def _change(last: int, before: int | None) -> str:
+def change(last: int, before: int | None) -> str:
+    """In whole per cent, but a small change is no "0%", and one that leaves something is no "−100%"."""
     if not before:
         return "–"
-    sign = "+" if last > before else "−" if last < before else "±"
-    return f"{sign}{share(abs(last - before), before)}"
+    change = WHOLE * (last - before) / before
+    if last == before or abs(change) < TENTH / 2:
+        return "±0%" if last == before else "≈0%"
+    sign, size = "+" if change > 0 else "−", abs(change)
+    if size < 1 or WHOLE - 1 < size < WHOLE:
+        return f"{sign}{min(size, WHOLE - TENTH):.1f}%"
+    return f"{sign}{round(size)}%"
