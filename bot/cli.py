@@ -19,7 +19,7 @@ import typer
 
 from bot import __version__
 from bot.commands import history, moving, operator
-from bot.commands.context import PlainCommand, hush, take_any_text, their_language
+from bot.commands.context import PlainCommand, hush, ready_streams, their_language
 from bot.errors import BotError, UsageError, words_of
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run a command. Whatever is the user's to mend is one line on stderr, never a traceback."""
     gc.set_threshold(SELDOM)  # what a start makes of thousands of modules is no garbage
     os.umask(0o077)  # what the bot writes is nobody else's to read
-    for out in (sys.stdout, sys.stderr):
-        take_any_text(out)
+    ready_streams()
     try:
         code = app(args=args, prog_name=_program(), standalone_mode=False)
+        sys.stdout.flush()  # what it does not take is told now, and not by Python at the exit
     except _WrongUsage as exc:
         text = exc.format_message().replace("\n", " ").replace("Value error, ", "")
         code = _complain(text, exc.exit_code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +83,58 @@ def test_an_error_can_be_told_in_any_locale(run, tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("error: this is the history of")
     assert len(done.stderr.splitlines()) == 1
+
+
+UNBUFFERED, HIDING = {"PYTHONUNBUFFERED": "1"}, {"BOT_TOKEN": "42:" + "x" * 35}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("command", "env"),
+    [
+        (["replay", SAMPLE], {}),
+        (["replay", SAMPLE, "--json"], UNBUFFERED),
+        (["flows", "--all"], HIDING),
+        (["status", "--json"], UNBUFFERED | HIDING),
+        (["pause"], {}),
+        (["-h"], UNBUFFERED),
+    ],
+)
+def test_what_takes_no_output_is_told_in_one_line(run, command, env):
+    """Buffered or not, with secrets that are blacked out in it or without."""
+    run("import", SAMPLE)
+
+    with Path("/dev/full").open("w") as full:
+        done = run(*command, stdout=full, stderr=subprocess.PIPE, env=env)
+
+    assert done.returncode == 1
+    assert done.stderr == "error: standard output: No space left on device\n"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_command_whose_streams_are_closed_does_its_work(run, tmp_path, closed):
+    """As some programs start others. What it opens must not get what is printed."""
+
+    def closed_run(*args):
+        line = f'exec "$0" -m bot "$@" {closed}'
+        done = subprocess.run(
+            ["sh", "-c", line, sys.executable, *map(str, args)],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr
+        return done.returncode
+
+    assert closed_run("import", SAMPLE) == 0
+    assert closed_run("flows", "--all") == closed_run("export", "signals") == 0
+    assert closed_run("flows", "--nonsense") == 2
+    assert closed_run("pause") == 0
+    assert "PAUSED" in run("status").stdout
+    assert run("export", "signals").stdout.count("\n") > 7
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])

@@ -17,7 +17,7 @@ from typer.core import TyperArgument, TyperCommand
 from bot.errors import BotError, SettingsError, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rich.console import Console
 
@@ -163,22 +163,57 @@ def standard_output() -> Iterator[Out]:
 
     out: Any = sys.stdout  # with secrets in the settings it blacks them out, and is no mere file
     out.reconfigure(encoding="utf-8", newline="")
-    try:
-        yield OnScreen(out) if out.isatty() else out
-        out.flush()
-    except BrokenPipeError:
-        raise  # the reader has seen enough, which is no error
-    except OSError as exc:
-        hush(out)
-        raise BotError(f"standard output: {exc.strerror}") from exc
+    yield OnScreen(out) if out.isatty() else out
+
+
+def ready_streams() -> None:
+    """For any text, wherever they lead.
+
+    What is printed to one that is closed goes nowhere: else the next file that is opened would stand in
+    its place, and get it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # the lowest number that is free is its own
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+    for out in (sys.stdout, sys.stderr):
+        if isinstance(out, TextIOWrapper):
+            # Where the locale has no letter for what people wrote, an escape stands for it: no failure.
+            out.reconfigure(errors="backslashreplace")
+    sys.stdout = StandardOutput(sys.stdout)
+
+
+class StandardOutput:
+    """What it does not take is an error of one line, and what comes after that goes nowhere."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text) if text != "" else 0  # so click asks what it is
+        except OSError as exc:
+            raise self._told(exc) from exc
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as exc:
+            raise self._told(exc) from exc
+
+    def _told(self, exc: OSError) -> Exception:
+        if isinstance(exc, BrokenPipeError):
+            return exc  # the reader has seen enough, which is no error
+        hush(self._stream)
+        return BotError(f"standard output: {exc.strerror}")
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
 
 
 def hush(out: TextIO) -> None:
     """Have what is not written yet go nowhere: Python would complain of it at the exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
-
-
-def take_any_text(out: TextIO) -> None:
-    """Where the locale has no letter for what people wrote, an escape stands for it: no failure."""
-    if isinstance(out, TextIOWrapper):
-        out.reconfigure(errors="backslashreplace")
