@@ -376,6 +376,18 @@ def test_a_flow_gone_quiet_is_in_the_table_and_not_in_the_fast_tiers(run, tmp_pa
     assert {key for key in on_disk(tmp_path) if isinstance(key, int)} == {2, 3}
 
 
+def test_what_is_kept_of_an_import_goes_by_its_newest_message_be_it_a_refusal(run, tmp_path, now):
+    """Else it would be the next import that forgets, and that counts otherwise."""
+    began = now - 40 * 24 * HOUR
+    newest = message(4, None, "closed?", at=began + 32 * 24 * HOUR, reply_to=1)
+    export = story(tmp_path / "chat.json", began=began, more=[newest])
+
+    first, *others = (run("import", export).stdout.splitlines() for _ in range(3))
+
+    assert first[-1] == "wrote 1 signal, 1 update and 1 refusal to data/signals.db"
+    assert others[0] == others[1]
+
+
 def test_refusals_older_than_30_days_are_not_kept(run, tmp_path, now):
     """Older than the newest message is, that is: a machine whose clock runs fast loses none by it."""
     began = now - 40 * 24 * HOUR

@@ -283,6 +283,7 @@ def test_forwarded_is_what_a_person_forwarded(path, keys, forwarded):
         ({"contact_information": {"phone_number": "+0"}}, "contact"),
         ({"game_title": "Chess"}, "game"),
         ({"invoice_information": "{}"}, "invoice"),
+        ({"paid_stars_amount": 50}, "paid_media"),
     ],
 )
 def test_media_is_named_as_bot_api_names_it(path, keys, kind):
@@ -704,6 +705,9 @@ def test_space_after_the_end_is_none(path):
         (b'{"messages": []}', "it does not say which chat it is of"),
         (b"\n<!DOCTYPE html><html></html>", "it looks like HTML"),
         (dump(chat()).decode().encode("utf-16"), "it is UTF-16"),
+        (dump(chat()).decode().encode("utf-16-be"), "it is UTF-16"),
+        (dump(chat()).decode().encode("utf-32"), "it is UTF-32"),
+        (dump(chat()).decode().encode("utf-32-le"), "it is UTF-32"),
         (b"\x89PNG\r\n\x1a\n\0\0", "damaged at byte 0: lexical error: invalid char"),
         (bytes(range(128, 256)) * 1000, "damaged at byte 0: lexical error"),
         (b"PK\x03\x04", "cannot be opened: File is not a zip file"),

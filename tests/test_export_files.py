@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import io
 import json
+import lzma
 import random
+import tarfile
 import time
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -246,6 +250,76 @@ def test_a_bomb_is_refused_before_it_fills_the_memory(tmp_path, pack, filler):
     with pytest.raises(ExportError, match=r"more than 200 times|is damaged at byte"):
         found.extend(one.id for one in Export(path).messages())
     assert found == [1]
+
+
+def tarred(raw: bytes) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        member = tarfile.TarInfo("result.json")
+        member.size = len(raw)
+        archive.addfile(member, io.BytesIO(raw))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("pack", "kind"),
+    [
+        (bz2.compress, "bzip2"),
+        (lzma.compress, "xz"),
+        (lambda raw: b"7z\xbc\xaf\x27\x1c" + raw, "7z"),
+        (lambda raw: b"Rar!\x1a\x07\x01\x00" + raw, "rar"),
+        (lambda raw: b"\x28\xb5\x2f\xfd" + raw, "zstd"),
+        (tarred, "tar"),
+        (lambda raw: gzip.compress(tarred(raw)), "tar"),
+    ],
+    ids=["bz2", "xz", "7z", "rar", "zst", "tar", "tar.gz"],
+)
+def test_what_is_packed_in_another_way_is_refused_by_its_name(tmp_path, pack, kind):
+    (tmp_path / "e").write_bytes(pack(dump(chat(TALK))))
+    assert refused(tmp_path / "e") == (
+        f"{tmp_path / 'e'} is not an export: it is packed as {kind}; unpack it, or pack it as zip or gz"
+    )
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=20),
+            st.sampled_from(
+                [
+                    *(
+                        b"PK\x03\x04",
+                        b"\x1f\x8b\x08\x00",
+                        b"\xef\xbb\xbf",
+                        b'{"messages": [',
+                        b"\r",
+                        b"\0",
+                    ),
+                    *(
+                        b"id,date,from_id,reply_to,text",
+                        b'"',
+                        b"\n",
+                        b"1,1704099660,5,,x",
+                        b"]}",
+                        b"\\x",
+                    ),
+                ]
+            ),
+        ),
+        max_size=8,
+    ),
+    st.sampled_from([None, "-1005"]),
+)
+def test_whatever_a_file_holds_it_is_read_or_refused_in_one_line(tmp_path_factory, pieces, of):
+    path = tmp_path_factory.mktemp("any") / "e"
+    path.write_bytes(b"".join(pieces))
+    told = ""
+    try:
+        list(Export(path, chat=of).messages())
+    except (ExportError, UsageError) as exc:
+        told = str(exc)
+    assert "\n" not in told
 
 
 def test_standard_input_is_read_and_named(run, tmp_path):

@@ -41,7 +41,10 @@ def columns_of(head: bytes) -> dict[str, int]:
 
 def _columns(line: str) -> dict[str, int]:
     """Those that are known, by the name of Telegram Desktop."""
-    names = next(csv.reader([line], delimiter=_separator(line)), [])
+    try:
+        names = next(csv.reader([line], delimiter=_separator(line)), [])
+    except csv.Error:  # anything may stand there: this is asked of files that are no text
+        return {}
     found = [name.strip().strip("\ufeff").lower() for name in names]
     columns = {}
     for known, others in (NEEDED | MORE).items():

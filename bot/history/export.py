@@ -31,7 +31,19 @@ if TYPE_CHECKING:
 
 CANDIDATES_SHOWN = 10
 TOLD_EVERY: Final = 250  # messages
-UTF16 = (b"\xff\xfe", b"\xfe\xff")
+# How a document in it begins: with its mark, or without one, in front of a `{`.
+ENCODINGS: Final = {
+    "UTF-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff", b"{\0\0\0", b"\0\0\0{"),
+    "UTF-16": (b"\xff\xfe", b"\xfe\xff", b"{\0", b"\0{"),
+}
+PACKED: Final = {  # by what stands where
+    "bzip2": (0, b"BZh"),
+    "xz": (0, b"\xfd7zXZ\0"),
+    "zstd": (0, b"\x28\xb5\x2f\xfd"),
+    "7z": (0, b"7z\xbc\xaf\x27\x1c"),
+    "rar": (0, b"Rar!\x1a\x07"),
+    "tar": (257, b"ustar"),
+}
 
 CHAT_TYPES = {
     "personal_chat": "user",
@@ -131,8 +143,12 @@ class Export:
 def _foreign(head: bytes) -> str | None:
     if not head:
         return "it is empty"
-    if head.startswith(UTF16):
-        return "it is UTF-16, and an export is UTF-8"
+    for name, begins in ENCODINGS.items():
+        if head.startswith(begins):
+            return f"it is {name}, and an export is UTF-8"
+    for name, (at, sign) in PACKED.items():
+        if head.startswith(sign, at):
+            return f"it is packed as {name}; unpack it, or pack it as zip or gz"
     if head.lstrip().startswith(b"<"):
         return f"it looks like HTML; {AS_JSON}"
     return None

@@ -71,6 +71,7 @@ MEDIA_KEYS = {  # the first that is there decides: a venue has a location too
     "giveaway_results": Media("giveaway_winners"),
     "todo_list": Media("checklist"),
     "story_id": Media("story"),
+    "paid_stars_amount": Media("paid_media"),
 }
 
 FORWARD_KEYS = frozenset({"forwarded_from", "forwarded_from_id", "saved_from"})

@@ -145,10 +145,15 @@ def newest(chat_id: ChatId) -> Select[Any]:
 
 
 def newest_date() -> Select[Any]:
-    """The latest date of what each table recorded last; NULL: nothing is. No table is gone through."""
-    tables = (signals, signal_updates, decisions)
+    """The latest of all refusals and of the signal and update that were recorded last; NULL: there is none.
+
+    No table is gone through. A refusal that was recorded last may be an old one: an import judges anew
+    what was forgotten.
+    """
+    tables = (signals, signal_updates)
     last = (select(t.c.at).order_by(t.c.id.desc()).limit(1).subquery() for t in tables)
-    return select(func.max(union_all(*map(select, last)).subquery().c.at))
+    refused = select(func.max(decisions.c.at).label("at"))
+    return select(func.max(union_all(*map(select, last), refused).subquery().c.at))
 
 
 def recorded(

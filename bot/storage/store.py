@@ -394,7 +394,8 @@ class SignalStore:
         return (await self._write(lambda db: db.execute(query))).rowcount
 
     async def newest(self) -> UnixTime:
-        """The date of the newest message that is recorded; 0: none is."""
+        """The date of the newest message that is recorded, be it a refusal that still waits; 0: none is."""
+        await self.flush()
         return UnixTime(await self._read(lambda db: db.scalar(statements.newest_date())) or 0)
 
     # ── what the tracker asks (see `FlowTable`) ───────────────────────────────
