@@ -212,6 +212,12 @@ def test_a_service_message_is_by_its_actor(path):
     [
         ({}, None),
         ({"reply_to_message_id": 5}, MessageRef(GROUP, 5)),
+        ({"reply_to_message_id": 9}, None),
+        ({"reply_to_message_id": 10, "reply_to_peer_id": f"channel{CHAT_ID}"}, None),
+        (
+            {"reply_to_message_id": 10, "reply_to_peer_id": "channel9"},
+            MessageRef(-1_000_000_000_009, 10),
+        ),
         ({"reply_to_message_id": 5, "reply_to_peer_id": None}, MessageRef(GROUP, 5)),
         ({"reply_to_message_id": 5, "reply_to_peer_id": f"channel{CHAT_ID}"}, MessageRef(GROUP, 5)),
         (
@@ -228,7 +234,7 @@ def test_a_service_message_is_by_its_actor(path):
     ],
 )
 def test_a_reply_points_into_the_chat_it_was_given_in(path, keys, reply_to):
-    assert read_one(path, **keys).reply_to == reply_to
+    assert read_one(path, **{"id": 9, "at": START} | keys).reply_to == reply_to
 
 
 LINKED = {"from_id": "channel9", "from": "Linked"}

@@ -197,6 +197,9 @@ def _reply_to(item: dict[str, Any], chat_id: ChatId) -> MessageRef | None:
         return None
     other = item.get("reply_to_peer_id")
     peer = chat_id if other is None else _peer_of(other)
+    # Nobody answers what is yet to come: a second import, which knows that, would decide otherwise.
+    if peer == chat_id and parent >= item["id"]:
+        return None
     # Into a chat that cannot be told: at least it is not into this one.
     return None if peer is None else MessageRef(ChatId(peer), MessageId(parent))
 
