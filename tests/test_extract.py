@@ -25,6 +25,7 @@ from bot.app import open_core, open_tables
 from bot.config import Settings
 from bot.errors import UsageError
 from bot.models import ChatId
+from bot.routes import Routes, Source
 from bot.signal_json import RowKind
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
@@ -352,16 +353,34 @@ async def test_a_source_is_known_by_both_ids_once_the_group_has_moved(tmp_path):
         db.execute("INSERT INTO moved_chats VALUES (?, ?)", (basic, GROUP))
 
     for source in (basic, GROUP):
-        assert await asked(tmp_path, source=source) == [(GROUP, 1), (basic, 1)]
+        assert await asked(tmp_path, source=str(source)) == [(GROUP, 1), (basic, 1)]
 
 
 async def test_a_source_of_which_nothing_is_recorded_is_refused_unless_it_is_the_bots(tmp_path):
     await recorded(tmp_path, [says(ALICE, "#idea", number=1)])
 
     with pytest.raises(UsageError, match=f"nothing is recorded of -1005, only of {GROUP}"):
-        await asked(tmp_path, source=ChatId(-1005))
+        await asked(tmp_path, source="-1005")
     mine = {"source_chat_id": -1005}
-    assert await asked(tmp_path, source=ChatId(-1005), settings=mine) == []
+    assert await asked(tmp_path, source="-1005", settings=mine) == []
+
+
+async def test_a_source_is_known_by_its_name_as_elsewhere(tmp_path):
+    """But where its chat has several: rows tell their chat, and not their source."""
+    other = ChatId(-1005)
+    told = [says(ALICE, "#idea", number=1, chat_id=chat) for chat in (GROUP, other)]
+    await recorded(tmp_path, told)
+    alone = Source("majors", other)
+    pair = Source("alts", GROUP, topic=5), Source("news", GROUP, topic=6)
+    routes = Routes((alone, *pair), named=True)
+
+    assert await asked(tmp_path, source="majors", routes=routes) == [(other, 1)]
+    with pytest.raises(UsageError, match=f"alts, news are all read from {GROUP}"):
+        await asked(tmp_path, source="news", routes=routes)
+    with pytest.raises(UsageError, match="there is no source minors: there are majors, alts, news"):
+        await asked(tmp_path, source="minors", routes=routes)
+    with pytest.raises(UsageError, match="SOURCE_CHAT_ID is not set: give the id of its chat"):
+        await asked(tmp_path, source="main")
 
 
 @pytest.mark.parametrize(

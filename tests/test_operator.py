@@ -173,6 +173,7 @@ async def test_why_names_what_kept_the_bot_from_seeing_a_message(story):
     assert any(line.startswith("recorded last before it: 4 of") for line in between)
     assert any(line.startswith("? the bot has come that far: it recorded") for line in later)
     assert f"NO it stands in -1005; the source chat is {GROUP}" in elsewhere
+    assert "? the bot has come that far: it recorded nothing of this chat" in elsewhere
     assert any("#идея or #idea" in line for line in between)
     assert any("/setprivacy" in line for line in between)
     assert any("refusals are forgotten after 30 d" in line for line in between)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from bot.admin.formats import Csv, Format, JsonLines
-from bot.admin.sources import current
-from bot.errors import UsageError
-from bot.models import MessageRef, Outcome, UnixTime
+from bot.admin.sources import current, named
+from bot.errors import UsageError, words_of
+from bot.models import ChatId, MessageRef, Outcome, UnixTime
+from bot.setting_chats import parse_id
 from bot.signal_json import RowKind, recorded_event, recorded_fields
 from bot.storage import stream
 from bot.storage.stream import Wanted
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from bot.admin.formats import Out, Writer
     from bot.admin.sources import Tables
     from bot.config import Settings
-    from bot.models import ChatId
     from bot.routes import Routes
 
 # The names of an object, in their order.
@@ -75,19 +76,41 @@ async def wanted(
     kind: RowKind,
     *,
     since: UnixTime | None = None,
-    source: ChatId | None = None,
+    source: str | None = None,
     routes: Routes | None = None,
 ) -> Wanted:
-    """Raises `UsageError` for a chat that is no source and of which nothing is recorded."""
+    """`source`: its name, or the id of its chat.
+
+    Raises `UsageError` for a name that tells no chat, and for a chat that is no source and of which
+    nothing is recorded.
+    """
     if source is None:
         return Wanted(kind, since)
-    chats = await tables.ask(partial(stream.once_called, chat=source))
     routes = await current(tables, settings, routes)
+    chat = _chat_of(routes, source)
+    chats = await tables.ask(partial(stream.once_called, chat=chat))
     ours = not set(routes.chats).isdisjoint(chats)
     if not ours and not await tables.ask(partial(stream.is_known, chats=chats)):
         known = ", ".join(map(str, await tables.ask(stream.known_chats))) or "nothing"
         raise UsageError(f"--source: nothing is recorded of {source}, only of {known}")
     return Wanted(kind, since, chats)
+
+
+def _chat_of(routes: Routes, source: str) -> ChatId:
+    """Raises `UsageError`. Rows tell their chat alone, so a name will do where its chat has one source."""
+    with suppress(ValueError):
+        return ChatId(parse_id(source))
+    try:
+        chat = named(routes, source.strip()).chat
+    except UsageError as exc:
+        raise UsageError(f"--source: {words_of(exc)}, or give the id of its chat") from exc
+    if chat is None:
+        raise UsageError("--source: SOURCE_CHAT_ID is not set: give the id of its chat")
+    names = [each.name for each in routes.sources_in(chat)]
+    if len(names) > 1:
+        together = ", ".join(names)
+        raise UsageError(f"--source: {together} are all read from {chat}: give that for all of it")
+    return chat
 
 
 async def export(tables: Tables, asked: Wanted, form: Format, out: Out) -> int:

@@ -289,12 +289,8 @@ Since = Annotated[
     typer.Option(metavar="DATE", help="2026-11-24, 2026-11-24T12:00 (UTC), or 7d or 12h back."),
 ]
 Source = Annotated[
-    Any,
-    typer.Option(
-        parser=option("parse_id", "bot.setting_chats"),
-        metavar="ID",
-        help="Those of one source chat, by id.",
-    ),
+    str | None,
+    typer.Option(metavar="NAME|ID", help="Those of one source, by its name or the id of its chat."),
 ]
 
 
