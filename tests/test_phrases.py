@@ -80,6 +80,36 @@ def test_russian_counts_in_three_ways(ru):
     assert said(11) == "сигналы и продолжения могут публиковать 11 авторов"
 
 
+@pytest.mark.parametrize(
+    ("text", "more", "told"),
+    [
+        (
+            "its author is one of the {n} in {allowed}",
+            {"allowed": "SOURCE_ALLOWED_USERS"},
+            "его автор — среди названных в SOURCE_ALLOWED_USERS ({})",
+        ),
+        (
+            "{marks} or matches one of {n} patterns",
+            {"marks": "#idea"},
+            "#idea или совпадение с одним из шаблонов ({})",
+        ),
+        (
+            "signals carry one of {markers}, or match one of {n} patterns",
+            {"markers": "#idea"},
+            "сигналы отмечены одной из меток #idea или подходят под один из шаблонов ({})",
+        ),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 2, 5, 21])
+def test_russian_for_one_is_not_wrong_for_twenty_one(ru, text, more, told, count):
+    """Both are said in one form: "the one that is named" would be a claim about all 21."""
+    assert ru(plural(text, text, count, **more)) == told.format(count)
+
+
+def test_a_size_is_said_in_russian_whatever_its_number(ru):
+    assert ru(phrase("{number} bytes", number=22)) == "22 Б"
+
+
 def test_english_counts_in_two(ru):
     assert plural("{n} post", "{n} posts", 1) == "1 post"
     assert plural("{n} post", "{n} posts", 0) == "0 posts"
