@@ -388,6 +388,23 @@ def test_what_is_kept_of_an_import_goes_by_its_newest_message_be_it_a_refusal(ru
     assert others[0] == others[1]
 
 
+def test_a_flow_that_an_operator_has_ended_since_is_imported_as_it_was(run, tmp_path, now):
+    """What was refused then, and is forgotten, is refused again; what was said afterwards continues it."""
+    began = now - 50 * 24 * HOUR
+    live = message(4, "user1002", "#idea ETH short", at=now - HOUR)
+    export = story(tmp_path / "chat.json", began=began, more=[live])
+    run("import", export)
+    assert run("release", "1").returncode == 0
+    before = contents(tmp_path)
+
+    assert "1 rejected" in run("import", export).stdout
+    assert contents(tmp_path) == before
+
+    afterwards = message(5, "user1003", "closed", at=now + 60, reply_to=1)
+    longer = story(tmp_path / "longer.json", began=began, more=[live, afterwards])
+    assert "1 update" in run("import", longer).stdout
+
+
 def test_refusals_older_than_30_days_are_not_kept(run, tmp_path, now):
     """Older than the newest message is, that is: a machine whose clock runs fast loses none by it."""
     began = now - 40 * 24 * HOUR

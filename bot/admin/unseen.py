@@ -115,7 +115,9 @@ def _was_there(around: _Surroundings, ref: MessageRef, now: UnixTime) -> Iterato
             phrase("the bot has come that far: it recorded {message}", message=_named(after)),
         )
     elif before is None:
-        yield Row(phrase("?"), phrase("the bot has come that far: it recorded nothing of this chat"))
+        yield Row(
+            phrase("?"), phrase("the bot has come that far: it recorded nothing of this chat")
+        )
     else:
         yield Row(
             phrase("?"),

@@ -21,6 +21,7 @@ from rich.style import Style
 from bot.admin.formatting import UNPRINTABLE, counted
 from bot.app import Core, open_core
 from bot.errors import UsageError
+from bot.history.ended import EndedFlows
 from bot.history.shown import by_place, rows, tally_of
 from bot.models import MessageId, Outcome, UnixTime
 from bot.monitoring.housekeeping import forget_old_refusals
@@ -28,7 +29,7 @@ from bot.rules.markers import parse
 from bot.rules.signal_parser.events import event_of
 from bot.rules.translation import has_words
 from bot.signal_json import event_object, fields_object
-from bot.storage import post_records
+from bot.storage import post_records, records
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
@@ -242,11 +243,13 @@ async def import_history(
         # Else they would be missing from what is counted below.
         await forget_old_refusals(core.store)
         before = await core.store.counts()
+        ended = EndedFlows(core.store, await core.store.ask(records.all_ended_by_hand))
         live_since = time.time() - max(source.ttl for source in routes.sources).total_seconds()
         try:
             async with aclosing(_at_once(core, messages, live_since)) as many:
                 async for message in many:
-                    decision = await core.intake.handle(message)
+                    refused = await ended.refused(message)
+                    decision = refused or await core.intake.handle(message)
                     tally.count(decision)
                     report.show(Decided(message, decision, None))
         finally:

@@ -212,6 +212,14 @@ def ended_by_hand(
     return None if found is None else UnixTime(found)
 
 
+def all_ended_by_hand(db: Connection) -> dict[SignalId, UnixTime]:
+    """The same of each flow."""
+    query = select(orders.c.subject, func.max(orders.c.at)).where(
+        orders.c.kind == OrderKind.RELEASE
+    )
+    return {SignalId(one): UnixTime(at) for one, at in db.execute(query.group_by(orders.c.subject))}
+
+
 class FlowCounts(NamedTuple):
     active: int
     quiet: int
