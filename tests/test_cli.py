@@ -388,6 +388,15 @@ def test_what_is_kept_of_an_import_goes_by_its_newest_message_be_it_a_refusal(ru
     assert others[0] == others[1]
 
 
+def test_a_date_that_is_yet_to_come_has_nothing_forgotten(run, tmp_path, now):
+    """As scripts write it that take one unit of time for another."""
+    odd = message(4, None, "closed?", at=4_102_444_800, reply_to=1)
+    export = story(tmp_path / "chat.json", began=now - 10 * HOUR, more=[odd])
+
+    assert run("import", export).stdout.endswith("and 2 refusals to data/signals.db\n")
+    assert "4 duplicate" in run("import", export).stdout
+
+
 def test_a_flow_that_an_operator_has_ended_since_is_imported_as_it_was(run, tmp_path, now):
     """What was refused then, and is forgotten, is refused again; what was said afterwards continues it."""
     began = now - 50 * 24 * HOUR

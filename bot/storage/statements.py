@@ -144,15 +144,18 @@ def newest(chat_id: ChatId) -> Select[Any]:
     return select(func.coalesce(func.max(union_all(*here).subquery().c.newest), 0))
 
 
-def newest_date() -> Select[Any]:
+def newest_date(until: UnixTime) -> Select[Any]:
     """The latest of all refusals and of the signal and update that were recorded last; NULL: there is none.
 
     No table is gone through. A refusal that was recorded last may be an old one: an import judges anew
-    what was forgotten.
+    what was forgotten. Dates after `until` do not count.
     """
     tables = (signals, signal_updates)
-    last = (select(t.c.at).order_by(t.c.id.desc()).limit(1).subquery() for t in tables)
-    refused = select(func.max(decisions.c.at).label("at"))
+    last = (
+        select(t.c.at).where(t.c.at <= until).order_by(t.c.id.desc()).limit(1).subquery()
+        for t in tables
+    )
+    refused = select(func.max(decisions.c.at).label("at")).where(decisions.c.at <= until)
     return select(func.max(union_all(*map(select, last), refused).subquery().c.at))
 
 

@@ -33,7 +33,7 @@ from bot.storage.existing import ExistingTables
 from bot.storage.messages import content_row, is_message, key_of, same_content
 from bot.storage.migration import Migration
 from bot.storage.parts import told_in
-from bot.storage.people import People
+from bot.storage.people import DAY, People
 from bot.storage.schema import NEWEST, decisions, signal_updates, signals
 from bot.storage.transactions import at_once
 from bot.storage.waiting import Waiting
@@ -394,9 +394,13 @@ class SignalStore:
         return (await self._write(lambda db: db.execute(query))).rowcount
 
     async def newest(self) -> UnixTime:
-        """The date of the newest message that is recorded, be it a refusal that still waits; 0: none is."""
+        """The date of the newest message that is recorded, be it a refusal that still waits; 0: none is.
+
+        A date that is yet to come is no message's, but a mistake in an export.
+        """
         await self.flush()
-        return UnixTime(await self._read(lambda db: db.scalar(statements.newest_date())) or 0)
+        query = statements.newest_date(UnixTime(self._now() + DAY))
+        return UnixTime(await self._read(lambda db: db.scalar(query)) or 0)
 
     # ── what the tracker asks (see `FlowTable`) ───────────────────────────────
 
