@@ -46,6 +46,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     os.umask(0o077)  # what the bot writes is nobody else's to read
     ready_streams()
     try:
+        _refuse_completion(sys.argv[1:] if args is None else args)
         code = app(args=args, prog_name=_program(), standalone_mode=False)
         sys.stdout.flush()  # what it does not take is told now, and not by Python at the exit
     except _WrongUsage as exc:
@@ -66,6 +67,15 @@ def _program() -> str:
     """As the user called it: as the script that comes with the package, or as a module."""
     name = Path(sys.argv[0]).name
     return name if name == SCRIPT else "python -m bot"
+
+
+def _refuse_completion(args: Sequence[str]) -> None:
+    """Raise `UsageError` where a shell would be told to complete `python -m bot`, which none can."""
+    asked = [each for each in args[:1] if each in {"--install-completion", "--show-completion"}]
+    if asked and _program() != SCRIPT:
+        raise UsageError(
+            f"a shell completes the command that the package brings: {SCRIPT} {asked[0]}"
+        )
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001  # typer calls it so

@@ -62,6 +62,19 @@ def test_a_shell_completes_commands_and_options(tmp_path):
     assert completed("telegram-signal-relay export --format ", 3) == ["csv", "jsonl"]
 
 
+@pytest.mark.parametrize("option", ["--show-completion", "--install-completion"])
+def test_only_the_command_itself_can_be_completed(run, tmp_path, option):
+    """What a shell would be given for `python -m bot` is about each program that Python runs, and wrong."""
+    done = run(option, env={"HOME": str(tmp_path), "SHELL": "/bin/bash"})
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: a shell completes the command that the package brings: "
+        f"telegram-signal-relay {option}\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "command", [["replay", SAMPLE], ["replay", SAMPLE, "--json"], ["flows", "1"]]
 )
