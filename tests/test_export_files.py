@@ -8,6 +8,8 @@ import io
 import json
 import lzma
 import random
+import subprocess
+import sys
 import tarfile
 import time
 import zipfile
@@ -24,6 +26,7 @@ from bot.history.export import Export
 from bot.history.mended_json import Mended
 from bot.history.replay import Trial, rules_for
 from bot.models import MessageRef
+from tests.conftest import ROOT
 from tests.exports import CHAT_ID, account, chat, dump, generate, message, write
 
 if TYPE_CHECKING:
@@ -333,6 +336,28 @@ def test_standard_input_is_read_and_named(run, tmp_path):
     with (tmp_path / "e").open("wb+") as empty:
         done = run("replay", "-", stdin=empty)
     assert done.stderr == "error: standard input is not an export: it is empty\n"
+
+
+def test_standard_input_that_cannot_be_kept_is_one_line(tmp_path):
+    """No room for it, and what cannot be read."""
+    (tmp_path / "e").write_bytes(dump(chat(TALK)) + b" " * 100_000)
+
+    def refused(line):
+        shell = ["bash", "-c", line, sys.executable]
+        env = {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+        done = subprocess.run(
+            shell, cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        return done.stderr
+
+    assert refused('ulimit -f 50; "$0" -m bot replay - <e') == (
+        f"error: standard input cannot be kept in {tmp_path}: File too large; "
+        "TMPDIR may name another directory\n"
+    )
+    assert refused('"$0" -m bot replay - 0>other') == (
+        "error: standard input cannot be read: Bad file descriptor\n"
+    )
 
 
 # ── what is no JSON, and is read by nobody ────────────────────────────────────

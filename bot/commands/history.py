@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, gettempdir
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,7 +21,7 @@ from bot.commands.context import (
     settings_of,
     settings_to_ask_by,
 )
-from bot.errors import DatabaseUnavailable, UsageError
+from bot.errors import BotError, DatabaseUnavailable, ExportError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 STANDARD_INPUT = Path("-")
+MEBIBYTE = 1024 * 1024
 File = Annotated[
     Path,
     typer.Argument(
@@ -206,10 +206,31 @@ def _export(file: Path, chat: str | None) -> Iterator[Export]:
     if file != STANDARD_INPUT:
         yield Export(file, chat=chat)
         return
-    with NamedTemporaryFile(prefix="export-") as kept:
-        shutil.copyfileobj(sys.stdin.buffer, kept)
-        kept.flush()
-        yield Export(Path(kept.name), chat=chat, name="standard input")
+    with _standard_input() as kept:
+        yield Export(kept, chat=chat, name="standard input")
+
+
+@contextmanager
+def _standard_input() -> Iterator[Path]:
+    with ExitStack() as opened:
+        try:
+            kept = opened.enter_context(NamedTemporaryFile(prefix="export-"))
+            for piece in iter(_piece, b""):
+                kept.write(piece)
+            kept.flush()
+        except OSError as exc:
+            raise BotError(
+                f"standard input cannot be kept in {gettempdir()}: {exc.strerror}; "
+                "TMPDIR may name another directory"
+            ) from exc
+        yield Path(kept.name)
+
+
+def _piece() -> bytes:
+    try:
+        return sys.stdin.buffer.read(MEBIBYTE)
+    except OSError as exc:
+        raise ExportError(f"standard input cannot be read: {exc.strerror}") from exc
 
 
 def _watched(export: Export) -> Iterator[IncomingMessage]:
