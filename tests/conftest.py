@@ -47,7 +47,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 # The contract of the store: tests that ask nothing but the store are run over each database.
-CONTRACT = {"test_outbox", "test_update_handler", "test_lost_parents", "test_edits_permitted"}
+CONTRACT = {
+    "test_edits_permitted",
+    "test_lost_parents",
+    "test_outbox",
+    "test_recorded_once",
+    "test_update_handler",
+}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,7 +1,7 @@
 """A group that talks for as long as you like, through everything but Telegram itself.
 
     python -m tests.soak                       # a million messages
-    python -m tests.soak --messages 100000
+    python -m tests.soak --messages 100000 --restart-every 10000 --postgresql
 
 Signals, replies by owners and by others, edits and chatter go through the real intake, tiers,
 tables and relay to a target that is a fake; all is closed and opened again now and then. Every decision is
@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import OrderedDict, deque
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -37,6 +37,7 @@ from bot.delivery.relay import Relay
 from bot.models import Decision, EditedMessage, MessageId, Outcome, Reason
 from tests import wiring
 from tests.people import GROUP, TARGET, says
+from tests.server import server
 
 TTL = timedelta(seconds=3)
 OWNERS, TALKERS = range(1, 11), range(100, 200)
@@ -175,11 +176,18 @@ def directory_mb(directory: Path) -> float:
     return sum(path.stat().st_size for path in directory.iterdir()) / 2**20
 
 
-async def soak(messages: int, restart_every: int, seed: int, *, advance=lambda: None):
+async def soak(
+    messages: int, restart_every: int, seed: int, *, database=None, advance=lambda: None
+):
     group, target, decisions = Group(seed), Target(), Decisions()
     wrong, marks, said = 0, [], 0
     with tempfile.TemporaryDirectory(prefix="soak-") as directory:
-        settings = Settings(data_dir=Path(directory) / "data", flow_ttl_hours=TTL, _env_file=None)
+        settings = Settings(
+            data_dir=Path(directory) / "data",
+            flow_ttl_hours=TTL,
+            database_url=database,
+            _env_file=None,
+        )
         while said < messages:
             async with bot(settings, target, decisions) as (hearing, post):
                 for _ in range(min(restart_every, messages - said)):
@@ -202,20 +210,29 @@ def main(arguments=None):
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--restart-every", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--postgresql",
+        action="store_true",
+        help="the tables are on a server that is started for it",
+    )
     options = parser.parse_args(arguments)
     logs.configure("ERROR", "json")
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("messages", total=options.messages)
         began = time.monotonic()
-        wrong, unposted, other, marks = asyncio.run(
-            soak(
-                options.messages,
-                options.restart_every,
-                options.seed,
-                advance=lambda: progress.advance(task, FEW),
+        with server() if options.postgresql else nullcontext() as cluster:
+            if options.postgresql and cluster is None:
+                sys.exit("there is no PostgreSQL on this machine")
+            wrong, unposted, other, marks = asyncio.run(
+                soak(
+                    options.messages,
+                    options.restart_every,
+                    options.seed,
+                    database=cluster and cluster.address().url,
+                    advance=lambda: progress.advance(task, FEW),
+                )
             )
-        )
     for number, (memory, directory) in enumerate(marks, 1):
         print(
             f"{number * options.restart_every:>10,}  RSS {memory:6.1f} MB  flows {directory:6.1f} MB"

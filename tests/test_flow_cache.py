@@ -239,6 +239,19 @@ def test_expired_rows_are_removed_when_it_is_quiet(cache):
     assert len(cache) == 0
 
 
+def test_what_expired_in_an_earlier_life_is_removed_with_the_first_write(cache):
+    """Else a bot that is begun anew every few minutes, and is never quiet, would collect it."""
+    cache.set(7, b"x" * 25, expire=-1)
+    tier = DiskTier(cache, clock=lambda: at(0))
+    tier.put_flow(FIRST, ALICE, at(1), until=LATER)
+    give_up_at = time.monotonic() + 10
+    while list(cache) != [FIRST] and time.monotonic() < give_up_at:
+        pass
+    tier.close()
+
+    assert list(cache) == [FIRST]
+
+
 def test_housekeeping_that_fails_stops_nothing(cache, directory):
     cache.close()
     change(directory, "DROP TABLE Cache")

@@ -120,7 +120,7 @@ async def test_a_post_tells_whether_there_is_surely_nothing_behind_it(store, rec
     """Then nobody looks for more, so whatever may follow without a word is more."""
     waits = await record(says(ALICE, "#idea"))
     await record(says(ALICE, "TP1", to=waits))
-    await record(says(ALICE, "#idea", number=90), targets=[OTHER])
+    await record(says(ALICE, "#idea"), targets=[OTHER])
     (first,) = await store.take_posts(TARGET)
     await store.post_sent(first, MessageId(50))
     (last,) = await store.take_posts(TARGET)
@@ -132,7 +132,7 @@ async def test_a_post_tells_whether_there_is_surely_nothing_behind_it(store, rec
     assert not elsewhere.more
     await store.post_sent(last, MessageId(51))
 
-    await record(says(ALICE, "#idea " + "long " * 1000, number=91))
+    await record(says(ALICE, "#idea " + "long " * 1000))
     (lead,) = await store.take_posts(TARGET)
     assert lead.more  # its other part is let go when it stands
     await store.post_sent(lead, MessageId(52))
@@ -140,7 +140,7 @@ async def test_a_post_tells_whether_there_is_surely_nothing_behind_it(store, rec
     assert not rest.more
     await store.post_sent(rest, MessageId(53))
 
-    await record(says(ALICE, "#idea", media=Media("photo", "photo:1:2:3"), number=92))
+    await record(says(ALICE, "#idea", media=Media("photo", "photo:1:2:3")))
     (picture,) = await store.take_posts(TARGET)
     assert picture.more  # without its picture, should that be refused, it may have other parts
 

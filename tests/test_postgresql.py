@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from bot.config import Settings
 from bot.errors import DatabaseUnavailable, DatabaseUnusable, UnknownFlow
@@ -102,6 +103,25 @@ async def test_a_text_may_hold_whatever_people_send(opened):
 
     (post,) = await store.take_posts(TARGET)
     assert post.text == "#идея \ufffd \ufffd 🚀 %s %(x)s"
+
+
+async def test_what_is_refused_when_it_is_done_for_good_raises(opened):
+    """By a constraint or a trigger that somebody has added, behind all that was asked."""
+    store = await opened()
+
+    def late_constraint(db):
+        db.exec_driver_sql("CREATE TABLE late (id bigint PRIMARY KEY)")
+        db.exec_driver_sql("CREATE TABLE of_late (id bigint REFERENCES late INITIALLY DEFERRED)")
+
+    def breaks_it(db):
+        db.connection.driver_connection.execute("INSERT INTO of_late VALUES ($1::bigint)", [1])
+
+    await store.change(late_constraint)
+    for _ in range(6):  # prepared or not
+        with pytest.raises(IntegrityError, match="of_late"):
+            await store.change(breaks_it)
+    kept = "SELECT count(*) FROM of_late"
+    assert await store.ask(lambda db: db.exec_driver_sql(kept).scalar()) == 0
 
 
 # ── the schema ────────────────────────────────────────────────────────────────

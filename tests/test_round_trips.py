@@ -64,8 +64,12 @@ async def counted(postgresql):
 @pytest.mark.parametrize("places", [PLAIN, MANY], ids=["one place", "three, two of them dressed"])
 @pytest.mark.parametrize("text", ["TP1", "long " * 2000], ids=["short", "in parts"])
 async def test_an_accepted_message_its_activity_and_its_posts_take_two(counted, places, text):
-    """Whoever sent it, wherever it goes, and with the refusals and cursors that waited."""
+    """Whoever sent it, wherever it goes, and with the refusals and cursors that waited. An update takes one
+    where nothing must be known for its posts; the first message of a chat takes one more.
+    """
     store = counted.store
+    first = says(ALICE, "TP0", number=9, to=says(ALICE, "#idea", number=1))
+    await store.add_update(first, INTO, author=ALICE)
     signal = says(ALICE, f"#idea {text}", number=10)
     update = says(ALICE, text, number=11, to=says(ALICE, "#idea", number=1), hours=1)
     stranger = says(BOB, text, number=12, to=says(ALICE, "#idea", number=1), hours=100)
@@ -76,9 +80,20 @@ async def test_an_accepted_message_its_activity_and_its_posts_take_two(counted, 
     released = INTO._replace(reason=Reason.RELEASED)
     others = await counted.trips(store.add_update(stranger, released, author=BOB, places=places))
 
-    assert [told, owners, others] == [(2, 2), (2, True), (2, True)]
+    its = 1 if places is PLAIN else 2
+    assert [told, owners, others] == [(2, 2), (its, True), (its, True)]
     assert (await store.flow(SignalId(1))).last_owner_activity == update.at
     assert (await store.cursor(GROUP)).pts == 5
+
+
+async def test_what_was_recorded_before_is_looked_up_in_one_and_fails_nothing(counted):
+    """A server would write an error with the message's text into its log."""
+    update = says(ALICE, "TP1", number=11, to=says(ALICE, "#idea", number=1), hours=1)
+    await counted.store.add_update(update, INTO, author=ALICE, places=PLAIN)
+
+    again = counted.store.add_update(update, INTO, author=ALICE, places=PLAIN)
+
+    assert await counted.trips(again) == (1, False)
 
 
 async def test_an_album_takes_three(counted):

@@ -297,20 +297,6 @@ async def test_missing_activity_is_found_again_with_the_owners_next_reply(opened
     assert await store.flow(added) == Flow(ALICE, at(9))
 
 
-async def test_what_was_recorded_before_takes_back_no_released_flow(opened):
-    """It comes again after a crash, or from a difference, whatever an operator did meanwhile."""
-    store = await opened()
-    signal = says(ALICE, "#idea")
-    added = await add_signal(store, signal)
-    by_owner = Decision(Outcome.UPDATE, Reason.OWNER, Tier.TABLE, added)
-    update = says(ALICE, to=signal, hours=9)
-    assert await store.add_update(update, by_owner, author=ALICE)
-    await store.release(added)
-
-    assert not await store.add_update(update, by_owner, author=ALICE)
-    assert await store.flow(added) == Flow(ALICE, 0)
-
-
 REFUSED = Decision(Outcome.REJECTED, Reason.NOT_THE_OWNER, Tier.MEMORY, signal_id(1))
 
 

@@ -6,7 +6,6 @@ Without tables and texts of rich: to load them takes a tenth of the time in whic
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from itertools import chain, islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
@@ -98,18 +97,31 @@ def show_flows(screen: Screen, flows: Sequence[Overview], *, none: str = "no flo
             screen.file.write(f"{line}\n")
         return
     heads = WITH_SOURCES if any(flow.source for flow in flows) else HEADS
-    widths = [_width(flows, name) for name in heads]
-    fits = sum(widths) + len(GAP) * (len(widths) - 1) <= screen.width
-    lines = _table(flows, heads, widths) if fits else _cards(flows, screen.width)
+    columns = [_Column(head, [str(CELLS[head](flow)) for flow in flows]) for head in heads]
+    fits = sum(each.width for each in columns) + len(GAP) * (len(columns) - 1) <= screen.width
+    lines = _table(flows, columns) if fits else _cards(flows, screen.width)
     coloured = _in_style if screen.color_system else _plain
     shown = (f"{coloured(*line)}\n" for line in lines)
     while some := "".join(islice(shown, AT_ONCE)):
         screen.file.write(some)
 
 
-def _width(flows: Sequence[Overview], head: str) -> int:
-    cell = CELLS[head]
-    return max(map(_wide, {head, *(str(cell(flow)) for flow in flows)}))
+class _Column:
+    """Most have few different cells, however many there are."""
+
+    def __init__(self, head: str, cells: list[str]) -> None:
+        self._different = {head, *cells}
+        self._head, self._cells = head, cells
+        self.width = max(map(_wide, self._different))
+
+    def filled(self) -> Iterator[str]:
+        """Up to the width; the head first."""
+        filled = {each: self._fill(each) for each in self._different}
+        return (filled[each] for each in chain([self._head], self._cells))
+
+    def _fill(self, cell: str) -> str:
+        blanks = " " * (self.width - _wide(cell))
+        return f"{blanks}{cell}" if self._head in RIGHT else f"{cell}{blanks}"
 
 
 def _wide(text: str) -> int:
@@ -117,27 +129,11 @@ def _wide(text: str) -> int:
     return len(text) if text.isascii() else cell_len(text)
 
 
-def _table(
-    flows: Sequence[Overview], heads: Sequence[str], widths: Sequence[int]
-) -> Iterator[tuple[str, str]]:
+def _table(flows: Sequence[Overview], columns: Sequence[_Column]) -> Iterator[tuple[str, str]]:
     """Each line with its style."""
-    columns = [_column(*each) for each in zip(heads, widths, strict=True)]
-    yield GAP.join(pad(head) for pad, head in zip(columns, heads, strict=True)).rstrip(), HEAD
-    cells = [CELLS[head] for head in heads]
-    for flow in flows:
-        row = (pad(cell(flow)) for pad, cell in zip(columns, cells, strict=True))
-        yield GAP.join(row).rstrip(), STYLES[flow.standing]
-
-
-def _column(head: str, width: int) -> Callable[[object], str]:
-    """What fills a cell up to the width. Most columns have few different ones."""
-
-    @lru_cache(maxsize=1_024)
-    def filled(cell: object) -> str:
-        blanks = " " * (width - _wide(str(cell)))
-        return f"{blanks}{cell}" if head in RIGHT else f"{cell}{blanks}"
-
-    return filled
+    rows = zip(*(each.filled() for each in columns), strict=True)
+    styles = chain([HEAD], (STYLES[flow.standing] for flow in flows))
+    return ((GAP.join(row).rstrip(), style) for row, style in zip(rows, styles, strict=True))
 
 
 def _cards(flows: Sequence[Overview], width: int) -> Iterator[tuple[str, str]]:

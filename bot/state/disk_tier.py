@@ -60,7 +60,8 @@ class DiskTier:
     after twice as many, and so on; where there is no `reopen`, the old one is all there is.
 
     `clock` (unix seconds) tells how much of a fact's time is left when it is written. Expired rows
-    are removed after `quiet` seconds without a write, or after every `expire_every` batches.
+    are removed behind the first batch, then after every `expire_every` batches, or after `quiet` seconds
+    without a write: a bot that is begun anew now and then is not to collect them.
     """
 
     def __init__(
@@ -238,9 +239,9 @@ class DiskTier:
     def _write_or_rest(self, cache: FlowCache) -> None:
         if not self._write_waiting(cache):
             self._closing.wait(self._retry_after)
-        self._batches += 1
         if self._batches % self._expire_every == 0:
             self._expire(cache)
+        self._batches += 1
 
     def _drain(self) -> None:
         cache = self._cache

@@ -8,13 +8,13 @@ statement as the server takes to do it. https://www.postgresql.org/docs/current/
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from psycopg.adapt import Transformer
-from psycopg.generators import fetch_many, send
+from psycopg.generators import fetch, send
 from psycopg.pq import ExecStatus
 
 if TYPE_CHECKING:
@@ -39,9 +39,8 @@ class Pipelined(psycopg.Connection[Any]):
     _numbers: Iterator[int]
     # A Transformer, of the answer that is being read; it knows the types from the one before.
     rows: Any
-    _line: list[ServerAnswer] | None = (
-        None  # what is not answered yet; None: each statement by itself
-    )
+    # What is not asked yet; None: each statement by itself.
+    _line: list[ServerAnswer] | None = None
 
     def begin_anew(self) -> None:
         self._asked, self._named, self._numbers = Counter(), {}, count()
@@ -51,20 +50,18 @@ class Pipelined(psycopg.Connection[Any]):
         alone = self._line is None
         if alone and query != BEGIN and query in self._named:
             return self._answered_alone(query, params)
-        answer = ServerAnswer(self, query)
-        if alone:
+        if self._line is None:
             self.pgconn.enter_pipeline_mode()
             self._line = []
-        self._ask(answer, [*map(_written, params)])
+        self._line.append(answer := ServerAnswer(self, query, [*map(_written, params)]))
         if alone and query != BEGIN:
             self._leave()
         return answer
 
     def _answered_alone(self, query: str, params: Iterable[object]) -> ServerAnswer:
         """To begin and end a pipeline takes a third of the time in which one statement is answered."""
-        answer = ServerAnswer(self, query)
-        filled: Any = [*map(_written, params)]
-        answer.result = self.pgconn.exec_prepared(self._named[query], filled)
+        answer = ServerAnswer(self, query, [*map(_written, params)])
+        answer.result = self.pgconn.exec_prepared(self._named[query], answer.params)
         if not answer.is_done:
             raise answer.error
         return answer
@@ -73,54 +70,72 @@ class Pipelined(psycopg.Connection[Any]):
         for row in rows:
             self.execute(query, row)
 
-    def _ask(self, answer: ServerAnswer, params: Sequence[bytes | None]) -> None:
-        assert self._line is not None  # noqa: S101  # see `execute`
+    def settle(self) -> None:
+        """Have all that was asked be done. Raises the first error; nothing behind it was done."""
+        if self._line:
+            line, self._line = self._line, []
+            asked = [each for answer in line for each in self._send(answer)]
+            self.pgconn.pipeline_sync()
+            errors = self.wait(self._answers(asked))
+            for each in asked:
+                if each.prepares and not each.is_done:
+                    del self._named[each.query], self._asked[each.query]
+            if errors:
+                raise errors[0]
+
+    def _send(self, answer: ServerAnswer) -> Iterator[ServerAnswer]:
+        """What is asked often enough is prepared first."""
         query = answer.query
         self._asked[query] += 1
         if self._asked[query] == OFTEN:
             self._named[query] = f"asked {next(self._numbers)}".encode()
             self.pgconn.send_prepare(self._named[query], query.encode())
-            self._line.append(ServerAnswer(self, query, prepares=True))
+            yield ServerAnswer(self, query, [], prepares=True)
         if query in self._named:
-            self.pgconn.send_query_prepared(self._named[query], params)
+            self.pgconn.send_query_prepared(self._named[query], answer.params)
         else:
-            self.pgconn.send_query_params(query.encode(), params)
-        self._line.append(answer)
+            self.pgconn.send_query_params(query.encode(), answer.params)
+        yield answer
 
-    def settle(self) -> None:
-        """Have all that was asked be done. Raises the first error; nothing behind it was done."""
-        if self._line:
-            line, self._line = self._line, []
-            self.pgconn.pipeline_sync()
-            self.wait(self._answered(line))
-            failed = [each for each in line if not each.is_done]
-            for each in failed:
-                if each.prepares:
-                    del self._named[each.query], self._asked[each.query]
-            if failed:
-                raise failed[0].error
-
-    def _answered(self, line: Sequence[ServerAnswer]) -> PQGen[None]:
+    def _answers(self, asked: Iterable[ServerAnswer]) -> PQGen[list[psycopg.Error]]:
+        """Errors there may be at the very end, too, where a transaction is done for good."""
         yield from send(self.pgconn)
-        for each in line:
-            each.result = next(iter((yield from fetch_many(self.pgconn))), None)
-        yield from fetch_many(self.pgconn)  # of the sync
+        for each in asked:
+            each.result = yield from self._next()
+            if each.result is not None:
+                yield from self._next()  # None: there is no other
+        errors = [each.error for each in asked if not each.is_done]
+        end = yield from self._next()
+        if end is None or end.status != ExecStatus.PIPELINE_SYNC:
+            errors.append(_error_of(end))
+        return errors
+
+    def _next(self) -> PQGen[PGresult | None]:
+        """Most have come with the first of them, and need no waiting."""
+        busy = self.pgconn.is_busy()
+        result: PGresult | None = (
+            (yield from fetch(self.pgconn)) if busy else self.pgconn.get_result()
+        )
+        return result
 
     def commit(self) -> None:
-        """By the last of the line, so that it takes no way of its own."""
-        self.execute("COMMIT")
+        """With the last of the line, so that it takes no way of its own.
+
+        What goes out together is one transaction by itself: a BEGIN and a COMMIT around it are two statements more.
+        https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
+        """
+        if self._line and self._line[0].query == BEGIN:
+            del self._line[0]
+        else:
+            self.execute("COMMIT")
         self._leave()
 
     def rollback(self) -> None:
-        """An error that was told is not told again."""
-        with suppress(psycopg.Error):
-            self._leave()
+        """What was not asked yet never is."""
+        if self._line:
+            self._line.clear()
+        self._leave()
         super().rollback()
-
-    def close(self) -> None:
-        with suppress(psycopg.Error):
-            self._leave()
-        super().close()
 
     def cursor(self, *which: Any, **options: Any) -> Any:
         self._leave()
@@ -149,8 +164,16 @@ class ServerAnswer:
 
     result: PGresult | None = None
 
-    def __init__(self, connection: Pipelined, query: str, *, prepares: bool = False) -> None:
+    def __init__(
+        self,
+        connection: Pipelined,
+        query: str,
+        params: Any,  # a list of bytes and None; psycopg says that there is no None in it
+        *,
+        prepares: bool = False,
+    ) -> None:
         self.query = query
+        self.params = params
         self.prepares = prepares
         self._connection = connection
         self._left: list[Any] | None = None  # rows
@@ -161,9 +184,7 @@ class ServerAnswer:
 
     @property
     def error(self) -> psycopg.Error:
-        if self.result is None:
-            return psycopg.OperationalError("the connection was lost")
-        return psycopg.errors.error_from_result(self.result)
+        return _error_of(self.result)
 
     def _awaited(self) -> PGresult:
         """For what was asked here; what was asked behind it may still wait."""
@@ -199,6 +220,12 @@ class ServerAnswer:
             read.set_pgresult(result := self._awaited())
             self._left = read.load_rows(0, result.ntuples, tuple)
         return self._left
+
+
+def _error_of(result: PGresult | None) -> psycopg.Error:
+    if result is None:
+        return psycopg.OperationalError("the connection was lost")
+    return psycopg.errors.error_from_result(result)
 
 
 def _written(value: object) -> bytes | None:

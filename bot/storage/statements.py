@@ -9,6 +9,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+import sqlalchemy
 from sqlalchemy import (
     BigInteger,
     and_,
@@ -108,6 +109,32 @@ def insert_once(table: Table) -> Prepared:
     return Prepared(query)
 
 
+@cache
+def insert_new_update() -> Prepared:
+    """An INSERT that fails if the message stands in any of `RECORDS`, or if there is no such flow.
+
+    So what is asked behind it need not wait for its answer: it goes to a server along with it, and nothing of
+    it is done. `owner`: whose flow it is; NULL: anybody's.
+    """
+    columns = [column for column in signal_updates.c if column.name != "id"]
+    said: dict[str, Any] = {
+        column.name: bindparam(column.name, type_=column.type) for column in columns
+    }
+    owner = bindparam("owner", type_=BigInteger)
+    is_flow = and_(
+        signals.c.id == said["signal_id"],
+        or_(owner.is_(None), signals.c.source_user_id == owner),
+        ~_is_recorded(),
+    )
+    said["signal_id"] = select(signals.c.id).where(is_flow).scalar_subquery()  # never NULL there
+    return Prepared(sqlalchemy.insert(signal_updates).from_select(columns, select(*said.values())))
+
+
+@cache
+def recorded_before() -> Prepared:
+    return Prepared(select(_is_recorded()))
+
+
 def _is_recorded() -> ColumnElement[bool]:
     has_failed = decisions.c.reason == literal_column(f"'{Reason.FAILED}'")
     return or_(
@@ -127,10 +154,10 @@ def flow() -> Prepared:
 @cache
 def flow_at() -> Prepared:
     columns = (signals.c.id, signals.c.source_user_id, signals.c.last_owner_activity)
-    of_signal = select(*columns).where(is_message(signals))
-    its = signals.c.id == signal_updates.c.signal_id
-    of_update = select(*columns).where(its, is_message(signal_updates))
-    return Prepared(union_all(of_signal, of_update))
+    of_signal = select(signals.c.id).where(is_message(signals)).scalar_subquery()
+    of_update = select(signal_updates.c.signal_id).where(is_message(signal_updates))
+    its = func.coalesce(of_signal, of_update.scalar_subquery())
+    return Prepared(select(*columns).where(signals.c.id == its))
 
 
 def newest(chat_id: ChatId) -> Select[Any]:
@@ -199,15 +226,12 @@ def first_of_album() -> CompoundSelect[Any]:
 
 @cache
 def move_activity() -> Prepared:
-    """Never backwards: replies may be recorded late, in an import for one. Nor for what is recorded."""
+    """Never backwards: replies may be recorded late, in an import for one."""
     activity = bindparam("activity", type_=BigInteger)
     later = signals.c.last_owner_activity > activity
     latest = case((later, signals.c.last_owner_activity), else_=activity)
-    is_flow = and_(
-        signals.c.id == bindparam("flow"), signals.c.source_user_id == bindparam("owner")
-    )
-    moves = and_(is_flow, ~_is_recorded())
-    return Prepared(update(signals).where(moves).values(last_owner_activity=latest))
+    is_flow = signals.c.id == bindparam("signal_id")
+    return Prepared(update(signals).where(is_flow).values(last_owner_activity=latest))
 
 
 def answered_here(message: IncomingMessage) -> MessageId | None:

@@ -88,6 +88,8 @@ class SignalStore:
         self._clock = clock
         self._migration = Migration(database.name)
         self._insert = {table: statements.insert_once(table) for table in statements.RECORDS}
+        self._insert_new_update = statements.insert_new_update()
+        self._recorded_before = statements.recorded_before()
         self._move_activity = statements.move_activity()
         self._flow = statements.flow()
         self._flow_at = statements.flow_at()
@@ -252,28 +254,30 @@ class SignalStore:
         the others of its album; one that says nothing of what it answers answers this one. Raises
         `UnknownFlow`, having written nothing, if the table holds no such flow of that owner.
         """
+        if message.id <= await self._newest_in(message.chat_id) and await self._stands(message.ref):
+            return False
         self._pass((message, *parts))
         self.people.hear([message])
-        places, owners = tuple(places), decision.reason is Reason.OWNER
+        places, owner = tuple(places), author if decision.reason is Reason.OWNER else None
+        row = statements.update_row(message, decision, author, self._now()) | {"owner": owner}
         others = [replace(part, reply_to=part.reply_to or message.ref) for part in parts]
 
-        which = {"flow": decision.signal_id, "owner": author, **key_of(message.ref)}
-
-        def write(db: Connection) -> bool:
-            moved = (
-                self._move_activity.run(db, {**which, "activity": message.at}) if owners else None
-            )
-            if not self._add_updates(db, [message], decision, author, places):
-                return False
-            if moved is not None and moved.rowcount == 0:
-                raise UnknownFlow(f"signal {decision.signal_id} is not {author}'s in the table")
+        def write(db: Connection) -> None:
+            self._insert_new_update.run(db, row)
+            self._parts.add(db, message, places, told_in(places, db, message.ref))
+            if owner is not None:
+                self._move_activity.run(db, {**row, "activity": message.at})
             self._add_updates(db, others, decision, author, places)
-            return True
 
         try:
-            return await self._write(write)
+            await self._write(write)
         except engine.INTEGRITY as exc:
-            raise UnknownFlow(f"signal {decision.signal_id} is not in the table") from exc
+            if await self._stands(message.ref):
+                return False  # somebody else has recorded it meanwhile
+            raise UnknownFlow(
+                f"the table has no signal {decision.signal_id} of {owner or 'anybody'}"
+            ) from exc
+        return True
 
     def _add_updates(
         self,
@@ -362,6 +366,10 @@ class SignalStore:
             found = await self._read(lambda db: db.scalar(statements.newest(chat_id)))
             newest = self._newest.setdefault(chat_id, MessageId(found))
         return newest
+
+    async def _stands(self, ref: MessageRef) -> bool:
+        """Whether the message is recorded, whatever it was taken for."""
+        return bool(await self.ask(lambda db: self._recorded_before.value(db, key_of(ref))))
 
     def _pass(self, messages: Iterable[IncomingMessage]) -> None:
         """They are about to be recorded."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from bot import logs
 from tests.benchmarks import (
+    behind,
     beside_bare,
     disk,
     dispatcher,
@@ -67,6 +68,7 @@ def rows(*, short: bool) -> Iterator[Row]:
     yield from _live(50 if short else 300, 5 if short else 15)
     yield from _routes(5 if short else 15)
     yield from _beside_the_smallest(short=short)
+    yield from _behind(short=short)
     yield from _disk(10**4 if short else 10**6, 5 if short else 15)
     yield from _memory(10**5 if short else 10**6, 7 if short else 31)
 
@@ -86,13 +88,10 @@ def _disk(flows: int, rounds: int) -> Iterator[Row]:
     yield Row(
         "first decision in a flow, from disk / two diskcache.get", disk.first_decision(rounds), 3
     )
-    yield Row(
-        "decision from the table / from disk",
-        disk.table_against_disk(rounds),
-        8,
-        at_least=True,
-        known="see docs/PERFORMANCE.md",
-    )
+    table = disk.from_table(rounds)
+    known = "see docs/PERFORMANCE.md"
+    yield Row("decision from the table / from disk", table.ratio, 5, known=known)
+    yield Row("decision from the table (absolute)", table.microseconds, 90, "µs", known=known)
     yield Row(
         "start_flow/s until on disk / a Cache.set each",
         disk.durable_throughput(min(flows, 50_000)),
@@ -128,12 +127,10 @@ def _server(rounds: int) -> Iterator[Row]:
     found = distant.ratios(rounds)
     if found is None:
         return  # there is no PostgreSQL here
+    yield Row("updates recorded/s: PostgreSQL / SQLite", found.recorded, 0.5, at_least=True)
     known = "its processes and ours share the cores"
-    yield Row(
-        "updates recorded/s: PostgreSQL / SQLite", found.recorded, 0.5, at_least=True, known=known
-    )
     yield Row("decision from the table: PostgreSQL / SQLite", found.decided, 2, known=known)
-    yield Row("accepted message, PostgreSQL 1 ms away / one round trip", found.far, 3)
+    yield Row("accepted update, PostgreSQL 1 ms away / one round trip", found.far, 3)
 
 
 def _routes(rounds: int) -> Iterator[Row]:
@@ -160,6 +157,22 @@ def _beside_the_smallest(*, short: bool) -> Iterator[Row]:
     yield Row("memory of the idle bot / the smallest", beside.memory, 1.4, known=known)
 
 
+def _behind(*, short: bool) -> Iterator[Row]:
+    missed, recorded, edits, rounds = (2_000, 10**5, 100, 2) if short else (20_000, 10**6, 500, 5)
+    yield Row(
+        f"{missed:,} missed messages recorded / heard and no more",
+        behind.backlog(missed, rounds),
+        2,
+        known="see docs/PERFORMANCE.md",
+    )
+    yield Row(
+        f"start → started, {recorded:,} messages recorded / none",
+        behind.start(recorded, rounds),
+        1.2,
+    )
+    yield Row(f"a signal waits longer, {edits:,} edits", behind.storm(edits, rounds), 1, "s")
+
+
 def _replays(messages: int, *, short: bool) -> Iterator[Row]:
     yield Row(
         f"replay of {messages:,} messages / ijson alone",
@@ -167,12 +180,16 @@ def _replays(messages: int, *, short: bool) -> Iterator[Row]:
         4,
         known="see docs/PERFORMANCE.md",
     )
+    yield Row(f"import of {messages:,} messages / their replay", replaying.imported(messages), 1.2)
+    yield Row("import, peak RSS (absolute)", replaying.import_peak_mb(messages), 100, "MB")
     replayed = replaying.replay(messages)
     yield Row("replay (absolute)", replayed.per_second, 3_000, "/s", at_least=True)
     yield Row("replay, peak RSS (absolute)", replayed.peak_mb, 200, "MB")
     if not short:
         larger = replaying.replay(10 * messages)
         yield Row("replay, peak RSS at 10× the size", larger.peak_mb, 200, "MB")
+        peak = replaying.import_peak_mb(10 * messages)
+        yield Row("import, peak RSS at 10× the size", peak, 100, "MB")
     yield Row("--help / python -c pass, seconds more", replaying.help_seconds(), 0.5, "s")
 
 

@@ -28,6 +28,29 @@ def replay(messages: int) -> Replayed:
         return Replayed(messages / (time.perf_counter() - began), peak_kb / 1024)
 
 
+def imported(messages: int) -> Ratio:
+    """An import into new tables against a replay."""
+    with tempfile.TemporaryDirectory() as directory:
+        export = str(generate(Path(directory) / "result.json", messages=messages))
+        ratios = []
+        for number in range(3):
+            replayed = _seconds("-m", "bot", "replay", export, "--json")
+            began = time.perf_counter()
+            _import(export, Path(directory, str(number)))
+            ratios.append((time.perf_counter() - began) / replayed)
+        return spread(ratios)
+
+
+def import_peak_mb(messages: int) -> float:
+    with tempfile.TemporaryDirectory() as directory:
+        export = str(generate(Path(directory) / "result.json", messages=messages))
+        return _import(export, Path(directory, "data")) / 1024
+
+
+def _import(export: str, data: Path) -> int:
+    return _run("-m", "bot", "import", export, DATA_DIR=str(data))
+
+
 def against_reading(messages: int) -> Ratio:
     """A replay against ijson alone on the same file, both as processes, the start of Python less."""
     reading = (
@@ -66,9 +89,11 @@ def help_seconds() -> float:
     return statistics.median(more)
 
 
-def _run(*args: str) -> int:
+def _run(*args: str, **env: str) -> int:
     """Run Python and return the peak memory of that one process, in KB."""
-    process = subprocess.Popen([sys.executable, *args], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, *args], stdout=subprocess.DEVNULL, env={**os.environ, **env}
+    )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
