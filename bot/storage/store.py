@@ -402,13 +402,9 @@ class SignalStore:
         return (await self._write(lambda db: db.execute(query))).rowcount
 
     async def newest(self) -> UnixTime:
-        """The date of the newest message that is recorded, be it a refusal that still waits; 0: none is.
-
-        A date that is yet to come is no message's, but a mistake in an export.
-        """
-        await self.flush()
+        """The date of the newest recorded message; 0: there is none. One yet to come is an export's mistake."""
         query = statements.newest_date(UnixTime(self._now() + DAY))
-        return UnixTime(await self._read(lambda db: db.scalar(query)) or 0)
+        return UnixTime(await self.ask(lambda db: db.scalar(query)) or 0)
 
     # ── what the tracker asks (see `FlowTable`) ───────────────────────────────
 
