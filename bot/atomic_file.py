@@ -46,7 +46,7 @@ class AtomicFile:
 
 
 def _why_not(path: Path) -> str | None:
-    if path.exists() and not path.is_file():
+    if str(path) == "-" or (path.exists() and not path.is_file()):  # `-`: elsewhere, no file
         return "is not a file"
     if not path.parent.is_dir():
         return "there is no such directory"

@@ -437,6 +437,7 @@ def test_a_file_is_its_owners_alone_and_what_was_there_stays_until_it_is_whole(
             "--output: none/x.csv: there is no such directory",
         ),
         (["signals", "--output", "data"], 2, "--output: data: is not a file"),
+        (["signals", "--output", "-"], 2, "--output: -: is not a file"),
         (["signals", "--since", "soon"], 2, "--since: 'soon' is no date"),
         (["signals", "--source", "x"], 2, "--source"),
         (["people"], 2, "people"),
