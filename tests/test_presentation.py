@@ -20,29 +20,13 @@ from bot.rules.cleaning import Replacement
 from bot.rules.presentation import About, Medium, Missing, NotShown, Only, Presentation, present
 from bot.rules.presentation_keys import KEYS, presentation_from
 from bot.rules.render import cut, render
+from tests.about import FIELDS, SIGNAL, UPDATE
+from tests.formatted import ANY_EXTRAS, formatted
 from tests.people import TARGET
-from tests.test_render import ANY_EXTRAS, PHOTO
-from tests.test_retext import formatted
+from tests.posts import PHOTO
 
 POLL = Media("poll", 'poll:{"question": {"text": "Up?"}, "answers": [{"text": "да"}]}')
 STICKER = Media("sticker", "sticker:1:2:00")
-FIELDS = {
-    "pair": "BTC/USDT",
-    "direction": "LONG",
-    "entry": ["64000", "65000"],
-    "take_profits": ["66000", "68000.5"],
-    "stop": "63000",
-    "leverage": "10",
-}
-SIGNAL = About(
-    author="Alice",
-    link="https://t.me/c/1234567890/5",
-    is_signal=True,
-    text="#idea BTC/USDT LONG #scalp",
-    marker="#idea",
-    fields=FIELDS,
-)
-UPDATE = SIGNAL._replace(is_signal=False)
 
 
 def shown(text, *, about=SIGNAL, entities=(), media=None, extras=None, source="", **keys):

@@ -38,10 +38,10 @@ from bot.storage.store import SignalStore
 from tests import wiring
 from tests.alerts import Watch
 from tests.carried_over import Target, go_on
+from tests.changing import Afternoon
 from tests.people import ALICE, GROUP, NOON, TARGET, says
 from tests.resolver import Names
 from tests.rows import sql
-from tests.test_parts import Afternoon
 from tests.translator import KEY, Translator
 
 pytestmark = pytest.mark.long
