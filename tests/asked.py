@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from bot.models import (
-    Cursor,
-    Failure,
-    MessageRef,
-    Method,
-    SignalId,
-    UnreadableMessage,
-)
+from bot.models import Cursor, Failure, MessageRef, Method, SignalId, UnreadableMessage
 from bot.signal_fields import SignalFields
 from bot.signal_json import RowKind
 from bot.storage import (

@@ -5,45 +5,15 @@ Without Chromium and chromedriver these are skipped, unless CHROMIUM_REQUIRED is
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import shutil
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 
 from bot.report.page import page
+from tests.chromium import CUT_OFF, TOO_WIDE, requested, show
 from tests.pictures import ABOUT, SAMPLE, STORY, command, crowd, evil_facts, figures_of, season
 
 pytestmark = pytest.mark.heavy
-
-QUIET = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-# What reaches past the right edge of the window. Names in the heads of a table are cut off by it.
-TOO_WIDE = """
-    const width = document.documentElement.clientWidth;
-    return [...document.querySelectorAll("body *:not(th *)")]
-        .filter(element => element.getBoundingClientRect().right > width + 0.5)
-        .map(element => `${element.tagName} ${element.getAttribute("class")}`);
-"""
-# Words and lines of a chart that reach out of it.
-CUT_OFF = """
-    return [...document.querySelectorAll("svg text, svg .line")].filter(text => {
-        const inner = text.getBoundingClientRect();
-        const outer = text.closest("svg").getBoundingClientRect();
-        return inner.left < outer.left - 0.5 || inner.right > outer.right + 0.5;
-    }).map(text => text.textContent || "a line");
-"""
 
 # Words of a table of which a part is not shown, and numbers that are broken over lines.
 CLIPPED = """
@@ -64,28 +34,6 @@ ELLIPSES = """
 """
 
 
-def programs():
-    browser = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
-    driver = shutil.which("chromedriver")
-    if browser and driver:
-        return browser, driver
-    missing = "no Chromium with chromedriver (on Debian: apt-get install chromium chromium-driver)"
-    return pytest.fail(missing) if os.environ.get("CHROMIUM_REQUIRED") else pytest.skip(missing)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    chromium, driver = programs()
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for option in (*QUIET, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service(driver))
-    yield browser
-    browser.quit()
-
-
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """Pages of the sample, of hostile people, of next to nothing, of a large group."""
@@ -102,26 +50,6 @@ def pages(tmp_path_factory):
         html = page(figures_of(facts), about)
         (folder / f"{name}.html").write_text(html, encoding="utf-8")
     return sorted(folder.glob("*.html"))
-
-
-def show(browser, address, *, width, scheme):
-    """Open a page as a device of that width and colour scheme does."""
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    for log in ("browser", "performance"):
-        browser.get_log(log)  # what came before
-    browser.get(address)
-
-
-def requested(browser):
-    messages = (json.loads(each["message"])["message"] for each in browser.get_log("performance"))
-    return [
-        message["params"]["request"]["url"]
-        for message in messages
-        if message["method"] == "Network.requestWillBeSent"
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
