@@ -162,3 +162,39 @@ class FakeTelegram:
 
 def empty(update):
     return isinstance(getattr(update, "message", None), types.MessageEmpty)
+
+
+class SmallGroup(FakeTelegram):
+    """The account's box counts the messages of a basic group. It is too long to tell, always."""
+
+    def __init__(self, error=None):
+        super().__init__()
+        self.error = error
+        self.answers |= {
+            functions.updates.GetState: lambda _query: self.state(),
+            functions.updates.GetDifference: self._too_far,
+            functions.messages.GetMessages: self._read_dated,
+        }
+        self.dates = {}
+
+    def state(self):
+        return types.updates.State(pts=self.pts, qts=0, date=NOW, seq=0, unread_count=0)
+
+    def says(self, text, *, at=NOW):
+        self.say(text)
+        self.dates[self.messages[-1].id] = at
+
+    def _too_far(self, query):
+        if query.pts == self.pts:
+            return types.updates.DifferenceEmpty(date=NOW, seq=0)
+        if self.error is not None:
+            self.error, error = None, self.error
+            raise error
+        return types.updates.DifferenceTooLong(pts=self.pts)
+
+    def _read_dated(self, query):
+        answer = self._read(query)
+        for message in answer.messages:
+            if not isinstance(message, types.MessageEmpty):
+                message.date = self.dates[message.id]
+        return answer

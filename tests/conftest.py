@@ -26,6 +26,8 @@ settings.register_profile("sabotage", deadline=None, phases=[Phase.explicit, Pha
 settings.load_profile("sabotage" if "SABOTAGE" in os.environ else "default")
 
 if TYPE_CHECKING:
+    from selenium.webdriver.remote.webdriver import WebDriver
+
     from tests.loopback import LoopbackTelegram, Person
     from tests.stage import Stage
 
@@ -143,3 +145,11 @@ async def stage(telegram: LoopbackTelegram, tmp_path: Path) -> AsyncIterator[Sta
 
     yield Stage(telegram, tmp_path)
     assert telegram.calls.violations == []
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
+    from tests.chromium import opened  # noqa: PLC0415  # as above
+
+    with opened(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser

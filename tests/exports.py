@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+SAMPLE = Path(__file__).parent.parent / "data" / "sample_export.json"
 CHAT_ID = 1777000111  # bare; Bot API's is -1001777000111
 START = 1_704_099_600  # 2024-01-01 09:00 UTC
 

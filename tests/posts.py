@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from bot.delivery.relay import Relay
 from bot.models import (
+    Media,
     MessageId,
     MessageRef,
     Method,
@@ -13,6 +14,8 @@ from bot.models import (
     PostState,
 )
 from tests.people import GROUP, NOON, TARGET
+
+PHOTO = Media("photo", "photo:1:2:00")
 
 
 def post(number=1, text="text", **more):

@@ -15,9 +15,9 @@ from bot.monitoring.health import Health
 from bot.monitoring.metrics import Metrics
 from bot.routes import Place, Routes, Source
 from tests.clock import Clock
+from tests.health import FakeBot
 from tests.people import GROUP, TARGET
 from tests.server import free_port
-from tests.test_health import FakeBot
 
 ROUTES = Routes((Source("majors", GROUP, places=(Place(TARGET),)),))
 

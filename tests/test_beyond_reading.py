@@ -12,9 +12,9 @@ from bot.errors import Unparsable
 from bot.models import ChatId, Cursor, Reached, UnreadableMessage
 from bot.telegram.catch_up import Following
 from bot.telegram.parsing import Unreadable
-from tests.boxes import BARE, CHANNEL, ME, NOW, PEER, FakeTelegram, container
+from tests.boxes import BARE, CHANNEL, ME, NOW, PEER, FakeTelegram, SmallGroup, container
+from tests.catching_up import Life, Notes, Sleeps, knows_all, long_ago, until
 from tests.loopback.tl import make
-from tests.test_catch_up import Life, Notes, Sleeps, SmallGroup, knows_all, long_ago, until
 
 functions, types = raw.functions, raw.types
 SMALL = ChatId(-77)

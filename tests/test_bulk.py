@@ -20,9 +20,9 @@ from bot.models import (
 )
 from bot.routes import Place
 from bot.storage import failures, records
+from tests.bots import BOTH, MAJORS, QUICK, QUIET, Bots, idea, say
+from tests.operators import SCALPS
 from tests.people import ALICE, BOB, CAROL, GROUP, TARGET, says
-from tests.test_place_pause import BOTH, MAJORS, QUICK, QUIET, Bots, idea, say
-from tests.test_sources import SCALPS
 
 
 @pytest.fixture

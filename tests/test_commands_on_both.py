@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.test_postgresql import SAMPLE
+from tests.exports import SAMPLE
 
 CHATS = {
     "SOURCE_CHAT_ID": "-1001934507216",

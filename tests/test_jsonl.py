@@ -12,20 +12,9 @@ import time
 
 import pytest
 
-from bot.delivery.events import Event
 from bot.delivery.jsonl import EventFile
 from bot.errors import RetryLater, TargetUnavailable
-from bot.routes import sink_id
-
-FILE = sink_id("jsonl main")
-
-
-def event(number, text="TP1"):
-    return Event(f"msg_{number}", "update.created", "2026-02-02T02:40:00Z", False, {"text": text})
-
-
-def lines(path):
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+from tests.events import FILE, event, lines
 
 
 async def test_each_event_is_a_line_as_a_webhook_has_it(tmp_path):
@@ -102,7 +91,8 @@ async def test_where_there_is_no_room_for_a_line_none_of_it_stays(tmp_path):
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from tests.test_jsonl import FILE, EventFile, event
+from bot.delivery.jsonl import EventFile
+from tests.events import FILE, event
 
 async def main():
     path = Path(sys.argv[1])

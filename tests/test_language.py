@@ -40,11 +40,11 @@ from bot.phrases import Translator, joined, phrase, stored, translator
 from bot.routes_file import Listed
 from bot.telegram.access import Finding, Verdict, of_target
 from tests import untranslated
+from tests.alerts import Watch
 from tests.conftest import ROOT
 from tests.people import BOB, CAROL, GROUP, TARGET
 from tests.posts import post
 from tests.story import Story
-from tests.test_alerts import Watch
 
 # What is the same in every language: fields, commands, names of settings, addresses.
 KEPT = re.compile(

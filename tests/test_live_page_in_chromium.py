@@ -11,12 +11,11 @@ from bot.errors import TargetUnavailable
 from bot.models import Backlog, Failure, UnreadableChat
 from bot.monitoring.port import listening
 from bot.storage import failures
+from tests.chromium import TOO_WIDE, found_fault_with, requested, show
+from tests.live_page import OTHER, Live
 from tests.people import ALICE, GROUP, NOON, TARGET, says
 from tests.pictures import season
-from tests.test_live_page import OTHER, Live
-from tests.test_picture_in_chromium import TOO_WIDE, browser, found_fault_with, requested, show
 
-__all__ = ["browser"]  # a fixture
 pytestmark = pytest.mark.heavy
 
 

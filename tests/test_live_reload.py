@@ -8,8 +8,8 @@ import signal
 
 import pytest
 
+from tests.routes_written import WITHOUT, source
 from tests.telephone import Telephone, words
-from tests.test_live_routes import WITHOUT, source
 
 ENV = dict(WITHOUT)
 

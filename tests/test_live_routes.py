@@ -9,14 +9,9 @@ import pytest
 from pyrogram import raw
 
 from tests.loopback import Chat, FloodWait, Hold, Message
+from tests.routes_written import WITHOUT, source
 
-WITHOUT = {"SOURCE_CHAT_ID": None, "TARGET_CHAT_ID": None, "SOURCE_ALLOWED_USERS": None}
 READ = raw.functions.channels.GetMessages
-
-
-def source(name, chat, *places, more=""):
-    tables = "".join(f'[[source.place]]\nchat = "{place}"\n' for place in places)
-    return f'[[source]]\nname = "{name}"\nchat = "{chat}"\nallowed_users = "everyone"\n{more}{tables}\n'
 
 
 @pytest.fixture

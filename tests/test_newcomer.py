@@ -18,11 +18,11 @@ import pytest
 from tests.conftest import ROOT
 from tests.loopback import API_HASH, API_ID
 from tests.loopback.launch import environment
+from tests.readme import ENGLISH, commands
 from tests.screen import Screen
+from tests.setting_up import TOKEN
 from tests.stage import Stage
-from tests.test_readme import ENGLISH, commands
 
-TOKEN = "42:AAHsecretsecretsecretsecretsecret-_x"
 INSTALL, SETUP, RUN = commands(ENGLISH.partition("\n## ")[0])
 STEPS = ENGLISH.partition("## Ten steps")[2].partition("\n## ")[0]
 IN_STEPS = re.findall(r"`(\.venv/[^`\n]*)`|^ *(\.venv/.*)$", STEPS, re.MULTILINE)

@@ -17,12 +17,12 @@ from bot.routes import Place
 from bot.server_address import ServerAddress
 from bot.storage import schema, statements
 from bot.storage.store import SignalStore
+from tests.asked import all_of_it
 from tests.conftest import ROOT
+from tests.exports import SAMPLE
 from tests.people import ALICE, GROUP, NOON, TARGET, says
 from tests.rows import add_signal
-from tests.test_dialects import all_of_it
 
-SAMPLE = ROOT / "data" / "sample_export.json"
 PASSWORDS = ("not-so-secret:@/%", "not-so-secret%3A%40%2F%25", "not-so-secret")
 
 

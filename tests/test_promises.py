@@ -10,9 +10,8 @@ import typer
 
 from bot.cli import app
 from tests.mutants import read_table
+from tests.promises import SECURITY, named
 from tests.sabotage import read_breaks
-from tests.test_security_page import PROMISES as SECURITY
-from tests.test_security_page import named
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "PROMISES.md").read_text("utf-8")

@@ -10,10 +10,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.image import steps
+from tests.readme import ENGLISH, RUSSIAN, commands
 
-ENGLISH = (ROOT / "README.md").read_text(encoding="utf-8")
-RUSSIAN = (ROOT / "README.ru.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"^( *)```sh\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 BOT = ".venv/bin/python -m bot"
 # What is no command of the bot, and what runs it.
 ELSEWHERE = {
@@ -29,11 +27,6 @@ ELSEWHERE = {
     "git pull": "git",
     ".venv/bin/pip install -q .": ".ci/run",
 }
-
-
-def commands(text):
-    found = (line.strip() for _, block in BLOCK.findall(text) for line in block.splitlines())
-    return [line for line in found if line]
 
 
 def of_the_bot(text):

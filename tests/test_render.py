@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.extras import Extras, LinkButton, Preview, Quote, dumped, loaded
+from bot.extras import Extras, LinkButton, Quote, dumped, loaded
 from bot.models import Content, Entity, Media
 from bot.routes import Place
 from bot.rules.render import chunks, in_words, render, split
+from tests.formatted import ANY_EXTRAS
 from tests.people import TARGET
+from tests.posts import PHOTO
 
 MENTION = re.compile("@[A-Za-z0-9_]{2}")
 
@@ -138,7 +140,6 @@ def test_a_link_is_whole_or_none_and_whatever_else_is_marked_up_goes_on_behind_t
 # ── the posts of a message ──
 
 HERE = Place(TARGET)
-PHOTO = Media("photo", "photo:1:2:00")
 BUTTONS = ((LinkButton("Chart", "https://example.org"),),)
 
 
@@ -184,21 +185,6 @@ def test_a_message_in_words_says_what_its_medium_said_and_is_cut_as_a_text():
 
 
 # ── how it is shown, in the tables ──
-
-LETTERS = st.text('abя🚀"{}[]:,', max_size=8)
-ENTITIES = st.builds(Entity, st.just("bold"), st.integers(0, 9), st.integers(1, 9))
-BUTTONS = st.builds(LinkButton, LETTERS, LETTERS)
-ANY_EXTRAS = st.builds(
-    Extras,
-    silent=st.booleans(),
-    no_preview=st.booleans(),
-    above=st.booleans(),
-    preview=st.none() | st.builds(Preview, LETTERS, st.sampled_from(["large", "small", ""])),
-    quote=st.none()
-    | st.builds(Quote, LETTERS, st.lists(ENTITIES, max_size=2).map(tuple), st.integers(0, 99)),
-    buttons=st.lists(st.lists(BUTTONS, min_size=1, max_size=2).map(tuple), max_size=2).map(tuple),
-    lost=st.lists(LETTERS, max_size=2).map(tuple),
-)
 
 
 @given(ANY_EXTRAS)

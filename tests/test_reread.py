@@ -13,8 +13,8 @@ from bot.telegram.boxes import Box
 from bot.telegram.parsing import Unreadable
 from bot.telegram.reread import Rereading
 from tests.boxes import BARE, CHANNEL, ME, NOW, PEER
+from tests.catching_up import Notes
 from tests.loopback.tl import make
-from tests.test_catch_up import Notes
 
 types = raw.types
 SMALL, SMALLER, OTHER = ChatId(-77), ChatId(-78), ChatId(-(10**12) - 5)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import accumulate
 
 import pytest
 import re2
@@ -14,40 +13,11 @@ from hypothesis import strategies as st
 from bot.models import Entity
 from bot.rules.cleaning import Replacement, replaced
 from bot.rules.retext import Formatted, joined, trimmed, without, without_words
+from tests.formatted import formatted, starts
 
 # These are their text. Changed, it is somebody else's name, another link, another picture.
 TIED = {"url", "email", "mention", "hashtag", "cashtag", "bot_command", "phone_number"}
 TIED |= {"bank_card", "custom_emoji"}
-ALPHABET = "ab \n🚀ё@"
-KINDS = [
-    ("bold", {}),
-    ("text_link", {"url": "https://example.org"}),
-    ("text_mention", {"user_id": 7}),
-    ("custom_emoji", {"custom_emoji_id": "5"}),
-    ("mention", {}),
-    ("url", {}),
-    ("hashtag", {}),
-    ("code", {}),
-]
-
-
-def starts(text):
-    """In UTF-16 units, of each character and of the end."""
-    return [0, *accumulate(2 if character > "\uffff" else 1 for character in text)]
-
-
-@st.composite
-def formatted(draw, most=14):
-    text = draw(st.text(ALPHABET, max_size=most))
-    at = starts(text)
-    ends = st.integers(0, len(text))
-    spans = draw(st.lists(st.tuples(ends, ends, st.sampled_from(KINDS)), max_size=5))
-    entities = [
-        Entity(kind, at[min(a, b)], at[max(a, b)] - at[min(a, b)], **more)
-        for a, b, (kind, more) in spans
-        if a != b
-    ]
-    return Formatted(text, tuple(entities))
 
 
 def modelled(said, changes):

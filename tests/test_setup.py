@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import stat
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import nullcontext
 
 import pytest
 from pyrogram import raw
 
 from bot.setup.run import setup
 from tests.loopback import API_HASH, API_ID, FloodWait, RpcError
-from tests.screen import Screen
+from tests.setting_up import TOKEN, mode, setting_up
 from tests.stage import Stage
 
-TOKEN = "42:AAHsecretsecretsecretsecretsecret-_x"
 CTRL_C, CTRL_D = b"\x03", b"\x04"
 
 
@@ -23,28 +21,6 @@ CTRL_C, CTRL_D = b"\x03", b"\x04"
 async def stage(telegram, tmp_path):
     yield Stage(telegram, tmp_path, token=TOKEN)
     assert telegram.calls.violations == []
-
-
-@asynccontextmanager
-async def setting_up(stage, **env):
-    """Whatever happens, no secret is on the screen and no temporary login is left."""
-    temporary = stage.directory / "tmp"
-    temporary.mkdir(exist_ok=True)
-    screen = await Screen.open(
-        "setup",
-        port=stage.telegram.server.port,
-        cwd=stage.directory,
-        env={"TMPDIR": str(temporary), "COLUMNS": "200", **env},
-    )
-    try:
-        yield screen
-    finally:
-        await screen.close()
-    for secret in (TOKEN.partition(":")[2], API_HASH):
-        assert secret not in screen.raw
-    assert "Traceback" not in screen.text
-    assert list(temporary.iterdir()) == []
-    temporary.rmdir()
 
 
 async def logs_in(screen, token=TOKEN):
@@ -61,10 +37,6 @@ async def starts_and_relays(stage):
     await stage.shows("#idea BTC/USDT LONG")
     program.terminate()
     assert await program.wait() == 0, program.output
-
-
-def mode(path):
-    return stat.S_IMODE(path.stat().st_mode)
 
 
 async def test_a_bot_that_was_set_up_relays(stage):

@@ -18,8 +18,8 @@ from bot.setup.routes_text import Block, from_settings, with_place, with_source
 from bot.setup.run import setup
 from tests.loopback import API_HASH, API_ID
 from tests.people import ALICE, BOB, GROUP, TARGET
+from tests.setting_up import TOKEN, mode, setting_up
 from tests.stage import Stage
-from tests.test_setup import TOKEN, mode, setting_up
 
 SCALPS, SWINGS = -1002345678901, -1003456789012
 

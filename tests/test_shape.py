@@ -24,6 +24,7 @@ NOT_WATCHED = {
     "RECORDS": "each place where a message may stand is compiled",
     "SETTINGS": "what an attack must differ from to be one",
 }
+IMPORT = re.compile(r"^[ \t]*(?:from[^#\n]+)?\bimport\b(?:\s*\([^)]*\)|[^#\n]*)", re.MULTILINE)
 
 
 def functions(path):
@@ -114,3 +115,15 @@ def constants(tree):
     return [
         name for name in (*imported.values(), *reached) if re.fullmatch("_?[A-Z][A-Z0-9_]+", name)
     ]
+
+
+def test_no_module_of_tests_is_imported_from():
+    """What two of them need has a module of its own; so it is for the programs that they start."""
+    found = {
+        f"{path.relative_to(ROOT)}: {statement}"
+        for path in TESTS
+        for statement in IMPORT.findall(path.read_text("utf-8"))
+        if re.search(r"\btest_", statement)
+    }
+
+    assert found == set()

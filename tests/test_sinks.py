@@ -29,10 +29,10 @@ from bot.setup.check import Verdict, of_sink
 from bot.sink_keys import Sinks
 from bot.storage import post_records
 from tests import wiring
+from tests.events import event, lines
 from tests.people import ALICE, GROUP, NOON, TARGET, says
 from tests.receiver import SECRET, Receiver
-from tests.test_jsonl import event, lines
-from tests.test_webhook import Names
+from tests.resolver import Names
 
 OTHER_GROUP = GROUP - 1
 SECRETS = {"WEBHOOK_SECRET_HOOK": SecretStr(SECRET), "WEBHOOK_SECRET_DESK_2": SecretStr(SECRET)}

@@ -15,9 +15,9 @@ from bot.storage.engine import Database
 from bot.storage.schema import metadata
 from bot.storage.store import SignalStore
 from bot.storage.transfer import move, take_back
+from tests.asked import all_of_it
 from tests.people import ALICE, NOON, TARGET, says
 from tests.rows import add_signal, sql
-from tests.test_dialects import all_of_it
 
 OF_ONE_DATABASE = {"cache_key", "moved_to"}
 

@@ -18,9 +18,9 @@ from bot.rules.presentation_keys import presentation_from
 from bot.rules.render import render
 from bot.rules.retext import Formatted
 from bot.rules.translation import carried, from_json, has_words, in_the_original, untranslated
+from tests.about import SIGNAL
+from tests.formatted import formatted, starts
 from tests.people import TARGET
-from tests.test_presentation import SIGNAL
-from tests.test_retext import formatted, starts
 from tests.translator import latin
 
 SERVICE = {"to": "en", "url": "https://translate.example.org"}

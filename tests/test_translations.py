@@ -36,12 +36,12 @@ from bot.sink_keys import Sinks
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests import wiring
+from tests.alerts import Watch
 from tests.carried_over import Target, go_on
+from tests.changing import Afternoon
 from tests.people import ALICE, GROUP, NOON, TARGET, says
+from tests.resolver import Names
 from tests.rows import sql
-from tests.test_alerts import Watch
-from tests.test_parts import Afternoon
-from tests.test_webhook import Names
 from tests.translator import KEY, Translator
 
 pytestmark = pytest.mark.long

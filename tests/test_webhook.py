@@ -9,7 +9,6 @@ import hmac
 import json
 import random
 import re
-import socket
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +16,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 import standardwebhooks
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from bot.delivery.events import Event, EventRelay
 from bot.delivery.webhook import Webhook
@@ -30,9 +28,10 @@ from bot.rules.markers import parse
 from bot.rules.presentation import Presentation
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
+from tests.fuse import Crash, Fuse
 from tests.people import ALICE, GROUP, NOON, TARGET, says
 from tests.receiver import SECRET, Receiver
-from tests.test_crashes import Crash, Fuse
+from tests.resolver import Names
 
 HOOK = sink_id("webhook main")
 TEXT = "#idea BTC/USDT LONG\nentry 64000-65000\ntp 70000, 72000.50\nsl 61000"
@@ -476,23 +475,6 @@ def test_a_private_address_may_be_allowed():
 def test_what_is_no_address_of_the_internet_is_private(address):
     assert not is_public(address)
     assert is_public("1.1.1.1")
-
-
-class Names(AbstractResolver):
-    """Every name leads to these addresses."""
-
-    def __init__(self, *addresses):
-        self.addresses = addresses
-
-    async def resolve(self, host, port=0, family=socket.AF_INET):
-        return [
-            ResolveResult(
-                hostname=host, host=each, port=port, family=socket.AF_INET, proto=0, flags=0
-            )
-            for each in self.addresses
-        ]
-
-    async def close(self): ...
 
 
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], ["10.0.0.8"], ["1.1.1.1", "127.0.0.1"]])
