@@ -92,6 +92,7 @@ def shown(command: Sequence[object]) -> str:
 def main() -> None:
     arguments = sys.argv[1:]
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each run compiles all tests anew
+    os.environ["HYPOTHESIS_NO_PLUGINS"] = "1"  # trio, which selenium needs, has one: 0.3 s a start
     if arguments and (tool := TOOLS.get(arguments[0])):
         tempfile.tempdir = memory()
         sys.exit(tool(arguments[1:]))
