@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import diskcache
 import pytest
+import structlog
 from hypothesis import Phase, settings
 
 from bot.state.flow_cache import open_flow_cache
@@ -31,7 +32,12 @@ if TYPE_CHECKING:
     from tests.loopback import LoopbackTelegram, Person
     from tests.stage import Stage
 
+# Drawn with colours and frames, as structlog has it, a traceback takes a third of a second.
+PLAIN = structlog.dev.ConsoleRenderer(
+    colors=False, exception_formatter=structlog.dev.plain_traceback
+)
 pytest_plugins = ("tests.processes",)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], PLAIN])
 ROOT = Path(__file__).parent.parent
 PLAYED = frozenset({"run", "telegram", "postgresql"})  # fixtures of tests that start programs
 SECRET = bytes(range(32))

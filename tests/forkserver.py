@@ -338,6 +338,7 @@ def import_all() -> None:
     for module in pkgutil.walk_packages(package.__path__, "bot."):
         if not module.name.startswith(NEVER):
             importlib.import_module(module.name)
+    importlib.import_module("rich.progress")
 
 
 def played() -> int:

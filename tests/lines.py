@@ -11,6 +11,7 @@ import atexit
 import json
 import os
 import time
+from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -37,10 +38,13 @@ def gather(directory: Path, report: Path) -> None:
     """Put what all processes saw into the file that `coverage report` reads."""
     from coverage import CoverageData  # noqa: PLC0415  # as above
 
+    seen: defaultdict[str, set[int]] = defaultdict(set)
+    for path in directory.glob("*.json"):
+        for name, numbers in json.loads(path.read_text()).items():
+            seen[name].update(numbers)
     data = CoverageData(str(report))
     data.erase()
-    for path in directory.glob("*.json"):
-        data.add_lines(json.loads(path.read_text()))
+    data.add_lines(seen)  # all at once: each time takes it 6 ms
     data.touch_files(map(str, ROOT.glob("bot/**/*.py")))  # what nobody imported
     data.write()
 

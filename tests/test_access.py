@@ -13,7 +13,7 @@ from bot.errors import SettingsError
 from bot.models import ChatId
 from bot.monitoring.access import Access
 from bot.telegram.access import Verdict, of_source, of_target
-from tests.accounts import connection
+from tests.accounts import connection, key_kept_in
 from tests.loopback import FloodWait, Role
 from tests.loopback.world import Member
 from tests.people import says
@@ -23,7 +23,7 @@ GROUP_ID = 2_880_553_977
 
 @pytest.fixture
 async def account(telegram, bot, tmp_path):
-    account = connection(bot_token=bot.token, directory=tmp_path)
+    account = connection(bot_token=bot.token, directory=await key_kept_in(tmp_path, telegram))
     await account.start()
     yield account
     await account.stop()

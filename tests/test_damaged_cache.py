@@ -12,12 +12,10 @@ import random
 import shutil
 import sqlite3
 import struct
-import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
-from typing import ClassVar
 
 import pytest
 
@@ -25,6 +23,7 @@ from bot.app import open_core
 from bot.config import Settings
 from bot.state.disk_tier import DiskTier
 from bot.state.flow_cache import open_flow_cache
+from tests.audit import audited
 from tests.conftest import SECRET
 from tests.lag import BOUND, lag
 from tests.people import ALICE, CAROL, GROUP, at, signal_id
@@ -414,27 +413,26 @@ async def test_a_foreign_lock_at_run_time_stalls_nobody(golden):
     assert holds(golden, 119)
 
 
-class Connects:
+@contextmanager
+def connects():
     """Which threads of this process opened which databases."""
+    seen = []
 
-    seen: ClassVar = []
-
-    @classmethod
-    def hook(cls, event, args):
+    def see(event, args):
         if event == "sqlite3.connect":
-            cls.seen.append((threading.current_thread(), str(args[0])))
+            seen.append((threading.current_thread(), str(args[0])))
 
-
-sys.addaudithook(Connects.hook)
+    with audited(see):
+        yield seen
 
 
 async def test_the_cache_is_opened_in_a_thread(tmp_path):
     settings = Settings(data_dir=tmp_path, _env_file=None)
-    Connects.seen.clear()
-    async with open_core(settings) as core:
-        assert core.flows.disk_works
+    with connects() as seen:
+        async with open_core(settings) as core:
+            assert core.flows.disk_works
 
-    opened_by = {thread for thread, name in Connects.seen if name.endswith("cache.db")}
+    opened_by = {thread for thread, name in seen if name.endswith("cache.db")}
     assert opened_by
     assert threading.current_thread() not in opened_by
 
@@ -442,14 +440,14 @@ async def test_the_cache_is_opened_in_a_thread(tmp_path):
 async def test_the_cache_is_written_in_a_thread(golden):
     cache = open_flow_cache(golden, SECRET)
     tracker = track(cache)
-    Connects.seen.clear()
-    for number in range(100, 120):
-        tracker.start_flow(signal_id(number), ALICE, at=NOW)
-        tracker.add_to_thread(signal_id(number), GROUP, OTHER + number)
-    await tracker.close()
-    cache.close()
+    with connects() as seen:
+        for number in range(100, 120):
+            tracker.start_flow(signal_id(number), ALICE, at=NOW)
+            tracker.add_to_thread(signal_id(number), GROUP, OTHER + number)
+        await tracker.close()
+        cache.close()
 
-    writers = {thread for thread, name in Connects.seen if name.endswith("cache.db")}
+    writers = {thread for thread, name in seen if name.endswith("cache.db")}
     assert len(writers) == 1
     assert threading.current_thread() not in writers
     assert holds(golden, 119)

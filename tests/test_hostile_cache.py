@@ -14,10 +14,8 @@ import pickle
 import shutil
 import sqlite3
 import struct
-import sys
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 from diskcache.core import DEFAULT_SETTINGS
@@ -25,6 +23,7 @@ from diskcache.core import DEFAULT_SETTINGS
 from bot.state import flow_cache
 from bot.state.disk_tier import DiskTier
 from bot.state.flow_cache import open_flow_cache
+from tests.audit import audited
 from tests.conftest import SECRET
 from tests.lag import BOUND, lag
 from tests.people import CAROL, GROUP
@@ -65,46 +64,38 @@ def flows(tmp_path, outside):
 # ── what must not happen ──────────────────────────────────────────────────────
 
 
-class Watch:
-    """What Python was seen doing in this process while the watch was on."""
-
-    on = False
-    seen: ClassVar = []
-
-    @classmethod
-    def hook(cls, event, args):
-        if cls.on and event in {
-            "pickle.find_class",
-            "os.system",
-            "os.exec",
-            "subprocess.Popen",
-            "os.remove",
-            "os.rmdir",
-            "shutil.rmtree",
-            "open",
-        }:
-            cls.seen.append((event, args))
-
-    @classmethod
-    @contextmanager
-    def over(cls, directory):
-        """Fails if anything was run, removed, or opened outside of that directory."""
-        cls.seen.clear()
-        cls.on = True
-        try:
-            yield
-        finally:
-            cls.on = False
-        inside = str(directory / "flows")
-        bad = [
-            (event, args)
-            for event, args in cls.seen
-            if event != "open" or (str(directory) in str(args[0]) and inside not in str(args[0]))
-        ]
-        assert bad == []
+HARM = frozenset(
+    {
+        "pickle.find_class",
+        "os.system",
+        "os.exec",
+        "subprocess.Popen",
+        "os.remove",
+        "os.rmdir",
+        "shutil.rmtree",
+        "open",
+    }
+)
 
 
-sys.addaudithook(Watch.hook)
+@contextmanager
+def harmless(directory):
+    """Fails if anything was run, removed, or opened outside of that directory."""
+    seen = []
+
+    def see(event, args):
+        if event in HARM:
+            seen.append((event, args))
+
+    with audited(see):
+        yield
+    inside = str(directory / "flows")
+    bad = [
+        (event, args)
+        for event, args in seen
+        if event != "open" or (str(directory) in str(args[0]) and inside not in str(args[0]))
+    ]
+    assert bad == []
 
 
 class Bomb:
@@ -256,7 +247,7 @@ async def test_no_planted_row_is_run_followed_or_believed(
     """7 modes, 5 operations, 10 values, 7 file names: 2,450 combinations, planted while it runs."""
     before = surroundings(tmp_path)
 
-    with Watch.over(tmp_path):
+    with harmless(tmp_path):
         async with lag() as measured:
             assert await attack(flows, outside, mode, operation) == 70
 

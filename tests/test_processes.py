@@ -58,6 +58,19 @@ def test_dies():
     os._exit(3)
 """
 
+COMPLAINTS = "error::pytest.PytestUnraisableExceptionWarning"
+LITTERS = """
+class Litter:
+    def __init__(self):
+        self.kept_by = self
+
+    def __del__(self):
+        raise RuntimeError("left behind")
+
+def test_litters():
+    Litter()
+"""
+
 
 def played(directory, text, *options):
     (directory / "test_it.py").write_text(text)
@@ -94,6 +107,16 @@ def test_what_nobody_ran_is_no_success(tmp_path):
 
     assert ended.returncode == 1
     assert "its process ended with 3" in ended.stdout
+
+
+@pytest.mark.long
+def test_what_the_last_test_of_a_process_leaves_behind_is_noticed(tmp_path):
+    text = LITTERS + LITTERS.replace("litters", "litters_too")
+    ended = played(tmp_path, text, "--processes", "2", "-W", COMPLAINTS)
+
+    assert ended.returncode == 1
+    assert re.search("2 passed, (1 error|2 errors) in", ended.stdout)  # in one process, or in two
+    assert "left behind" in ended.stdout
 
 
 class Item:

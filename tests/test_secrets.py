@@ -49,6 +49,7 @@ def pipe():
     """Standard error as the bot writes it, and everything put back afterwards."""
     root, pyrogram = logging.getLogger(), logging.getLogger("pyrogram")
     before = (sys.stdout, sys.stderr, root.handlers[:], root.level, pyrogram.level)
+    shown = structlog.get_config()
     out = io.StringIO()
 
     def configure(level="DEBUG", style="json"):
@@ -62,7 +63,7 @@ def pipe():
     root.setLevel(level)
     pyrogram.setLevel(pyrogram_level)
     logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+    structlog.configure(**shown)
 
 
 FORMS = {

@@ -27,11 +27,14 @@ NOT_WATCHED = {
 IMPORT = re.compile(r"^[ \t]*(?:from[^#\n]+)?\bimport\b(?:\s*\([^)]*\)|[^#\n]*)", re.MULTILINE)
 
 
-def functions(path):
-    tree = ast.parse(path.read_text("utf-8"))
-    return [
-        each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
+@pytest.fixture(scope="module")
+def nodes():
+    """Module by module, all that it is made of."""
+    return {path: [*ast.walk(ast.parse(path.read_text("utf-8")))] for path in MODULES}
+
+
+def functions(nodes):
+    return [each for each in nodes if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
 def parameters(function):
@@ -47,9 +50,10 @@ def test_no_file_is_longer_than_five_hundred_lines(path):
 
 
 @pytest.mark.long
-def test_functions_are_short():
+def test_functions_are_short(nodes):
     lengths = sorted(
-        each.end_lineno - each.lineno + 1 for each in chain.from_iterable(map(functions, MODULES))
+        each.end_lineno - each.lineno + 1
+        for each in chain.from_iterable(map(functions, nodes.values()))
     )
 
     assert median(lengths) <= 8
@@ -58,11 +62,11 @@ def test_functions_are_short():
 
 
 @pytest.mark.long
-def test_no_constructor_takes_more_than_eight_things():
+def test_no_constructor_takes_more_than_eight_things(nodes):
     wide = {
         f"{path.relative_to(ROOT)}:{each.lineno}": len(parameters(each)) - 1
-        for path in MODULES
-        for each in functions(path)
+        for path, of_module in nodes.items()
+        for each in functions(of_module)
         if each.name == "__init__"
     }
 
@@ -70,12 +74,11 @@ def test_no_constructor_takes_more_than_eight_things():
 
 
 @pytest.mark.long
-def test_no_two_classes_have_one_name():
+def test_no_two_classes_have_one_name(nodes):
     """But for protocols: what one room asks of another may be called as the other calls itself."""
     seen = Counter(
         each.name
-        for path in MODULES
-        for each in ast.walk(ast.parse(path.read_text("utf-8")))
+        for each in chain.from_iterable(nodes.values())
         if isinstance(each, ast.ClassDef)
         and "Protocol" not in {ast.unparse(base) for base in each.bases}
     )

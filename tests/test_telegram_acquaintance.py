@@ -17,7 +17,7 @@ from bot.telegram.peer_names import (
     find,
     overheard,
 )
-from tests.accounts import connection
+from tests.accounts import connection, key_kept_in
 from tests.boxes import NOW, container
 from tests.loopback.tl import make
 
@@ -49,7 +49,7 @@ async def account(telegram, bot, tmp_path):
 
     account = connection(
         bot_token=bot.token,
-        directory=tmp_path,
+        directory=await key_kept_in(tmp_path, telegram),
         on_overheard=hear,
     )
     await account.start()

@@ -27,7 +27,7 @@ from bot.telegram.catch_up import Following
 from bot.telegram.chats import moved_to, resolve
 from bot.telegram.client import Telegram
 from bot.telegram.credentials import Credentials
-from tests.accounts import connection
+from tests.accounts import connection, key_kept_in
 from tests.loopback import (
     Chat,
     FloodWait,
@@ -119,7 +119,14 @@ async def follow(
 
 
 @pytest.fixture
-async def relay(follow: Callable[..., Awaitable[Telegram]], group: Chat) -> Telegram:
+async def relay(
+    follow: Callable[..., Awaitable[Telegram]],
+    telegram: LoopbackTelegram,
+    group: Chat,
+    tmp_path: Path,
+) -> Telegram:
+    (tmp_path / "data").mkdir()
+    await key_kept_in(tmp_path / "data", telegram)
     return await follow(group)
 
 

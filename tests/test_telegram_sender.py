@@ -28,7 +28,7 @@ from bot.telegram.catch_up import Following
 from bot.telegram.client import Telegram
 from bot.telegram.messages import media as read_media
 from bot.telegram.sender import AlbumPart, Sender
-from tests.accounts import connection
+from tests.accounts import connection, key_kept_in
 from tests.loopback import (
     Chat,
     CutAfter,
@@ -86,7 +86,8 @@ async def relay(
     telegram: LoopbackTelegram, bot: Person, source: Chat, target: Chat, tmp_path: Path, store
 ) -> AsyncIterator[Relay]:
     following = Following(store, [source.id])
-    relay = relay_of(telegram, tmp_path, bot_token=bot.token, following=following)
+    directory = await key_kept_in(tmp_path, telegram)
+    relay = relay_of(telegram, directory, bot_token=bot.token, following=following)
     await relay.start()
     listening = asyncio.create_task(relay.listen(relay.keep))
     yield relay
@@ -100,7 +101,8 @@ async def hasty(
     telegram: LoopbackTelegram, bot: Person, target: Chat, tmp_path: Path
 ) -> AsyncIterator[Sender]:
     """One that waits for no answer longer than a second."""
-    relay = relay_of(telegram, tmp_path, bot_token=bot.token, call_timeout=1)
+    directory = await key_kept_in(tmp_path, telegram)
+    relay = relay_of(telegram, directory, bot_token=bot.token, call_timeout=1)
     await relay.start()
     await relay.sender.send_text(target.id, "here I am", random_id=1)
     yield relay.sender

@@ -7,10 +7,11 @@ the tables as they are now, and of one that is up to date no more is asked than 
 from __future__ import annotations
 
 import secrets
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import create_mock_engine, delete, insert, select
 
 from bot.errors import DatabaseUnusable, SettingsError
 from bot.storage import engine
@@ -72,11 +73,25 @@ class Migration:
 
 
 def _make(db: Connection) -> None:
-    metadata.create_all(db)
+    for statement in _tables(f"{db.dialect.name}+{db.dialect.driver}"):
+        engine.driver_of(db).execute(statement)
     # Outside what an attacker with the cache directory can read: a new database has a new key,
     # so no cache outlives the table it was made from.
     db.execute(insert(meta), {"name": "cache_key", "value": secrets.token_bytes(32)})
     _mark(db, NEWEST)
+
+
+@cache
+def _tables(dialect: str) -> list[str]:
+    """What makes them. To say it takes SQLAlchemy four times as long as SQLite takes to do it."""
+    said: list[str] = []
+
+    def say(statement: Any, *_: object) -> None:
+        said.append(str(statement.compile(dialect=nobody.dialect)))
+
+    nobody = create_mock_engine(f"{dialect}://", say)
+    metadata.create_all(nobody, checkfirst=False)
+    return said
 
 
 def _upgrade(db: Connection, version: int) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from hashlib import sha1
 from io import BytesIO
+from math import prod
 from typing import Any
 
 from mtproto.crypto import ige256_decrypt, ige256_encrypt
@@ -20,38 +21,44 @@ from pyrogram import raw
 from pyrogram.crypto import prime
 from pyrogram.raw.core import TLObject
 
-RSA_P = int(
-    "ee792f47fbffc3216819712ef6694b05c1656f44e8db685cce8aa5002152a878"
-    "8fa1f1386b0eb41605d499e5edf9a6bcc7e965a2df847d6557956f8e496b3052"
-    "16c952048c1d0288fa4ed695e5abc3ac3426d3d923bebe7eda317feb9b762d69"
-    "dff70d1941ffb70f634591db3b02b8d92b46bc92564616c3f907f80bed4bee57",
-    16,
+# Sixteen instead of two, for what is short is raised to a power soon (RFC 8017, 3.2).
+RSA_PRIMES = (
+    0xFB5B5BEECED0BAA97B88275562C08DCD,
+    0xFA7656DE4D31F38587ADDB79731829E1,
+    0xFAD8F272B7CB49A7A31CE91419FCFBC9,
+    0xF04A7DE99D1E26FC639EE2E849BB7C3D,
+    0xFCB8A219B08B4FED73D7710451986E6D,
+    0xF2125C734694E2E9AA929F5E43AE874B,
+    0xF4C46456CF50A78A4FDB2A3C9A73B945,
+    0xFDD366A4BBEE2290CABBBE5FB1260D53,
+    0xFE595A8F9F7788583EC32FCCF4E271AF,
+    0xFFFD9CF1570E8E5C26FC60FDD5D8310B,
+    0xF7BEEC900150B913BF4CA6871EACC413,
+    0xF4443740657A4C9409EB478F71AB7051,
+    0xFC0764D92716DBA6C3D8FDA6BC561E17,
+    0xFCAEB7033381B2602162A4FE942069A3,
+    0xF815B937C0C6F4A3DB4C07550AED0E21,
+    0xFDC2AF02F0FB009278332218E79ABA11,
 )
-RSA_Q = int(
-    "c85ba8e556b640945eb3c75190897ebac1d70c4cd5a252abaaea33bc8145b9f7"
-    "1d3d80e927e8de6a7ff1cfd3d09ed18ba8116ccc0ed3bbf9a5fdad9a26e8b307"
-    "756a3d237e3ba8c885f6f5f6ed463a3898b8a1abc1eb6d0ce22acd20fac696aa"
-    "a9365a06f28437fbc8abe1464a868288b1408f7ef6f7a70d844c475f7cf8e2c7",
-    16,
-)
-RSA_MODULUS = RSA_P * RSA_Q
+RSA_MODULUS = prod(RSA_PRIMES)
 RSA_EXPONENT = 65537
-RSA_SECRET = pow(RSA_EXPONENT, -1, (RSA_P - 1) * (RSA_Q - 1))
-RSA_Q_INVERSE = pow(RSA_Q, -1, RSA_P)
+RSA_SECRETS = tuple(pow(RSA_EXPONENT, -1, each - 1) for each in RSA_PRIMES)
+# What is 1 by one of the primes and 0 by all others.
+RSA_UNITS = tuple((rest := RSA_MODULUS // each) * pow(rest, -1, each) for each in RSA_PRIMES)
 RSA_FINGERPRINT = 0x1122334455667788
 
 SMALL_P, SMALL_Q = 60013, 60029  # the client factorises their product; small ones take no time
 
 DH_GENERATOR = 3
 DH_PRIME = prime.CURRENT_DH_PRIME
-DH_SECRET = int.from_bytes(sha1(b"loopback").digest() * 2, "big")
+DH_SECRET = 65537
 DH_PUBLIC = pow(DH_GENERATOR, DH_SECRET, DH_PRIME)
 
 
 def rsa_decrypt(encrypted: int) -> int:
-    """By the remainders of both primes (RFC 8017, 5.1.2): a quarter of the work, once a connection."""
-    of_p, of_q = (pow(encrypted, RSA_SECRET % (prime_ - 1), prime_) for prime_ in (RSA_P, RSA_Q))
-    return of_q + RSA_Q * ((of_p - of_q) * RSA_Q_INVERSE % RSA_P)
+    """By the remainders of all primes, which takes a tenth of the time, once a connection."""
+    parts = zip(RSA_PRIMES, RSA_SECRETS, RSA_UNITS, strict=True)
+    return sum(pow(encrypted, secret, each) * unit for each, secret, unit in parts) % RSA_MODULUS
 
 
 class Handshake:
