@@ -434,6 +434,16 @@ def test_every_take_profit_is_read_and_its_number_is_no_price(text, expected):
     assert parse(text).take_profits == expected
 
 
+@pytest.mark.parametrize("pair", ["TGT/USDT", "TP/USDT", "tgt-usdt", "SLUSDT", "STOP/USDT"])
+def test_a_coin_that_is_called_as_a_label_is_counts_as_none(pair):
+    text = f"{pair} LONG\nEntry 0.31 - 0.33\nTake profit 1 - 0.35\nTP 2 - 0.37\nStop 1 - 0.29"
+
+    fields = parse(text)
+
+    assert fields.take_profits == (Decimal("0.35"), Decimal("0.37"))
+    assert fields.stop == parse(text.replace(pair, "BTC/USDT")).stop
+
+
 @pytest.mark.parametrize(
     ("text", "stop"),
     [

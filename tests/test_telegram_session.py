@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import suppress
 from itertools import pairwise
 
@@ -10,8 +11,10 @@ import pytest
 from pyrogram import raw
 
 from bot.errors import LoggedOut, RetryLater
+from bot.telegram.connection import ConnectionCut
 from bot.telegram.rpc_errors import translated
 from bot.telegram.server_time import ServerTime
+from bot.telegram.session import cancelled
 from tests.accounts import connection
 from tests.loopback import Drop, RpcError
 
@@ -208,6 +211,28 @@ async def test_a_refusal_is_told_as_it_is_although_the_connection_ends_with_it(c
 
 
 # ── cut again and again ──
+
+
+async def test_what_fails_when_it_is_cancelled_is_no_news_to_the_loop():
+    """As a call does whose connection goes at that moment. What had failed before is another matter."""
+    told = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+    async def fails(words):
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        raise ConnectionCut(words)
+
+    under_way, over = (asyncio.ensure_future(fails(words)) for words in ("now", "before"))
+    await asyncio.sleep(0)
+    over.cancel()
+    await asyncio.wait({over})
+    for task in (under_way, over):
+        await cancelled(task)
+    del task, under_way, over
+    gc.collect()
+
+    assert [str(context["exception"]) for context in told] == ["before"]
 
 
 @pytest.mark.parametrize("cut_at", [0, 1, 2, 3])

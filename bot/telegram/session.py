@@ -318,7 +318,14 @@ def _answered(body: Any) -> int | None:
 
 
 async def cancelled(task: asyncio.Future[Any]) -> None:
-    """Cancel it until it is done: `wait_for`, in the library, may swallow a cancellation."""
+    """Cancel it until it is done: `wait_for`, in the library, may swallow a cancellation.
+
+    Nobody asks what it fails with then; else the loop would complain of that some time later.
+    """
+    if task.done():
+        return
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=CANCELLED_AGAIN)
+    if not task.cancelled():
+        task.exception()
