@@ -14,8 +14,7 @@ import threading
 from abc import ABC, abstractmethod
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
-from contextvars import ContextVar
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import ClauseElement, create_engine, func, inspect, select
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-OPENED: Final[ContextVar[Callable[[], sqlite3.Connection]]] = ContextVar("opened")  # the file
 INTEGRITY: Final = (IntegrityError, sqlite3.IntegrityError)
 # How the drivers want what a statement is filled with.
 NUMBERED: Final[dict[str, Any]] = {"sqlite": "qmark", "postgresql": "numeric_dollar"}
@@ -157,7 +155,8 @@ class Database(AnyDatabase):
         read_only: bool = False,
         file: Identity | None = None,
     ) -> None:
-        super().__init__(str(path), _of_files(), in_loop=in_loop or read_only)
+        engine = create_engine("sqlite://", creator=self._connect, poolclass=NullPool)
+        super().__init__(str(path), engine, in_loop=in_loop or read_only)
         self.path = path
         self._read_only = read_only
         self._file = file
@@ -169,13 +168,6 @@ class Database(AnyDatabase):
         if not self._read_only:
             await self._prepare()
             self._presence = Presence([self.path])
-
-    def _open(self) -> None:
-        before = OPENED.set(self._connect)
-        try:
-            super()._open()
-        finally:
-            OPENED.reset(before)
 
     def _connect(self) -> sqlite3.Connection:
         if self._file is None:
@@ -247,16 +239,6 @@ class Database(AnyDatabase):
             unusable = any(sign in said for sign in UNUSABLE)
             kind = DatabaseUnusable if unusable else DatabaseUnavailable
             raise kind(f"{self.path}: {said}{_hint(said)}") from exc
-
-
-@cache
-def _of_files() -> Engine:
-    """One for all: what SQLAlchemy has compiled for a file it need not compile for the next."""
-
-    def connect() -> sqlite3.Connection:
-        return OPENED.get()()
-
-    return create_engine("sqlite://", creator=connect, poolclass=NullPool)
 
 
 def open_by_name(path: Path, file: Identity, *, read_only: bool = False) -> sqlite3.Connection:
