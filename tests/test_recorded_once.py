@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 from sqlalchemy import update
 
 from bot.errors import UnknownFlow
 from bot.models import Decision, Flow, Outcome, Reason, Tier
 from bot.routes import Place
+from bot.storage.people import names
 from bot.storage.schema import decisions, signal_updates
 from tests.people import ALICE, BOB, TARGET, says
 from tests.rows import add_signal
@@ -68,6 +72,16 @@ async def test_what_another_process_has_recorded_meanwhile_is_not_recorded_again
     assert await store.flow(flow) == before
     assert (await store.counts())[1:] == (1, 1)
     assert await store.take_posts(TARGET) == []
+
+
+async def test_who_says_again_what_is_recorded_is_heard_all_the_same(store, signal, flow):
+    """The first of a day counts. Else a second import would have a later one count."""
+    update = says(ALICE, to=signal, number=2, author_name="Alice")
+    await store.add_update(update, into(flow), author=ALICE, places=PLACES)
+    renamed = replace(update, author_name="Алиса")
+
+    assert not await store.add_update(renamed, into(flow), author=ALICE, places=PLACES)
+    assert await store.ask(partial(names, ids=[ALICE])) == {ALICE: "Алиса"}
 
 
 async def test_a_message_whose_refusal_waits_to_be_written_stays_refused(store, signal, flow):

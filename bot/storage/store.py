@@ -254,10 +254,10 @@ class SignalStore:
         the others of its album; one that says nothing of what it answers answers this one. Raises
         `UnknownFlow`, having written nothing, if the table holds no such flow of that owner.
         """
+        self.people.hear([message])
         if message.id <= await self._newest_in(message.chat_id) and await self._stands(message.ref):
             return False
         self._pass((message, *parts))
-        self.people.hear([message])
         places, owner = tuple(places), author if decision.reason is Reason.OWNER else None
         row = statements.update_row(message, decision, author, self._now()) | {"owner": owner}
         others = [replace(part, reply_to=part.reply_to or message.ref) for part in parts]
