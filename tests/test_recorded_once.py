@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from bot.errors import UnknownFlow
-from bot.models import Decision, Flow, Outcome, Reason, Tier
+from bot.models import Decision, Flow, Outcome, Reason, Tier, UnreadableMessage
 from bot.routes import Place
 from bot.storage.people import names
 from bot.storage.schema import decisions, signal_updates
@@ -82,6 +82,19 @@ async def test_who_says_again_what_is_recorded_is_heard_all_the_same(store, sign
 
     assert not await store.add_update(renamed, into(flow), author=ALICE, places=PLACES)
     assert await store.ask(partial(names, ids=[ALICE])) == {ALICE: "Алиса"}
+
+
+async def test_what_could_not_be_read_and_now_can_is_recorded_though_newer_ones_are(
+    store, signal, flow
+):
+    update = says(ALICE, to=signal, number=2)
+    await store.add_unreadable(UnreadableMessage(*update.ref, update.at, "a kind of its own"))
+    await store.add_update(says(ALICE, to=signal, number=3), into(flow), author=ALICE)
+
+    assert await store.readable_again(update.ref)
+    assert await store.add_update(update, into(flow), author=ALICE, places=PLACES)
+    assert (await store.counts())[1:] == (2, 0)
+    assert not await store.add_update(update, into(flow), author=ALICE, places=PLACES)
 
 
 async def test_a_message_whose_refusal_waits_to_be_written_stays_refused(store, signal, flow):

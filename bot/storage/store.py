@@ -274,9 +274,7 @@ class SignalStore:
         except engine.INTEGRITY as exc:
             if await self._stands(message.ref):
                 return False  # somebody else has recorded it meanwhile
-            raise UnknownFlow(
-                f"the table has no signal {decision.signal_id} of {owner or 'anybody'}"
-            ) from exc
+            raise UnknownFlow(f"no signal {decision.signal_id} of {owner or 'anybody'}") from exc
         return True
 
     def _add_updates(
@@ -357,7 +355,7 @@ class SignalStore:
         )
         found = await self._read(lambda db: db.scalar(query))
         if found is not None:
-            self._waiting.outdated.add(found)
+            self._waiting.outdated[ref] = found
         return found is not None
 
     async def _newest_in(self, chat_id: ChatId) -> MessageId:
@@ -368,8 +366,9 @@ class SignalStore:
         return newest
 
     async def _stands(self, ref: MessageRef) -> bool:
-        """Whether the message is recorded, whatever it was taken for."""
-        return bool(await self.ask(lambda db: self._recorded_before.value(db, key_of(ref))))
+        """Whether it is recorded, whatever it was taken for, and is not to be decided upon anew."""
+        known = partial(self._recorded_before.value, row=key_of(ref))
+        return ref not in self._waiting.outdated and bool(await self.ask(known))
 
     def _pass(self, messages: Iterable[IncomingMessage]) -> None:
         """They are about to be recorded."""

@@ -39,7 +39,9 @@ class Waiting:
         self._people = people
         self._clock = clock
         self.refusals: dict[MessageRef, dict[str, Any]] = {}  # rows
-        self.outdated: set[int] = set()  # decisions to be removed
+        self.outdated: dict[
+            MessageRef, int
+        ] = {}  # decisions to be removed with what is decided anew
         self._cursors: dict[ChatId, Cursor] = {}
         self._turn = Lock()  # for what is replaced and not just added
 
@@ -61,7 +63,7 @@ class Waiting:
 
         def write(db: Connection) -> T:
             if outdated:
-                _delete().run_many(db, [{"decision": number} for number in outdated])
+                _delete().run_many(db, [{"decision": number} for number in outdated.values()])
             if refused:
                 self._insert.run_many(db, refused.values())
             if reached:
@@ -72,7 +74,8 @@ class Waiting:
         result = in_transaction(db, write)
         for ref in refused:
             del self.refusals[ref]
-        self.outdated -= outdated
+        for ref in outdated:
+            self.outdated.pop(ref, None)
         self._people.written(heard)
         with self._turn:
             for box, cursor in reached.items():
