@@ -33,6 +33,7 @@ READ = 2**16  # bytes
 # Objects between two looks for garbage, and looks between those at older ones. Python looks ten times
 # as often, which takes a process that makes and forgets all day 6 % of its time instead of 2.
 LITTER = (10_000, 10, 10)
+YOUNG, OLDEST = 1, 2  # of Python's generations of objects
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,13 +46,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown() -> Iterator[None]:
-    """What a test has forgotten complains there and not in the midst of another.
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """What a test has forgotten complains there, and not in the midst of another.
 
     Before 3.12 it must not do so while a text is parsed: https://github.com/python/cpython/issues/106905.
     """
     yield
-    gc.collect(1)
+    gc.collect(OLDEST if nextitem is None else YOUNG)
+    collect_unraisable(item.config)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -246,14 +248,6 @@ class Telling:
         """All at once, so that whoever listens wakes once for each test."""
         self._to.sendall("".join(self._told).encode())
         self._told.clear()
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_teardown(self, nextitem: pytest.Item | None) -> Iterator[None]:
-        """What the last tests forgot complains now, if at all."""
-        yield
-        if nextitem is None:
-            gc.collect()
-            collect_unraisable(self._config)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         hook = self._config.hook
