@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -776,6 +776,8 @@ def test_a_text_is_cut_where_there_is_no_room_for_it(text, cells, shown):
 
 
 @given(st.text("aЖ测👩\u200d\u0301 "), st.integers(2, 30))
+@example("\u200d\u200d测测测测", 7)
+@example("\u200d\u200d测测测a", 6)  # of which rich itself can cut nothing off
 def test_a_cut_text_has_no_more_cells_and_no_more_characters_than_there_is_room_for(text, cells):
     short = cut(readable(text), cells)
 

@@ -6,7 +6,7 @@ import unicodedata
 from datetime import UTC, datetime
 from typing import Final
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 
 MINUTE: Final = 60  # seconds
 HOUR: Final = 60 * MINUTE
@@ -37,7 +37,16 @@ def cut(text: str, cells: int) -> str:
     """At most so many cells (wide letters and emoji take two) and no more characters than that."""
     if cell_len(text) <= cells and len(text) <= cells:
         return text
-    return set_cell_size(text[: cells - 1], cells - 1).rstrip(f" {JOINER}") + "…"
+    return fitting(text, cells - 1).rstrip(f" {JOINER}") + "…"
+
+
+def fitting(text: str, cells: int) -> str:
+    """As much of its beginning as has so many cells, and no more characters than that.
+
+    Not by rich's own, which fails where joiners stand that join nothing.
+    """
+    ends = range(min(cells, len(text)), 0, -1)
+    return next((text[:end] for end in ends if cell_len(text[:end]) <= cells), "")
 
 
 def wrapped(text: str, cells: int, at_most: int) -> list[str]:
@@ -45,8 +54,8 @@ def wrapped(text: str, cells: int, at_most: int) -> list[str]:
     lines: list[str] = []
     rest = text
     while max(cell_len(rest), len(rest)) > cells and len(lines) < at_most - 1:
-        head = set_cell_size(rest, cells)[:cells]
-        space = set_cell_size(rest, cells + 1)[: cells + 1].rfind(" ")
+        head = fitting(rest, cells)
+        space = fitting(rest, cells + 1).rfind(" ")
         end = max(space, head.rfind("-")) + 1 or len(head.rstrip(f" {JOINER}")) or 1
         lines.append(rest[:end].rstrip())
         rest = rest[end:].lstrip()
