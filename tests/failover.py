@@ -254,6 +254,10 @@ class Failovers:
             # Not done in time: then the verdict says what is wrong.
             with contextlib.suppress(AssertionError, TimeoutError):
                 await self.campaign.all_done()
+        with contextlib.suppress(
+            AssertionError
+        ):  # else it may have come no further than its imports
+            await other.waits(SOON)
         self.wrong_ends["the one that waits"] += await other.end() != 0
         self.wrong_ends["the last leader"] += await leader.end() != 0
         verdict = self.campaign.talk.verdict()
