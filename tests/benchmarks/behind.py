@@ -17,6 +17,7 @@ from tests.stage import SEND, Stage
 
 READER = str(Path(__file__).with_name("bare_reader.py"))
 RELAYED = 10  # one message in so many
+PACE = 0.005  # seconds between two edits: they are heard, and wait for their turn to be made
 LOOKED = 0.02  # seconds between two looks at the tables
 QUIET = {"LOG_LEVEL": "INFO"}
 
@@ -131,6 +132,7 @@ async def _storm(edits: int, rounds: int) -> float:
                 for again in range(rounds):
                     for message in said:
                         await stage.alice.edits(message, f"#idea edited {again}")
+                        await asyncio.sleep(PACE)
                     stormy.append(await _seconds_to_post(stage))
     return statistics.median(stormy) - statistics.median(calm)
 
