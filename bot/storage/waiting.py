@@ -39,9 +39,8 @@ class Waiting:
         self._people = people
         self._clock = clock
         self.refusals: dict[MessageRef, dict[str, Any]] = {}  # rows
-        self.outdated: dict[
-            MessageRef, int
-        ] = {}  # decisions to be removed with what is decided anew
+        # Decisions to be removed with what is decided anew, by their messages.
+        self.outdated: dict[MessageRef, int] = {}
         self._cursors: dict[ChatId, Cursor] = {}
         self._turn = Lock()  # for what is replaced and not just added
 
