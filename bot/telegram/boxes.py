@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pyrogram import raw
 
+from bot.errors import RetryLater
 from bot.models import CHANNELS, ChatId, Cursor, MessageId, Reached, UnixTime, has_own_box
+from bot.phrases import phrase
 from bot.telegram.messages import DELETED, EDITED, LARGEST_ID, NEW, people_of
 from bot.telegram.parsing import Unreadable
 from bot.telegram.reading import as_edited, as_new
@@ -24,6 +26,17 @@ SHORT: Final = (types.UpdateShortMessage, types.UpdateShortChatMessage)
 # An update that asks for the channel's difference, with or without its pts.
 TOO_LONG: Final = types.UpdateChannelTooLong
 AT_ONCE: Final = 1_000  # updates in one difference
+NOWHERE_AT_ONCE: Final = 3  # answers in a row that lead nowhere, without a pause
+KEPT_AT_MOST: Final = 1_000  # updates of a box that are pushed while it is being asked for
+A_MOMENT: Final = 3  # failures in a row, after the first of which there are pauses of seconds
+
+
+class StandsStill(RetryLater):
+    """Telegram says that there is more, and shows none of it. `final`: others say so, in between."""
+
+    def __init__(self, *, final: bool) -> None:
+        super().__init__(phrase("Telegram says that there is more, and gives nothing of it"))
+        self.final = final
 
 
 @dataclass
@@ -40,16 +53,41 @@ class Box:
     behind: bool = True
     promised: int = 0
     failures: int = 0  # in a row
+    nowhere: int = 0  # answers in a row that led nowhere
     rest: asyncio.Task[None] | None = None  # until it is to be asked for again
     patient: bool = False  # the rest is Telegram's wish
     limit: int = AT_ONCE  # changes in one difference; fewer around what cannot be parsed
     changes: int = 0  # edits and deletions that were fed
     again: bool = False  # what is recorded of it is to be read again
+    # What is pushed while it is being asked for: where no answer comes, it may be what comes next.
+    kept: list[tuple[Any, ...]] = field(default_factory=list)
 
     @property
-    def resting(self) -> bool:
-        """Telegram has said when to ask again, and that may be tomorrow."""
-        return self.rest is not None and self.patient
+    def more_to_come(self) -> bool:
+        """It is being asked for, or will be in a moment. Not after a pause that Telegram has wished for,
+        which may last until tomorrow.
+        """
+        soon = not self.patient and self.failures <= A_MOMENT
+        return self.behind and (self.rest is None or soon)
+
+    @property
+    def place(self) -> tuple[int | None, int | None]:
+        return self.pts, self.qts
+
+    def answered(self, since: tuple[int | None, int | None], limit: int, *, final: bool) -> None:
+        """It stood there when it was asked for. Raises `StandsStill` where that leads nowhere.
+
+        Fewer changes at once are a step towards the one that cannot be parsed.
+        """
+        self.behind = not final or self.promised > (self.pts or 0)
+        if not self.behind:
+            self.kept.clear()
+        if not self.behind or self.place != since or self.limit < limit:
+            self.nowhere = 0
+            return
+        self.nowhere += 1
+        if self.nowhere >= NOWHERE_AT_ONCE:
+            raise StandsStill(final=final)
 
     def stands_at(self, cursor: Cursor) -> None:
         _, self.pts, self.qts, self.date, self.message_id, self.again = cursor
@@ -144,9 +182,19 @@ class Boxes:
         if pts is None or count is None:
             self.account.qts = max(self.account.qts or 0, getattr(update, "qts", None) or 0)
             self._queue.feed(update, users, chats)
-        elif box is not None and self._step(box, pts, count):
+        elif box is None:
+            return
+        elif self._step(box, pts, count):
             self._feed_one(box, update, users, chats)
             self._queue.feed(Reached(box.cursor()), {}, {})
+        elif box.behind and box.rest is None and len(box.kept) < KEPT_AT_MOST:
+            box.kept.append((update, users, chats))
+
+    def feed_kept(self, box: Box) -> None:
+        """It is not asked for now. What was pushed meanwhile goes on from where it stands."""
+        kept, box.kept = box.kept, []
+        for update, users, chats in kept:
+            self._sort(update, users, chats)
 
     def _feed_one(
         self, box: Box, update: Any, users: Mapping[int, Any], chats: Mapping[int, Any]
@@ -168,7 +216,7 @@ class Boxes:
 
     def _step(self, box: Box, pts: int, count: int) -> bool:
         """Whether this is what comes next in the box; then it has moved on."""
-        if (box.behind and not box.resting) or box.pts is None:
+        if (box.behind and box.rest is None) or box.pts is None:
             box.promised = max(box.promised, pts)
             return False
         if pts - count > box.pts or len(self._queue) > QUEUE_MAX:

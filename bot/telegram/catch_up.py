@@ -5,9 +5,10 @@ account has one box, every supergroup and channel has its own. A change that is 
 that was there before is dropped, and one from further ahead says that something was missed: its box
 is *behind*, and the difference is asked for. https://core.telegram.org/api/updates
 
-While a box is behind, what is pushed for it is only counted: it is part of the difference. So
-whatever may have been lost, in a cut connection, while we were down or in a burst too large, is
-mended by one thing, to call the box behind. Behind all that is fed comes a `Reached`: the cursor
+While a box is behind, what is pushed for it is part of the difference, and only kept. So whatever may
+have been lost, in a cut connection, while we were down or in a burst too large, is mended by one
+thing, to call the box behind. Where the difference is not given, or leads nowhere, what is pushed and
+comes next goes on in the pauses between the questions. Behind all that is fed comes a `Reached`: the cursor
 that may be stored once all before it has been dealt with.
 """
 
@@ -37,9 +38,8 @@ from bot.models import (
     Reached,
     UnixTime,
     has_own_box,
-    is_basic_group,
 )
-from bot.telegram.boxes import AT_ONCE, QUEUE_MAX, Box, Boxes
+from bot.telegram.boxes import AT_ONCE, NOWHERE_AT_ONCE, QUEUE_MAX, Box, Boxes, StandsStill
 from bot.telegram.layers import build
 from bot.telegram.reading import Poison, input_channel, reading, unreadable
 from bot.telegram.reread import RecordTable, Rereading
@@ -158,16 +158,12 @@ class CatchUp:
         """Whether older messages are still being looked at again."""
         return self._again.under_way
 
-    @property
-    def more_to_come(self) -> bool:
-        """Whether there is something that waits for the reader, or that is still to be asked for.
-
-        The account's box counts only where a followed chat is in it.
+    def more_to_come(self, chat: ChatId | None) -> bool:
+        """Whether there is something that waits for the reader, or is to be asked for in that chat; None:
+        in any basic group.
         """
-        boxes = list(self._boxes.of_chats.values())
-        if any(map(is_basic_group, self._chats)):
-            boxes.append(self._boxes.account)
-        return len(self._queue) > 0 or any(box.behind and not box.resting for box in boxes)
+        box = self._boxes.account if chat is None else self._boxes.of_chats.get(chat)
+        return len(self._queue) > 0 or (box is not None and box.more_to_come)
 
     def lost(self) -> None:
         """There may be anything that we were not told of: in a new connection, or after hours."""
@@ -289,13 +285,20 @@ class CatchUp:
 
     def _let_rest(self, box: Box, exc: BotError) -> None:
         asked: timedelta | None = getattr(exc, "after", None)
+        again = isinstance(exc, StandsStill) and box.nowhere > NOWHERE_AT_ONCE
+        if isinstance(exc, StandsStill) and exc.final:
+            box.failures = 0  # it is not Telegram's answer that lacks
         failures = box.failures
         pause = doubled(RETRY, RETRY_AT_MOST, failures) if asked is None else asked.total_seconds()
         box.failures += 1
         box.patient = asked is not None
-        log.warning("updates cannot be asked for yet", box=box.id, error=str(exc), retry_in=pause)
+        if not again:
+            log.warning(
+                "updates cannot be asked for yet", box=box.id, error=str(exc), retry_in=pause
+            )
         self._answers.failed(box.id, exc, pause)
         box.rest = asyncio.ensure_future(self._rest(box, pause))
+        self._boxes.feed_kept(box)
 
     async def _rest(self, box: Box, seconds: float) -> None:
         await self._sleep(seconds)
@@ -313,12 +316,22 @@ class CatchUp:
             while box.behind:
                 await self._room()
                 box.promised = 0  # what was promised before is in the answer, or was no promise
-                self._answers.asked(box.id)
-                final = await self._ask(box)
-                self._answers.answered(box.id)
-                self._queue.feed(Reached(box.cursor()), {}, {})
-                box.behind = not final or box.promised > (box.pts or 0)
+                await self._ask_once(box)
         self.recovered += box.pts != before
+
+    async def _ask_once(self, box: Box) -> None:
+        """Raises `StandsStill`, among others."""
+        self._answers.asked(box.id)
+        since, limit = box.place, box.limit
+        final = await self._ask(box)
+        self._queue.feed(Reached(box.cursor()), {}, {})
+        try:
+            box.answered(since, limit, final=final)
+        except StandsStill:
+            if final:
+                self._answers.answered(box.id)
+            raise
+        self._answers.answered(box.id)
 
     async def _ask(self, box: Box) -> bool:
         """One difference; whether it is the last for now."""
