@@ -233,3 +233,86 @@ async def test_what_is_pushed_while_nobody_answers_goes_on_once_that_is_known(al
     life.work()
     assert knows_all(life.notes, telegram)
     assert life.notes.said_again == []
+
+
+# ── numbers that went back ──
+
+
+async def test_where_a_channels_numbers_went_back_what_was_said_since_is_read(alive):
+    """As after Telegram has restored it, or a whole history was cleared: pushes look like old ones then."""
+    telegram = FakeTelegram()
+    life = await alive(telegram)
+    for number in range(9):
+        life.catch_up.hear(container(telegram.say(f"text {number}")))
+    await life.settle()
+    del telegram.log[3:]
+    life.catch_up.hear(container(telegram.say("#idea BTC")))
+
+    life.catch_up.lost()
+    await life.settle()
+    life.catch_up.hear(container(telegram.say("TP1")))
+    life.work()
+
+    assert knows_all(life.notes, telegram)
+    assert life.notes.said_again == []
+
+
+async def test_where_the_accounts_numbers_went_back_what_was_said_since_is_read(alive):
+    telegram = Basic()
+    life = await alive(telegram, chats=[GROUP])
+    for number in range(9):
+        life.catch_up.hear(container(telegram.say(f"text {number}")))
+    await life.settle()
+    sound = telegram.answers[functions.updates.GetDifference]
+    telegram.answers[functions.updates.GetDifference] = lambda query: (
+        sound(query) if query.pts < telegram.pts else types.updates.DifferenceEmpty(date=NOW, seq=0)
+    )
+    del telegram.log[3:]
+    life.catch_up.hear(container(telegram.say("#idea BTC")))
+
+    life.catch_up.lost()
+    await life.settle()
+    life.catch_up.hear(container(telegram.say("TP1")))
+    life.work()
+
+    assert knows_all(life.notes, telegram)
+
+
+async def test_an_empty_message_of_a_channel_is_nothing_of_the_accounts(alive):
+    """It does not say where it is. Its number is the channel's."""
+    telegram = FakeTelegram()
+    life = await alive(telegram)
+    await life.settle()
+    life.work()
+    telegram.asked.clear()
+    empty = types.MessageEmpty(id=7)
+    pushed = telegram.say("#idea BTC")
+
+    life.catch_up.hear(
+        container(
+            types.UpdateEditChannelMessage(message=empty, pts=2, pts_count=1),
+            types.UpdateNewChannelMessage(message=empty, pts=80, pts_count=1),
+            pushed,
+        )
+    )
+    await life.settle()
+    life.work()
+
+    assert telegram.asked == []
+    assert life.notes.texts == {1: "#idea BTC"}
+
+
+async def test_what_was_said_while_a_channels_numbers_went_back_unseen_is_read(alive):
+    telegram = FakeTelegram()
+    life = await alive(telegram)
+    for number in range(9):
+        life.catch_up.hear(container(telegram.say(f"text {number}")))
+    await life.settle()
+    del telegram.log[3:]
+    telegram.say("#idea BTC")
+
+    life.catch_up.lost()
+    await life.settle()
+    life.work()
+
+    assert knows_all(life.notes, telegram)

@@ -18,6 +18,8 @@ from bot.telegram.reading import as_edited, as_new
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from bot.errors import BotError
+
 functions: Final[Any] = raw.functions
 types: Final[Any] = raw.types
 
@@ -25,6 +27,8 @@ QUEUE_MAX: Final = 2_000  # updates that wait to be dealt with
 SHORT: Final = (types.UpdateShortMessage, types.UpdateShortChatMessage)
 # An update that asks for the channel's difference, with or without its pts.
 TOO_LONG: Final = types.UpdateChannelTooLong
+# Of an empty message it is not told in which.
+OF_A_CHANNEL: Final = (types.UpdateNewChannelMessage, types.UpdateEditChannelMessage)
 AT_ONCE: Final = 1_000  # updates in one difference
 NOWHERE_AT_ONCE: Final = 3  # answers in a row that lead nowhere, without a pause
 KEPT_AT_MOST: Final = 1_000  # updates of a box that are pushed while it is being asked for
@@ -59,6 +63,7 @@ class Box:
     limit: int = AT_ONCE  # changes in one difference; fewer around what cannot be parsed
     changes: int = 0  # edits and deletions that were fed
     again: bool = False  # what is recorded of it is to be read again
+    went_back: bool = False  # its numbers did: they are others than ours
     # What is pushed while it is being asked for: where no answer comes, it may be what comes next.
     kept: list[tuple[Any, ...]] = field(default_factory=list)
 
@@ -93,12 +98,33 @@ class Box:
         _, self.pts, self.qts, self.date, self.message_id, self.again = cursor
         self.dealt_with = self.message_id
 
+    def has_gone_back(self, new: Any) -> bool:
+        """An old number for a message that is newer than any before: Telegram has begun to count anew."""
+        known = self.pts is not None and self.message_id is not None
+        return known and new.pts <= self.pts and new.message.id > self.message_id
+
     def saw(self, message: Any) -> None:
         self.message_id = MessageId(max(self.message_id or 0, message.id))
 
     def cursor(self) -> Cursor:
         """What may be stored: whoever begins there misses nothing."""
         return Cursor(self.id, self.pts or 0, self.qts, self.date, self.message_id, self.again)
+
+
+class Answers(Protocol):
+    """Told how what is asked of a box goes; see `Reachability`."""
+
+    def asked(self, box: ChatId) -> None: ...
+    def answered(self, box: ChatId) -> None: ...
+    def failed(self, box: ChatId, error: BotError, pause: float) -> None: ...
+
+
+class Unheard:
+    """`Answers` that nobody listens to."""
+
+    def asked(self, box: ChatId) -> None: ...
+    def answered(self, box: ChatId) -> None: ...
+    def failed(self, box: ChatId, error: BotError, pause: float) -> None: ...
 
 
 class Queue(Protocol):
@@ -187,6 +213,9 @@ class Boxes:
         elif self._step(box, pts, count):
             self._feed_one(box, update, users, chats)
             self._queue.feed(Reached(box.cursor()), {}, {})
+        elif isinstance(update, NEW) and box.has_gone_back(update):
+            box.went_back = True
+            self.fall_behind(box)
         elif box.behind and box.rest is None and len(box.kept) < KEPT_AT_MOST:
             box.kept.append((update, users, chats))
 
@@ -211,7 +240,7 @@ class Boxes:
         channel = getattr(getattr(message, "peer_id", None), "channel_id", None)
         channel = channel or getattr(update, "channel_id", None)
         if channel is None:
-            return self.account
+            return None if isinstance(update, OF_A_CHANNEL) else self.account
         return self.of_chats.get(ChatId(CHANNELS - channel))
 
     def _step(self, box: Box, pts: int, count: int) -> bool:

@@ -39,7 +39,15 @@ from bot.models import (
     UnixTime,
     has_own_box,
 )
-from bot.telegram.boxes import AT_ONCE, NOWHERE_AT_ONCE, QUEUE_MAX, Box, Boxes, StandsStill
+from bot.telegram.boxes import (
+    AT_ONCE,
+    NOWHERE_AT_ONCE,
+    QUEUE_MAX,
+    Box,
+    Boxes,
+    StandsStill,
+    Unheard,
+)
 from bot.telegram.layers import build
 from bot.telegram.reading import Poison, input_channel, reading, unreadable
 from bot.telegram.reread import RecordTable, Rereading
@@ -49,7 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from datetime import timedelta
 
-    from bot.telegram.boxes import Queue
+    from bot.telegram.boxes import Answers, Queue
     from bot.telegram.parsing import Unreadable
     from bot.telegram.reread import Connection
 
@@ -75,22 +83,6 @@ class CursorTable(RecordTable, Protocol):
 
     async def cursor(self, box: ChatId) -> Cursor | None: ...
     async def move_cursors(self, reached: Iterable[Cursor]) -> None: ...
-
-
-class Answers(Protocol):
-    """Told how what is asked of a box goes; see `Reachability`."""
-
-    def asked(self, box: ChatId) -> None: ...
-    def answered(self, box: ChatId) -> None: ...
-    def failed(self, box: ChatId, error: BotError, pause: float) -> None: ...
-
-
-class Unheard:
-    """`Answers` that nobody listens to."""
-
-    def asked(self, box: ChatId) -> None: ...
-    def answered(self, box: ChatId) -> None: ...
-    def failed(self, box: ChatId, error: BotError, pause: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,9 +327,23 @@ class CatchUp:
 
     async def _ask(self, box: Box) -> bool:
         """One difference; whether it is the last for now."""
+        if box.went_back:
+            return await self._numbered_anew(box)
         if box is self._boxes.account:
             return await self._account_difference(box)
         return await self._channel_difference(box)
+
+    async def _numbered_anew(self, box: Box) -> bool:
+        """What we keep is no number of this box: what came since is read by its ids."""
+        account = box is self._boxes.account
+        now = await (self._state() if account else self._pts_now(box))
+        await self._again.look(box)
+        if account:
+            self._take_state(box, now)
+        else:
+            box.pts = now
+        box.went_back = False
+        return False
 
     async def _begin(self, box: Box) -> None:
         """Where the last run left off, or here and now, which is written down at once."""
@@ -348,7 +354,7 @@ class CatchUp:
                 self._again.want(box)
             return
         if box is self._boxes.account:
-            self._take_state(box, await self._connection.call(functions.updates.GetState()))
+            self._take_state(box, await self._state())
         elif box.id in self._from_the_start:
             box.pts = 1
         else:
@@ -388,10 +394,7 @@ class CatchUp:
         except RPCError as exc:
             if said(exc)[1] not in NO_CURSOR:
                 raise
-            pts = await self._pts_now(box)
-            await self._again.look(box, newest=None)
-            box.pts = pts
-            return False
+            return await self._numbered_anew(box)
         box.limit = min(2 * box.limit, AT_ONCE)
         if isinstance(answer, types.updates.ChannelDifferenceTooLong):
             await self._again.look(box, newest=MessageId(answer.dialog.top_message))
@@ -399,6 +402,8 @@ class CatchUp:
             return bool(answer.final)
         if isinstance(answer, types.updates.ChannelDifference):
             self._boxes.feed(box, answer)
+        elif answer.pts < (box.pts or 0):
+            return await self._numbered_anew(box)
         box.pts = answer.pts
         return bool(answer.final)
 
@@ -460,10 +465,7 @@ class CatchUp:
         except RPCError as exc:
             if said(exc)[1] not in NO_CURSOR:
                 raise
-            state = await self._connection.call(functions.updates.GetState())
-            await self._again.look(box, newest=None)
-            self._take_state(box, state)
-            return False
+            return await self._numbered_anew(box)
         if isinstance(answer, types.updates.DifferenceEmpty):
             box.date, self._boxes.seq = UnixTime(answer.date), answer.seq
             return True
@@ -481,11 +483,14 @@ class CatchUp:
 
         What else it may hold is that channels have news.
         """
-        state = await self._connection.call(functions.updates.GetState())
+        state = await self._state()
         await self._by_ids(box, state.pts)
         for other in self._boxes.of_chats.values():
             self._boxes.fall_behind(other)
         self._take_state(box, state)
+
+    async def _state(self) -> Any:
+        return await self._connection.call(functions.updates.GetState())
 
     def _take_state(self, box: Box, state: Any) -> None:
         box.pts, box.qts, box.date = state.pts, state.qts, UnixTime(state.date)
