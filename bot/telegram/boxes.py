@@ -68,6 +68,16 @@ class Box:
     kept: list[tuple[Any, ...]] = field(default_factory=list)
 
     @property
+    def is_unanswered(self) -> bool:
+        """What is pushed now cannot be fed, and it may be that no answer will tell of it."""
+        return self.pts is None or (self.behind and self.rest is None)
+
+    def begins(self, now: int, date: UnixTime | None) -> None:
+        """At the number of now; but what was pushed while that was asked for is to be told, too."""
+        pushed = [update.pts - update.pts_count for update, _, _ in self.kept]
+        self.pts, self.date = min([now, *pushed]), date
+
+    @property
     def more_to_come(self) -> bool:
         """It is being asked for, or will be in a moment. Not after a pause that Telegram has wished for,
         which may last until tomorrow.
@@ -216,11 +226,13 @@ class Boxes:
         elif isinstance(update, NEW) and box.has_gone_back(update):
             box.went_back = True
             self.fall_behind(box)
-        elif box.behind and box.rest is None and len(box.kept) < KEPT_AT_MOST:
+        elif box.is_unanswered and len(box.kept) < KEPT_AT_MOST:
             box.kept.append((update, users, chats))
 
     def feed_kept(self, box: Box) -> None:
         """It is not asked for now. What was pushed meanwhile goes on from where it stands."""
+        if box.pts is None:
+            return  # it begins with what is kept
         kept, box.kept = box.kept, []
         for update, users, chats in kept:
             self._sort(update, users, chats)
@@ -245,7 +257,7 @@ class Boxes:
 
     def _step(self, box: Box, pts: int, count: int) -> bool:
         """Whether this is what comes next in the box; then it has moved on."""
-        if (box.behind and box.rest is None) or box.pts is None:
+        if box.pts is None or box.is_unanswered:
             box.promised = max(box.promised, pts)
             return False
         if pts - count > box.pts or len(self._queue) > QUEUE_MAX:

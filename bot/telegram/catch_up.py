@@ -358,7 +358,7 @@ class CatchUp:
         elif box.id in self._from_the_start:
             box.pts = 1
         else:
-            box.pts, box.date = await self._pts_now(box), self._boxes.account.date
+            box.begins(await self._pts_now(box), self._boxes.account.date)
         await self._table.move_cursors([box.cursor()])
 
     async def _pts_now(self, box: Box) -> int:
