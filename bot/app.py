@@ -267,7 +267,12 @@ async def open_bot(
 
     telegram = telegram_of(settings, settings.data_dir, _following(core), lease=core.lease)
     core.parents.ask(ExistingMessages(telegram))
-    access = Access(telegram, settings.access_file, names=lambda: core.routes.file_names)
+    access = Access(
+        telegram,
+        settings.access_file,
+        names=lambda: core.routes.file_names,
+        topics=lambda chat: core.routes.topics_of(chat),  # noqa: PLW0108  # others may take over
+    )
     facts, metrics = Facts(telegram, core, access), Metrics(lambda: core.routes)
     places = Places(core.routes.queues, names=core.routes.place_names)
     health = Health(facts, metrics, places)
