@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import false, func, select
 
 from bot.errors import DatabaseError, UnknownFlow
 from bot.models import (
@@ -346,14 +346,15 @@ class SignalStore:
 
         return await self._write(write)
 
-    async def readable_again(self, ref: MessageRef) -> bool:
-        """Whether it is recorded as unreadable; then it is no more, once it is decided upon."""
-        query = select(decisions.c.id).where(
-            decisions.c.source_chat_id == ref.chat_id,
-            decisions.c.source_message_id == ref.message_id,
-            decisions.c.reason == Reason.UNREADABLE,
-        )
-        found = await self._read(lambda db: db.scalar(query))
+    async def to_be_decided_anew(self, ref: MessageRef, *, marked: bool = False) -> bool:
+        """Whether it is recorded as unreadable, or, `marked` by now, as a rejected reply; then it is no
+        more, once it is decided upon.
+        """
+        rejected = decisions.c.outcome == Outcome.REJECTED
+        why = (decisions.c.reason == Reason.UNREADABLE) | (rejected if marked else false())
+        query = select(decisions.c.id).where(is_message(decisions), why)
+        read = self.ask if marked else self._read  # a rejection may wait to be written
+        found = await read(lambda db: db.scalar(query, key_of(ref)))
         if found is not None:
             self._waiting.outdated[ref] = found
         return found is not None
