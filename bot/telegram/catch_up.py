@@ -430,7 +430,7 @@ class CatchUp:
     async def _feed_by_itself(self, box: Box, poison: Poison) -> None:
         """Where bytes were garbled, it may be only the difference that cannot be read."""
         box.saw(poison)
-        box.changes += 1
+        box.has_changed([poison.id])
         edited = "new_messages" in poison.answer.known
         if poison.answer.garbled and await self._again.feed_readable(box, poison.id, edited=edited):
             return
