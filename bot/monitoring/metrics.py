@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import cache
 from math import nan
 from typing import TYPE_CHECKING, Final
 
@@ -62,6 +63,10 @@ class Metrics:
         self._make_histograms()
         self._make_gauges()
         self._begin_at_nothing()
+        # With each message: the library looks for the same one again, with a lock.
+        self._decided_as = cache(self._decisions.labels)
+        self._decided_in = cache(self._decision_seconds.labels)
+        self._known_by = cache(self._hits.labels)
 
     def _make_counters(self) -> None:
         def counter(name: str, what: str, *labels: str) -> Counter:
@@ -141,11 +146,11 @@ class Metrics:
     ) -> None:
         """`seconds`: from hearing the message to its record. See `Labels.source`."""
         source = self._labels.source(chat, topic)
-        self._decisions.labels(decision.outcome, decision.reason, source).inc()
-        self._decision_seconds.labels(source).observe(seconds)
+        self._decided_as(decision.outcome, decision.reason, source).inc()
+        self._decided_in(source).observe(seconds)
         if decision.tier is not None:
             self.hits[decision.tier] += 1
-            self._hits.labels(decision.tier, source).inc()
+            self._known_by(decision.tier, source).inc()
 
     # ── what the relays do (see `Posting`) ──
 
