@@ -311,14 +311,14 @@ def _lines(
 ) -> Lines:
     return Lines(
         core.routes,
-        lambda waits: dispatcher_of(
+        lambda chat, waits: dispatcher_of(
             core.store,
             core.intake,
             core.routes,
             stopping=ending.stopping,
             listeners=listeners,
             meter=metrics,
-            more_to_come=lambda: waits() or telegram.more_to_come,
+            more_to_come=lambda: waits() or telegram.more_to_come(chat),
             known=known,
         ),
     )
