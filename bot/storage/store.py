@@ -231,7 +231,8 @@ class SignalStore:
             if not (found := inserted()):
                 return None
             signal_id = SignalId(found[0]["id"])
-            self._parts.add(db, replace(message, reply_to=None), places, told)
+            alone = message if message.reply_to is None else replace(message, reply_to=None)
+            self._parts.add(db, alone, places, told)
             answering = [replace(part, reply_to=message.ref) for part in parts]
             decision = Decision(Outcome.UPDATE, Reason.OWNER, None, signal_id)
             self._add_updates(db, answering, decision, author, places)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
@@ -68,7 +69,7 @@ class _Message:
 
     def _bodies(self, in_pair: set[int]) -> list[_Read]:
         reader = BodyReader(self.tokens, self.numerals, in_pair)
-        numbers = dict.fromkeys(Field, 0)
+        numbers = Counter[Field]()
         read = []
         for label in self.labels:
             if label.start in in_pair and label.field is not Field.SIDE_ENTRY:
