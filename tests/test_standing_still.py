@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 import structlog
@@ -11,14 +12,16 @@ from pyrogram.errors import InternalServerError, PersistentTimestampInvalid
 
 from bot.errors import Unparsable
 from bot.models import ChatId
+from bot.telegram.boxes import Box, Boxes, StandsStill
 from bot.telegram.parsing import Unreadable
-from tests.boxes import CHANNEL, ME, NOW, PEER, FakeTelegram, SmallGroup, container
+from bot.telegram.update_queue import UpdateQueue
+from tests.boxes import CHANNEL, ME, NOW, PEER, FakeTelegram, Said, SmallGroup, container
 from tests.catching_up import Life, Notes, Sleeps, knows_all, until
 from tests.loopback.tl import make
 
 functions, types = raw.functions, raw.types
 GROUP = ChatId(-77)
-SAID = "updates cannot be asked for yet"
+LOGGED = "updates cannot be asked for yet"
 
 
 @pytest.fixture
@@ -147,7 +150,7 @@ async def test_a_channels_difference_that_has_no_end_is_asked_for_ever_more_seld
         life.catch_up.lost()
         await Fallen(telegram, life, sleeps).signals_go_on()
 
-    assert [each["box"] for each in logs if each["event"] == SAID] == [CHANNEL]
+    assert [each["box"] for each in logs if each["event"] == LOGGED] == [CHANNEL]
     assert telegram.asked.count("GetChannelDifference") < 12
     assert (CHANNEL, "well") not in answers.told[answers.told.index((CHANNEL, 1.0)) :]
 
@@ -165,7 +168,7 @@ async def test_the_accounts_difference_that_has_no_end_is_asked_for_ever_more_se
         life.catch_up.lost()
         await Fallen(telegram, life, sleeps).signals_go_on()
 
-    assert [each["box"] for each in logs if each["event"] == SAID] == [ME]
+    assert [each["box"] for each in logs if each["event"] == LOGGED] == [ME]
     assert telegram.asked.count("GetDifference") < 12
 
 
@@ -316,3 +319,54 @@ async def test_what_was_said_while_a_channels_numbers_went_back_unseen_is_read(a
     life.work()
 
     assert knows_all(life.notes, telegram)
+
+
+# ── one box ──
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda box: replace(box, pts=box.pts + 1),
+        lambda box: replace(box, qts=box.qts + 1),
+        lambda box: replace(box, limit=box.limit - 1),
+    ],
+    ids=["a further change", "a further change of another kind", "fewer changes at once"],
+)
+def test_whoever_is_led_on_is_not_standing_still(step):
+    box = Box(ME, pts=5, qts=5, limit=100)
+    for _ in range(30):
+        before = box
+        box = step(box)
+        box.answered(before.place, before.limit, final=False)
+        assert (box.behind, box.nowhere) == (True, 0)
+
+
+def test_an_answer_that_leads_nowhere_is_taken_a_few_times_and_then_said():
+    box = Box(ME, pts=5)
+    for _ in range(2):
+        box.answered(box.place, box.limit, final=False)
+    with pytest.raises(StandsStill):
+        box.answered(box.place, box.limit, final=False)
+
+
+def test_the_last_answer_ends_it_and_what_was_promised_beyond_does_not():
+    box = Box(ME, pts=5, promised=5, kept=[(None, {}, {})])
+    box.answered((4, None), box.limit, final=True)
+    assert (box.behind, box.kept) == (False, [])
+
+    box = Box(ME, pts=5, promised=6, kept=[(None, {}, {})])
+    box.answered((4, None), box.limit, final=True)
+    assert (box.behind, len(box.kept)) == (True, 1)
+
+
+def test_of_what_is_pushed_meanwhile_no_more_is_kept_than_there_is_room_for():
+    boxes = Boxes(UpdateQueue(), ME, [CHANNEL])
+    box = boxes.of_chats[CHANNEL]
+    box.pts = 0
+    for number in range(1, 1_010):
+        message = Said(number, "more and more").raw()
+        boxes.hear(
+            container(types.UpdateNewChannelMessage(message=message, pts=number, pts_count=1))
+        )
+    assert len(box.kept) == 1_000
