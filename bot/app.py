@@ -21,6 +21,7 @@ from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
 from bot.lock import locked
 from bot.monitoring.housekeeping import keep_forgetting, look_for_damage
+from bot.monitoring.pulse import Pulse
 from bot.monitoring.supervision import Admins, Facts, ToldTable
 from bot.phrases import translator
 from bot.pipeline.albums import Albums
@@ -262,17 +263,17 @@ async def open_bot(
     from bot.monitoring.access import Access
     from bot.monitoring.answering import answering
     from bot.monitoring.health import Health
-    from bot.monitoring.metrics import Metrics
     from bot.telegram.existing_messages import ExistingMessages
 
     telegram = telegram_of(settings, settings.data_dir, _following(core), lease=core.lease)
     core.parents.ask(ExistingMessages(telegram))
     access = Access(telegram, settings.access_file, names=lambda: core.routes.file_names)
-    facts, metrics = Facts(telegram, core, access), Metrics(lambda: core.routes)
+    facts, metrics = Facts(telegram, core, access), _metrics(settings, core)
+    pulse = Pulse() if metrics is None else metrics
     places = Places(core.routes.queues, names=core.routes.place_names)
-    health = Health(facts, metrics, places)
+    health = Health(facts, pulse, places)
     async with (
-        answering(settings, health, lambda: core.routes, core.store.ask),
+        answering(settings, health, metrics, lambda: core.routes, core.store.ask),
         _administered(settings, core, telegram, facts, health, reload) as admins,
         AsyncExitStack() as services,
     ):
@@ -281,7 +282,7 @@ async def open_bot(
         queues = Queues(
             core.store,
             telegram.sender,
-            watch=_watches(metrics, admins, places),
+            watch=_watches(pulse, admins, places),
             told=_told(admins),
             services=services,
             permit=None if core.lease is None else core.lease.sure,
@@ -294,31 +295,42 @@ async def open_bot(
             paused=core.orders.paused_at is not None,
         )
         listeners = _listening(admins, relays, ending)
-        dispatcher = _lines(core, ending, listeners, metrics, telegram, known)
-        beside = [*_beside(core, relays, rereading, metrics, telegram.now), access.run]
+        dispatcher = _lines(core, ending, listeners, pulse, telegram, known)
+        beside = [*_beside(core, relays, rereading, telegram.now), access.run]
+        if metrics is not None:
+            beside.append(metrics.measure_lag)
         if admins is not None:
             beside += admins.tasks
         yield Bot(core, telegram, dispatcher, relays, beside, admins, access)
+
+
+def _metrics(settings: Settings, core: Core) -> Metrics | None:
+    """Nobody counts what nobody can ask for: the library takes 2 MB, and a part of each message's time."""
+    if settings.health_port is None:
+        return None
+    from bot.monitoring.metrics import Metrics
+
+    return Metrics(lambda: core.routes)
 
 
 def _lines(
     core: Core,
     ending: Ending,
     listeners: Listeners,
-    metrics: Metrics,
+    pulse: Pulse,
     telegram: Telegram,
     known: set[MessageRef],
 ) -> Lines:
     return Lines(
         core.routes,
-        lambda waits: dispatcher_of(
+        lambda chat, waits: dispatcher_of(
             core.store,
             core.intake,
             core.routes,
             stopping=ending.stopping,
             listeners=listeners,
-            meter=metrics,
-            more_to_come=lambda: waits() or telegram.more_to_come,
+            meter=pulse,
+            more_to_come=lambda: waits() or telegram.more_to_come(chat),
             known=known,
         ),
     )
@@ -331,10 +343,10 @@ def _listening(admins: Admins | None, relays: Relays, ending: Ending) -> Listene
     return replace(listeners, failed=admins.failed, unreadable=admins.alerts.unreadable)
 
 
-def _watches(metrics: Metrics, admins: Admins | None, places: Places) -> Callable[[ChatId], Watch]:
+def _watches(pulse: Pulse, admins: Admins | None, places: Places) -> Callable[[ChatId], Watch]:
     """What is told of what becomes of the posts of a queue."""
     shared: list[Watch] = [] if admins is None else [admins.alerts]
-    return lambda target: Watches(shared, places[target], metrics.of(target))
+    return lambda target: Watches(shared, places[target], pulse.of(target))
 
 
 def _told(admins: Admins | None) -> Untold:
@@ -345,7 +357,6 @@ def _beside(
     core: Core,
     relays: Relays,
     rereading: RetriedEvents,
-    metrics: Metrics,
     now: Callable[[], float | None],
 ) -> list[Callable[[], Coroutine[Any, Any, None]]]:
     return [
@@ -353,7 +364,6 @@ def _beside(
         partial(keep_forgetting, core.store, clock=now),
         partial(core.orders.run, relays),
         rereading.run,
-        metrics.measure_lag,
         partial(look_for_damage, core.store),
         core.presence.watch,
     ]
@@ -398,7 +408,7 @@ def dispatcher_of(
     *,
     stopping: asyncio.Event,
     listeners: Listeners,
-    meter: Metrics,
+    meter: Pulse,
     more_to_come: Callable[[], bool] = lambda: False,
     known: set[MessageRef] | None = None,
     pace: Pace | None = None,

@@ -268,6 +268,16 @@ async def test_while_more_is_to_come_silence_ends_nothing():
         assert held.said == said
 
 
+async def test_an_album_is_held_for_half_a_minute_at_most_whatever_is_to_come():
+    held = Held(more_to_come=lambda: True)
+    await held.albums.hear(part(number=1))
+    await turns()
+    while held.said == []:
+        await held.gates.end()
+
+    assert 29 < sum(held.gates.seconds) < 31
+
+
 async def test_cursors_wait_for_the_album_before_them_and_move_behind_it(held):
     await held.albums.reached("before")
     await held.albums.hear(part(number=1))

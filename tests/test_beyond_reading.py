@@ -431,17 +431,17 @@ async def test_more_is_to_come_while_somebody_has_to_read_or_to_ask(alive):
     """What Telegram has put off is not waited for: it may be for tomorrow."""
     telegram, sleeps = FakeTelegram(), Sleeps()
     life = await alive(telegram, sleep=sleeps)
-    assert not life.catch_up.more_to_come
+    assert not life.catch_up.more_to_come(CHANNEL)
     life.catch_up.hear(container(telegram.say("1")))
-    assert life.catch_up.more_to_come
+    assert life.catch_up.more_to_come(CHANNEL)
     life.work()
-    assert not life.catch_up.more_to_come
+    assert not life.catch_up.more_to_come(CHANNEL)
 
     too_long = container(types.UpdateChannelTooLong(channel_id=BARE))
     telegram.errors.append(ConnectionError("cut"))
     life.catch_up.hear(too_long)
     await until(lambda: 1.0 in sleeps.begun)
-    assert life.catch_up.more_to_come
+    assert life.catch_up.more_to_come(CHANNEL)
     sleeps.end(1.0)
     await life.settle()
     life.work()
@@ -450,15 +450,43 @@ async def test_more_is_to_come_while_somebody_has_to_read_or_to_ask(alive):
     life.catch_up.hear(too_long)
     await until(lambda: 30 in sleeps.begun)
     assert not life.catch_up.current
-    assert not life.catch_up.more_to_come
+    assert not life.catch_up.more_to_come(CHANNEL)
 
 
-@pytest.mark.parametrize("small", [False, True])
-async def test_the_accounts_box_is_waited_for_where_a_basic_group_is_in_it(alive, small):
+async def test_each_box_is_waited_for_where_something_of_it_is_held(alive):
+    """A basic group is in the account's; what is missing of one channel is nothing to another."""
     telegram, sleeps = FakeTelegram(), Sleeps()
-    life = await alive(telegram, sleep=sleeps, chats=[CHANNEL, *[SMALL] * small])
+    life = await alive(telegram, sleep=sleeps, chats=[CHANNEL, CHANNEL - 1, SMALL])
+    life.work()
     telegram.errors.append(ConnectionError("cut"))
     life.catch_up.hear(types.UpdatesTooLong())
     await until(lambda: 1.0 in sleeps.begun)
 
-    assert life.catch_up.more_to_come == small
+    assert life.catch_up.more_to_come(None)
+    assert not life.catch_up.more_to_come(CHANNEL)
+
+    sleeps.end(1.0)
+    await life.settle()
+    life.work()
+    telegram.errors.extend([ConnectionError("cut"), ConnectionError("cut")])
+    life.catch_up.hear(container(types.UpdateChannelTooLong(channel_id=BARE)))
+    await until(lambda: 2.0 in sleeps.begun)
+
+    assert life.catch_up.more_to_come(CHANNEL)
+    assert not life.catch_up.more_to_come(ChatId(CHANNEL - 1))
+    assert not life.catch_up.more_to_come(None)
+
+
+async def test_what_keeps_failing_is_waited_for_some_seconds_and_no_longer(alive):
+    telegram, sleeps = FakeTelegram(), Sleeps()
+    life = await alive(telegram, sleep=sleeps)
+    life.work()
+    telegram.errors.extend([ConnectionError("cut")] * 4)
+    life.catch_up.hear(container(types.UpdateChannelTooLong(channel_id=BARE)))
+    for pause in (1.0, 2.0, 4.0):
+        await until(lambda pause=pause: pause in sleeps.begun)
+        assert life.catch_up.more_to_come(CHANNEL)
+        sleeps.end(pause)
+    await until(lambda: 8.0 in sleeps.begun)
+
+    assert not life.catch_up.more_to_come(CHANNEL)

@@ -85,7 +85,7 @@ class Process:
             wiring.intake(table, FlowTracker(table, None), targets=[TARGET]),
             wiring.route(CHANNEL, TARGET),
             wake=self.relay.wake,
-            more_to_come=lambda: self.catch_up.more_to_come,
+            more_to_come=lambda: self.catch_up.more_to_come(CHANNEL),
             pace=Pace(sleep=self._sleep),
         )
         self.queue = Queue()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,17 @@ async def test_it_is_its_authors_for_the_whole_ttl_from_the_edit_on(edited_after
     reasons = {await way(edited_after, quiet_for) for way in (live, caught_up, replayed)}
 
     assert reasons == {Reason.RELEASED if quiet_for > TTL else Reason.NOT_THE_OWNER}
+
+
+async def test_an_edit_that_nobody_is_shown_makes_no_signal():
+    """Nor does a message that was only read again: its marker stood there when it was judged, or before our time."""
+    async with opened() as core:
+        hidden = replace(made(0), edited_at=None)
+        assert await core.intake.edited(hidden) is None
+        assert (await core.intake.handle(answer(0, 1))).reason is Reason.UNKNOWN_PARENT
+
+        decision = await core.intake.edited(made(HOUR))
+        assert decision.outcome is Outcome.SIGNAL
 
 
 async def test_an_edit_of_a_signal_that_was_known_before_moves_nothing():

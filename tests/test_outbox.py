@@ -22,6 +22,7 @@ from bot.models import (
     Reason,
     SignalId,
     Tier,
+    UnixTime,
 )
 from bot.routes import Place
 from bot.rules.presentation import Presentation
@@ -31,7 +32,7 @@ from bot.storage import post_records, records
 from bot.storage.engine import Database
 from bot.storage.store import SignalStore
 from tests import wiring
-from tests.people import ALICE, BOB, GROUP, TARGET, says
+from tests.people import ALICE, BOB, GROUP, NOON, TARGET, says
 
 OTHER = TARGET - 1
 
@@ -1062,7 +1063,7 @@ async def test_an_edit_of_a_recorded_message_is_no_new_message(record, edits, se
 
 
 async def test_an_edit_that_brings_a_marker_goes_through_the_one_door(edits, store):
-    edited = says(ALICE, "#idea ETH")
+    edited = replace(says(ALICE, "#idea ETH"), edited_at=UnixTime(NOON + 9))
 
     assert (await edits().edited(edited)).outcome is Outcome.SIGNAL
     assert await edits().edited(says(ALICE, "no marker")) is None

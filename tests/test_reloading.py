@@ -63,7 +63,7 @@ class House:
         self.stopping = asyncio.Event()
         self.lines = Lines(core.routes, self._dispatcher)
 
-    def _dispatcher(self, waits):
+    def _dispatcher(self, _chat, waits):
         return dispatcher_of(
             self.core.store,
             self.core.intake,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from bot.models import ChatId, Cursor, IncomingMessage, MessageId
 
 ALBUM_SILENCE: Final = 0.3  # seconds after a part of an album
+# Times of silence, some half a minute, for parts that are known to follow. One that comes later joins
+# its album by itself.
+SILENCES_AT_MOST: Final = 100
 
 
 class _HeldAlbum:
@@ -43,12 +47,12 @@ class Albums:
         self._move = move
         self._more_to_come = more_to_come
         self._sleep = sleep
-        self._held: dict[str, _HeldAlbum] = {}  # by source
+        self._held: defaultdict[str, _HeldAlbum] = defaultdict(_HeldAlbum)  # by source
         self._cursors: list[Cursor] = []  # behind the parts that are held
         self._turn = asyncio.Lock()
 
     async def hear(self, message: IncomingMessage, source: str = "") -> None:
-        held = self._held.setdefault(source, _HeldAlbum())
+        held = self._held[source]
         async with self._turn:
             if held.parts and message.album_id != held.parts[0].album_id:
                 await self._give(held)
@@ -112,7 +116,9 @@ class Albums:
 
     async def _finish_after_silence(self, held: _HeldAlbum, heard: int) -> None:
         await self._sleep(ALBUM_SILENCE)
-        while self._more_to_come():  # a difference may be cut in the midst of an album
+        for _ in range(SILENCES_AT_MOST):
+            if not self._more_to_come():  # a difference may be cut in the midst of an album
+                break
             await self._sleep(ALBUM_SILENCE)
         # Shielded: a further part may come now, and what is being recorded must not be cut off.
         await asyncio.shield(asyncio.ensure_future(self._finish_if_still(held, heard)))

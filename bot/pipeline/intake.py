@@ -73,12 +73,14 @@ class Intake:
         """Change what is posted of it. A decision: the edit brought a marker, and this became of it.
 
         A marker that is taken away changes the text and nothing else. What could not be read before
-        is decided upon now.
+        is decided upon now. Of all else an edit that people are not shown, as of a reaction, makes no
+        signal, and neither does one that was only read again: what it says is not new.
         """
         if await self._edits.changed(message):
             return None
         marker = self._markers.find(message.text)
-        if not await self._edits.readable_again(message) and marker is None:
+        brought = marker is not None and message.edited_at is not None
+        if not await self._edits.readable_again(message) and not brought:
             return None
         # Decided before or not, the unique keys know.
         return await self._decide(message, marker)

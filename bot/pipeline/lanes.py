@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from bot.pipeline.dispatch import Dispatcher
     from bot.routes import Routes
 
+    Make = Callable[[ChatId | None, Callable[[], bool]], Dispatcher]
+
 log = structlog.get_logger(__name__)
 
 # Events that wait in one line. A source in which so many do holds up the others, for the memory's sake.
@@ -34,12 +36,12 @@ WAITING_MAX: Final = 10_000
 
 
 class _Line:
-    """Of one box."""
+    """Of one box: that of a chat; None: the account's."""
 
-    def __init__(self, make: Callable[[Callable[[], bool]], Dispatcher]) -> None:
+    def __init__(self, chat: ChatId | None, make: Make) -> None:
         self._waiting: asyncio.Queue[Event | None] = asyncio.Queue(WAITING_MAX)  # None: the end
         self._task: asyncio.Task[None] | None = None
-        self.dispatcher = make(lambda: not self._waiting.empty())
+        self.dispatcher = make(chat, lambda: not self._waiting.empty())
 
     async def put(self, event: Event) -> None:
         if self._task is None:
@@ -72,12 +74,14 @@ class _Line:
 
 
 class Lines:
-    """`make` gives a dispatcher; it is handed a way to ask whether further events wait for it."""
+    """`make` gives the dispatcher of a chat, or of the account's box; it is handed a way to ask whether
+    further events wait for it.
+    """
 
-    def __init__(self, routes: Routes, make: Callable[[Callable[[], bool]], Dispatcher]) -> None:
+    def __init__(self, routes: Routes, make: Make) -> None:
         self._make = make
         self._turn = asyncio.Lock()
-        self._account = _Line(make)
+        self._account = _Line(None, make)
         self.ours: set[AuthorId | ChatId] = self._account.dispatcher.ours
         self._of_chats: dict[ChatId | None, _Line] = {}
         self._direct = True
@@ -87,7 +91,7 @@ class Lines:
         self._direct = self._direct and len(routes.chats) == 1
         for chat in filter(has_own_box, routes.chats):
             if chat not in self._of_chats:
-                line = self._of_chats[chat] = _Line(self._make)
+                line = self._of_chats[chat] = _Line(chat, self._make)
                 line.dispatcher.ours = self.ours
 
     async def hear(self, event: Event) -> None:

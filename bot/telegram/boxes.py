@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pyrogram import raw
 
+from bot.errors import RetryLater
 from bot.models import CHANNELS, ChatId, Cursor, MessageId, Reached, UnixTime, has_own_box
+from bot.phrases import phrase
 from bot.telegram.messages import DELETED, EDITED, LARGEST_ID, NEW, people_of
 from bot.telegram.parsing import Unreadable
 from bot.telegram.reading import as_edited, as_new
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from bot.errors import BotError
 
 functions: Final[Any] = raw.functions
 types: Final[Any] = raw.types
@@ -23,7 +27,20 @@ QUEUE_MAX: Final = 2_000  # updates that wait to be dealt with
 SHORT: Final = (types.UpdateShortMessage, types.UpdateShortChatMessage)
 # An update that asks for the channel's difference, with or without its pts.
 TOO_LONG: Final = types.UpdateChannelTooLong
+# Of an empty message it is not told in which.
+OF_A_CHANNEL: Final = (types.UpdateNewChannelMessage, types.UpdateEditChannelMessage)
 AT_ONCE: Final = 1_000  # updates in one difference
+NOWHERE_AT_ONCE: Final = 3  # answers in a row that lead nowhere, without a pause
+KEPT_AT_MOST: Final = 1_000  # updates of a box that are pushed while it is being asked for
+A_MOMENT: Final = 3  # failures in a row, after the first of which there are pauses of seconds
+
+
+class StandsStill(RetryLater):
+    """Telegram says that there is more, and shows none of it. `final`: others say so, in between."""
+
+    def __init__(self, *, final: bool) -> None:
+        super().__init__(phrase("Telegram says that there is more, and gives nothing of it"))
+        self.final = final
 
 
 @dataclass
@@ -40,20 +57,61 @@ class Box:
     behind: bool = True
     promised: int = 0
     failures: int = 0  # in a row
+    nowhere: int = 0  # answers in a row that led nowhere
     rest: asyncio.Task[None] | None = None  # until it is to be asked for again
     patient: bool = False  # the rest is Telegram's wish
     limit: int = AT_ONCE  # changes in one difference; fewer around what cannot be parsed
     changes: int = 0  # edits and deletions that were fed
     again: bool = False  # what is recorded of it is to be read again
+    went_back: bool = False  # its numbers did: they are others than ours
+    # What is pushed while it is being asked for: where no answer comes, it may be what comes next.
+    kept: list[tuple[Any, ...]] = field(default_factory=list)
 
     @property
-    def resting(self) -> bool:
-        """Telegram has said when to ask again, and that may be tomorrow."""
-        return self.rest is not None and self.patient
+    def is_unanswered(self) -> bool:
+        """What is pushed now cannot be fed, and it may be that no answer will tell of it."""
+        return self.pts is None or (self.behind and self.rest is None)
+
+    def begins(self, now: int, date: UnixTime | None) -> None:
+        """At the number of now; but what was pushed while that was asked for is to be told, too."""
+        pushed = [update.pts - update.pts_count for update, _, _ in self.kept]
+        self.pts, self.date = min([now, *pushed]), date
+
+    @property
+    def more_to_come(self) -> bool:
+        """It is being asked for, or will be in a moment. Not after a pause that Telegram has wished for,
+        which may last until tomorrow.
+        """
+        soon = not self.patient and self.failures <= A_MOMENT
+        return self.behind and (self.rest is None or soon)
+
+    @property
+    def place(self) -> tuple[int | None, int | None]:
+        return self.pts, self.qts
+
+    def answered(self, since: tuple[int | None, int | None], limit: int, *, final: bool) -> None:
+        """It stood there when it was asked for. Raises `StandsStill` where that leads nowhere.
+
+        Fewer changes at once are a step towards the one that cannot be parsed.
+        """
+        self.behind = not final or self.promised > (self.pts or 0)
+        if not self.behind:
+            self.kept.clear()
+        if not self.behind or self.place != since or self.limit < limit:
+            self.nowhere = 0
+            return
+        self.nowhere += 1
+        if self.nowhere >= NOWHERE_AT_ONCE:
+            raise StandsStill(final=final)
 
     def stands_at(self, cursor: Cursor) -> None:
         _, self.pts, self.qts, self.date, self.message_id, self.again = cursor
         self.dealt_with = self.message_id
+
+    def has_gone_back(self, new: Any) -> bool:
+        """An old number for a message that is newer than any before: Telegram has begun to count anew."""
+        known = self.pts is not None and self.message_id is not None
+        return known and new.pts <= self.pts and new.message.id > self.message_id
 
     def saw(self, message: Any) -> None:
         self.message_id = MessageId(max(self.message_id or 0, message.id))
@@ -61,6 +119,22 @@ class Box:
     def cursor(self) -> Cursor:
         """What may be stored: whoever begins there misses nothing."""
         return Cursor(self.id, self.pts or 0, self.qts, self.date, self.message_id, self.again)
+
+
+class Answers(Protocol):
+    """Told how what is asked of a box goes; see `Reachability`."""
+
+    def asked(self, box: ChatId) -> None: ...
+    def answered(self, box: ChatId) -> None: ...
+    def failed(self, box: ChatId, error: BotError, pause: float) -> None: ...
+
+
+class Unheard:
+    """`Answers` that nobody listens to."""
+
+    def asked(self, box: ChatId) -> None: ...
+    def answered(self, box: ChatId) -> None: ...
+    def failed(self, box: ChatId, error: BotError, pause: float) -> None: ...
 
 
 class Queue(Protocol):
@@ -144,9 +218,24 @@ class Boxes:
         if pts is None or count is None:
             self.account.qts = max(self.account.qts or 0, getattr(update, "qts", None) or 0)
             self._queue.feed(update, users, chats)
-        elif box is not None and self._step(box, pts, count):
+        elif box is None:
+            return
+        elif self._step(box, pts, count):
             self._feed_one(box, update, users, chats)
             self._queue.feed(Reached(box.cursor()), {}, {})
+        elif isinstance(update, NEW) and box.has_gone_back(update):
+            box.went_back = True
+            self.fall_behind(box)
+        elif box.is_unanswered and len(box.kept) < KEPT_AT_MOST:
+            box.kept.append((update, users, chats))
+
+    def feed_kept(self, box: Box) -> None:
+        """It is not asked for now. What was pushed meanwhile goes on from where it stands."""
+        if box.pts is None:
+            return  # it begins with what is kept
+        kept, box.kept = box.kept, []
+        for update, users, chats in kept:
+            self._sort(update, users, chats)
 
     def _feed_one(
         self, box: Box, update: Any, users: Mapping[int, Any], chats: Mapping[int, Any]
@@ -163,12 +252,12 @@ class Boxes:
         channel = getattr(getattr(message, "peer_id", None), "channel_id", None)
         channel = channel or getattr(update, "channel_id", None)
         if channel is None:
-            return self.account
+            return None if isinstance(update, OF_A_CHANNEL) else self.account
         return self.of_chats.get(ChatId(CHANNELS - channel))
 
     def _step(self, box: Box, pts: int, count: int) -> bool:
         """Whether this is what comes next in the box; then it has moved on."""
-        if (box.behind and not box.resting) or box.pts is None:
+        if box.pts is None or box.is_unanswered:
             box.promised = max(box.promised, pts)
             return False
         if pts - count > box.pts or len(self._queue) > QUEUE_MAX:

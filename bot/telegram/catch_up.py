@@ -5,9 +5,10 @@ account has one box, every supergroup and channel has its own. A change that is 
 that was there before is dropped, and one from further ahead says that something was missed: its box
 is *behind*, and the difference is asked for. https://core.telegram.org/api/updates
 
-While a box is behind, what is pushed for it is only counted: it is part of the difference. So
-whatever may have been lost, in a cut connection, while we were down or in a burst too large, is
-mended by one thing, to call the box behind. Behind all that is fed comes a `Reached`: the cursor
+While a box is behind, what is pushed for it is part of the difference, and only kept. So whatever may
+have been lost, in a cut connection, while we were down or in a burst too large, is mended by one
+thing, to call the box behind. Where the difference is not given, or leads nowhere, what is pushed and
+comes next goes on in the pauses between the questions. Behind all that is fed comes a `Reached`: the cursor
 that may be stored once all before it has been dealt with.
 """
 
@@ -37,9 +38,16 @@ from bot.models import (
     Reached,
     UnixTime,
     has_own_box,
-    is_basic_group,
 )
-from bot.telegram.boxes import AT_ONCE, QUEUE_MAX, Box, Boxes
+from bot.telegram.boxes import (
+    AT_ONCE,
+    NOWHERE_AT_ONCE,
+    QUEUE_MAX,
+    Box,
+    Boxes,
+    StandsStill,
+    Unheard,
+)
 from bot.telegram.layers import build
 from bot.telegram.reading import Poison, input_channel, reading, unreadable
 from bot.telegram.reread import RecordTable, Rereading
@@ -49,7 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from datetime import timedelta
 
-    from bot.telegram.boxes import Queue
+    from bot.telegram.boxes import Answers, Queue
     from bot.telegram.parsing import Unreadable
     from bot.telegram.reread import Connection
 
@@ -75,22 +83,6 @@ class CursorTable(RecordTable, Protocol):
 
     async def cursor(self, box: ChatId) -> Cursor | None: ...
     async def move_cursors(self, reached: Iterable[Cursor]) -> None: ...
-
-
-class Answers(Protocol):
-    """Told how what is asked of a box goes; see `Reachability`."""
-
-    def asked(self, box: ChatId) -> None: ...
-    def answered(self, box: ChatId) -> None: ...
-    def failed(self, box: ChatId, error: BotError, pause: float) -> None: ...
-
-
-class Unheard:
-    """`Answers` that nobody listens to."""
-
-    def asked(self, box: ChatId) -> None: ...
-    def answered(self, box: ChatId) -> None: ...
-    def failed(self, box: ChatId, error: BotError, pause: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,16 +150,12 @@ class CatchUp:
         """Whether older messages are still being looked at again."""
         return self._again.under_way
 
-    @property
-    def more_to_come(self) -> bool:
-        """Whether there is something that waits for the reader, or that is still to be asked for.
-
-        The account's box counts only where a followed chat is in it.
+    def more_to_come(self, chat: ChatId | None) -> bool:
+        """Whether there is something that waits for the reader, or is to be asked for in that chat; None:
+        in any basic group.
         """
-        boxes = list(self._boxes.of_chats.values())
-        if any(map(is_basic_group, self._chats)):
-            boxes.append(self._boxes.account)
-        return len(self._queue) > 0 or any(box.behind and not box.resting for box in boxes)
+        box = self._boxes.account if chat is None else self._boxes.of_chats.get(chat)
+        return len(self._queue) > 0 or (box is not None and box.more_to_come)
 
     def lost(self) -> None:
         """There may be anything that we were not told of: in a new connection, or after hours."""
@@ -289,13 +277,20 @@ class CatchUp:
 
     def _let_rest(self, box: Box, exc: BotError) -> None:
         asked: timedelta | None = getattr(exc, "after", None)
+        again = isinstance(exc, StandsStill) and box.nowhere > NOWHERE_AT_ONCE
+        if isinstance(exc, StandsStill) and exc.final:
+            box.failures = 0  # it is not Telegram's answer that lacks
         failures = box.failures
         pause = doubled(RETRY, RETRY_AT_MOST, failures) if asked is None else asked.total_seconds()
         box.failures += 1
         box.patient = asked is not None
-        log.warning("updates cannot be asked for yet", box=box.id, error=str(exc), retry_in=pause)
+        if not again:
+            log.warning(
+                "updates cannot be asked for yet", box=box.id, error=str(exc), retry_in=pause
+            )
         self._answers.failed(box.id, exc, pause)
         box.rest = asyncio.ensure_future(self._rest(box, pause))
+        self._boxes.feed_kept(box)
 
     async def _rest(self, box: Box, seconds: float) -> None:
         await self._sleep(seconds)
@@ -313,18 +308,42 @@ class CatchUp:
             while box.behind:
                 await self._room()
                 box.promised = 0  # what was promised before is in the answer, or was no promise
-                self._answers.asked(box.id)
-                final = await self._ask(box)
-                self._answers.answered(box.id)
-                self._queue.feed(Reached(box.cursor()), {}, {})
-                box.behind = not final or box.promised > (box.pts or 0)
+                await self._ask_once(box)
         self.recovered += box.pts != before
+
+    async def _ask_once(self, box: Box) -> None:
+        """Raises `StandsStill`, among others."""
+        self._answers.asked(box.id)
+        since, limit = box.place, box.limit
+        final = await self._ask(box)
+        self._queue.feed(Reached(box.cursor()), {}, {})
+        try:
+            box.answered(since, limit, final=final)
+        except StandsStill:
+            if final:
+                self._answers.answered(box.id)
+            raise
+        self._answers.answered(box.id)
 
     async def _ask(self, box: Box) -> bool:
         """One difference; whether it is the last for now."""
+        if box.went_back:
+            return await self._numbered_anew(box)
         if box is self._boxes.account:
             return await self._account_difference(box)
         return await self._channel_difference(box)
+
+    async def _numbered_anew(self, box: Box) -> bool:
+        """What we keep is no number of this box: what came since is read by its ids."""
+        account = box is self._boxes.account
+        now = await (self._state() if account else self._pts_now(box))
+        await self._again.look(box)
+        if account:
+            self._take_state(box, now)
+        else:
+            box.pts = now
+        box.went_back = False
+        return False
 
     async def _begin(self, box: Box) -> None:
         """Where the last run left off, or here and now, which is written down at once."""
@@ -335,11 +354,11 @@ class CatchUp:
                 self._again.want(box)
             return
         if box is self._boxes.account:
-            self._take_state(box, await self._connection.call(functions.updates.GetState()))
+            self._take_state(box, await self._state())
         elif box.id in self._from_the_start:
             box.pts = 1
         else:
-            box.pts, box.date = await self._pts_now(box), self._boxes.account.date
+            box.begins(await self._pts_now(box), self._boxes.account.date)
         await self._table.move_cursors([box.cursor()])
 
     async def _pts_now(self, box: Box) -> int:
@@ -375,10 +394,7 @@ class CatchUp:
         except RPCError as exc:
             if said(exc)[1] not in NO_CURSOR:
                 raise
-            pts = await self._pts_now(box)
-            await self._again.look(box, newest=None)
-            box.pts = pts
-            return False
+            return await self._numbered_anew(box)
         box.limit = min(2 * box.limit, AT_ONCE)
         if isinstance(answer, types.updates.ChannelDifferenceTooLong):
             await self._again.look(box, newest=MessageId(answer.dialog.top_message))
@@ -386,6 +402,8 @@ class CatchUp:
             return bool(answer.final)
         if isinstance(answer, types.updates.ChannelDifference):
             self._boxes.feed(box, answer)
+        elif answer.pts < (box.pts or 0):
+            return await self._numbered_anew(box)
         box.pts = answer.pts
         return bool(answer.final)
 
@@ -447,10 +465,7 @@ class CatchUp:
         except RPCError as exc:
             if said(exc)[1] not in NO_CURSOR:
                 raise
-            state = await self._connection.call(functions.updates.GetState())
-            await self._again.look(box, newest=None)
-            self._take_state(box, state)
-            return False
+            return await self._numbered_anew(box)
         if isinstance(answer, types.updates.DifferenceEmpty):
             box.date, self._boxes.seq = UnixTime(answer.date), answer.seq
             return True
@@ -468,11 +483,14 @@ class CatchUp:
 
         What else it may hold is that channels have news.
         """
-        state = await self._connection.call(functions.updates.GetState())
+        state = await self._state()
         await self._by_ids(box, state.pts)
         for other in self._boxes.of_chats.values():
             self._boxes.fall_behind(other)
         self._take_state(box, state)
+
+    async def _state(self) -> Any:
+        return await self._connection.call(functions.updates.GetState())
 
     def _take_state(self, box: Box, state: Any) -> None:
         box.pts, box.qts, box.date = state.pts, state.qts, UnixTime(state.date)

@@ -227,10 +227,9 @@ class Telegram:
         connected = session is not None and session.is_started.is_set()
         return bool(connected and self._catch_up is not None and self._catch_up.current)
 
-    @property
-    def more_to_come(self) -> bool:
-        """Events are known to follow."""
-        return self._catch_up is not None and self._catch_up.more_to_come
+    def more_to_come(self, chat: ChatId | None) -> bool:
+        """Events are known to follow, of that chat; None: of basic groups."""
+        return self._catch_up is not None and self._catch_up.more_to_come(chat)
 
     @property
     def is_bot(self) -> bool:

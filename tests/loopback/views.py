@@ -212,6 +212,7 @@ class View:
             via_bot_id=self.peer(message.via_bot).user_id if message.via_bot else None,
             from_scheduled=message.scheduled or None,
             edit_date=message.edit_date,
+            edit_hide=message.edit_hidden or None,
             grouped_id=message.album,
             post_author=message.signature,
             pinned=message.pinned or None,

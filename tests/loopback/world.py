@@ -275,6 +275,7 @@ class Message:
     inverted: bool = False  # the words stand above the medium, or below the link preview
     random_id: int | None = None
     edit_date: int | None = None
+    edit_hidden: bool = False  # people are not shown that it was edited, as of a reaction
     deleted: bool = False
     ids: dict[Account | None, int] = field(default_factory=dict)
     copies: list["Message"] = field(default_factory=list)  # automatic forwards of a channel post

@@ -73,8 +73,8 @@ class _Message:
         numbers = Counter[Field]()
         read = []
         for label in self.labels:
-            if label.start in in_pair:
-                continue  # a coin may be called TGT, TP or SL
+            if label.start in in_pair and label.field is not Field.SIDE_ENTRY:
+                continue  # a coin may be called TGT, TP or SL, and XAUUSDSELL is a direction, too
             numbers[label.field] += 1
             if label.field in _PRICED:
                 read.append(_Read(label, reader.read(label, numbers[label.field])))
