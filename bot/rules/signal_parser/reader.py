@@ -51,6 +51,7 @@ class _Message:
         self.sides: dict[int, Direction] = heading.find_sides(self.tokens)
         self.mentions: list[Mention] = pair.mentions(self.tokens)
         self.labels: list[Label] = find_labels(self.tokens, self.sides)
+        self.named = pair.named(self.tokens)
         self.pair = self._pair()
         named = {at for each in self._named() for at in range(each.start, each.end)}
         self.heads = named | set(self.sides)
@@ -60,12 +61,12 @@ class _Message:
 
     def _pair(self) -> Mention | None:
         labelled = pair.labelled(self.tokens, self.labels)
-        full = [*self.mentions, pair.named(self.tokens)]
+        full = [*self.mentions, self.named]
         first = next(filter(None, full), None)
         return first or labelled or pair.lone(self.tokens)
 
     def _named(self) -> list[Mention]:
-        return [*self.mentions, *filter(None, [self.pair, pair.named(self.tokens)])]
+        return [*self.mentions, *filter(None, [self.pair, self.named])]
 
     def _bodies(self, in_pair: set[int]) -> list[_Read]:
         reader = BodyReader(self.tokens, self.numerals, in_pair)
@@ -99,6 +100,8 @@ def parse(text: str) -> SignalFields:
         leverage=heading.leverage(tokens, labels, message.heads, message.numerals),
         risk=heading.risk(tokens, labels, message.numerals),
     )
+    if not any(each.body.prices or each.body.percents for each in message.read):
+        return fields  # nothing of it can stand in doubt
     if _is_of_two_trades(message):
         return _heading_of_two(message, fields)
     return without_doubt(_with_prices(message, fields), set(message.sides.values()))
