@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 import structlog
@@ -12,10 +11,8 @@ from pyrogram.errors import InternalServerError, PersistentTimestampInvalid
 
 from bot.errors import Unparsable
 from bot.models import ChatId
-from bot.telegram.boxes import Box, Boxes, StandsStill
 from bot.telegram.parsing import Unreadable
-from bot.telegram.update_queue import UpdateQueue
-from tests.boxes import CHANNEL, ME, NOW, PEER, FakeTelegram, Said, SmallGroup, container
+from tests.boxes import BARE, CHANNEL, ME, NOW, PEER, FakeTelegram, SmallGroup, container
 from tests.catching_up import Life, Notes, Sleeps, knows_all, until
 from tests.loopback.tl import make
 
@@ -321,52 +318,51 @@ async def test_what_was_said_while_a_channels_numbers_went_back_unseen_is_read(a
     assert knows_all(life.notes, telegram)
 
 
-# ── one box ──
+async def test_what_is_pushed_while_the_answer_is_on_its_way_is_fed_once(alive):
+    """The answer holds it, or does not: which of the two, only the answer tells."""
+    telegram = FakeTelegram()
+    life = await alive(telegram)
+    await life.settle()
+    life.work()
+    difference = functions.updates.GetChannelDifference
+    sound = telegram.answers[difference]
+
+    def pushes_what_it_holds(query):
+        if not telegram.messages:
+            life.catch_up.hear(container(telegram.say("#idea BTC")))
+            assert [type(each).__name__ for each, *_ in life.queue] == []
+        return sound(query)
+
+    telegram.answers[difference] = pushes_what_it_holds
+    life.catch_up.hear(container(types.UpdateChannelTooLong(channel_id=BARE)))
+    await life.settle()
+    life.work()
+
+    assert knows_all(life.notes, telegram)
+    assert life.notes.said_again == []
 
 
-@pytest.mark.parametrize(
-    "step",
-    [
-        lambda box: replace(box, pts=box.pts + 1),
-        lambda box: replace(box, qts=box.qts + 1),
-        lambda box: replace(box, limit=box.limit - 1),
-    ],
-    ids=["a further change", "a further change of another kind", "fewer changes at once"],
-)
-def test_whoever_is_led_on_is_not_standing_still(step):
-    box = Box(ME, pts=5, qts=5, limit=100)
-    for _ in range(30):
-        before = box
-        box = step(box)
-        box.answered(before.place, before.limit, final=False)
-        assert (box.behind, box.nowhere) == (True, 0)
+async def test_of_a_flood_of_pushes_to_which_no_answer_comes_some_hundreds_are_kept(alive):
+    telegram, sleeps = FakeTelegram(slice_=5_000, too_long_after=9_000), Sleeps()
+    life = await alive(telegram, sleep=sleeps)
+    await until(lambda: life.catch_up.current)
+    difference = functions.updates.GetChannelDifference
+    sound = telegram.answers[difference]
 
+    def pushes_and_fails(_query):
+        for number in range(1_500):
+            life.catch_up.hear(container(telegram.say(f"text {number}")))
+        raise InternalServerError("PERSISTENT_TIMESTAMP_OUTDATED")
 
-def test_an_answer_that_leads_nowhere_is_taken_a_few_times_and_then_said():
-    box = Box(ME, pts=5)
-    for _ in range(2):
-        box.answered(box.place, box.limit, final=False)
-    with pytest.raises(StandsStill):
-        box.answered(box.place, box.limit, final=False)
+    telegram.answers[difference] = pushes_and_fails
+    life.catch_up.lost()
+    await until(lambda: 1.0 in sleeps.begun)
+    life.work()
+    assert len(life.notes.texts) == 500
 
-
-def test_the_last_answer_ends_it_and_what_was_promised_beyond_does_not():
-    box = Box(ME, pts=5, promised=5, kept=[(None, {}, {})])
-    box.answered((4, None), box.limit, final=True)
-    assert (box.behind, box.kept) == (False, [])
-
-    box = Box(ME, pts=5, promised=6, kept=[(None, {}, {})])
-    box.answered((4, None), box.limit, final=True)
-    assert (box.behind, len(box.kept)) == (True, 1)
-
-
-def test_of_what_is_pushed_meanwhile_no_more_is_kept_than_there_is_room_for():
-    boxes = Boxes(UpdateQueue(), ME, [CHANNEL])
-    box = boxes.of_chats[CHANNEL]
-    box.pts = 0
-    for number in range(1, 1_010):
-        message = Said(number, "more and more").raw()
-        boxes.hear(
-            container(types.UpdateNewChannelMessage(message=message, pts=number, pts_count=1))
-        )
-    assert len(box.kept) == 1_000
+    telegram.answers[difference] = sound
+    sleeps.end(1.0)
+    await life.settle()
+    life.work()
+    assert knows_all(life.notes, telegram)
+    assert life.notes.said_again == []
