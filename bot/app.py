@@ -21,6 +21,7 @@ from bot.handlers.signal_handler import SignalHandler
 from bot.handlers.update_handler import UpdateHandler
 from bot.lock import locked
 from bot.monitoring.housekeeping import keep_forgetting, look_for_damage
+from bot.monitoring.pulse import Pulse
 from bot.monitoring.supervision import Admins, Facts, ToldTable
 from bot.phrases import translator
 from bot.pipeline.albums import Albums
@@ -262,7 +263,6 @@ async def open_bot(
     from bot.monitoring.access import Access
     from bot.monitoring.answering import answering
     from bot.monitoring.health import Health
-    from bot.monitoring.metrics import Metrics
     from bot.telegram.existing_messages import ExistingMessages
 
     telegram = telegram_of(settings, settings.data_dir, _following(core), lease=core.lease)
@@ -273,11 +273,12 @@ async def open_bot(
         names=lambda: core.routes.file_names,
         topics=lambda chat: core.routes.topics_of(chat),  # noqa: PLW0108  # others may take over
     )
-    facts, metrics = Facts(telegram, core, access), Metrics(lambda: core.routes)
+    facts, metrics = Facts(telegram, core, access), _metrics(settings, core)
+    pulse = metrics or Pulse()
     places = Places(core.routes.queues, names=core.routes.place_names)
-    health = Health(facts, metrics, places)
+    health = Health(facts, pulse, places)
     async with (
-        answering(settings, health, lambda: core.routes, core.store.ask),
+        answering(settings, health, metrics, lambda: core.routes, core.store.ask),
         _administered(settings, core, telegram, facts, health, reload) as admins,
         AsyncExitStack() as services,
     ):
@@ -286,7 +287,7 @@ async def open_bot(
         queues = Queues(
             core.store,
             telegram.sender,
-            watch=_watches(metrics, admins, places),
+            watch=_watches(pulse, admins, places),
             told=_told(admins),
             services=services,
             permit=None if core.lease is None else core.lease.sure,
@@ -299,18 +300,27 @@ async def open_bot(
             paused=core.orders.paused_at is not None,
         )
         listeners = _listening(admins, relays, ending)
-        dispatcher = _lines(core, ending, listeners, metrics, telegram, known)
-        beside = [*_beside(core, relays, rereading, metrics, telegram.now), access.run]
-        if admins is not None:
-            beside += admins.tasks
+        dispatcher = _lines(core, ending, listeners, pulse, telegram, known)
+        beside = [*_beside(core, relays, rereading, telegram.now), access.run]
+        beside += [] if metrics is None else [metrics.measure_lag]
+        beside += [] if admins is None else admins.tasks
         yield Bot(core, telegram, dispatcher, relays, beside, admins, access)
+
+
+def _metrics(settings: Settings, core: Core) -> Metrics | None:
+    """Nobody counts what nobody can ask for: the library takes 2 MB, and a part of each message's time."""
+    if settings.health_port is None:
+        return None
+    from bot.monitoring.metrics import Metrics
+
+    return Metrics(lambda: core.routes)
 
 
 def _lines(
     core: Core,
     ending: Ending,
     listeners: Listeners,
-    metrics: Metrics,
+    pulse: Pulse,
     telegram: Telegram,
     known: set[MessageRef],
 ) -> Lines:
@@ -322,7 +332,7 @@ def _lines(
             core.routes,
             stopping=ending.stopping,
             listeners=listeners,
-            meter=metrics,
+            meter=pulse,
             more_to_come=lambda: waits() or telegram.more_to_come(chat),
             known=known,
         ),
@@ -336,10 +346,10 @@ def _listening(admins: Admins | None, relays: Relays, ending: Ending) -> Listene
     return replace(listeners, failed=admins.failed, unreadable=admins.alerts.unreadable)
 
 
-def _watches(metrics: Metrics, admins: Admins | None, places: Places) -> Callable[[ChatId], Watch]:
+def _watches(pulse: Pulse, admins: Admins | None, places: Places) -> Callable[[ChatId], Watch]:
     """What is told of what becomes of the posts of a queue."""
     shared: list[Watch] = [] if admins is None else [admins.alerts]
-    return lambda target: Watches(shared, places[target], metrics.of(target))
+    return lambda target: Watches(shared, places[target], pulse.of(target))
 
 
 def _told(admins: Admins | None) -> Untold:
@@ -350,7 +360,6 @@ def _beside(
     core: Core,
     relays: Relays,
     rereading: RetriedEvents,
-    metrics: Metrics,
     now: Callable[[], float | None],
 ) -> list[Callable[[], Coroutine[Any, Any, None]]]:
     return [
@@ -358,7 +367,6 @@ def _beside(
         partial(keep_forgetting, core.store, clock=now),
         partial(core.orders.run, relays),
         rereading.run,
-        metrics.measure_lag,
         partial(look_for_damage, core.store),
         core.presence.watch,
     ]
@@ -403,7 +411,7 @@ def dispatcher_of(
     *,
     stopping: asyncio.Event,
     listeners: Listeners,
-    meter: Metrics,
+    meter: Pulse,
     more_to_come: Callable[[], bool] = lambda: False,
     known: set[MessageRef] | None = None,
     pace: Pace | None = None,

@@ -69,7 +69,7 @@ def configure(
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(stream),
         # A call below the level then costs a method that does nothing, and no more.
         cache_logger_on_first_use=True,
     )

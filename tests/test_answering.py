@@ -28,11 +28,10 @@ def answers(store):
 
     def answers(port):
         clock = Clock()
-        health = Health(
-            FakeBot(), Metrics(lambda: ROUTES, clock=clock), Places([TARGET]), clock=clock
-        )
+        metrics = Metrics(lambda: ROUTES, clock=clock)
+        health = Health(FakeBot(), metrics, Places([TARGET]), clock=clock)
         settings = SimpleNamespace(health_port=port, health_host="127.0.0.1")
-        return answering(settings, health, lambda: ROUTES, store.ask)
+        return answering(settings, health, metrics, lambda: ROUTES, store.ask)
 
     return answers
 

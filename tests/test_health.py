@@ -35,7 +35,7 @@ from bot.models import (
     UnreadableChat,
 )
 from bot.monitoring.health import Health, in_words
-from bot.monitoring.metrics import Metrics
+from bot.monitoring.metrics import Metrics, MetricsPage
 from bot.monitoring.port import Port, listening
 from bot.routes import Place, Routes, Source
 from bot.signal_fields import SignalFields
@@ -74,7 +74,8 @@ def places(clock):
 async def ask(bot_, metrics, places, clock):
     """Get a page from the real server; gives the status and the text."""
     health = Health(bot_, metrics, places, clock=clock, table_patience=0.05)
-    port = Port(health.pages.get, fresh_for=0)
+    pages = health.pages | MetricsPage(bot_, metrics, table_patience=0.05).pages
+    port = Port(pages.get, fresh_for=0)
     async with listening(port, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
 
         async def ask(path):
@@ -492,7 +493,7 @@ async def test_each_source_and_place_is_measured_by_its_name(clock, bot_, places
 
     bot_.waiting, bot_.flows_by_source = waiting, lambda: {"majors": 2, "scalps": 0}
     bot_.sources = [UnreadableChat(SCALPS, NOON, "banned", "add it", None)]
-    text = (await Health(bot_, metrics, places, clock=clock).metrics()).body.decode()
+    text = (await MetricsPage(bot_, metrics).page()).body.decode()
     found = {
         (sample.name.removeprefix("signal_relay_"), *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)

@@ -11,7 +11,7 @@ from bot.admin.chat_commands import AdminHandler, Running
 from bot.admin.status_shown import as_json
 from bot.errors import UsageError
 from bot.monitoring.health import Health
-from bot.monitoring.metrics import Metrics
+from bot.monitoring.metrics import Metrics, MetricsPage
 from bot.monitoring.supervision import Facts
 from bot.storage import records
 from tests import wiring
@@ -196,7 +196,7 @@ async def test_a_place_that_is_paused_by_name_is_told_on_healthz_and_is_no_troub
         async def looks():
             metrics = Metrics(lambda: bot.core.routes, clock=clock)
             health = Health(WellConnected(facts), metrics, bot.progress, clock=clock)
-            text = (await health.metrics()).body.decode()
+            text = (await MetricsPage(health.bot, metrics).page()).body.decode()
             return await health.facts(), text
 
         found, text = await looks()

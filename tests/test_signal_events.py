@@ -74,6 +74,23 @@ def stop(price=None):
         ("Вход взят", SignalEvent(EventKind.ENTRY_FILLED)),
         ("TP1 hit, SL to entry", target(1)),
         ("TP1 hit and SL moved to entry", target(1)),
+        ("Тейк 1 ✅ Стоп в бу", target(1)),
+        ("TP1 ✅ TP2 ✅ SL to entry", target(2)),
+        ("All targets achieved 😎", target()),
+        ("Все цели достигнуты", target()),
+        ("Поймали тейк", target()),
+        ("Стоп подтянул до 148.5", stop("148.5")),
+        ("Фикс 50%", SignalEvent(EventKind.PARTIALLY_CLOSED)),
+        ("Зафиксировал половину позиции", SignalEvent(EventKind.PARTIALLY_CLOSED)),
+        ("Book 50% profits", SignalEvent(EventKind.PARTIALLY_CLOSED)),
+        ("Book full profit", SignalEvent(EventKind.CLOSED)),
+        ("Фиксируем всё", SignalEvent(EventKind.CLOSED)),
+        ("Закрыл сделку в ноль", SignalEvent(EventKind.CLOSED)),
+        ("Cancel this one, price ran away", SignalEvent(EventKind.CANCELLED)),
+        ("Поймали стоп 😔", SignalEvent(EventKind.STOPPED)),
+        ("Лимитка исполнена", SignalEvent(EventKind.ENTRY_FILLED)),
+        ("Вошли по 3200", SignalEvent(EventKind.ENTRY_FILLED)),
+        ("Entered", SignalEvent(EventKind.ENTRY_FILLED)),
     ],
 )
 def test_an_update_tells_what_has_become_of_the_signal(text, event):
@@ -107,6 +124,15 @@ def test_an_update_tells_what_has_become_of_the_signal(text, event):
         "Цена закрылась на 65000",
         "SL hit? no idea",
         "\u202eTP1 hit",
+        "Фиксируем прибыль",  # all of it, or a part
+        "Фиксируйте прибыль сами",
+        "Держим до 70000",
+        "Стоп переставили, держим до 70000",
+        "All targets ahead",
+        "Order filled",  # which one?
+        "Лимитка не исполнена",
+        "TP1 ✅ ждем TP2",
+        "фиксировать половину?",
     ],
 )
 def test_what_is_not_beyond_doubt_is_no_event(text):

@@ -18,7 +18,7 @@ from tests.loopback.tl import make
 
 functions, types = raw.functions, raw.types
 GROUP = ChatId(-77)
-SAID = "updates cannot be asked for yet"
+LOGGED = "updates cannot be asked for yet"
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ async def test_a_channels_difference_that_has_no_end_is_asked_for_ever_more_seld
         life.catch_up.lost()
         await Fallen(telegram, life, sleeps).signals_go_on()
 
-    assert [each["box"] for each in logs if each["event"] == SAID] == [CHANNEL]
+    assert [each["box"] for each in logs if each["event"] == LOGGED] == [CHANNEL]
     assert telegram.asked.count("GetChannelDifference") < 12
     assert (CHANNEL, "well") not in answers.told[answers.told.index((CHANNEL, 1.0)) :]
 
@@ -165,7 +165,7 @@ async def test_the_accounts_difference_that_has_no_end_is_asked_for_ever_more_se
         life.catch_up.lost()
         await Fallen(telegram, life, sleeps).signals_go_on()
 
-    assert [each["box"] for each in logs if each["event"] == SAID] == [ME]
+    assert [each["box"] for each in logs if each["event"] == LOGGED] == [ME]
     assert telegram.asked.count("GetDifference") < 12
 
 

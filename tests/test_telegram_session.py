@@ -16,7 +16,7 @@ from bot.telegram.rpc_errors import translated
 from bot.telegram.server_time import ServerTime
 from bot.telegram.session import cancelled
 from tests.accounts import connection
-from tests.loopback import Drop, RpcError
+from tests.loopback import CutBefore, Drop, RpcError
 
 HOUR, DAY = 3600, 86_400
 ASK = raw.functions.updates.GetState
@@ -120,6 +120,19 @@ async def test_a_connection_whose_ids_ran_ahead_is_made_anew(connect, telegram):
     assert await relay.call(ASK())
     assert await relay.call(ASK())
     assert 17 in telegram.server.refusals
+
+
+async def test_who_waits_for_an_answer_is_told_at_once_that_the_connection_has_ended(
+    connect, telegram
+):
+    """And not after the seconds that an answer may take: it is asked again on the next one."""
+    relay = connect()
+    await relay.start()
+    telegram.faults.on(ASK, CutBefore())
+    async with asyncio.timeout(10):
+        with pytest.raises(ConnectionError):
+            await relay.call(ASK())
+        assert await relay.call(ASK())
 
 
 # ── slow links ──

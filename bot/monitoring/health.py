@@ -1,4 +1,4 @@
-"""`/healthz` and `/metrics`: is the bot doing its work, for those who watch over it.
+"""`/healthz`: is the bot doing its work, for those who watch over it.
 
 `HEALTH_PORT` turns it on. It answers without asking who asks, and so on the loopback address
 unless `HEALTH_HOST` says otherwise.
@@ -9,10 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
-
-from prometheus_client import CONTENT_TYPE_LATEST
 
 from bot.admin.formatting import called, duration
 from bot.errors import DatabaseError, words_of
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
 
     from bot.delivery.progress import Places
     from bot.models import ChatId, ChatTrouble, UnreadableChat
-    from bot.monitoring.metrics import Metrics
+    from bot.monitoring.pulse import Pulse
     from bot.storage.places import PlaceRecord
 
 TABLE_PATIENCE: Final = 2.0  # seconds
@@ -91,44 +88,26 @@ class Health:
     def __init__(
         self,
         bot: Bot,
-        metrics: Metrics,
+        pulse: Pulse,
         places: Places,
         *,
         clock: Callable[[], float] = time.time,
         table_patience: float = TABLE_PATIENCE,
     ) -> None:
         self.bot = bot
-        self._metrics = metrics
+        self._pulse = pulse
         self.places = places
         self._clock = clock
         self._table_patience = table_patience
 
     @property
     def pages(self) -> dict[str, Resource]:
-        return {"/healthz": Resource(self.healthz), "/metrics": Resource(self.metrics)}
+        return {"/healthz": Resource(self.healthz)}
 
     async def healthz(self) -> Response:
         """200 if the bot is connected, reads, its table answers and every place moves; else 503."""
         facts = await self.facts()
         return as_json(facts, 200 if facts["healthy"] else 503)
-
-    async def metrics(self) -> Response:
-        waiting, paused = None, None
-        with suppress(DatabaseError, TimeoutError):
-            async with asyncio.timeout(self._table_patience):
-                paused = {each.id for each in await self.bot.paused_places()}
-                waiting = await self.bot.waiting()
-        text = self._metrics.show(
-            connected=self.bot.connected_since is not None,
-            waiting=waiting,
-            paused_places=paused,
-            flows=self.bot.flows_by_source(),
-            cache_disabled=self.bot.cache_disabled,
-            gaps_recovered=self.bot.gaps_recovered,
-            paused=self.bot.paused_at is not None,
-            unreadable=[each.chat for each in self.bot.unreadable()],
-        )
-        return Response(text, CONTENT_TYPE_LATEST)
 
     async def report(self) -> HealthReport:
         reasons: list[str] = []
@@ -153,16 +132,16 @@ class Health:
     async def facts(self) -> dict[str, Any]:
         """What `/healthz` says. Dates are unix seconds; None is what is not known."""
         report = await self.report()
-        backlog, metrics = report.backlog, self._metrics
+        backlog, pulse = report.backlog, self._pulse
         return {
             "healthy": not report.reasons,
             "standby": False,
             "reasons": report.reasons,
             "pid": os.getpid(),
-            "started_at": metrics.started_at,
+            "started_at": pulse.started_at,
             "connected_since": self.bot.connected_since,
-            "last_update_at": metrics.heard_at,
-            "relay_moved_at": metrics.moved_at,
+            "last_update_at": pulse.heard_at,
+            "relay_moved_at": pulse.moved_at,
             "paused_at": self.bot.paused_at,
             "paused": None if report.paused is None else list(map(_paused, report.paused)),
             "unreadable": [each._asdict() for each in self.bot.unreadable()],
@@ -172,7 +151,7 @@ class Health:
             "oldest_pending_at": backlog and backlog.oldest,
             "flows_in_memory": self.bot.flows_in_memory,
             "cache_disabled": self.bot.cache_disabled,
-            "tier_hits": {tier.value: number for tier, number in metrics.hits.items()},
+            "tier_hits": {tier.value: number for tier, number in pulse.hits.items()},
         }
 
 

@@ -1,4 +1,4 @@
-"""What the running bot counts and measures, for `/metrics`.
+"""What the running bot counts and measures, and `/metrics`, which tells it. Loaded for `HEALTH_PORT` alone.
 
 Names and units follow https://prometheus.io/docs/practices/naming/; `docs/grafana.json` shows them.
 """
@@ -7,20 +7,33 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
+from functools import cache
 from math import nan
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 
-from bot.errors import RetryLater
+from bot.errors import DatabaseError, RetryLater
 from bot.models import Backlog, PostState, Tier
+from bot.monitoring.health import TABLE_PATIENCE
 from bot.monitoring.labels import Labels, PlaceLabels
+from bot.monitoring.port import Resource, Response
+from bot.monitoring.pulse import Pulse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
     from datetime import timedelta
 
     from bot.models import ChatId, Decision, Post
+    from bot.monitoring.health import Bot
     from bot.routes import Routes
 
 PREFIX: Final = "signal_relay"
@@ -41,7 +54,7 @@ def leader_gauge(registry: CollectorRegistry) -> Gauge:
     return Gauge(f"{PREFIX}_leader", "1: this host relays. 0: it stands by.", registry=registry)
 
 
-class Metrics:
+class Metrics(Pulse):
     """One per bot, with a registry of its own. `routes`: see `Labels`. `clock`: unix seconds."""
 
     def __init__(
@@ -50,18 +63,18 @@ class Metrics:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        super().__init__(clock=clock)
         self.registry = CollectorRegistry()
         self._labels = Labels(routes)
-        self._clock = clock
-        self.started_at = clock()
-        self.moved_at = self.started_at  # when the relay last got something done
-        self.heard_at: float | None = None  # when the last update came; None: none yet
-        self.hits = dict.fromkeys(Tier, 0)
         self._gaps_seen = 0
         self._make_counters()
         self._make_histograms()
         self._make_gauges()
         self._begin_at_nothing()
+        # With each message: the library looks for the same one again, with a lock.
+        self._decided_as = cache(self._decisions.labels)
+        self._decided_in = cache(self._decision_seconds.labels)
+        self._known_by = cache(self._hits.labels)
 
     def _make_counters(self) -> None:
         def counter(name: str, what: str, *labels: str) -> Counter:
@@ -132,20 +145,16 @@ class Metrics:
 
     # ── what happens ──
 
-    def heard(self) -> None:
-        """An update came, of whatever kind."""
-        self.heard_at = self._clock()
-
     def decided(
         self, decision: Decision, seconds: float, chat: ChatId, topic: int | None = None
     ) -> None:
         """`seconds`: from hearing the message to its record. See `Labels.source`."""
+        super().decided(decision, seconds, chat, topic)
         source = self._labels.source(chat, topic)
-        self._decisions.labels(decision.outcome, decision.reason, source).inc()
-        self._decision_seconds.labels(source).observe(seconds)
+        self._decided_as(decision.outcome, decision.reason, source).inc()
+        self._decided_in(source).observe(seconds)
         if decision.tier is not None:
-            self.hits[decision.tier] += 1
-            self._hits.labels(decision.tier, source).inc()
+            self._known_by(decision.tier, source).inc()
 
     # ── what the relays do (see `Posting`) ──
 
@@ -255,3 +264,34 @@ class Posting:
 
     def set_aside(self, post: Post) -> None:
         self._metrics.moved(post, "set_aside")
+
+
+class MetricsPage:
+    """`/metrics` of the running bot. `table_patience`: seconds."""
+
+    def __init__(self, bot: Bot, metrics: Metrics, table_patience: float = TABLE_PATIENCE) -> None:
+        self._bot = bot
+        self._metrics = metrics
+        self._table_patience = table_patience
+
+    @property
+    def pages(self) -> dict[str, Resource]:
+        return {"/metrics": Resource(self.page)}
+
+    async def page(self) -> Response:
+        waiting, paused = None, None
+        with suppress(DatabaseError, TimeoutError):
+            async with asyncio.timeout(self._table_patience):
+                paused = {each.id for each in await self._bot.paused_places()}
+                waiting = await self._bot.waiting()
+        text = self._metrics.show(
+            connected=self._bot.connected_since is not None,
+            waiting=waiting,
+            paused_places=paused,
+            flows=self._bot.flows_by_source(),
+            cache_disabled=self._bot.cache_disabled,
+            gaps_recovered=self._bot.gaps_recovered,
+            paused=self._bot.paused_at is not None,
+            unreadable=[each.chat for each in self._bot.unreadable()],
+        )
+        return Response(text, CONTENT_TYPE_LATEST)

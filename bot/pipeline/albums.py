@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -46,12 +47,12 @@ class Albums:
         self._move = move
         self._more_to_come = more_to_come
         self._sleep = sleep
-        self._held: dict[str, _HeldAlbum] = {}  # by source
+        self._held: defaultdict[str, _HeldAlbum] = defaultdict(_HeldAlbum)  # by source
         self._cursors: list[Cursor] = []  # behind the parts that are held
         self._turn = asyncio.Lock()
 
     async def hear(self, message: IncomingMessage, source: str = "") -> None:
-        held = self._held.setdefault(source, _HeldAlbum())
+        held = self._held[source]
         async with self._turn:
             if held.parts and message.album_id != held.parts[0].album_id:
                 await self._give(held)

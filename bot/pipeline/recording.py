@@ -113,7 +113,7 @@ class Recorder:
     async def take(self, messages: Sequence[IncomingMessage]) -> None:
         """One message, or the parts of one album."""
         began = time.perf_counter()
-        concerning = _concerning(A_MESSAGE, messages)
+        concerning = partial(_concerning, A_MESSAGE, messages)
         decisions = await self.record(lambda: self._door.take(messages), concerning) or ()
         where = messages[0].chat_id, messages[0].topic
         for decision in decisions:
@@ -125,11 +125,12 @@ class Recorder:
             self._listeners.wake(new_only=not again)
 
     async def edited(self, message: IncomingMessage) -> None:
-        await self.record(lambda: self._door.edited(message), _concerning(AN_EDIT, [message]))
+        concerning = partial(_concerning, AN_EDIT, [message])
+        await self.record(lambda: self._door.edited(message), concerning)
         self._listeners.wake()
 
     async def deleted(self, chat: ChatId, ids: Sequence[MessageId]) -> None:
-        gone = self._concerning_deleted(chat, ids)
+        gone = partial(self._concerning_deleted, chat, ids)
         await self.record(lambda: self._door.deleted(chat, ids), gone)
         self._listeners.wake()
 
@@ -155,7 +156,7 @@ class Recorder:
             await self._note([Failure(message.ref, None, at, edit)])
 
     async def record(
-        self, work: Callable[[], Awaitable[T]], concerning: Sequence[Failure] = ()
+        self, work: Callable[[], Awaitable[T]], concerning: Callable[[], Sequence[Failure]] = tuple
     ) -> T | None:
         """None: it was not done. If that is for now only, no cursor passes it; else it is recorded
         as what `concerning` says.
@@ -166,9 +167,10 @@ class Recorder:
             self.freeze()
             return None
         except GivenUp as exc:
-            await self._give_up(concerning, exc)
+            await self._give_up(concerning(), exc)
             return None
-        await self._settle({each.ref for each in concerning} & self._failures)
+        if self._failures:
+            await self._settle({each.ref for each in concerning()} & self._failures)
         return result
 
     def move(self, cursor: Cursor) -> None:

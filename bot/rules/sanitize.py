@@ -54,8 +54,9 @@ def inert(
     """
     found = [entity for entity in entities if not is_mention(entity)]
     names = {at.start() for at in NAME.finditer(text)}
-    if names:
-        names -= _quoted(text, found)
+    if not names:
+        return text, tuple(found)
+    names -= _quoted(text, found)
     room = len(names) if limit is None else max(limit - _units(text), 0)
     changes = {
         at: f"@{WORD_JOINER}" if number < room else WIDE_AT

@@ -7,7 +7,6 @@ with what TOML makes of the text, so a file in another style is refused and not 
 from __future__ import annotations
 
 import copy
-import re
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.models import Address
 
-BARE: Final = re.compile(r"-?[0-9]+")
 ESCAPED: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 INDENT: Final = "  "
 OTHER_STYLE: Final = "is written in a way that nothing can be added to as text"

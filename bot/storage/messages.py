@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +24,7 @@ from bot.storage.engine import Prepared
 from bot.storage.schema import posts, signal_updates, signals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from sqlalchemy import ColumnElement, Connection, FromClause, Table
 
@@ -97,15 +96,16 @@ def storable(text: str) -> str:
     does NUL, which PostgreSQL does not take.
     """
     text = text.replace("\0", "\ufffd")
-    with suppress(UnicodeEncodeError):
-        text.encode()  # it has none, as nearly all
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text  # as nearly all
 
 
-def entities_json(entities: Iterable[Entity]) -> str:
+def entities_json(entities: Collection[Entity]) -> str:
     """A list of `entity_item`s."""
-    return json.dumps([*map(entity_item, entities)], ensure_ascii=False)
+    return json.dumps([*map(entity_item, entities)], ensure_ascii=False) if entities else "[]"
 
 
 def content_json(said: Content) -> str:

@@ -116,9 +116,13 @@ class Outbox:
     ) -> list[Post]:
         said = {"target": target, "but": f",{','.join(map(str, but))},", **more}
         begin = line.begin
-        if not is_far(db) and not line.see.rows(db, said):
+        far = is_far(db)
+        if not far and line.see.run(db, said).fetchone() is None:
             return []  # to write is to wait for a lock, while others have something to do
-        taken = [] if begin is None else in_transaction(db, lambda db: begin.ask(db, said))()
+        taken: list[Row] = []
+        if begin is not None:
+            ask = partial(begin.ask, row=said)
+            taken = (in_transaction(db, ask) if far else ask(db))()  # one statement is a whole
         if not taken or taken[0]["album_id"] is not None:
             # What is in doubt, and the parts of an album that are.
             fresh = {row["id"] for row in taken}

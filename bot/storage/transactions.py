@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Final, TypeVar
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bot.storage.engine import driver_of, is_far
 from bot.storage.schema import APPLICATION_ID
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
     from sqlalchemy import Connection
 
@@ -32,24 +32,24 @@ def in_transaction(db: Connection, work: Callable[[Connection], T]) -> T:
 
     Within `at_once` it is a part of that transaction, and is done for good with it.
     """
-    if not is_far(db) and driver_of(db).in_transaction:
+    driver = driver_of(db)
+    if not is_far(db) and driver.in_transaction:
         return _within_another(db, work)
-    with _undone_if_it_fails(db):
+    try:
         for statement in _beginning(db):
-            driver_of(db).execute(statement)
+            driver.execute(statement)
         result = work(db)
-        driver_of(db).commit()
+        driver.commit()
+    except BaseException:
+        _undo(driver)
+        raise
     return result
 
 
-@contextmanager
-def _undone_if_it_fails(db: Connection) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:  # nothing half-done may stay open
-        with suppress(Exception):  # on a connection that is gone, and the first error tells more
-            driver_of(db).rollback()
-        raise
+def _undo(driver: Any) -> None:
+    """Nothing half-done may stay open."""
+    with suppress(Exception):  # on a connection that is gone, and the first error tells more
+        driver.rollback()
 
 
 def _within_another(db: Connection, work: Callable[[Connection], T]) -> T:
@@ -84,8 +84,12 @@ def _begin(db: Connection) -> None:
 
 def _commit(db: Connection) -> None:
     if not is_far(db):
-        with _undone_if_it_fails(db):
-            driver_of(db).commit()
+        driver = driver_of(db)
+        try:
+            driver.commit()
+        except BaseException:
+            _undo(driver)
+            raise
 
 
 def _beginning(db: Connection) -> list[str]:

@@ -58,12 +58,13 @@ def _lacks_preview(message: Any) -> bool:
 
 def _preview(media: Any) -> Preview | None:
     """One that is as Telegram would make it by itself is left to Telegram."""
+    url = getattr(getattr(media, "webpage", None), "url", None)
+    if not url:
+        return None
     size = next(
         (size for size in ("large", "small") if getattr(media, f"force_{size}_media", None)), ""
     )
-    url = getattr(getattr(media, "webpage", None), "url", None)
-    chosen = size or getattr(media, "manual", None)
-    return Preview(url, size) if url and chosen else None
+    return Preview(url, size) if size or getattr(media, "manual", None) else None
 
 
 def _quote(header: Any) -> Quote | None:

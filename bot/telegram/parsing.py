@@ -130,7 +130,7 @@ class _Whole(BytesIO):
     """Behind the end, the library would read on in zeros, and take them for what was said."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        found = super().read(size)
+        found = BytesIO.read(self, size)  # for each number: `super()` takes as long as that
         if size is not None and len(found) < size:
             raise EOFError(f"{size - len(found)} bytes are missing")
         return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import suppress
+from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
@@ -185,7 +187,12 @@ def _key(told: Any) -> tuple[type, int]:
 
 def _as_kept(told: Any) -> tuple[Any, ...]:
     names = getattr(told, "usernames", None) or ()
-    return *(getattr(told, name, None) for name in KEPT), *(name.username for name in names)
+    return _kept(told.__class__)(told), *(name.username for name in names)
+
+
+@cache
+def _kept(kind: Any) -> attrgetter[Any]:
+    return attrgetter("id", *(name for name in KEPT if hasattr(kind, name)))
 
 
 def people(answer: Any) -> list[Any]:

@@ -141,6 +141,12 @@ class RelaySession(Session):
         )
         return functions.InvokeWithLayer(layer=layer, query=query)
 
+    def lost(self) -> None:
+        """No answer comes on a connection that is gone; the libraries would wait for it."""
+        for waiting in self.results.values():
+            if not waiting.done():
+                waiting.set_exception(ConnectionCut(phrase("connection lost")))
+
     # ── asking ──
 
     async def invoke(self, query: Any, *_args: Any, **_more: Any) -> Any:
@@ -231,22 +237,23 @@ class RelaySession(Session):
     async def handle_packet(self, packet: bytes) -> None:
         """In their order: a small one does not overtake a large one."""
         try:
-            data = await self.unpacked(packet)
+            self._hear(await self.unpacked(packet))
         except Exception as exc:  # noqa: BLE001 - what one packet holds is nothing to the others
             log.warning("packet cannot be read", error=type(exc).__name__)
-        else:
-            self._keep(self._hear(data))
 
-    async def _hear(self, data: Any) -> None:
+    def _hear(self, data: Any) -> None:
         self._clock.hear(data.msg_id)
         contained = isinstance(data.body, core.MsgContainer)
         for message in data.body.messages if contained else [data]:
             if self._is_new(message):
-                await self._take(message)
+                self._take(message)
         if len(self.pending_acks) >= ACKNOWLEDGED_AT:
             acknowledged, self.pending_acks = list(self.pending_acks), set()
-            with suppress(OSError):
-                await self.send(types.MsgsAck(msg_ids=acknowledged), wait_response=False)
+            self._keep(self._acknowledge(acknowledged))
+
+    async def _acknowledge(self, ids: list[int]) -> None:
+        with suppress(OSError):
+            await self.send(types.MsgsAck(msg_ids=ids), wait_response=False)
 
     async def unpacked(self, packet: bytes) -> Any:
         """Decrypted, checked and parsed. Raises what the library raises."""
@@ -276,7 +283,7 @@ class RelaySession(Session):
             del seen[: SEEN_AT_MOST // 2 + 1]
         return True
 
-    async def _take(self, message: Any) -> None:
+    def _take(self, message: Any) -> None:
         body = message.body
         answered = _answered(body)
         self._clock.hear(message.msg_id, answers=answered)
@@ -288,20 +295,24 @@ class RelaySession(Session):
         elif answered is None and not isinstance(body, types.NewSessionCreated):
             self._keep(self.client.handle_updates(body))
         if isinstance(body, types.BadMsgNotification):
-            await self._look_at_refusal(body.error_code)
-        waiting = self.results.get(answered)
+            self._keep(self._look_at_refusal(body))
+        elif answered is not None:
+            self._answer(answered, body)
+
+    def _answer(self, number: int, body: Any) -> None:
+        waiting = self.results.get(number)
         if waiting is not None and not waiting.done():
             waiting.set_result(getattr(body, "result", body))
 
-    async def _look_at_refusal(self, code: int) -> None:
+    async def _look_at_refusal(self, body: Any) -> None:
         """Ids must rise within a session: where they were too high, as by a fast clock, another begins."""
-        log.warning("refused by MTProto", code=code)
-        if code not in OUT_OF_SEQUENCE:
-            return
-        if self.is_started.is_set():
-            # Other queries are under way. They will be asked again on the next connection.
-            await self.connection.close()
-        self._begin()
+        log.warning("refused by MTProto", code=body.error_code)
+        if body.error_code in OUT_OF_SEQUENCE:
+            if self.is_started.is_set():
+                # Other queries are under way. They will be asked again on the next connection.
+                await self.connection.close()
+            self._begin()
+        self._answer(body.bad_msg_id, body)
 
 
 def _answered(body: Any) -> int | None:

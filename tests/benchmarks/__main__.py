@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [--short]`: one table of figures, each beside its bound.
+"""`python -m tests.benchmarks [--short] [PART ...]`: one table of figures, each beside its bound.
 
 A ratio is the median of interleaved rounds, so that a machine that slows down slows both sides;
 behind it stand its quartiles. Only what is marked as absolute is compared with a time or a size.
@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from bot import logs
 from tests.benchmarks import (
@@ -62,15 +63,17 @@ class Row:
         ).rstrip()
 
 
-def rows(*, short: bool) -> Iterator[Row]:
-    # Replays first: a process begins with the memory of the one that starts it.
-    yield from _replays(10_000 if short else 100_000, short=short)
-    yield from _live(50 if short else 300, 5 if short else 15)
-    yield from _routes(5 if short else 15)
-    yield from _beside_the_smallest(short=short)
-    yield from _behind(short=short)
-    yield from _disk(10**4 if short else 10**6, 5 if short else 15)
-    yield from _memory(10**5 if short else 10**6, 7 if short else 31)
+def parts(*, short: bool) -> dict[str, Callable[[], Iterator[Row]]]:
+    """Replays first: a process begins with the memory of the one that starts it."""
+    return {
+        "replays": lambda: _replays(10_000 if short else 100_000, short=short),
+        "live": lambda: _live(50 if short else 300, 5 if short else 15),
+        "routes": lambda: _routes(5 if short else 15),
+        "beside": lambda: _beside_the_smallest(short=short),
+        "behind": lambda: _behind(short=short),
+        "disk": lambda: _disk(10**4 if short else 10**6, 5 if short else 15),
+        "memory": lambda: _memory(10**5 if short else 10**6, 7 if short else 31),
+    }
 
 
 def _memory(flows: int, rounds: int) -> Iterator[Row]:
@@ -196,11 +199,15 @@ def _replays(messages: int, *, short: bool) -> Iterator[Row]:
 def main(show: Callable[[str], None] = print) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
     parser.add_argument("--short", action="store_true")
-    short = parser.parse_args().short
+    parser.add_argument("part", nargs="*", help=f"of {', '.join(parts(short=True))}; else all")
+    asked = parser.parse_args()
+    short, known = asked.short, parts(short=asked.short)
+    if unknown := set(asked.part) - known.keys():
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     logs.configure("ERROR", "json")
     slack = LOOSE if short else 1
     failed = 0
-    for row in rows(short=short):
+    for row in chain.from_iterable(known[name]() for name in asked.part or known):
         failed += not row.holds(slack) and row.known is None
         show(row.line(slack))
         sys.stdout.flush()

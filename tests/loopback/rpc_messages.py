@@ -225,7 +225,8 @@ def _owner(account: Account, place: Place) -> Owner:
 
 
 def _event_of(box: Box, message: Message) -> Event:
-    return next(e for e in box.events if e.what is Happening.NEW and message in e.messages)
+    newest_first = reversed(box.events)
+    return next(e for e in newest_first if e.what is Happening.NEW and message in e.messages)
 
 
 # ── forwarding ──

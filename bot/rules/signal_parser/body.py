@@ -270,8 +270,10 @@ class BodyReader:
         token = self._tokens[at]
         if token.kind is TokenKind.WORD:
             return token.word in GAPS or token.word in SIDES or at in self._in_pair
-        if token.kind in {TokenKind.TIMES, TokenKind.SPAN}:
+        if token.kind is TokenKind.TIMES:
             return label.field is Field.SIDE_ENTRY
+        if token.kind is TokenKind.SPAN:  # "Sell limit H1", and the price in the next line
+            return label.field in {Field.SIDE_ENTRY, Field.ENTRY}
         return token.kind in {
             TokenKind.PERCENT,
             TokenKind.DISTANCE,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _REACHED: Final = words_of(
     "hit hits reached done achieved taken smashed completed взят взята взято взяты взяли взял взяла достигнут достигнута "
     "достигнуты достигли сработал сработала исполнен исполнена исполнился исполнилась выполнен выполнена забрали забрал "
-    "отработал отработала отработан отработана triggered filled"
+    "отработал отработала отработан отработана triggered filled поймал поймали словил словили получил получили"
 )
 _TICKED: Final = frozenset("✅✔☑")
 _STOPPED: Final = words_of("stopped стопнуло стопанула стопануло выбило застопило")
@@ -37,6 +37,10 @@ _CLOSED: Final = words_of(
     "закрылся закрылась закрылись"
 )
 _PART: Final = words_of("half part partial partially половину половина часть частично пол")
+_WHOLLY: Final = words_of("full fully all полностью всё все остаток остальное rest remaining")
+_FIXED: Final = words_of(  # of a profit, which may be that of a part
+    "book booked booking secure secured фикс фиксирую фиксируем фиксируйте зафиксировал зафиксировали зафиксировала"
+)
 _CANCELLED: Final = words_of(
     "cancelled canceled cancel cancelling отмена отменяю отменяем отменен отменён отменена отменено отменил отменили "
     "отменить"
@@ -53,11 +57,15 @@ _TO: Final = words_of("to на в into")
 _FILLED: Final = words_of(
     "filled triggered activated hit взят взята сработал сработала исполнен исполнена активирован набран"
 )
+_ENTERED: Final = words_of(
+    "entered вошел вошёл вошли зашел зашёл зашли активировался активировалась активировались"
+)
+_LIMIT: Final = words_of("limit limits лимитка лимитки лимитный")
 _NEUTRAL: Final = GAPS - words_of("market рынок price цена цене zone range area") | words_of(
     "лимитку ордера trade trades position positions deal signal order all everything fully full remaining rest manually here now the my our "
-    "this is was has been we i it out in at with profit profits loss small target targets our stop сделка сделку сделки "
+    "this one is was has been we i it out in at with profit profits loss small target targets our stop сделка сделку сделки "
     "позиция позицию позиции все всё полностью остаток остальное руками вручную тут здесь сейчас я мы по с со плюс плюсе "
-    "минус минусе прибыль прибылью убыток убытком небольшим наш свою свой уже стопу lower part guys ребята"
+    "минус минусе ноль нуле прибыль прибылью убыток убытком небольшим наш свою свой уже стопу lower part guys ребята"
 )
 _VETO: Final = words_of(
     "if when once after unless until before wait waiting will would could can may might should soon almost near not no never "
@@ -109,7 +117,8 @@ class _Update:
 
     def is_plain(self, sentence: Sequence[int]) -> bool:
         words = {self.tokens[at].word for at in sentence}
-        return not words & _VETO and (not sentence or self.tokens[sentence[-1]].text != "?")
+        veto = _VETO - {"до"} if words & _MOVED else _VETO  # a stop is moved up to a price
+        return not words & veto and (not sentence or self.tokens[sentence[-1]].text != "?")
 
     def clauses(self, sentence: Sequence[int]) -> Iterator[_Clause]:
         clause: list[int] = []
@@ -118,8 +127,11 @@ class _Update:
             if (token.kind is TokenKind.MARK and token.text in _PARTS) or token.word in _JOINING:
                 yield self._clause(clause)
                 clause = []
-            else:
-                clause.append(at)
+                continue
+            clause.append(at)
+            if token.text in _TICKED and not self._labels.keys().isdisjoint(clause):
+                yield self._clause(clause)
+                clause = []
         yield self._clause(clause)
 
     def _clause(self, clause: Sequence[int]) -> _Clause:
@@ -161,7 +173,7 @@ class _Update:
 
 _KNOWN: Final[tuple[AbstractSet[str], ...]] = (
     *(_REACHED, _STOPPED, _BY_STOP, _CLOSED, _PART, _CANCELLED, _MOVED, _ENTRY, _TO, _FILLED),
-    *(_NEUTRAL, ORDINALS.keys(), SIDES.keys()),
+    *(_WHOLLY, _FIXED, _ENTERED, _LIMIT, _NEUTRAL, ORDINALS.keys(), SIDES.keys()),
 )
 
 
@@ -209,12 +221,15 @@ def _cancelled(said: _Clause) -> SignalEvent | None:
 
 
 def _closed(said: _Clause) -> SignalEvent | None:
-    if not said.words & _CLOSED or said.words & _BY_STOP or said.timed:
+    fixed = bool(said.words & _FIXED)
+    if not (fixed or said.words & _CLOSED) or said.words & _BY_STOP or said.timed:
         return None
-    share = said.percent
-    if said.words & _PART or (share is not None and share < _WHOLE and not said.words & _GAINS):
+    share = said.percent is not None and said.percent < _WHOLE
+    if said.words & _PART or (share and (fixed or not said.words & _GAINS)):
         return SignalEvent(EventKind.PARTIALLY_CLOSED)
-    return None if Field.TARGET in said.labels else SignalEvent(EventKind.CLOSED)
+    if Field.TARGET in said.labels or (fixed and not said.words & _WHOLLY):
+        return None
+    return SignalEvent(EventKind.CLOSED)
 
 
 _GAINS: Final = words_of("profit profits прибыль прибылью плюс плюсе loss убыток убытком")
@@ -244,15 +259,20 @@ _BREAK_EVEN: Final = words_of("be breakeven бу безубыток")
 
 
 def _target_reached(said: _Clause) -> SignalEvent | None:
-    if Field.TARGET not in said.labels or not (said.ticked or said.words & _REACHED):
+    named = Field.TARGET in said.labels or said.words >= _ALL_TARGETS
+    if not (named and (said.ticked or said.words & _REACHED)):
         return None
     if Field.STOP in said.labels:
         return None
     return SignalEvent(EventKind.TARGET_REACHED, max(said.targets, default=None))
 
 
+_ALL_TARGETS: Final = words_of("all targets")  # which is a label of nothing
+
+
 def _entry_filled(said: _Clause) -> SignalEvent | None:
-    filled = Field.ENTRY in said.labels and said.words & _FILLED
+    of_entry = Field.ENTRY in said.labels or said.words & _LIMIT
+    filled = said.words & _ENTERED or (of_entry and said.words & _FILLED)
     return SignalEvent(EventKind.ENTRY_FILLED) if filled else None
 
 

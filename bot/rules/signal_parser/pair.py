@@ -259,14 +259,23 @@ def _before(tokens: Sequence[Token], side: int) -> Mention | None:
     if at < 0 or (at == side - 1 and tokens[at].end == tokens[side].start):
         return None
     token = tokens[at]
-    circled = bool({"🟢", "🔴"} & set(marks)) or (marks and marks[-1] == "_")
-    if ("\n" in marks and not {"🟢", "🔴"} & set(marks)) or set(marks) & set(".,;!?"):
+    of_direction = bool({"🟢", "🔴"} & set(marks))
+    circled = of_direction or (marks and marks[-1] == "_")
+    above = "\n" in marks and not of_direction
+    if (above and not _is_heading(tokens, at)) or set(marks) & set(".,;!?"):
         return None
     if not _is_ticker(token) or _in_an_address(tokens, at):
         return None
     if circled or (token.text == token.text.upper() and len(token.text) > 1 and ":" not in marks):
         return Mention(token.word.upper(), at, at + 1)
     return None
+
+
+def _is_heading(tokens: Sequence[Token], at: int) -> bool:
+    """XRP, or #XRP, in a line of its own."""
+    start, end = line_around(tokens, at)
+    others = (token for token in tokens[start:end] if token is not tokens[at])
+    return tokens[at].word in _MAJORS and all(token.kind is TokenKind.MARK for token in others)
 
 
 def _may_stand_between(token: Token) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
@@ -50,6 +51,7 @@ class _Message:
         self.sides: dict[int, Direction] = heading.find_sides(self.tokens)
         self.mentions: list[Mention] = pair.mentions(self.tokens)
         self.labels: list[Label] = find_labels(self.tokens, self.sides)
+        self.named = pair.named(self.tokens)
         self.pair = self._pair()
         named = {at for each in self._named() for at in range(each.start, each.end)}
         self.heads = named | set(self.sides)
@@ -59,20 +61,20 @@ class _Message:
 
     def _pair(self) -> Mention | None:
         labelled = pair.labelled(self.tokens, self.labels)
-        full = [*self.mentions, pair.named(self.tokens)]
+        full = [*self.mentions, self.named]
         first = next(filter(None, full), None)
         return first or labelled or pair.lone(self.tokens)
 
     def _named(self) -> list[Mention]:
-        return [*self.mentions, *filter(None, [self.pair, pair.named(self.tokens)])]
+        return [*self.mentions, *filter(None, [self.pair, self.named])]
 
     def _bodies(self, in_pair: set[int]) -> list[_Read]:
         reader = BodyReader(self.tokens, self.numerals, in_pair)
-        numbers = dict.fromkeys(Field, 0)
+        numbers = Counter[Field]()
         read = []
         for label in self.labels:
-            if label.start in in_pair:
-                continue  # a coin may be called TGT, TP or SL
+            if label.start in in_pair and label.field is not Field.SIDE_ENTRY:
+                continue  # a coin may be called TGT, TP or SL, and XAUUSDSELL is a direction, too
             numbers[label.field] += 1
             if label.field in _PRICED:
                 read.append(_Read(label, reader.read(label, numbers[label.field])))
@@ -98,6 +100,8 @@ def parse(text: str) -> SignalFields:
         leverage=heading.leverage(tokens, labels, message.heads, message.numerals),
         risk=heading.risk(tokens, labels, message.numerals),
     )
+    if not any(each.body.prices or each.body.percents for each in message.read):
+        return fields  # nothing of it can stand in doubt
     if _is_of_two_trades(message):
         return _heading_of_two(message, fields)
     return without_doubt(_with_prices(message, fields), set(message.sides.values()))

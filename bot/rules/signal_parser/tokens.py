@@ -49,7 +49,6 @@ class Token:
     digits: str = ""  # of a number, as they stand; "64k" has them without the letter
     thousand: bool = False  # "64k"
     dollar: bool = False  # "$65", "65$"
-    currency: bool = False  # "65 USDT": a price, or an amount
     glued: bool = False  # stands at a letter: "TP1"
     unit: str = ""  # SPAN: M, H, D or W
     broker: bool = False  # SPAN: "H4", as MetaTrader writes "4H"
@@ -230,6 +229,8 @@ def _is_ordinal(text: str, own: re.Match[str]) -> bool:
 
 def _give_unit(token: Token, unit: str, *, at_once: bool) -> bool:
     """`at_once`: without a space in between. False: that is no unit."""
+    if unit in _CURRENCIES:  # "65 USDT": a price, or an amount
+        return True
     if unit in _THOUSANDS:
         token.thousand = True
     elif unit in _TIMES and token.kind is TokenKind.PRICE:
@@ -238,8 +239,6 @@ def _give_unit(token: Token, unit: str, *, at_once: bool) -> bool:
         token.kind = TokenKind.DISTANCE
     elif unit in _SPANS and (at_once or len(unit) > 1):
         token.kind, token.unit = TokenKind.SPAN, _SPANS[unit]
-    elif unit in _CURRENCIES:
-        token.currency = True
     elif unit in _ORDINALS and at_once:
         token.kind = TokenKind.INDEX
     elif at_once:

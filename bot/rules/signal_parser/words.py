@@ -53,8 +53,8 @@ MOODS: Final = {
 
 # What may stand between a label and its number, or between two numbers.
 GAPS: Final = words_of(
-    "по от на за до и или около в зоне районе диапазоне цена цене рынку рынок лимит лимитка "
-    "лимитный лимитник ниже выше под над уровень уровня уровнем сейчас между область отложенный "
+    "по от на за до с c со из и или около в зоне зоны районе района диапазоне диапазона цена цене цены рынку рынок лимит лимитка "
+    "отметки отметке лимитный лимитник ниже выше под над уровень уровня уровнем сейчас между область отложенный "
     "отложка ордер ордера at from to and or around near above below under over between price "
     "market limit now is set cmp order orders zone range area level levels instant pending در"
 )
@@ -140,7 +140,7 @@ _BY_FIELD: Final = {
     Field.PRICE: ("price", "цена", "open price", "цена открытия"),
     Field.TARGET: (*_TARGET, *_TARGETS),
     Field.STOP: _STOP,
-    Field.RISK: ("risk", "риск", "риски", "risks"),
+    Field.RISK: ("risk", "риск", "риски", "risks", "рм"),
     Field.LEVERAGE: (
         *("leverage", "lev", "leverages", "плечо", "плеча", "плечом", "леверидж", "اهرم", "لوریج"),
         *("кредитное плечо", "max leverage", "leverage max"),
