@@ -267,9 +267,14 @@ async def open_bot(
 
     telegram = telegram_of(settings, settings.data_dir, _following(core), lease=core.lease)
     core.parents.ask(ExistingMessages(telegram))
-    access = Access(telegram, settings.access_file, names=lambda: core.routes.file_names)
+    access = Access(
+        telegram,
+        settings.access_file,
+        names=lambda: core.routes.file_names,
+        topics=lambda chat: core.routes.topics_of(chat),  # noqa: PLW0108  # others may take over
+    )
     facts, metrics = Facts(telegram, core, access), _metrics(settings, core)
-    pulse = Pulse() if metrics is None else metrics
+    pulse = metrics or Pulse()
     places = Places(core.routes.queues, names=core.routes.place_names)
     health = Health(facts, pulse, places)
     async with (
@@ -297,10 +302,8 @@ async def open_bot(
         listeners = _listening(admins, relays, ending)
         dispatcher = _lines(core, ending, listeners, pulse, telegram, known)
         beside = [*_beside(core, relays, rereading, telegram.now), access.run]
-        if metrics is not None:
-            beside.append(metrics.measure_lag)
-        if admins is not None:
-            beside += admins.tasks
+        beside += [] if metrics is None else [metrics.measure_lag]
+        beside += [] if admins is None else admins.tasks
         yield Bot(core, telegram, dispatcher, relays, beside, admins, access)
 
 

@@ -181,6 +181,10 @@ class Routes:
     def sources_in(self, chat: ChatId) -> list[Source]:
         return [each for each in self.sources if each.chat in {None, self.now(chat)}]
 
+    def topics_of(self, chat: ChatId) -> list[int]:
+        """Those that sources read by themselves."""
+        return [each.topic for each in self.sources_in(chat) if each.topic is not None]
+
     def place(self, number: int, chat: ChatId, topic: int) -> Place:
         """By its row; one that is not listed any more looks as one of the same address would."""
         listed = self._by_id.get(number) or self._by_target.get((chat, topic))

@@ -100,7 +100,7 @@ async def all_of_it(store):
     await store.refuse_edit(says(ALICE, "#other", number=1))
     await store.album(GROUP, 9)
     await store.is_refused(signal.ref)
-    await store.readable_again(signal.ref)
+    await store.to_be_decided_anew(signal.ref)
     await store.add_unreadable(UnreadableMessage(GROUP, 900, None, "ValueError"))
     await store.edit(says(ALICE, "#idea again", number=1), SignalFields())
     await store.prune_decisions(before=NOON)

@@ -139,13 +139,18 @@ async def test_a_start_asks_for_many_chats_at_once(telegram, account, alice, bot
 class Start:
     """The chats of a start, and the looks at what does not work yet; each waits for `look`."""
 
-    def __init__(self, telegram, account, directory, names=()):
+    def __init__(self, telegram, account, directory, names=(), topics=()):
         self._telegram = telegram
         self.file = directory / "access.json"
         self.pauses = []
         self._due = asyncio.Queue()
         self.access = Access(
-            account, self.file, names=lambda: dict(names), sleep=self._sleep, clock=lambda: 1_000.0
+            account,
+            self.file,
+            names=lambda: dict(names),
+            topics=lambda chat: dict(topics).get(chat, ()),
+            sleep=self._sleep,
+            clock=lambda: 1_000.0,
         )
 
     async def _sleep(self, seconds):
@@ -284,3 +289,46 @@ async def test_of_chats_that_come_later_only_the_new_are_looked_at_and_none_wher
     assert list(start.told) == [outside.id]
     (await start.access.look([group.id], []))()
     assert start.told == {}
+
+
+# ── topics that are read by themselves ──
+
+
+@pytest.fixture
+def forum(telegram, bot, alice):
+    return telegram.supergroup("Forum", forum=True, members=[alice], admins=[bot])
+
+
+async def test_a_topic_that_is_read_is_there_or_is_told(telegram, account, forum, alice):
+    """Of one that was mistyped, or deleted, nothing would ever be heard."""
+    topic = await alice.opens_topic(forum, "BTC")
+    fine = await of_source(account, forum.id, None, [topic.id, 1])
+    assert fine.verdict is Verdict.OK
+
+    wrong = await of_source(account, forum.id, None, [topic.id, 77])
+    assert wrong.verdict is Verdict.WARNING
+    assert "topic 77 of the supergroup 'Forum'" in wrong.text
+
+    await alice.deletes_topic(forum, topic)
+    assert "was it deleted?" in (await of_source(account, forum.id, None, [topic.id])).text
+
+
+async def test_a_topic_of_a_group_that_has_none_is_told_until_it_has(
+    telegram, account, forum, alice, tmp_path
+):
+    """Whatever else is said there, nothing of it is in that topic."""
+    topic = await alice.opens_topic(forum, "BTC")
+    forum.forum = False
+    start = Start(telegram, account, tmp_path, topics={forum.id: [topic.id]})
+    await start.access.begin([forum.id], [])
+    assert "nothing is read of topic" in start.told[forum.id]
+    assert [each.stops for each in start.access.troubles()] == [True]
+    start.access.heard(replace(says(alice.id, "hello"), chat_id=forum.id))
+    assert forum.id in start.told
+
+    running = asyncio.create_task(start.access.run())
+    await telegram.wait_for(lambda: start.pauses)
+    forum.forum = True
+    await start.look()
+    assert start.told == {}
+    running.cancel()

@@ -23,7 +23,7 @@ class Table:
         self.asked.append(("refuse", message.text))
         return self.known
 
-    async def readable_again(self, ref):
+    async def to_be_decided_anew(self, ref, *, marked):
         return self.known
 
     async def delete(self, chat_id, ids, *, places=None):
@@ -66,7 +66,7 @@ async def test_where_edits_are_not_relayed_the_table_hears_of_none_and_a_marker_
 
 @pytest.mark.parametrize("known", [True, False])
 async def test_it_tells_whether_a_message_can_be_read_again(known):
-    assert await handler(Table(known=known)).readable_again(EDITED) is known
+    assert await handler(Table(known=known)).to_be_decided_anew(EDITED, marked=False) is known
 
 
 async def test_deletions_are_counted_and_where_they_are_not_relayed_there_are_none():

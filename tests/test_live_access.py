@@ -11,6 +11,7 @@ import pytest
 from pyrogram import raw
 
 from tests.loopback.world import Member, Role
+from tests.routes_written import WITHOUT, source
 from tests.telephone import Telephone, relay
 from tests.telephone import words as read
 
@@ -122,6 +123,28 @@ async def test_what_may_work_later_is_told_everywhere_and_so_is_that_it_works(st
         await stage.alice.sends(hidden, "#idea BTC")
         await stage.shows("#idea BTC", where=closed)
     assert not (stage.directory / "data" / "access.json").exists()
+
+
+async def test_a_topic_that_is_not_there_is_told_by_a_start_and_by_check(stage):
+    """A mistyped one would never be heard of."""
+    forum = stage.telegram.supergroup(
+        "Forum", forum=True, members=[stage.alice], admins=[stage.bot]
+    )
+    topic = await stage.alice.opens_topic(forum, "BTC")
+    file = stage.directory / "routes.toml"
+    file.write_text(source("one", f"{forum.id}#{topic.id + 40}", stage.target.id), "utf-8")
+    told = f"one: topic {topic.id + 40} of the supergroup 'Forum'"
+    async with stage.relay(**WITHOUT) as program:
+        assert told in program.stderr
+    done = await stage.launch("check", **WITHOUT)
+    assert await done.wait(timeout=60) == 0, done.output
+    assert f"warning  {told.removeprefix('one: ')}" in done.stdout
+
+    file.write_text(source("one", f"{forum.id}#{topic.id}", stage.target.id), "utf-8")
+    async with stage.relay(**WITHOUT) as program:
+        await stage.alice.sends(forum, "#idea BTC", topic=topic)
+        await stage.shows("#idea BTC")
+        assert "not as it should be" not in program.stderr
 
 
 async def test_check_looks_at_what_a_start_looks_at(stage):

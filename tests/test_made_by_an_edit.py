@@ -127,6 +127,28 @@ async def test_an_edit_that_nobody_is_shown_makes_no_signal():
         assert decision.outcome is Outcome.SIGNAL
 
 
+async def test_a_rejected_reply_that_is_edited_into_a_signal_is_one_live_as_caught_up():
+    """It is its author's own then, whoever's flow it answers."""
+    reply = replace(answer(0, HOUR), text="ETH looks better")
+    edited = replace(reply, text="#idea ETH long", edited_at=UnixTime(NOON + 2 * HOUR))
+    async with opened() as core:
+        await core.intake.handle(replace(chatter(), text="#idea BTC long"))
+        assert (await core.intake.handle(reply)).reason is Reason.NOT_THE_OWNER
+        assert await core.intake.edited(replace(edited, text="ETH, really")) is None
+
+        live_ = await core.intake.edited(edited)
+        assert (await core.intake.edited(edited)).reason is Reason.ALREADY_RECORDED
+
+        update = replace(reply, id=MessageId(3), text="TP1", reply_to=reply.ref)
+        assert (await core.intake.handle(update)).reason is Reason.OWNER
+        assert (await core.store.counts()).decisions == 0
+    async with opened() as core:
+        await core.intake.handle(replace(chatter(), text="#idea BTC long"))
+        caught = await core.intake.handle(edited)
+    assert (live_.outcome, live_.reason) == (caught.outcome, caught.reason)
+    assert live_.outcome is Outcome.SIGNAL
+
+
 async def test_an_edit_of_a_signal_that_was_known_before_moves_nothing():
     """Its flow counts from the message and its owner's updates, as ever."""
     async with opened() as core:

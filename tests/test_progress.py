@@ -46,6 +46,15 @@ def test_a_line_moves_whatever_becomes_of_its_first_one(clock, places, what):
     assert of(places, OTHER) == (NOON, None, None)
 
 
+def test_a_clock_that_is_put_back_hides_no_place_that_stands_still(clock, places):
+    """It is told as late as if nothing had got done since then."""
+    waits = {TARGET: Backlog(2, NOON + 1)}
+    clock.now -= 86_400
+    assert list(places.stalled(waits)) == []
+    clock.now += 301
+    assert len(list(places.stalled(waits))) == 1
+
+
 @pytest.mark.parametrize("what", ["done", "failed"])
 @pytest.mark.parametrize("state", [PostState.EDIT, PostState.DELETE])
 def test_changes_move_no_line(clock, places, what, state):

@@ -218,6 +218,18 @@ async def test_what_goes_wrong_once_is_no_trouble_and_what_lasts_is(watch):
     assert watch.unreadable == []
 
 
+async def test_a_clock_that_is_put_back_hides_no_trouble(watch):
+    """Once it is known not to pass by itself."""
+    watch.reachability.failed(CHANNEL, SILENT, 2)
+    watch.now -= 86_400
+    assert watch.unreadable == []
+    watch.now += 14
+    watch.reachability.failed(CHANNEL, SILENT, 2)
+    assert watch.unreadable == []
+    watch.now += 2
+    assert watch.unreadable == [(CHANNEL, "no answer from Telegram (TimeoutError)")]
+
+
 @pytest.mark.parametrize(("seconds", "troubled"), [(3, 0), (86_400, 1)])
 async def test_a_long_flood_wait_is_trouble_and_a_short_one_is_not(watch, seconds, troubled):
     wait = RetryLater("Telegram refused: 420 FLOOD_WAIT", after=timedelta(seconds=seconds))

@@ -91,7 +91,7 @@ async def test_what_could_not_be_read_and_now_can_is_recorded_though_newer_ones_
     await store.add_unreadable(UnreadableMessage(*update.ref, update.at, "a kind of its own"))
     await store.add_update(says(ALICE, to=signal, number=3), into(flow), author=ALICE)
 
-    assert await store.readable_again(update.ref)
+    assert await store.to_be_decided_anew(update.ref)
     assert await store.add_update(update, into(flow), author=ALICE, places=PLACES)
     assert (await store.counts())[1:] == (2, 0)
     assert not await store.add_update(update, into(flow), author=ALICE, places=PLACES)

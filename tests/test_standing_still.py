@@ -12,13 +12,13 @@ from pyrogram.errors import InternalServerError, PersistentTimestampInvalid
 from bot.errors import Unparsable
 from bot.models import ChatId
 from bot.telegram.parsing import Unreadable
-from tests.boxes import CHANNEL, ME, NOW, PEER, FakeTelegram, SmallGroup, container
+from tests.boxes import BARE, CHANNEL, ME, NOW, PEER, FakeTelegram, SmallGroup, container
 from tests.catching_up import Life, Notes, Sleeps, knows_all, until
 from tests.loopback.tl import make
 
 functions, types = raw.functions, raw.types
 GROUP = ChatId(-77)
-SAID = "updates cannot be asked for yet"
+LOGGED = "updates cannot be asked for yet"
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ async def test_a_channels_difference_that_has_no_end_is_asked_for_ever_more_seld
         life.catch_up.lost()
         await Fallen(telegram, life, sleeps).signals_go_on()
 
-    assert [each["box"] for each in logs if each["event"] == SAID] == [CHANNEL]
+    assert [each["box"] for each in logs if each["event"] == LOGGED] == [CHANNEL]
     assert telegram.asked.count("GetChannelDifference") < 12
     assert (CHANNEL, "well") not in answers.told[answers.told.index((CHANNEL, 1.0)) :]
 
@@ -165,7 +165,7 @@ async def test_the_accounts_difference_that_has_no_end_is_asked_for_ever_more_se
         life.catch_up.lost()
         await Fallen(telegram, life, sleeps).signals_go_on()
 
-    assert [each["box"] for each in logs if each["event"] == SAID] == [ME]
+    assert [each["box"] for each in logs if each["event"] == LOGGED] == [ME]
     assert telegram.asked.count("GetDifference") < 12
 
 
@@ -316,3 +316,53 @@ async def test_what_was_said_while_a_channels_numbers_went_back_unseen_is_read(a
     life.work()
 
     assert knows_all(life.notes, telegram)
+
+
+async def test_what_is_pushed_while_the_answer_is_on_its_way_is_fed_once(alive):
+    """The answer holds it, or does not: which of the two, only the answer tells."""
+    telegram = FakeTelegram()
+    life = await alive(telegram)
+    await life.settle()
+    life.work()
+    difference = functions.updates.GetChannelDifference
+    sound = telegram.answers[difference]
+
+    def pushes_what_it_holds(query):
+        if not telegram.messages:
+            life.catch_up.hear(container(telegram.say("#idea BTC")))
+            assert [type(each).__name__ for each, *_ in life.queue] == []
+        return sound(query)
+
+    telegram.answers[difference] = pushes_what_it_holds
+    life.catch_up.hear(container(types.UpdateChannelTooLong(channel_id=BARE)))
+    await life.settle()
+    life.work()
+
+    assert knows_all(life.notes, telegram)
+    assert life.notes.said_again == []
+
+
+async def test_of_a_flood_of_pushes_to_which_no_answer_comes_some_hundreds_are_kept(alive):
+    telegram, sleeps = FakeTelegram(slice_=5_000, too_long_after=9_000), Sleeps()
+    life = await alive(telegram, sleep=sleeps)
+    await until(lambda: life.catch_up.current)
+    difference = functions.updates.GetChannelDifference
+    sound = telegram.answers[difference]
+
+    def pushes_and_fails(_query):
+        for number in range(1_500):
+            life.catch_up.hear(container(telegram.say(f"text {number}")))
+        raise InternalServerError("PERSISTENT_TIMESTAMP_OUTDATED")
+
+    telegram.answers[difference] = pushes_and_fails
+    life.catch_up.lost()
+    await until(lambda: 1.0 in sleeps.begun)
+    life.work()
+    assert len(life.notes.texts) == 500
+
+    telegram.answers[difference] = sound
+    sleeps.end(1.0)
+    await life.settle()
+    life.work()
+    assert knows_all(life.notes, telegram)
+    assert life.notes.said_again == []

@@ -515,11 +515,11 @@ async def test_an_unreadable_message_is_recorded_once_and_decided_upon_once_it_c
     assert (await store.add_unreadable(poison))[:2] == (Outcome.IGNORED, Reason.UNREADABLE)
     assert (await store.add_unreadable(poison))[:2] == (Outcome.DUPLICATE, Reason.ALREADY_RECORDED)
     assert await add_signal(store, message) is None
-    assert await store.readable_again(message.ref)
+    assert await store.to_be_decided_anew(message.ref)
     assert sql(database, "SELECT count(*) FROM decisions") == [[(1,)]]  # until it is decided upon
     assert await add_signal(store, message) is not None
     assert sql(database, "SELECT count(*) FROM decisions") == [[(0,)]]
-    assert not await store.readable_again(message.ref)
+    assert not await store.to_be_decided_anew(message.ref)
     assert (await store.add_unreadable(poison))[:2] == (Outcome.DUPLICATE, Reason.UNREADABLE)
 
 

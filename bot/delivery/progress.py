@@ -90,7 +90,9 @@ class Places:
             place = self._places.get(target)
             if place is None or backlog.oldest is None:
                 continue
-            if min(now - backlog.oldest, now - place.moved_at) > STALLED:
+            place.moved_at = min(place.moved_at, now)  # the clock may have been put back
+            waits_since = backlog.oldest if backlog.oldest <= now else place.moved_at
+            if min(now - waits_since, now - place.moved_at) > STALLED:
                 name = called(target, self._names.get(target))
                 yield phrase(
                     "target {chat}: {why}, posts that wait: {number}",

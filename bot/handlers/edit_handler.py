@@ -30,7 +30,7 @@ class EditTable(Protocol):
     async def edit(self, message: IncomingMessage, fields: SignalFields) -> bool: ...
 
     async def refuse_edit(self, message: IncomingMessage) -> bool: ...
-    async def readable_again(self, ref: MessageRef) -> bool: ...
+    async def to_be_decided_anew(self, ref: MessageRef, *, marked: bool) -> bool: ...
 
     async def delete(
         self, chat_id: ChatId, ids: Sequence[MessageId], *, places: Collection[int] | None
@@ -78,9 +78,9 @@ class EditHandler:
             )
         return refused
 
-    async def readable_again(self, message: IncomingMessage) -> bool:
-        """Whether it could not be read before. Then it is to be decided upon now."""
-        return await self._table.readable_again(message.ref)
+    async def to_be_decided_anew(self, message: IncomingMessage, *, marked: bool) -> bool:
+        """Whether it could not be read before, or was rejected as a reply that carried no marker yet."""
+        return await self._table.to_be_decided_anew(message.ref, marked=marked)
 
     async def deleted(self, chat_id: ChatId, ids: Sequence[MessageId]) -> int:
         """Have the posts of deleted messages deleted; tells how many. The rows stay."""

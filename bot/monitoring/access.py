@@ -40,7 +40,8 @@ class Looking(Account, Protocol):
 
 class Access:
     """`file` says what stands in the way, for `status`; it is there while something does. `every` is
-    seconds, `clock` unix seconds. `names`: see `Routes.file_names`.
+    seconds, `clock` unix seconds. `names`: see `Routes.file_names`. `topics`: those of a chat that are
+    read by themselves.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Access:
         file: Path,
         *,
         names: Callable[[], Mapping[ChatId, str]] = dict,
+        topics: Callable[[ChatId], Iterable[int]] = lambda _chat: (),
         every: float = EVERY,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -56,6 +58,7 @@ class Access:
         self._account = account
         self._file = file
         self._names = names
+        self._topics = topics
         self._every = every
         self._clock = clock
         self._sleep = sleep
@@ -63,6 +66,7 @@ class Access:
         self._looked_at: frozenset[ChatId] = frozenset()  # they, and the targets
         self._troubles: dict[ChatId, ChatTrouble] = {}
         self._unknown: set[ChatId] = set()  # Telegram did not say how it is there
+        self._of_topics: set[ChatId] = set()  # where it is a topic that is in the way
 
     def troubles(self) -> list[ChatTrouble]:
         return list(self._troubles.values())
@@ -122,6 +126,8 @@ class Access:
         trouble = self._troubles.get(event.chat_id)
         if trouble is None or not trouble.source or trouble.outside or not _is_general(event):
             return
+        if event.chat_id in self._of_topics:
+            return
         del self._troubles[event.chat_id]
         log.info("chat is as it should be now", chat=event.chat_id)
         self._write()
@@ -131,9 +137,11 @@ class Access:
             self._file.unlink(missing_ok=True)
 
     async def _finding(self, account: Account, chat: ChatId, sources: frozenset[ChatId]) -> Finding:
-        look = of_source if chat in sources else of_target
         name = self._names().get(chat)
-        found = await look(account, chat, name)
+        if chat in sources:
+            found = await of_source(account, chat, name, self._topics(chat))
+        else:
+            found = await of_target(account, chat, name)
         if not name or found.hopeless:
             return found
         return found._replace(text=f"{name}: {found.text}")
@@ -142,6 +150,9 @@ class Access:
         if found.unknown:
             return
         self._unknown.discard(chat)
+        self._of_topics.discard(chat)
+        if found.of_topic:
+            self._of_topics.add(chat)
         if found.verdict is Verdict.OK or (chat not in self._sources and chat > 0):
             if self._troubles.pop(chat, None) is not None:
                 log.info("chat is as it should be now", chat=chat)

@@ -80,7 +80,7 @@ class Intake:
             return None
         marker = self._markers.find(message.text)
         brought = marker is not None and message.edited_at is not None
-        if not await self._edits.readable_again(message) and not brought:
+        if not await self._edits.to_be_decided_anew(message, marked=brought) and not brought:
             return None
         # Decided before or not, the unique keys know.
         return await self._decide(message, marker)

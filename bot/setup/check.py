@@ -76,7 +76,7 @@ def of_routes(routes: Routes) -> Iterator[Finding]:
 async def _of_chats(telegram: Telegram, routes: Routes) -> AsyncIterator[Finding]:
     names = routes.file_names
     for chat in routes.chats:
-        yield await of_source(telegram, chat, names.get(chat))
+        yield await of_source(telegram, chat, names.get(chat), routes.topics_of(chat))
     for target in routes.targets:
         yield await of_target(telegram, target, names.get(target))
     for target, endpoint in routes.sinks.items():

@@ -10,17 +10,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import false, func, select
 
 from bot.errors import DatabaseError, UnknownFlow
 from bot.models import (
     Decision,
-    Flow,
     MessageId,
     MessageRef,
     Outcome,
     Reason,
-    RecordedAlbum,
     SignalId,
     UnixTime,
 )
@@ -30,6 +28,7 @@ from bot.storage import cached, engine, outbox, places, statements
 from bot.storage.control import Control
 from bot.storage.cursors import Cursors
 from bot.storage.existing import ExistingTables
+from bot.storage.known_flows import KnownFlows
 from bot.storage.messages import content_row, is_message, key_of, same_content
 from bot.storage.migration import Migration
 from bot.storage.parts import told_in
@@ -91,11 +90,10 @@ class SignalStore:
         self._insert_new_update = statements.insert_new_update()
         self._recorded_before = statements.recorded_before()
         self._move_activity = statements.move_activity()
-        self._flow = statements.flow()
-        self._flow_at = statements.flow_at()
         self._outbox = outbox.Outbox(self._write, self._read, clock=clock, place=place)
         self._parts = self._outbox.parts
         self._control = Control(self._write, self._read, clock=clock)
+        self._flows = KnownFlows(self._read)
         self.people = People(names_kept)
         self._waiting = Waiting(self._insert[decisions], clock, self.people)
         self._cursors = Cursors(self._write, self._read, self.ask, self._waiting, clock=clock)
@@ -126,6 +124,11 @@ class SignalStore:
         self.schema_version = self._migration.version
         # What reads a history, see `transactions`.
         self.at_once = partial(at_once, self._database)
+        # What the tracker asks, and the intake of albums.
+        self.flow = self._flows.flow
+        self.flow_at = self._flows.flow_at
+        self.signal_at = self._flows.signal_at
+        self.album = self._flows.album
         # What operators order.
         self.release = self._control.release
         self.retry = self._control.retry
@@ -342,19 +345,20 @@ class SignalStore:
         def write(db: Connection) -> Decision:
             if self._insert[decisions].run(db, row).rowcount:
                 return UNREADABLE
-            accepted = self._flow_at.run(db, key).fetchone()
+            accepted = statements.flow_at().run(db, key).fetchone()
             return ALREADY_RECORDED if accepted is None else NO_LONGER_READABLE
 
         return await self._write(write)
 
-    async def readable_again(self, ref: MessageRef) -> bool:
-        """Whether it is recorded as unreadable; then it is no more, once it is decided upon."""
-        query = select(decisions.c.id).where(
-            decisions.c.source_chat_id == ref.chat_id,
-            decisions.c.source_message_id == ref.message_id,
-            decisions.c.reason == Reason.UNREADABLE,
-        )
-        found = await self._read(lambda db: db.scalar(query))
+    async def to_be_decided_anew(self, ref: MessageRef, *, marked: bool = False) -> bool:
+        """Whether it is recorded as unreadable, or, `marked` by now, as a rejected reply; then it is no
+        more, once it is decided upon.
+        """
+        rejected = decisions.c.outcome == Outcome.REJECTED
+        why = (decisions.c.reason == Reason.UNREADABLE) | (rejected if marked else false())
+        query = select(decisions.c.id).where(is_message(decisions), why)
+        read = self.ask if marked else self._read  # a rejection may wait to be written
+        found = await read(lambda db: db.scalar(query, key_of(ref)))
         if found is not None:
             self._waiting.outdated[ref] = found
         return found is not None
@@ -405,31 +409,6 @@ class SignalStore:
         """The date of the newest recorded message; 0: there is none. One yet to come is an export's mistake."""
         query = statements.newest_date(UnixTime(self._now() + DAY))
         return UnixTime(await self.ask(lambda db: db.scalar(query)) or 0)
-
-    # ── what the tracker asks (see `FlowTable`) ───────────────────────────────
-
-    async def flow(self, signal_id: SignalId) -> Flow | None:
-        found = await self._read(lambda db: self._flow.run(db, {"signal_id": signal_id}).fetchone())
-        return None if found is None else Flow(*found)
-
-    async def flow_at(self, chat_id: ChatId, message_id: MessageId) -> tuple[SignalId, Flow] | None:
-        """In one question: a server may be far away."""
-        message = {"source_chat_id": chat_id, "source_message_id": message_id}
-        found = await self._read(lambda db: self._flow_at.run(db, message).fetchone())
-        return None if found is None else (SignalId(found[0]), Flow(*found[1:]))
-
-    async def signal_at(self, chat_id: ChatId, message_id: MessageId) -> SignalId | None:
-        found = await self.flow_at(chat_id, message_id)
-        return None if found is None else found[0]
-
-    async def album(self, chat_id: ChatId, album_id: int) -> RecordedAlbum | None:
-        """What is recorded of this album; None: nothing."""
-        album = {"source_chat_id": chat_id, "album_id": album_id}
-        found = await self._read(lambda db: db.execute(statements.first_of_album(), album).first())
-        if found is None:
-            return None
-        signal_id, message_id, author, reason = found
-        return RecordedAlbum(signal_id, message_id, author, Reason(reason))
 
     # ── what becomes of a recorded message later ──────────────────────────────
 

@@ -10,12 +10,14 @@ from functools import reduce
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bot.errors import LoggedOut, RetryLater, TargetUnavailable, TelegramError, words_of
-from bot.models import CHANNELS, ChatId
+from bot.models import CHANNELS, GENERAL, ChatId
 from bot.phrases import joined, later, phrase
 from bot.telegram.chats import resolve
+from bot.telegram.reading import read
+from bot.telegram.rpc_errors import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from bot.telegram.chats import ChatInfo
     from bot.telegram.peer_names import Account
@@ -45,6 +47,7 @@ class Finding(NamedTuple):
     hopeless: bool = False  # no waiting helps: a setting is wrong
     outside: bool = False  # our account is not in the chat
     unknown: bool = False  # Telegram did not say, for now
+    of_topic: bool = False  # all else in the chat is as it should be
 
     @property
     def line(self) -> str:
@@ -54,8 +57,12 @@ class Finding(NamedTuple):
         return str(self.line)
 
 
-async def of_source(account: Account, chat_id: ChatId, name: str | None = None) -> Finding:
-    """`name`: what a file calls it, empty where it does not; None: there is no file."""
+async def of_source(
+    account: Account, chat_id: ChatId, name: str | None = None, topics: Iterable[int] = ()
+) -> Finding:
+    """`name`: what a file calls it, empty where it does not; None: there is no file. `topics`: those of
+    it that are read by themselves.
+    """
     setting = _setting("SOURCE_CHAT_ID", name)
     if chat_id > 0:
         return await _no_group(account, chat_id, setting)
@@ -65,7 +72,8 @@ async def of_source(account: Account, chat_id: ChatId, name: str | None = None) 
     if chat.outside is not None:
         return _not_there(chat)
     if chat.can_read:
-        return Finding(Verdict.OK, phrase("reads {chat}", chat=named(chat)))
+        reads = Finding(Verdict.OK, phrase("reads {chat}", chat=named(chat)))
+        return await _of_topics(account, chat, topics) or reads
     if chat.can_read is None:
         text = phrase("cannot tell whether all of {chat} can be read", chat=named(chat))
         return Finding(Verdict.WARNING, text)
@@ -77,6 +85,36 @@ async def of_source(account: Account, chat_id: ChatId, name: str | None = None) 
             chat=named(chat),
         ),
     )
+
+
+async def _of_topics(account: Account, chat: ChatInfo, topics: Iterable[int]) -> Finding | None:
+    """None: they are there, as far as can be told. Of what is in no topic of its own nothing is heard."""
+    wanted = sorted(topic for topic in topics if topic not in {0, GENERAL})
+    if wanted and not chat.forum:
+        text = phrase(
+            "nothing is read of topic {topic}: {chat} has no topics; turn them on there, or take "
+            "#{topic} out of routes.toml",
+            topic=wanted[0],
+            chat=named(chat),
+        )
+        return Finding(Verdict.FAILURE, text, of_topic=True)
+    try:
+        with translated(chat.id):
+            there = (await read(account, await account.peer(chat.id), wanted)).ids if wanted else {}
+    except LoggedOut:
+        raise
+    except TelegramError:
+        return None
+    gone = next((topic for topic in wanted if topic not in there), None)
+    if gone is None:
+        return None
+    text = phrase(
+        "topic {topic} of {chat} is not to be seen: was it deleted? A topic's number is the one in "
+        "its link: t.me/c/…/5",
+        topic=gone,
+        chat=named(chat),
+    )
+    return Finding(Verdict.WARNING, text, of_topic=True)
 
 
 async def of_target(account: Account, chat_id: ChatId, name: str | None = None) -> Finding:

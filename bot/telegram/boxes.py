@@ -31,7 +31,7 @@ TOO_LONG: Final = types.UpdateChannelTooLong
 OF_A_CHANNEL: Final = (types.UpdateNewChannelMessage, types.UpdateEditChannelMessage)
 AT_ONCE: Final = 1_000  # updates in one difference
 NOWHERE_AT_ONCE: Final = 3  # answers in a row that lead nowhere, without a pause
-KEPT_AT_MOST: Final = 1_000  # updates of a box that are pushed while it is being asked for
+KEPT_AT_MOST: Final = 500  # updates of a box that are pushed while it is being asked for
 A_MOMENT: Final = 3  # failures in a row, after the first of which there are pauses of seconds
 
 

@@ -35,6 +35,7 @@ class ChatInfo:
     can_post: bool | None  # None: cannot be told
     outside: str | None = None  # as what our account is not in it; None: it is a member
     no_media: tuple[str, ...] = ()  # kinds that our account may not post there, for people
+    forum: bool = False  # it has topics
 
 
 async def moved_to(account: Account, chat_id: ChatId) -> ChatId | None:
@@ -107,6 +108,7 @@ def _chat_info(chat_id: ChatId, found: Any, itself: Any) -> ChatInfo:
         can_post=_can_post(found),
         outside=standing_outside(found),
         no_media=_no_media(found),
+        forum=bool(getattr(found, "forum", None)),
     )
 
 

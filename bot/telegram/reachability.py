@@ -231,6 +231,7 @@ class Reachability:
             return UnreadableChat(chat, since, error, advice, questions.again_at, lost=lost)
         if questions.since is None:
             return None
+        questions.since = min(questions.since, now)  # the clock may have been put back
         since, error, again = questions.since, questions.error, questions.again_at
         if questions.closed:
             advice = phrase("see that it is a member there and may read the messages")
