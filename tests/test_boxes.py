@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -105,6 +106,61 @@ def test_of_a_channel_that_nobody_follows_nothing_is_fed_though_the_accounts_dif
     assert fed(queue) == []
 
 
+def test_a_channels_news_in_the_accounts_difference_are_fed_and_so_is_what_comes_behind_them(
+    boxes, queue
+):
+    news, blocked = said(3, pts=6), types.UpdateConfig()
+
+    boxes.feed(boxes.account, difference(other_updates=[news, blocked]))
+
+    assert fed(queue) == [news, blocked]
+    assert boxes.of_chats[CHANNEL].pts == 6
+
+
+def test_a_difference_may_say_itself_that_it_is_not_all(boxes, queue):
+    too_long = make(types.UpdateChannelTooLong, channel_id=CHANNELS - CHANNEL)
+
+    boxes.feed(boxes.of_chats[CHANNEL], difference(other_updates=[too_long]))
+
+    assert boxes.of_chats[CHANNEL].behind
+    assert fed(queue) == []
+
+
+def test_a_number_from_further_ahead_is_a_gap_and_no_new_beginning(boxes):
+    box = boxes.of_chats[CHANNEL]
+    boxes.hear(container(said(3, pts=6)))
+
+    boxes.hear(container(said(5, pts=8)))
+
+    assert (box.behind, box.went_back) == (True, False)
+
+
+def test_the_number_of_an_older_message_for_a_newer_one_is_a_new_beginning(boxes):
+    box = boxes.of_chats[CHANNEL]
+    boxes.hear(container(said(3, pts=6)))
+
+    boxes.hear(container(said(4, pts=6)))
+
+    assert box.went_back
+
+
+def test_a_first_container_leaves_no_gap_whatever_its_number(boxes):
+    boxes.hear(container(types.UpdateConfig(), seq=50))
+    assert not boxes.account.behind
+
+    boxes.hear(container(types.UpdateConfig(), seq=52))
+    assert boxes.account.behind
+
+
+async def test_a_chat_that_is_followed_no_more_is_not_asked_for_again(boxes):
+    rest = boxes.of_chats[CHANNEL].rest = asyncio.ensure_future(asyncio.sleep(3600))
+
+    boxes.let_go([])
+    await asyncio.wait([rest])
+
+    assert rest.cancelled()
+
+
 def difference(**more):
     return make(
         types.updates.Difference,
@@ -146,3 +202,49 @@ def test_the_last_answer_ends_it_and_what_was_promised_beyond_does_not():
     box = Box(ME, pts=5, promised=6, kept=[(None, {}, {})])
     box.answered((4, None), box.limit, final=True)
     assert (box.behind, len(box.kept)) == (True, 1)
+
+
+def test_what_led_nowhere_before_counts_no_more_once_something_leads_on():
+    box = Box(ME, pts=5)
+    for _ in range(5):
+        box.answered(box.place, box.limit, final=False)
+        box.answered(box.place, box.limit, final=False)
+        box.answered((4, None), box.limit, final=False)
+
+
+def test_that_nothing_is_new_may_be_answered_for_ever():
+    box = Box(ME, pts=5)
+    for _ in range(30):
+        box.answered(box.place, box.limit, final=True)
+    assert not box.behind
+
+
+def test_the_newest_message_stays_the_newest_when_an_older_one_is_seen():
+    box = Box(ME, pts=5)
+    for number in (9, 4):
+        box.saw(Said(number, "TP1"))
+    assert box.message_id == 9
+
+
+def test_a_box_begins_before_what_was_pushed_while_its_number_was_asked_for():
+    box = Box(ME, kept=[(said(3, pts=8), {}, {}), (said(4, pts=9), {}, {})])
+    box.begins(9, None)
+    assert box.pts == 7
+
+    box = Box(ME)
+    box.begins(9, None)
+    assert box.pts == 9
+
+
+def test_what_is_pushed_of_a_box_without_a_number_is_kept_also_while_it_rests():
+    assert Box(ME, pts=None, rest="a pause").is_unanswered
+    assert not Box(ME, pts=5, rest="a pause").is_unanswered
+
+
+def test_whoever_is_asking_expects_more_however_often_that_has_failed():
+    """In a pause only while pauses are short, and never in one that Telegram has wished for."""
+    assert Box(ME, failures=50).more_to_come
+    assert Box(ME, failures=1, rest="a pause").more_to_come
+    assert not Box(ME, failures=50, rest="a pause").more_to_come
+    assert not Box(ME, failures=1, rest="a pause", patient=True).more_to_come
+    assert not Box(ME, behind=False).more_to_come
