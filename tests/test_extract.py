@@ -135,7 +135,8 @@ def test_what_updates_tell_of_their_signals_is_what_a_replay_tells(exported, sam
             assert row[name] == sample[id_][name]
     assert told[64]["event"] == {"kind": "target_reached", "target": 2}
     assert told[42]["event"] == {"kind": "stop_moved", "stop": "entry"}
-    assert told[18]["event"] is None
+    assert told[18]["event"] == {"kind": "target_reached", "target": 1}
+    assert told[29]["event"] is None
 
 
 def test_decisions_are_those_of_a_replay_but_for_chatter_which_leaves_no_record(
