@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from bot.admin.control import Orders
+from bot.connecting import telegram_of
 from bot.delivery.progress import Places
 from bot.delivery.relays import Relays
 from bot.delivery.worker import Watch, Watches
@@ -47,9 +48,6 @@ from bot.storage.store import SignalStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-    from pathlib import Path
-
-    from pydantic import SecretStr
 
     from bot.config import Settings
     from bot.delivery.translations import Untold
@@ -63,7 +61,6 @@ if TYPE_CHECKING:
     from bot.storage.postgresql import Fence
     from bot.telegram.catch_up import Following
     from bot.telegram.client import Telegram
-    from bot.telegram.network import Network
 
 log = structlog.get_logger(__name__)
 
@@ -372,38 +369,6 @@ def _beside(
     ]
 
 
-def telegram_of(
-    settings: Settings,
-    directory: Path,
-    following: Following | None = None,
-    *,
-    lease: Lease | None = None,
-) -> Telegram:
-    """The connection for settings that passed `require`; its session file is in `directory`."""
-    from bot.telegram.client import Telegram
-    from bot.telegram.credentials import Credentials
-
-    credentials = Credentials(
-        settings.api_id or 0,
-        _secret(settings.api_hash) or "",
-        directory,
-        bot_token=_secret(settings.bot_token),
-        session_string=_secret(settings.session_string),
-        network=network_of(settings),
-    )
-    if lease is None:
-        return Telegram(credentials, following=following)
-    return Telegram(credentials, following=following, permit=lease.sure)
-
-
-def network_of(settings: Settings) -> Network:
-    from bot.telegram.network import Network
-
-    return Network(
-        settings.way, settings.ipv6, settings.device_name or None, settings.app_version or None
-    )
-
-
 def dispatcher_of(
     table: SignalStore,
     door: Door,
@@ -493,7 +458,3 @@ def _telegrams_time(telegram: Telegram) -> float:
     """Unix seconds; the machine's, where Telegram's is not known."""
     told = telegram.now()
     return time.time() if told is None else told
-
-
-def _secret(value: SecretStr | None) -> str | None:
-    return None if value is None else value.get_secret_value()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot import chat_names
-from bot.app import telegram_of
 from bot.config import require
+from bot.connecting import telegram_of
 from bot.errors import SettingsError, UsageError, words_of
 from bot.known_routes import read_routes
 from bot.phrases import joined, phrase

@@ -8,13 +8,14 @@ from dataclasses import replace
 import pytest
 from pyrogram import raw
 
-from bot.models import CHANNELS, ChatId, Reached
+from bot.models import ChatId, Reached
 from bot.telegram.boxes import Box, Boxes, StandsStill
 from tests.boxes import CHANNEL, ME, NOW, Said, container
 from tests.catching_up import Queue
 from tests.loopback.tl import make
 
 types = raw.types
+CHANNELS = -(10**12)  # from which the ids of channels are counted down
 OTHER = ChatId(CHANNELS - 77)
 
 

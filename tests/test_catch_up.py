@@ -514,6 +514,40 @@ async def test_an_edit_that_is_pushed_while_older_messages_are_read_again_has_th
     await life.end()
 
 
+async def test_a_storm_of_edits_does_not_keep_older_messages_from_being_read_again(alive):
+    """What is edited while it is on its way has been told of; all else needs no second question."""
+    telegram, notes = await long_ago(alive, texts=300)
+    for _ in range(7):
+        telegram.say("new")
+    sleeps = Sleeps()
+    life = Life(telegram, notes, sleep=sleeps)
+    await life.catch_up.begin()
+    life.task = asyncio.create_task(life.catch_up.run())
+    await until(lambda: life.catch_up.current and 0.2 in sleeps.begun)
+    read = telegram.answers[functions.channels.GetMessages]
+    telegram.asked.clear()
+
+    def read_and_edit(query):
+        answer = read(query)
+        for number in range(100, 300, 7):
+            if not telegram.messages[number].deleted:
+                life.catch_up.hear(container(telegram.edit(telegram.messages[number], f"{number}")))
+        life.catch_up.hear(container(telegram.delete(telegram.messages[len(telegram.asked)])))
+        return answer
+
+    telegram.answers[functions.channels.GetMessages] = read_and_edit
+    async with asyncio.timeout(5):
+        while life.catch_up.rereading:
+            sleeps.end(0.2)
+            life.work()
+            await asyncio.sleep(0)
+    life.work()
+
+    assert telegram.asked.count("GetMessages") < 10
+    assert knows_all(notes, telegram)
+    await life.end()
+
+
 async def test_a_history_that_is_hidden_from_us_is_not_taken_for_a_deleted_one(alive):
     """Of many messages none is shown. So the few that remain, older ones, are hidden as well."""
     telegram, notes = await long_ago(alive, texts=320)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 import structlog
 from pyrogram import raw
-from pyrogram.errors import InternalServerError, PersistentTimestampInvalid
+from pyrogram.errors import FloodWait, InternalServerError, PersistentTimestampInvalid
 
 from bot.errors import Unparsable
 from bot.models import ChatId
@@ -366,3 +366,28 @@ async def test_of_a_flood_of_pushes_to_which_no_answer_comes_some_hundreds_are_k
     life.work()
     assert knows_all(life.notes, telegram)
     assert life.notes.said_again == []
+
+
+async def test_a_first_start_does_not_wait_for_the_one_source_that_telegram_puts_off(alive):
+    """What is said there meanwhile is not passed: it begins with what was pushed."""
+    telegram, sleeps = FakeTelegram(), Sleeps()
+    full = functions.channels.GetFullChannel
+    sound, put_off = telegram.answers[full], [FloodWait(900)] * 2
+
+    def one_is_put_off(query):
+        if query.channel.channel_id == BARE and put_off:
+            raise put_off.pop()
+        return sound(query)
+
+    telegram.answers[full] = one_is_put_off
+    other = ChatId(CHANNEL - 1)
+    life = await alive(telegram, chats=[CHANNEL, other], sleep=sleeps)
+    await until(lambda: 900 in sleeps.begun)
+    life.work()
+    assert set(life.notes.cursors) == {ME, other}
+
+    life.catch_up.hear(container(telegram.say("#idea BTC")))
+    sleeps.end(900)
+    await life.settle()
+    life.work()
+    assert life.notes.texts == {1: "#idea BTC"}

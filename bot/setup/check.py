@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bot.app import telegram_of
+from bot.connecting import telegram_of
 from bot.delivery.libretranslate import LibreTranslate
 from bot.delivery.sinks import sink_of
 from bot.env_text import refuse_readable

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from bot.app import network_of
 from bot.config import Settings, language_of, set_outside
+from bot.connecting import network_of
 from bot.phrases import LANGUAGES, later, phrase, translator
 from bot.setup import adding, env_file
 from bot.setup.dialogue import Dialogue, loaded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -61,7 +62,8 @@ class Box:
     rest: asyncio.Task[None] | None = None  # until it is to be asked for again
     patient: bool = False  # the rest is Telegram's wish
     limit: int = AT_ONCE  # changes in one difference; fewer around what cannot be parsed
-    changes: int = 0  # edits and deletions that were fed
+    # Each is told which messages are edited or deleted, while others are read by their ids.
+    watching: list[set[int]] = field(default_factory=list)
     again: bool = False  # what is recorded of it is to be read again
     went_back: bool = False  # its numbers did: they are others than ours
     # What is pushed while it is being asked for: where no answer comes, it may be what comes next.
@@ -112,6 +114,20 @@ class Box:
         """An old number for a message that is newer than any before: Telegram has begun to count anew."""
         known = self.pts is not None and self.message_id is not None
         return known and new.pts <= self.pts and new.message.id > self.message_id
+
+    @contextmanager
+    def changes(self) -> Iterator[set[int]]:
+        """The messages of which an edit or a deletion is fed meanwhile."""
+        changed: set[int] = set()
+        self.watching.append(changed)
+        try:
+            yield changed
+        finally:
+            self.watching = [each for each in self.watching if each is not changed]
+
+    def has_changed(self, ids: Iterable[int]) -> None:
+        for changed in self.watching:
+            changed.update(ids)
 
     def saw(self, message: Any) -> None:
         self.message_id = MessageId(max(self.message_id or 0, message.id))
@@ -242,8 +258,10 @@ class Boxes:
     ) -> None:
         if isinstance(update, NEW):
             box.saw(update.message)
-        elif isinstance(update, (*EDITED, *DELETED)):
-            box.changes += 1
+        elif isinstance(update, DELETED):
+            box.has_changed(update.messages)
+        elif isinstance(update, EDITED):
+            box.has_changed([update.message.id])
         self._queue.feed(update, users, chats)
 
     def _of(self, update: Any) -> Box | None:

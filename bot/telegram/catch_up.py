@@ -197,7 +197,7 @@ class CatchUp:
     async def begin(self) -> None:
         """Find where every box stands: all that comes from now on will be fed by `run`.
 
-        Raises `RetryLater` and `LoggedOut`. A chat that is closed to us is tried again by `run`.
+        Raises `RetryLater` and `LoggedOut`. A chat that is closed or put off is tried again by `run`.
         """
         later = (TargetUnavailable, PostRefused)
         account, *others = self._boxes
@@ -222,7 +222,10 @@ class CatchUp:
             async with some:
                 with translated(box.id):
                     await self._begin(box)
-        except later as exc:
+        except BotError as exc:
+            put_off = box is not self._boxes.account and getattr(exc, "after", None) is not None
+            if not (put_off or isinstance(exc, later)):
+                raise
             log.warning("chat cannot be read", chat=box.id, error=str(exc))
             self._answers.failed(box.id, exc, 0)
 
@@ -427,7 +430,7 @@ class CatchUp:
     async def _feed_by_itself(self, box: Box, poison: Poison) -> None:
         """Where bytes were garbled, it may be only the difference that cannot be read."""
         box.saw(poison)
-        box.changes += 1
+        box.has_changed([poison.id])
         edited = "new_messages" in poison.answer.known
         if poison.answer.garbled and await self._again.feed_readable(box, poison.id, edited=edited):
             return

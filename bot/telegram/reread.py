@@ -303,15 +303,21 @@ class Rereading:
                 await self._sleep(pause)
 
     async def _feed_again(self, chat: ChatId, ids: Sequence[int], box: Box) -> None:
-        """Feed messages that were fed before as edits, those that are gone as deletions."""
+        """Feed messages that were fed before as edits, those that are gone as deletions.
+
+        Not what an edit was fed of meanwhile: it may be newer than what was read.
+        """
         for first in range(0, len(ids), BATCH):
             some = ids[first : first + BATCH]
-            found = await self._as_it_is_now(chat, some, box)
+            with box.changes() as changed:
+                found = await self._read(chat, some)
             for message in found.in_order():
+                if message.id in changed:
+                    continue
                 poison = isinstance(message, Poison)
                 event = unreadable(chat, message) if poison else as_edited(chat, message)
                 self._queue.feed(event, found.users, found.chats)
-            gone = sorted(set(some) - found.ids)
+            gone = sorted(set(some) - found.ids - changed)
             if found.ids:
                 self._hidden.discard(chat)
             elif len(gone) >= HIDDEN:
@@ -319,14 +325,6 @@ class Rereading:
                 self._hidden.add(chat)
             if gone and chat not in self._hidden:
                 self._queue.feed(as_deleted(chat, gone), {}, {})
-
-    async def _as_it_is_now(self, chat: ChatId, ids: Sequence[int], box: Box) -> ReadMessages:
-        """Once more where an edit was fed meanwhile: it may be newer than what was read."""
-        while True:
-            changes = box.changes
-            found = await self._read(chat, ids)
-            if box.changes == changes:
-                return found
 
     async def _read(self, chat: ChatId, ids: Sequence[int]) -> ReadMessages:
         """Messages of a channel, or of the account, whose chats share one row of ids."""
