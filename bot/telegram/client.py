@@ -126,6 +126,7 @@ class Telegram:
         self._reconnecting: Reconnecting | None = None
         self._void: LoggedOut | None = None  # what ended the login, once it was made
         self._void_known = asyncio.Event()
+        self._in_flight: set[asyncio.Future[Any]] = set()  # calls that wait for their answer
         self._timeouts = timeouts
         self._time = ServerTime() if time is None else time
         self._sleep = sleep
@@ -305,7 +306,7 @@ class Telegram:
         self._void_known.clear()
         return Reconnecting(
             session,
-            lost=session.lost,
+            lost=self._connection_lost,
             back=self._connected_again,
             void=self._login_is_void,
             sleep=self._sleep,
@@ -404,6 +405,11 @@ class Telegram:
             if self._reachability is not None:
                 self._reachability.hear(container)
 
+    def _connection_lost(self) -> None:
+        """What was pushed or answered to a connection that is gone is lost."""
+        for task in self._in_flight:
+            task.cancel()
+
     def _connected_again(self) -> None:
         self._connected_at = unix_time()
         if self._reachability is not None:
@@ -463,13 +469,22 @@ class Telegram:
             raise TimeoutError(phrase("no connection in {seconds} s", seconds=seconds)) from exc
 
     async def _answer_to(self, query: Any, client: Any) -> Any:
+        """No answer comes on a connection that is gone; the library would wait for it."""
+        sending = asyncio.ensure_future(client.session.send(query, timeout=self._timeouts.call))
+        self._in_flight.add(sending)
+        sending.add_done_callback(self._in_flight.discard)
         try:
-            return await client.session.send(query, timeout=self._timeouts.call)
+            return await sending
         except RPCError as exc:
             refused = refusal(exc, None)
             if isinstance(refused, LoggedOut):
                 raise self._credentials.explained(refused) from exc
             raise
+        except asyncio.CancelledError:
+            me = asyncio.current_task()
+            if me is not None and me.cancelling():
+                raise
+            raise ConnectionError(phrase("connection lost")) from None
 
     @property
     def client(self) -> Any:

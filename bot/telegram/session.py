@@ -141,12 +141,6 @@ class RelaySession(Session):
         )
         return functions.InvokeWithLayer(layer=layer, query=query)
 
-    def lost(self) -> None:
-        """No answer comes on a connection that is gone; the libraries would wait for it."""
-        for waiting in self.results.values():
-            if not waiting.done():
-                waiting.set_exception(ConnectionCut(phrase("connection lost")))
-
     # ── asking ──
 
     async def invoke(self, query: Any, *_args: Any, **_more: Any) -> Any:
