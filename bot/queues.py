@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from bot.delivery.translations import Translations, Untold
     from bot.delivery.worker import Watch
     from bot.endpoints import Endpoint, FileEndpoint, Translation
-    from bot.models import ChatId, Post
+    from bot.models import ChatId
+    from bot.posts import Post
     from bot.routes import Place, Routes
     from bot.storage.store import SignalStore
 

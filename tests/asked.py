@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bot.models import Cursor, Failure, MessageRef, Method, SignalId, UnreadableMessage
+from bot.models import Cursor, Failure, MessageRef, SignalId, UnreadableMessage
+from bot.posts import Method
 from bot.signal_fields import SignalFields
 from bot.signal_json import RowKind
 from bot.storage import (

@@ -22,17 +22,8 @@ from bot import logs
 from bot.delivery.relay import Relay
 from bot.errors import MediumRefused, PostRefused, RetryLater, SentBefore
 from bot.extras import Extras, LinkButton, Quote, entity_item
-from bot.models import (
-    ChatId,
-    Decision,
-    Entity,
-    Media,
-    MessageId,
-    Method,
-    Outcome,
-    Reason,
-    Tier,
-)
+from bot.models import ChatId, Decision, Entity, Media, MessageId, Outcome, Reason, Tier
+from bot.posts import Method
 from bot.routes import Place
 from bot.signal_fields import SignalFields
 from bot.storage.engine import Database

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 
 from bot.errors import MediumRefused, PostRefused, RetryLater
-from bot.models import Media, Method
+from bot.models import Media
+from bot.posts import Method
 from tests.carried_over import Scene, Target
 from tests.people import ALICE, GROUP, TARGET, says
 

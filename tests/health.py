@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from bot.models import Backlog
+from bot.posts import Backlog
 from tests.people import NOON, TARGET
 
 

@@ -5,14 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.delivery.relay import Relay
-from bot.models import (
-    Media,
-    MessageId,
-    MessageRef,
-    Method,
-    Post,
-    PostState,
-)
+from bot.models import Media, MessageId, MessageRef
+from bot.posts import Method, Post, PostState
 from tests.people import GROUP, NOON, TARGET
 
 PHOTO = Media("photo", "photo:1:2:00")

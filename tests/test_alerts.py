@@ -18,10 +18,10 @@ from bot.models import (
     EditedMessage,
     MessageId,
     MessageRef,
-    PostState,
     UnreadableChat,
 )
 from bot.monitoring.supervision import ToldTable
+from bot.posts import PostState
 from bot.routes import Routes, Source
 from tests.alerts import PROGRAM, Forgetful, Watch
 from tests.people import ALICE, GROUP, NOON, TARGET, says

@@ -10,14 +10,8 @@ import pytest
 from bot.admin.bulk import Scope, release_all, retry_in
 from bot.admin.chat_commands import AdminHandler, Running
 from bot.errors import UsageError
-from bot.models import (
-    AfterTtl,
-    Failure,
-    MessageId,
-    MessageRef,
-    PostState,
-    PressedButton,
-)
+from bot.models import AfterTtl, Failure, MessageId, MessageRef, PressedButton
+from bot.posts import PostState
 from bot.routes import Place
 from bot.storage import failures, records
 from tests.bots import BOTH, MAJORS, QUICK, QUIET, Bots, idea, say

@@ -16,10 +16,10 @@ from bot.models import (
     Media,
     MigratedChat,
     Outcome,
-    PostState,
     Reached,
 )
 from bot.pipeline.patience import NotRecorded, patiently
+from bot.posts import PostState
 from bot.state.flow_tracker import FlowTracker
 from tests import wiring
 from tests.people import ALICE, BOB, CAROL, GROUP, TARGET, at, says

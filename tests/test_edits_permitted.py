@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from bot.app import open_core
-from bot.models import Everyone, Outcome, PostState, Reason, UnixTime
+from bot.models import Everyone, Outcome, Reason, UnixTime
+from bot.posts import PostState
 from tests import wiring
 from tests.people import ALICE, BOB, CAROL, GROUP, TARGET, says
 from tests.story import Story

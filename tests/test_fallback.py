@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from bot.delivery.fallback import lighter, lightly
 from bot.errors import AccountLimited, DressRefused, MediumRefused, PostRefused
 from bot.extras import Extras, LinkButton, Quote
-from bot.models import Entity, Media, PostState
+from bot.models import Entity, Media
+from bot.posts import PostState
 from tests.posts import FakeOutbox, FakeTelegram, post, relay_of
 
 PHOTO = Media("photo", "photo:1:2:00")

@@ -22,21 +22,11 @@ from bot.errors import (
     SettingsError,
     TargetUnavailable,
 )
-from bot.models import (
-    Backlog,
-    ChatId,
-    Decision,
-    MessageId,
-    Outcome,
-    PostState,
-    Reason,
-    SignalId,
-    Tier,
-    UnreadableChat,
-)
+from bot.models import ChatId, Decision, MessageId, Outcome, Reason, SignalId, Tier, UnreadableChat
 from bot.monitoring.health import Health, in_words
 from bot.monitoring.metrics import Metrics, MetricsPage
 from bot.monitoring.port import Port, listening
+from bot.posts import Backlog, PostState
 from bot.routes import Place, Routes, Source
 from bot.signal_fields import SignalFields
 from bot.storage import records

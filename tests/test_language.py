@@ -28,15 +28,9 @@ from bot.errors import (
     TargetUnavailable,
     words_of,
 )
-from bot.models import (
-    ChatTrouble,
-    MessageRef,
-    PostState,
-    PressedButton,
-    UnreadableChat,
-    UnreadableMessage,
-)
+from bot.models import ChatTrouble, MessageRef, PressedButton, UnreadableChat, UnreadableMessage
 from bot.phrases import Translator, joined, phrase, stored, translator
+from bot.posts import PostState
 from bot.routes_file import Listed
 from bot.telegram.access import Finding, Verdict, of_target
 from tests import untranslated

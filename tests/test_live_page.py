@@ -12,12 +12,13 @@ from structlog.testing import capture_logs
 
 from bot.delivery.progress import Places
 from bot.errors import DatabaseUnavailable, TargetUnavailable
-from bot.models import Backlog, Failure, UnreadableChat
+from bot.models import Failure, UnreadableChat
 from bot.monitoring.figures_drawn import DrawnFigures, FiguresOf
 from bot.monitoring.health import Health
 from bot.monitoring.live_page import LivePage
 from bot.monitoring.metrics import Metrics
 from bot.monitoring.port import Port, Request
+from bot.posts import Backlog
 from bot.routes import Routes, Source
 from bot.storage import failures
 from bot.storage.places import PlaceRecord

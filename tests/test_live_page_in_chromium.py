@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from bot.errors import TargetUnavailable
-from bot.models import Backlog, Failure, UnreadableChat
+from bot.models import Failure, UnreadableChat
 from bot.monitoring.port import listening
+from bot.posts import Backlog
 from bot.storage import failures
 from tests.chromium import TOO_WIDE, found_fault_with, requested, show
 from tests.live_page import OTHER, Live

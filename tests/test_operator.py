@@ -22,7 +22,8 @@ from bot.admin.status import status
 from bot.admin.status_shown import as_rows
 from bot.admin.views import show_flows, show_rows, show_thread
 from bot.lock import locked
-from bot.models import AfterTtl, MessageId, MessageRef, Method
+from bot.models import AfterTtl, MessageId, MessageRef
+from bot.posts import Method
 from bot.storage import records
 from bot.storage.schema import NEWEST
 from tests import forkserver

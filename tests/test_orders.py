@@ -17,10 +17,10 @@ from bot.models import (
     MessageRef,
     OrderKind,
     Outcome,
-    PostState,
     Reason,
     Tier,
 )
+from bot.posts import PostState
 from bot.signal_fields import SignalFields
 from bot.state.flow_cache import open_flow_cache
 from bot.state.flow_tracker import FlowTracker

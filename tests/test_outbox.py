@@ -16,14 +16,13 @@ from bot.models import (
     Entity,
     Media,
     MessageId,
-    Method,
     Outcome,
-    PostState,
     Reason,
     SignalId,
     Tier,
     UnixTime,
 )
+from bot.posts import Method, PostState
 from bot.routes import Place
 from bot.rules.presentation import Presentation
 from bot.signal_fields import SignalFields

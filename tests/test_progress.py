@@ -9,7 +9,8 @@ import pytest
 
 from bot.delivery.progress import Places
 from bot.errors import RetryLater
-from bot.models import Backlog, ChatId, PostState
+from bot.models import ChatId
+from bot.posts import Backlog, PostState
 from tests.clock import Clock
 from tests.people import NOON, TARGET
 from tests.posts import post

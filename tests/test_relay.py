@@ -23,14 +23,8 @@ from bot.errors import (
     SentBefore,
     TargetUnavailable,
 )
-from bot.models import (
-    ChatId,
-    Content,
-    Entity,
-    Media,
-    MessageId,
-    PostState,
-)
+from bot.models import ChatId, Content, Entity, Media, MessageId
+from bot.posts import PostState
 from bot.rules.render import split
 from tests.people import GROUP, TARGET
 from tests.posts import FakeOutbox, FakeTelegram, post, relay_of

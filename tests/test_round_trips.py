@@ -6,17 +6,8 @@ import pytest
 from sqlalchemy import column, select, table
 
 from bot.errors import DatabaseUnusable, UnknownFlow
-from bot.models import (
-    ChatId,
-    Cursor,
-    Decision,
-    Method,
-    Outcome,
-    PostState,
-    Reason,
-    SignalId,
-    Tier,
-)
+from bot.models import ChatId, Cursor, Decision, Outcome, Reason, SignalId, Tier
+from bot.posts import Method, PostState
 from bot.routes import Place
 from bot.rules.presentation import Presentation
 from bot.signal_fields import SignalFields

@@ -22,7 +22,8 @@ from bot.delivery.worker import Unwatched
 from bot.endpoints import Endpoint, FileEndpoint
 from bot.errors import RetryLater, SettingsError, TargetUnavailable
 from bot.known_routes import read_routes
-from bot.models import Backlog, is_sink
+from bot.models import is_sink
+from bot.posts import Backlog
 from bot.queues import sink_queue
 from bot.routes_file import Listed
 from bot.setup.check import Verdict, of_sink

@@ -24,10 +24,11 @@ from bot.errors import (
     TelegramError,
 )
 from bot.models import ChatId, Entity, IncomingMessage, Media, MessageId, MessageRef, Reached
+from bot.posts import AlbumPart
 from bot.telegram.catch_up import Following
 from bot.telegram.client import Telegram
 from bot.telegram.messages import media as read_media
-from bot.telegram.sender import AlbumPart, Sender
+from bot.telegram.sender import Sender
 from tests.accounts import connection, key_kept_in
 from tests.loopback import (
     Chat,

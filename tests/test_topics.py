@@ -12,7 +12,8 @@ from pyrogram import raw
 from bot.app import open_core
 from bot.delivery.relay import random_id_of
 from bot.errors import TopicUnavailable
-from bot.models import Address, Method, Outcome, Reason
+from bot.models import Address, Outcome, Reason
+from bot.posts import Method
 from bot.routes import Place, Routes, Source
 from bot.setting_chats import parse_targets
 from bot.telegram.messages import incoming

@@ -24,8 +24,9 @@ from bot.endpoints import Translation
 from bot.errors import NotTranslated, RetryLater, SettingsError
 from bot.history.replay import SummaryReport, Trial, translated_places
 from bot.known_routes import read_routes
-from bot.models import Content, Entity, Media, Method
+from bot.models import Content, Entity, Media
 from bot.phrases import translator
+from bot.posts import Method
 from bot.queues import Queues
 from bot.routes import Place
 from bot.routes_file import Listed

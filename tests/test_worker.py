@@ -10,7 +10,8 @@ import pytest
 
 from bot.delivery.relay import Relay
 from bot.errors import RetryLater, TopicUnavailable
-from bot.models import MessageId, Method, PostState
+from bot.models import MessageId
+from bot.posts import Method, PostState
 from tests.people import TARGET
 from tests.posts import FakeOutbox, FakeTelegram, post
 

@@ -19,13 +19,14 @@ from bot.admin.formatting import called, duration
 from bot.admin.links import link
 from bot.admin.silence import Silence
 from bot.errors import AccountLimited, DatabaseError, RetryLater, TargetUnavailable, words_of
-from bot.models import PostState
 from bot.phrases import joined, later, phrase, plural
+from bot.posts import PostState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-    from bot.models import ChatId, ChatTrouble, MessageRef, Post, UnreadableChat, UnreadableMessage
+    from bot.models import ChatId, ChatTrouble, MessageRef, UnreadableChat, UnreadableMessage
+    from bot.posts import Post
 
 log = structlog.get_logger(__name__)
 

@@ -28,16 +28,9 @@ from bot.admin.sources import asked
 from bot.admin.status import ToldHealth, status
 from bot.admin.status_shown import as_rows
 from bot.errors import BotError, TelegramError, UsageError, words_of
-from bot.models import (
-    Button,
-    ChatId,
-    EditedMessage,
-    IncomingMessage,
-    PostState,
-    PressedButton,
-    UnixTime,
-)
+from bot.models import Button, ChatId, EditedMessage, IncomingMessage, PressedButton, UnixTime
 from bot.phrases import later, phrase, plural
+from bot.posts import PostState
 from bot.routes import main_route
 from bot.rules.render import split
 

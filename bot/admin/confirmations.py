@@ -22,8 +22,9 @@ from bot.admin.formatting import excerpt
 from bot.admin.names import names_of
 from bot.admin.retry import ask_to_read_again, ask_to_retry_all, read_again, retry
 from bot.errors import UsageError
-from bot.models import ENDED_BY_HAND, Button, PostState, PressedButton, SignalId, UnixTime
+from bot.models import ENDED_BY_HAND, Button, PressedButton, SignalId, UnixTime
 from bot.phrases import later, phrase
+from bot.posts import PostState
 from bot.storage import post_records
 
 if TYPE_CHECKING:

@@ -22,8 +22,9 @@ from bot.admin.reading import TIERS, details, in_words, told_rows
 from bot.admin.sources import asked, current, find_message, key_of, source_of
 from bot.admin.unseen import unseen
 from bot.faults import named
-from bot.models import Address, MessageRef, Outcome, PostState, Reason, UnixTime, is_sink
+from bot.models import Address, MessageRef, Outcome, Reason, UnixTime, is_sink
 from bot.phrases import joined, later, phrase, plural
+from bot.posts import PostState
 from bot.storage import coverage, failures, places, post_records, records
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from bot.admin.flows import title
 from bot.admin.formatting import Row, date
-from bot.models import PostState, Tier
+from bot.models import Tier
 from bot.phrases import joined, later, phrase, plural
+from bot.posts import PostState
 from bot.signal_fields import EventKind, decimal_text
 from bot.signal_json import recorded_fields
 

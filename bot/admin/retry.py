@@ -14,8 +14,8 @@ from bot.admin.links import link, names_a_message
 from bot.admin.reading import STATE_NAMES
 from bot.admin.sources import asked, current, find_message
 from bot.errors import UsageError
-from bot.models import PostState
 from bot.phrases import joined, later, phrase, plural
+from bot.posts import PostState
 from bot.storage import failures, post_records, records
 
 if TYPE_CHECKING:

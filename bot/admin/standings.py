@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from bot.models import Address, AfterTtl, PostState, UnixTime
+from bot.models import Address, AfterTtl, UnixTime
 from bot.phrases import joined, phrase, plural
+from bot.posts import PostState
 from bot.rules.policy import live_since
 from bot.storage import places, records
 from bot.storage.records import FlowCounts

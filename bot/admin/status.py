@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
     from bot.admin.reload import ReadAgain
     from bot.config import Settings
-    from bot.models import PostState, Tier, UnixTime
+    from bot.models import Tier, UnixTime
+    from bot.posts import PostState
     from bot.routes import Routes
     from bot.storage.coverage import Coverage
     from bot.storage.failures import FailureRecord

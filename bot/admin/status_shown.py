@@ -8,8 +8,9 @@ from bot.admin.formatting import Row, ago, date, duration, excerpt, size
 from bot.admin.links import link
 from bot.admin.reading import STATE_NAMES, TIERS, coverage_rows, details, where
 from bot.admin.standings import flows_of, paused_at, sum_of
-from bot.models import PostState, is_sink
+from bot.models import is_sink
 from bot.phrases import joined, phrase, plural
+from bot.posts import PostState
 from bot.signal_json import recorded_fields
 
 if TYPE_CHECKING:

@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 import structlog
 
 from bot.errors import PostRefused
-from bot.models import MessageId, PostState
+from bot.models import MessageId
 from bot.phrases import phrase
+from bot.posts import PostState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bot.delivery.worker import Watch
-    from bot.models import Post
+    from bot.posts import Post
 
 log = structlog.get_logger(__name__)
 

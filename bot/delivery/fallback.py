@@ -12,14 +12,14 @@ import structlog
 
 from bot.errors import DressRefused, MediumRefused, PostRefused, words_of
 from bot.extras import PLAIN, Extras
-from bot.models import PostState
 from bot.phrases import later, phrase
+from bot.posts import PostState
 from bot.rules.alt_text import with_alt_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bot.models import Post
+    from bot.posts import Post
 
 log = structlog.get_logger(__name__)
 

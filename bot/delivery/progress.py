@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bot.admin.formatting import called, duration
 from bot.errors import words_of
-from bot.models import PostState, is_sink
+from bot.models import is_sink
 from bot.phrases import phrase
+from bot.posts import PostState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import timedelta
 
-    from bot.models import Backlog, ChatId, Post
+    from bot.models import ChatId
+    from bot.posts import Backlog, Post
 
 STALLED: Final = 300.0  # seconds in which nothing got done although posts wait
 

@@ -33,8 +33,9 @@ from bot.errors import (
     TopicUnavailable,
     words_of,
 )
-from bot.models import CAPTIONED, AlbumPart, Content, Entity, MessageId, PostState
+from bot.models import CAPTIONED, Content, Entity, MessageId
 from bot.phrases import phrase
+from bot.posts import AlbumPart, PostState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 
     from bot.delivery.worker import Watch
     from bot.extras import Extras
-    from bot.models import ChatId, Media, MessageRef, Post
+    from bot.models import ChatId, Media, MessageRef
+    from bot.posts import Post
 
 log = structlog.get_logger(__name__)
 

@@ -20,8 +20,9 @@ import structlog
 from bot.backoff import doubled
 from bot.delivery.lane import AT_ONCE, Lane, Lanes
 from bot.errors import NotTranslated, RetryLater, words_of
-from bot.models import ChatId, Method
+from bot.models import ChatId
 from bot.phrases import phrase
+from bot.posts import Method
 from bot.rules.translation import carried, in_the_original
 from bot.storage.untranslated import Awaiting, are_awaited, next_awaiting
 

@@ -25,12 +25,13 @@ import structlog
 from bot.backoff import doubled
 from bot.delivery.lane import AT_ONCE, Lane, Lanes
 from bot.errors import AccountLimited, RetryLater, TargetUnavailable, TopicUnavailable
-from bot.models import Method, PostState
+from bot.posts import Method, PostState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
-    from bot.models import ChatId, Post
+    from bot.models import ChatId
+    from bot.posts import Post
 
 log = structlog.get_logger(__name__)
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from bot.admin.formatting import called, duration
 from bot.errors import DatabaseError, words_of
-from bot.models import Backlog
 from bot.monitoring.port import Resource, Response, as_json
 from bot.phrases import phrase
+from bot.posts import Backlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

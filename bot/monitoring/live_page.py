@@ -18,9 +18,10 @@ from bot.storage import failures, post_records
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bot.models import Backlog, ChatId, MessageRef
+    from bot.models import ChatId, MessageRef
     from bot.monitoring.figures_drawn import FiguresOf
     from bot.monitoring.health import Health, HealthReport
+    from bot.posts import Backlog
     from bot.routes import Routes, Source
     from bot.storage.outbox import Run
     from bot.storage.places import PlaceRecord

@@ -22,18 +22,20 @@ from prometheus_client import (
 )
 
 from bot.errors import DatabaseError, RetryLater
-from bot.models import Backlog, PostState, Tier
+from bot.models import Tier
 from bot.monitoring.health import TABLE_PATIENCE
 from bot.monitoring.labels import Labels, PlaceLabels
 from bot.monitoring.port import Resource, Response
 from bot.monitoring.pulse import Pulse
+from bot.posts import Backlog, PostState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
     from datetime import timedelta
 
-    from bot.models import ChatId, Decision, Post
+    from bot.models import ChatId, Decision
     from bot.monitoring.health import Bot
+    from bot.posts import Post
     from bot.routes import Routes
 
 PREFIX: Final = "signal_relay"

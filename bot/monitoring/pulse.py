@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from bot.delivery.worker import Watch
-    from bot.models import ChatId, Decision, Post
+    from bot.models import ChatId, Decision
+    from bot.posts import Post
 
 
 class Pulse:

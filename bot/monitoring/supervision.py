@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from bot.admin.alerts import Alerts
     from bot.admin.chat_commands import AdminHandler
     from bot.app import Core
-    from bot.models import Backlog, ChatId, ChatTrouble, Event, Failure, UnreadableChat
+    from bot.models import ChatId, ChatTrouble, Event, Failure, UnreadableChat
     from bot.monitoring.access import Access
+    from bot.posts import Backlog
     from bot.routes import Routes
     from bot.storage.places import PlaceRecord
     from bot.storage.store import SignalStore

@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.models import Method, PostState
+from bot.posts import Method, PostState
 from bot.storage import messages
 from bot.storage.engine import Prepared
 from bot.storage.messages import is_one_of

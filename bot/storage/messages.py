@@ -19,7 +19,8 @@ from sqlalchemy import (
 )
 
 from bot.extras import dumped, entity_item, loaded
-from bot.models import Content, Entity, Media, MessageId, MessageRef, PostState, identity_of
+from bot.models import Content, Entity, Media, MessageId, MessageRef, identity_of
+from bot.posts import PostState
 from bot.storage.engine import Prepared
 from bot.storage.schema import posts, signal_updates, signals
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, FromClause, Table
 
-    from bot.models import Post
+    from bot.posts import Post
 
 ALBUM_SPAN: Final = 20  # of message ids; an album has ten parts, and others may speak meanwhile
 GENERATIONS: Final = 1_000  # of a thread that are looked through for one that stands

@@ -24,7 +24,8 @@ from sqlalchemy import (
     update,
 )
 
-from bot.models import ChatId, MessageId, MessageRef, Method, Post, PostState
+from bot.models import ChatId, MessageId, MessageRef
+from bot.posts import Method, Post, PostState
 from bot.storage import messages
 from bot.storage.engine import Prepared, is_far
 from bot.storage.line import NEEDS, Next, aside, in_line

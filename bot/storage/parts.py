@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import and_, bindparam, func, insert, select, update
 
-from bot.models import ChatId, Content, MessageId, MessageRef, PostState, is_sink
+from bot.models import ChatId, Content, MessageId, MessageRef, is_sink
 from bot.phrases import phrase
+from bot.posts import PostState
 from bot.routes import Place
 from bot.rules.presentation import AS_IT_IS, SIGNAL_NOT_SHOWN, NotShown, present
 from bot.rules.render import cut, in_words
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bot.models import IncomingMessage, Post
+    from bot.models import IncomingMessage
+    from bot.posts import Post
     from bot.storage.outbox import PlaceOf
 
 Row = dict[str, Any]  # of `posts`

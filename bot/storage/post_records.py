@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import and_, func, select
 
-from bot.models import ChatId, MessageId, MessageRef, PostState, UnixTime, is_sink
+from bot.models import ChatId, MessageId, MessageRef, UnixTime, is_sink
 from bot.phrases import stored
+from bot.posts import PostState
 from bot.storage.schema import places, posts
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, case, exists, func, select, update
 
-from bot.models import Method, PostState
+from bot.posts import Method, PostState
 from bot.storage.line import NEEDS
 from bot.storage.schema import moved_chats, posts
 

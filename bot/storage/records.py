@@ -14,18 +14,17 @@ from bot.extras import loaded
 from bot.models import (
     ENDED_BY_HAND,
     AuthorId,
-    Backlog,
     ChatId,
     MessageId,
     MessageRef,
     OrderKind,
     Outcome,
-    PostState,
     Reason,
     SignalId,
     Tier,
     UnixTime,
 )
+from bot.posts import Backlog, PostState
 from bot.signal_fields import EventKind, SignalEvent
 from bot.storage.places import SHUT
 from bot.storage.post_records import OPEN

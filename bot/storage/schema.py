@@ -141,7 +141,7 @@ posts = Table(
     Column("part", Integer, nullable=False),  # of a text too long for one message, from 0
     Column("target_chat_id", BigInteger, nullable=False),
     Column("first_id", BigInteger),  # NULL: this is part 0; later parts stand in its place in line
-    Column("state", Text, nullable=False),  # see `models.PostState`
+    Column("state", Text, nullable=False),  # see `posts.PostState`
     Column("version", Integer, nullable=False),  # how often what it says has changed
     Column("target_message_id", BigInteger),  # NULL until sent
     Column("attempts", Integer, nullable=False),
@@ -152,13 +152,13 @@ posts = Table(
     # NULL: none does.
     Column("sent_version", Integer),
     Column("aside_at", BigInteger),  # local clock; NULL: in the line, not set aside
-    Column("shown_media", Text),  # see `models.Post`, as for the next three
+    Column("shown_media", Text),  # see `posts.Post`, as for the next three
     Column("sent_as", Text),  # JSON
     Column("sent_after", BigInteger),
     Column("sent_to", BigInteger),
     # Why the rules of its place keep it from being shown there; NULL: they do not.
     Column("hidden", Text),
-    Column("returns", Integer),  # see `models.Post`; NULL: 0
+    Column("returns", Integer),  # see `posts.Post`; NULL: 0
     Column("note", Text),  # what it was posted without, and why; NULL: without nothing
     Column("bare", Integer),  # 1: Telegram refused its medium, so it is a post of words alone
     # What it says, finished; see `storage.parts`. NULL: sent by an old version, which kept no texts.

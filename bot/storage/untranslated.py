@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import and_, bindparam, exists, func, or_, select
 
-from bot.models import ChatId, MessageId, MessageRef, Method, PostState
+from bot.models import ChatId, MessageId, MessageRef
+from bot.posts import Method, PostState
 from bot.rules.translation import Untranslated, from_json
 from bot.storage.engine import Prepared
 from bot.storage.messages import is_one_of

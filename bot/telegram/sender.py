@@ -22,7 +22,7 @@ from bot.errors import (
     Unparsable,
     words_of,
 )
-from bot.models import AlbumPart, ChatId, Entity, Media, MessageId, MessageRef
+from bot.models import ChatId, Entity, Media, MessageId, MessageRef
 from bot.phrases import phrase
 from bot.telegram.entities import entities_to_raw
 from bot.telegram.extras import answering, as_fields, is_dressed, preview_to_input
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from bot.extras import Extras
+    from bot.posts import AlbumPart
 
 functions: Final[Any] = raw.functions
 types: Final[Any] = raw.types
