@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 from pyrogram import raw
-from pyrogram.errors.rpc_error import RPCError
 
 from bot.backoff import doubled
 from bot.errors import (
@@ -29,18 +28,15 @@ from bot.errors import (
     PostRefused,
     RetryLater,
     TargetUnavailable,
-    Unparsable,
 )
 from bot.models import (
     ChatId,
     Cursor,
     MessageId,
     Reached,
-    UnixTime,
     has_own_box,
 )
 from bot.telegram.boxes import (
-    AT_ONCE,
     NOWHERE_AT_ONCE,
     QUEUE_MAX,
     Box,
@@ -48,17 +44,15 @@ from bot.telegram.boxes import (
     StandsStill,
     Unheard,
 )
-from bot.telegram.layers import build
-from bot.telegram.reading import Poison, input_channel, reading, unreadable
+from bot.telegram.differences import Differences
 from bot.telegram.reread import RecordTable, Rereading
-from bot.telegram.rpc_errors import said, translated
+from bot.telegram.rpc_errors import translated
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from datetime import timedelta
 
     from bot.telegram.boxes import Answers, Queue
-    from bot.telegram.parsing import Unreadable
     from bot.telegram.reread import Connection
 
 log = structlog.get_logger(__name__)
@@ -68,14 +62,10 @@ types: Final[Any] = raw.types
 
 EVERY: Final = 180.0  # seconds; then the difference is asked for without being told to
 RETRY, RETRY_AT_MOST = 1.0, 60.0  # seconds, doubled with each failure
-LESS: Final = 8  # times fewer, where a difference cannot be parsed and does not say how long it is
-LARGEST_MESSAGE: Final = 2**31 - 1  # an id that no message has
 BEGUN_AT_ONCE: Final = 8  # chats that are asked where they stand
 ROOM_AGAIN: Final = 0.05  # seconds
 # Nothing to end the hearing for.
 SOMETHING_LATER: Final = (RetryLater, TargetUnavailable, PostRefused, DatabaseError)
-# What we keep is not a number of this box, whatever we believed.
-NO_CURSOR: Final = frozenset({"PERSISTENT_TIMESTAMP_EMPTY", "PERSISTENT_TIMESTAMP_INVALID"})
 
 
 class CursorTable(RecordTable, Protocol):
@@ -135,6 +125,7 @@ class CatchUp:
             room=self._room,
             sleep=sleep,
         )
+        self._differences = Differences(connection, queue, self._boxes, self._again)
         # What is pushed, and what our own calls are answered.
         self.hear, self.answered = self._boxes.hear, self._boxes.answered
         self._recovering: dict[ChatId, asyncio.Task[None]] = {}
@@ -318,7 +309,7 @@ class CatchUp:
         """Raises `StandsStill`, among others."""
         self._answers.asked(box.id)
         since, limit = box.place, box.limit
-        final = await self._ask(box)
+        final = await self._differences.ask(box)
         self._queue.feed(Reached(box.cursor()), {}, {})
         try:
             box.answered(since, limit, final=final)
@@ -328,26 +319,6 @@ class CatchUp:
             raise
         self._answers.answered(box.id)
 
-    async def _ask(self, box: Box) -> bool:
-        """One difference; whether it is the last for now."""
-        if box.went_back:
-            return await self._numbered_anew(box)
-        if box is self._boxes.account:
-            return await self._account_difference(box)
-        return await self._channel_difference(box)
-
-    async def _numbered_anew(self, box: Box) -> bool:
-        """What we keep is no number of this box: what came since is read by its ids."""
-        account = box is self._boxes.account
-        now = await (self._state() if account else self._pts_now(box))
-        await self._again.look(box)
-        if account:
-            self._take_state(box, now)
-        else:
-            box.pts = now
-        box.went_back = False
-        return False
-
     async def _begin(self, box: Box) -> None:
         """Where the last run left off, or here and now, which is written down at once."""
         known = None if box.anew else await self._table.cursor(box.id)
@@ -356,145 +327,13 @@ class CatchUp:
             if box.again:
                 self._again.want(box)
             return
-        if box is self._boxes.account:
-            self._take_state(box, await self._state())
-        elif box.id in self._from_the_start:
+        if box.id in self._from_the_start:
             box.pts = 1
         else:
-            box.begins(await self._pts_now(box), self._boxes.account.date)
+            await self._differences.begin(box)
         await self._table.move_cursors([box.cursor()])
-
-    async def _pts_now(self, box: Box) -> int:
-        channel = input_channel(await self._connection.peer(box.id))
-        try:
-            answer = await self._connection.call(functions.channels.GetFullChannel(channel=channel))
-            pts: int = answer.full_chat.pts
-        except Unparsable:
-            # Whatever is written there, a message that is not told the number as well.
-            nothing = reading(await self._connection.peer(box.id), [LARGEST_MESSAGE])
-            pts = (await self._connection.call(nothing)).pts
-        return pts
 
     async def _room(self) -> None:
         """A difference is asked for once most of what came before has been dealt with."""
         while len(self._queue) > QUEUE_MAX // 2:
             await self._sleep(ROOM_AGAIN)
-
-    # ── a channel ──
-
-    async def _channel_difference(self, box: Box) -> bool:
-        query = functions.updates.GetChannelDifference(
-            channel=input_channel(await self._connection.peer(box.id)),
-            filter=types.ChannelMessagesFilterEmpty(),
-            pts=box.pts,
-            limit=box.limit,
-            force=False,
-        )
-        try:
-            answer = await self._connection.call(query)
-        except Unparsable as exc:
-            return await self._channel_around(box, exc)
-        except RPCError as exc:
-            if said(exc)[1] not in NO_CURSOR:
-                raise
-            return await self._numbered_anew(box)
-        box.limit = min(2 * box.limit, AT_ONCE)
-        if isinstance(answer, types.updates.ChannelDifferenceTooLong):
-            await self._again.look(box, newest=MessageId(answer.dialog.top_message))
-            box.pts = answer.dialog.pts
-            return bool(answer.final)
-        if isinstance(answer, types.updates.ChannelDifference):
-            self._boxes.feed(box, answer)
-        elif answer.pts < (box.pts or 0):
-            return await self._numbered_anew(box)
-        box.pts = answer.pts
-        return bool(answer.final)
-
-    async def _channel_around(self, box: Box, exc: Unparsable) -> bool:
-        """Fewer changes at once until one is left, which is what cannot be parsed: pass it."""
-        answer: Unreadable = exc.answer
-        begun = answer.kind == "ChannelDifference" and answer.pts is not None
-        changes = (answer.pts or 0) - (box.pts or 0) if begun else None
-        if changes != 1 and box.limit > 1 and answer.kind != "ChannelDifferenceTooLong":
-            box.limit = max(1, min(box.limit, changes or box.limit) // (2 if changes else LESS))
-            return False
-        if changes == 1 and answer.message_id is not None:
-            await self._feed_by_itself(box, Poison(answer.message_id, answer))
-        elif changes == 1 and "new_messages" in answer.known and not answer.garbled:
-            log.warning("an update cannot be read", box=box.id, error=answer.error)
-        else:
-            return await self._channel_by_ids(box, answer.pts if begun else None)
-        box.pts = answer.pts
-        return answer.final
-
-    async def _feed_by_itself(self, box: Box, poison: Poison) -> None:
-        """Where bytes were garbled, it may be only the difference that cannot be read."""
-        box.saw(poison)
-        box.has_changed([poison.id])
-        edited = "new_messages" in poison.answer.known
-        if poison.answer.garbled and await self._again.feed_readable(box, poison.id, edited=edited):
-            return
-        self._queue.feed(unreadable(box.id, poison), {}, {})
-
-    async def _channel_by_ids(self, box: Box, pts: int | None) -> bool:
-        """Not even where its one message begins can be told, or it is more than the one."""
-        if pts is None:
-            pts = await self._pts_now(box)
-        if pts == box.pts:
-            return True  # whatever it is, it has no number
-        log.info("a channel's difference cannot be parsed", box=box.id)
-        await self._by_ids(box, pts)
-        box.pts = pts
-        return False
-
-    async def _by_ids(self, box: Box, pts: int) -> None:
-        """What happened up to `pts`. A new message counts one, and whatever else does, too."""
-        changes = max(0, pts - (box.pts or 0))
-        if not await self._again.look_at_new(box, changes):
-            await self._again.look(box, at_most=changes)
-
-    # ── the account ──
-
-    async def _account_difference(self, box: Box) -> bool:
-        query = build(
-            functions.updates.GetDifference, pts=box.pts, date=box.date or 0, qts=box.qts or 0
-        )
-        try:
-            answer = await self._connection.call(query)
-        except Unparsable as exc:
-            log.info("the account's difference cannot be parsed", error=str(exc))
-            await self._account_by_ids(box)
-            return False
-        except RPCError as exc:
-            if said(exc)[1] not in NO_CURSOR:
-                raise
-            return await self._numbered_anew(box)
-        if isinstance(answer, types.updates.DifferenceEmpty):
-            box.date, self._boxes.seq = UnixTime(answer.date), answer.seq
-            return True
-        if isinstance(answer, types.updates.DifferenceTooLong):
-            await self._again.look(box, newest=None)
-            box.pts = answer.pts
-            return False
-        self._boxes.feed(box, answer)
-        final = isinstance(answer, types.updates.Difference)
-        self._take_state(box, answer.state if final else answer.intermediate_state)
-        return final
-
-    async def _account_by_ids(self, box: Box) -> None:
-        """Telegram gives this difference whole, so its messages are read by their ids.
-
-        What else it may hold is that channels have news.
-        """
-        state = await self._state()
-        await self._by_ids(box, state.pts)
-        for other in self._boxes.of_chats.values():
-            self._boxes.fall_behind(other)
-        self._take_state(box, state)
-
-    async def _state(self) -> Any:
-        return await self._connection.call(functions.updates.GetState())
-
-    def _take_state(self, box: Box, state: Any) -> None:
-        box.pts, box.qts, box.date = state.pts, state.qts, UnixTime(state.date)
-        self._boxes.seq = state.seq
