@@ -228,6 +228,38 @@ async def test_a_chat_that_a_followed_one_became_is_followed_from_its_beginning(
     assert knows_all(life.notes, telegram)
 
 
+async def test_it_is_asked_for_from_the_first_change_that_there_is(alive):
+    telegram, asked = FakeTelegram(), []
+    difference = functions.updates.GetChannelDifference
+    sound = telegram.answers[difference]
+    telegram.answers[difference] = lambda query: (asked.append(query.pts), sound(query))[1]
+    telegram.say("#idea BTC")
+
+    await alive(telegram, from_the_start=[CHANNEL])
+
+    assert asked[0] == 1
+
+
+async def test_where_each_box_begins_is_known_before_anything_is_recovered(alive):
+    telegram, notes = FakeTelegram(), Notes()
+    telegram.say("long ago")
+    life = Life(telegram, notes)
+
+    await life.catch_up.begin()
+
+    assert (notes.cursors[ME].pts, notes.cursors[CHANNEL].pts) == (1, 2)
+
+
+async def test_more_is_to_come_while_a_single_update_waits_for_its_reader(alive):
+    life = await alive(FakeTelegram())
+    life.work()
+    assert not life.catch_up.more_to_come(CHANNEL)
+
+    life.queue.append("an update")
+    assert life.catch_up.more_to_come(CHANNEL)
+    assert life.catch_up.more_to_come(None)
+
+
 @pytest.mark.parametrize("too_long_after", [1_000, 4])
 async def test_what_was_dealt_with_is_not_new_again_though_the_process_died_among_what_was_missed(
     alive, too_long_after

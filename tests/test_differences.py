@@ -60,7 +60,7 @@ class Again:
 
 
 @pytest.fixture
-def telegram():
+def teller():
     return Telegram()
 
 
@@ -84,8 +84,8 @@ def boxes(queue):
 
 
 @pytest.fixture
-def differences(telegram, queue, boxes, again):
-    return Differences(telegram, queue, boxes, again)
+def differences(teller, queue, boxes, again):
+    return Differences(teller, queue, boxes, again)
 
 
 @pytest.fixture
@@ -118,8 +118,8 @@ def texts(queue):
     return [each.message.message for each in queue if hasattr(each, "message")]
 
 
-def names(telegram):
-    return [type(each).__name__ for each in telegram.asked]
+def names(teller):
+    return [type(each).__name__ for each in teller.asked]
 
 
 def in_private(text="hi"):
@@ -135,26 +135,26 @@ def in_private(text="hi"):
     ("date", "qts", "asked"), [(THEN, 6, (5, THEN, 6)), (None, None, (5, 0, 0))]
 )
 async def test_the_accounts_difference_is_asked_for_from_where_its_box_stands(
-    telegram, differences, account, date, qts, asked
+    teller, differences, account, date, qts, asked
 ):
     account.date, account.qts = date, qts
-    telegram.answers = [types.updates.DifferenceEmpty(date=NOW, seq=4)]
+    teller.answers = [types.updates.DifferenceEmpty(date=NOW, seq=4)]
 
     assert await differences.ask(account) is True
 
-    (query,) = telegram.asked
+    (query,) = teller.asked
     assert (query.pts, query.date, query.qts) == asked
     assert account.date == NOW
 
 
 @pytest.mark.parametrize("final", [True, False])
 async def test_what_the_accounts_difference_tells_is_fed_and_the_box_stands_where_that_ends(
-    telegram, differences, boxes, account, queue, final
+    teller, differences, boxes, account, queue, final
 ):
     kind = types.updates.Difference if final else types.updates.DifferenceSlice
     where = {"state": state()} if final else {"intermediate_state": state()}
     told = {"new_messages": [in_private()], "other_updates": [], "users": [], "chats": []}
-    telegram.answers = [make(kind, **told, **where)]
+    teller.answers = [make(kind, **told, **where)]
 
     assert await differences.ask(account) is final
 
@@ -164,9 +164,9 @@ async def test_what_the_accounts_difference_tells_is_fed_and_the_box_stands_wher
 
 
 async def test_where_the_accounts_difference_is_too_long_what_is_recorded_is_looked_at_again(
-    telegram, differences, account, again
+    teller, differences, account, again
 ):
-    telegram.answers = [types.updates.DifferenceTooLong(pts=900)]
+    teller.answers = [types.updates.DifferenceTooLong(pts=900)]
 
     assert await differences.ask(account) is False
 
@@ -179,11 +179,11 @@ async def test_where_the_accounts_difference_is_too_long_what_is_recorded_is_loo
     [(True, [("new", ME, 4)]), (False, [("new", ME, 4), ("look", ME, {"at_most": 4})])],
 )
 async def test_where_the_accounts_difference_cannot_be_read_its_messages_are_and_channels_are_asked(
-    telegram, differences, boxes, account, channel, again, known, told
+    teller, differences, boxes, account, channel, again, known, told
 ):
     channel.behind = False
     again.knows_how_many_are_new = known
-    telegram.answers = [unreadable("Difference"), state()]
+    teller.answers = [unreadable("Difference"), state()]
 
     assert await differences.ask(account) is False
 
@@ -196,21 +196,21 @@ async def test_where_the_accounts_difference_cannot_be_read_its_messages_are_and
 
 
 async def test_a_channels_difference_is_asked_for_from_where_its_box_stands(
-    telegram, differences, channel
+    teller, differences, channel
 ):
     channel.limit = 100
-    telegram.answers = [make(types.updates.ChannelDifferenceEmpty, pts=5, final=True)]
+    teller.answers = [make(types.updates.ChannelDifferenceEmpty, pts=5, final=True)]
 
     assert await differences.ask(channel) is True
 
-    (query,) = telegram.asked
+    (query,) = teller.asked
     assert (query.pts, query.limit, query.force) == (5, 100, False)
     assert channel.limit == 200
 
 
-async def test_a_thousand_changes_are_asked_for_at_once_and_no_more(telegram, differences, channel):
+async def test_a_thousand_changes_are_asked_for_at_once_and_no_more(teller, differences, channel):
     assert channel.limit == 1_000
-    telegram.answers = [make(types.updates.ChannelDifferenceEmpty, pts=5, final=True)]
+    teller.answers = [make(types.updates.ChannelDifferenceEmpty, pts=5, final=True)]
 
     await differences.ask(channel)
 
@@ -218,11 +218,9 @@ async def test_a_thousand_changes_are_asked_for_at_once_and_no_more(telegram, di
 
 
 @pytest.mark.parametrize("final", [True, False])
-async def test_what_a_channels_difference_tells_is_fed(
-    telegram, differences, channel, queue, final
-):
+async def test_what_a_channels_difference_tells_is_fed(teller, differences, channel, queue, final):
     told = {"new_messages": [Said(3, "#idea BTC").raw()], "other_updates": []}
-    telegram.answers = [make(types.updates.ChannelDifference, pts=6, final=final or None, **told)]
+    teller.answers = [make(types.updates.ChannelDifference, pts=6, final=final or None, **told)]
 
     assert await differences.ask(channel) is final
 
@@ -231,11 +229,11 @@ async def test_what_a_channels_difference_tells_is_fed(
 
 
 async def test_where_a_channels_difference_is_too_long_all_up_to_its_newest_message_is_looked_at(
-    telegram, differences, channel, again
+    teller, differences, channel, again
 ):
     dialog = make(types.Dialog, peer=Said(3, "").raw().peer_id, top_message=70, pts=900)
     kind = types.updates.ChannelDifferenceTooLong
-    telegram.answers = [make(kind, dialog=dialog, messages=[], final=True)]
+    teller.answers = [make(kind, dialog=dialog, messages=[], final=True)]
 
     assert await differences.ask(channel) is True
 
@@ -248,13 +246,13 @@ async def test_where_a_channels_difference_is_too_long_all_up_to_its_newest_mess
 
 @pytest.mark.parametrize("how", ["refused", "behind us", "known"])
 async def test_where_a_channel_counts_anew_what_came_since_is_read_by_its_ids(
-    telegram, differences, channel, again, how
+    teller, differences, channel, again, how
 ):
     channel.went_back = how == "known"
     nothing = make(types.updates.ChannelDifferenceEmpty, pts=2, final=True)
     refused = PersistentTimestampInvalid()
     first = {"refused": [refused], "behind us": [nothing], "known": []}[how]
-    telegram.answers = [*first, full(pts=3)]
+    teller.answers = [*first, full(pts=3)]
 
     assert await differences.ask(channel) is False
 
@@ -264,11 +262,11 @@ async def test_where_a_channel_counts_anew_what_came_since_is_read_by_its_ids(
 
 @pytest.mark.parametrize("how", ["refused", "known"])
 async def test_where_the_account_counts_anew_what_came_since_is_read_by_its_ids(
-    telegram, differences, account, again, how
+    teller, differences, account, again, how
 ):
     account.went_back = how == "known"
     first = {"refused": [PersistentTimestampInvalid()], "known": []}[how]
-    telegram.answers = [*first, state(pts=3)]
+    teller.answers = [*first, state(pts=3)]
 
     assert await differences.ask(account) is False
 
@@ -278,10 +276,10 @@ async def test_where_the_account_counts_anew_what_came_since_is_read_by_its_ids(
 
 @pytest.mark.parametrize("box", ["account", "channel"])
 async def test_any_other_refusal_is_raised_and_moves_nothing(
-    telegram, differences, boxes, again, box
+    teller, differences, boxes, again, box
 ):
     asked = boxes.account if box == "account" else boxes.of_chats[CHANNEL]
-    telegram.answers = [ChannelPrivate()]
+    teller.answers = [ChannelPrivate()]
 
     with pytest.raises(ChannelPrivate):
         await differences.ask(asked)
@@ -303,10 +301,10 @@ async def test_any_other_refusal_is_raised_and_moves_nothing(
     ],
 )
 async def test_fewer_changes_are_asked_for_until_one_is_left(
-    telegram, differences, channel, queue, limit, read, then
+    teller, differences, channel, queue, limit, read, then
 ):
     channel.limit = limit
-    telegram.answers = [unreadable("ChannelDifference", **read)]
+    teller.answers = [unreadable("ChannelDifference", **read)]
 
     assert await differences.ask(channel) is False
 
@@ -314,10 +312,10 @@ async def test_fewer_changes_are_asked_for_until_one_is_left(
 
 
 async def test_the_one_message_that_cannot_be_read_is_told_and_passed(
-    telegram, differences, channel, queue, again
+    teller, differences, channel, queue, again
 ):
     read = {"pts": 6, "message_id": 3, "final": True, "known": (), "peer": None}
-    telegram.answers = [unreadable("ChannelDifference", **read)]
+    teller.answers = [unreadable("ChannelDifference", **read)]
 
     assert await differences.ask(channel) is True
 
@@ -329,11 +327,11 @@ async def test_the_one_message_that_cannot_be_read_is_told_and_passed(
 @pytest.mark.parametrize("known", [(), ("new_messages",)], ids=["new", "edited"])
 @pytest.mark.parametrize("readable", [True, False])
 async def test_where_bytes_were_garbled_the_message_is_read_by_itself(
-    telegram, differences, channel, queue, again, known, readable
+    teller, differences, channel, queue, again, known, readable
 ):
     again.readable = readable
     read = {"pts": 6, "message_id": 3, "final": False, "known": known, "garbled": True}
-    telegram.answers = [unreadable("ChannelDifference", **read, peer=None)]
+    teller.answers = [unreadable("ChannelDifference", **read, peer=None)]
 
     assert await differences.ask(channel) is False
 
@@ -343,29 +341,45 @@ async def test_where_bytes_were_garbled_the_message_is_read_by_itself(
 
 
 @pytest.mark.parametrize(
-    ("kind", "more", "limit", "answers"),
+    ("kind", "more", "limit", "answers", "ends_at"),
     [
-        ("ChannelDifference", {}, 1, [full(pts=8)]),  # not even how far it goes
-        ("ChannelDifferenceTooLong", {}, 1_000, [full(pts=8)]),
-        ("ChannelDifference", {"pts": 8, "known": ()}, 1, []),  # one change, they say, and three
+        ("ChannelDifference", {}, 1, [full(pts=8)], 8),  # not even how far it goes
+        ("ChannelDifferenceTooLong", {}, 1_000, [full(pts=8)], 8),
+        ("ChannelDifferenceTooLong", {"pts": 6}, 1_000, [full(pts=8)], 8),  # not the channel's
+        ("ChannelDifference", {"pts": 8, "known": ()}, 1, [], 8),  # one change, they say, and three
+        ("ChannelDifference", {"pts": 8, "known": (), "message_id": 3}, 1, [], 8),
+        ("ChannelDifference", {"pts": 8, "known": ("new_messages",)}, 1, [], 8),
+        ("ChannelDifference", {"pts": 6, "known": ()}, 1_000, [], 6),  # a message, and not which
     ],
 )
 async def test_what_cannot_be_made_smaller_is_read_by_its_ids(
-    telegram, differences, channel, again, kind, more, limit, answers
+    teller, differences, channel, queue, again, kind, more, limit, answers, ends_at
 ):
     channel.limit = limit
-    telegram.answers = [unreadable(kind, **more), *answers]
+    teller.answers = [unreadable(kind, **more), *answers]
 
     assert await differences.ask(channel) is False
 
-    assert again.told == [("new", CHANNEL, 3)]
-    assert channel.pts == 8
+    assert again.told == [("new", CHANNEL, ends_at - 5)]
+    assert (channel.pts, list(queue)) == (ends_at, [])
+
+
+async def test_whoever_reads_older_messages_again_hears_that_one_of_them_has_changed(
+    teller, differences, channel
+):
+    read = {"pts": 6, "message_id": 3, "final": True, "known": (), "peer": None}
+    teller.answers = [unreadable("ChannelDifference", **read)]
+
+    with channel.changes() as changed:
+        await differences.ask(channel)
+
+    assert changed == {3}
 
 
 async def test_what_has_no_number_and_cannot_be_read_is_all_for_now(
-    telegram, differences, channel, again
+    teller, differences, channel, again
 ):
-    telegram.answers = [unreadable("ChannelDifferenceTooLong"), full(pts=5)]
+    teller.answers = [unreadable("ChannelDifferenceTooLong"), full(pts=5)]
 
     assert await differences.ask(channel) is True
 
@@ -376,27 +390,27 @@ async def test_what_has_no_number_and_cannot_be_read_is_all_for_now(
 
 
 async def test_the_account_begins_where_telegram_says_that_it_stands(
-    telegram, differences, boxes, account
+    teller, differences, boxes, account
 ):
-    telegram.answers = [state(pts=3)]
+    teller.answers = [state(pts=3)]
 
     await differences.begin(account)
 
     assert (account.pts, account.qts, account.date, boxes.seq) == (3, 7, NOW, 4)
-    assert names(telegram) == ["GetState"]
+    assert names(teller) == ["GetState"]
 
 
 @pytest.mark.parametrize("readable", [True, False])
 async def test_a_channel_begins_where_it_stands_now_and_at_the_accounts_date(
-    telegram, differences, account, channel, readable
+    teller, differences, account, channel, readable
 ):
     """Its full description may be more than the library can read; a message that is not told the number, too."""
     account.date, channel.pts = THEN, None
     of_messages = SimpleNamespace(pts=8)
-    telegram.answers = [full(pts=8)] if readable else [unreadable("messages.ChatFull"), of_messages]
+    teller.answers = [full(pts=8)] if readable else [unreadable("messages.ChatFull"), of_messages]
 
     await differences.begin(channel)
 
     assert (channel.pts, channel.date) == (8, THEN)
     if not readable:
-        assert [each.id for each in telegram.asked[-1].id] == [2**31 - 1]
+        assert [each.id for each in teller.asked[-1].id] == [2**31 - 1]

@@ -208,6 +208,17 @@ async def test_whoever_is_told_again_and_again_that_there_is_more_asks_once_a_se
     assert telegram.asked.count("GetDifference") < 12
 
 
+async def test_a_chat_that_is_closed_at_the_start_is_told_of_and_tried_again_at_once(alive):
+    telegram, answers = FakeTelegram(), Answers()
+    telegram.errors.extend([None, ChannelPrivate()])
+
+    life = await alive(telegram, answers=answers)
+    assert answers.told[0] == (CHANNEL, 0)
+
+    await life.settle()
+    assert answers.told[-1] == (CHANNEL, "well")
+
+
 async def test_what_is_pushed_while_nobody_answers_goes_on_once_that_is_known(alive):
     """In its order, and once: what the answer holds after all is no news."""
     telegram, sleeps = FakeTelegram(), Sleeps()
