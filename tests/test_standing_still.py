@@ -7,7 +7,12 @@ import asyncio
 import pytest
 import structlog
 from pyrogram import raw
-from pyrogram.errors import FloodWait, InternalServerError, PersistentTimestampInvalid
+from pyrogram.errors import (
+    ChannelPrivate,
+    FloodWait,
+    InternalServerError,
+    PersistentTimestampInvalid,
+)
 
 from bot.errors import Unparsable
 from bot.models import ChatId
