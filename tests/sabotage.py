@@ -158,7 +158,11 @@ def _tell(verdict: Verdict) -> None:
 
 
 def chosen(breaks: Iterable[Break], words: Sequence[str], sample: int | None, seed: int):
-    named = [each for each in breaks if not words or any(word in each.name for word in words)]
+    named = [
+        each
+        for each in breaks
+        if not words or any(word in each.name or word in each.file for word in words)
+    ]
     possible = [each for each in named if sys.version_info >= tuple(each.python)]
     if sample is None or sample >= len(possible):
         return possible
@@ -167,7 +171,7 @@ def chosen(breaks: Iterable[Break], words: Sequence[str], sample: int | None, se
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests --sabotage")
-    parser.add_argument("words", nargs="*")
+    parser.add_argument("words", nargs="*", help="of their names, or of the files they break")
     parser.add_argument("--sample", type=int, help="so many, by chance")
     parser.add_argument("--seed", type=int, default=0, help="of the chance")
     parser.add_argument(
@@ -178,6 +182,8 @@ def main(arguments: Sequence[str]) -> int:
     )
     given = parser.parse_args(arguments)
     breaks = chosen(read_breaks(), given.words, given.sample, given.seed)
+    if not breaks:
+        parser.error(f"no break is called so, and none is of such a file: {' '.join(given.words)}")
     verdicts = sabotage(breaks, workers=min(given.workers, len(breaks)))
     wrong = [verdict for verdict in verdicts if verdict.word != "red"]
     for verdict in wrong:
