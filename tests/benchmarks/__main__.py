@@ -100,7 +100,6 @@ def _disk(flows: int, rounds: int) -> Iterator[Row]:
         disk.durable_throughput(min(flows, 50_000)),
         4,
         at_least=True,
-        known=known,
     )
     lag = disk.lag_while_locked()
     yield Row("loop lag, 2,000 flows/s, cache locked: more than idle", lag.more, 20, "ms")
