@@ -19,8 +19,6 @@ from bot.telegram.reading import as_edited, as_new
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from bot.errors import BotError
-
 functions: Final[Any] = raw.functions
 types: Final[Any] = raw.types
 
@@ -135,22 +133,6 @@ class Box:
     def cursor(self) -> Cursor:
         """What may be stored: whoever begins there misses nothing."""
         return Cursor(self.id, self.pts or 0, self.qts, self.date, self.message_id, self.again)
-
-
-class Answers(Protocol):
-    """Told how what is asked of a box goes; see `Reachability`."""
-
-    def asked(self, box: ChatId) -> None: ...
-    def answered(self, box: ChatId) -> None: ...
-    def failed(self, box: ChatId, error: BotError, pause: float) -> None: ...
-
-
-class Unheard:
-    """`Answers` that nobody listens to."""
-
-    def asked(self, box: ChatId) -> None: ...
-    def answered(self, box: ChatId) -> None: ...
-    def failed(self, box: ChatId, error: BotError, pause: float) -> None: ...
 
 
 class Queue(Protocol):

@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
-from pyrogram import raw
 
 from bot.backoff import doubled
 from bot.errors import (
@@ -42,7 +41,6 @@ from bot.telegram.boxes import (
     Box,
     Boxes,
     StandsStill,
-    Unheard,
 )
 from bot.telegram.differences import Differences
 from bot.telegram.reread import RecordTable, Rereading
@@ -52,13 +50,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from datetime import timedelta
 
-    from bot.telegram.boxes import Answers, Queue
+    from bot.telegram.boxes import Queue
     from bot.telegram.reread import Connection
 
 log = structlog.get_logger(__name__)
-
-functions: Final[Any] = raw.functions
-types: Final[Any] = raw.types
 
 EVERY: Final = 180.0  # seconds; then the difference is asked for without being told to
 RETRY, RETRY_AT_MOST = 1.0, 60.0  # seconds, doubled with each failure
@@ -73,6 +68,22 @@ class CursorTable(RecordTable, Protocol):
 
     async def cursor(self, box: ChatId) -> Cursor | None: ...
     async def move_cursors(self, reached: Iterable[Cursor]) -> None: ...
+
+
+class Answers(Protocol):
+    """Told how what is asked of a box goes; see `Reachability`."""
+
+    def asked(self, box: ChatId) -> None: ...
+    def answered(self, box: ChatId) -> None: ...
+    def failed(self, box: ChatId, error: BotError, pause: float) -> None: ...
+
+
+class Unheard:
+    """`Answers` that nobody listens to."""
+
+    def asked(self, box: ChatId) -> None: ...
+    def answered(self, box: ChatId) -> None: ...
+    def failed(self, box: ChatId, error: BotError, pause: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
