@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from bot.storage.engine import driver_of, is_far
 from bot.storage.schema import APPLICATION_ID
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from sqlalchemy import Connection
 
@@ -32,24 +32,24 @@ def in_transaction(db: Connection, work: Callable[[Connection], T]) -> T:
 
     Within `at_once` it is a part of that transaction, and is done for good with it.
     """
-    driver = driver_of(db)
-    if not is_far(db) and driver.in_transaction:
+    if not is_far(db) and driver_of(db).in_transaction:
         return _within_another(db, work)
+    return _to_its_end(db, _beginning(db), work)
+
+
+def _to_its_end(db: Connection, beginning: Iterable[str], work: Callable[[Connection], T]) -> T:
+    """Nothing half-done may stay open."""
+    driver = driver_of(db)
     try:
-        for statement in _beginning(db):
+        for statement in beginning:
             driver.execute(statement)
         result = work(db)
         driver.commit()
     except BaseException:
-        _undo(driver)
+        with suppress(Exception):  # on a connection that is gone, and the first error tells more
+            driver.rollback()
         raise
     return result
-
-
-def _undo(driver: Any) -> None:
-    """Nothing half-done may stay open."""
-    with suppress(Exception):  # on a connection that is gone, and the first error tells more
-        driver.rollback()
 
 
 def _within_another(db: Connection, work: Callable[[Connection], T]) -> T:
@@ -84,12 +84,7 @@ def _begin(db: Connection) -> None:
 
 def _commit(db: Connection) -> None:
     if not is_far(db):
-        driver = driver_of(db)
-        try:
-            driver.commit()
-        except BaseException:
-            _undo(driver)
-            raise
+        _to_its_end(db, (), lambda _: None)
 
 
 def _beginning(db: Connection) -> list[str]:
