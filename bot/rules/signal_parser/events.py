@@ -62,9 +62,9 @@ _ENTERED: Final = words_of(
 )
 _LIMIT: Final = words_of("limit limits лимитка лимитки лимитный")
 _NEUTRAL: Final = GAPS - words_of("market рынок price цена цене zone range area") | words_of(
-    "лимитку ордера trade trades position positions deal signal order all everything fully full remaining rest manually here now the my our "
+    "лимитку ордера trade trades position positions deal signal order everything manually here now the my our "
     "this one is was has been we i it out in at with profit profits loss small target targets our stop сделка сделку сделки "
-    "позиция позицию позиции все всё полностью остаток остальное руками вручную тут здесь сейчас я мы по с со плюс плюсе "
+    "позиция позицию позиции руками вручную тут здесь сейчас я мы по с со плюс плюсе "
     "минус минусе ноль нуле прибыль прибылью убыток убытком небольшим наш свою свой уже стопу lower part guys ребята"
 )
 _VETO: Final = words_of(
