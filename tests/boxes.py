@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from pyrogram import raw
 
 from bot.models import ChatId
+from bot.telegram.boxes import Boxes
 from tests.loopback.tl import make
 
 functions, types = raw.functions, raw.types
@@ -26,6 +27,14 @@ PHOTO = types.MessageMediaPhoto(
 
 def container(*updates, **more):
     return types.Updates(updates=list(updates), users=[], chats=[], date=NOW, **{"seq": 0, **more})
+
+
+def standing_at(pts, queue, *, behind):
+    """The boxes of the account and of one channel."""
+    boxes = Boxes(queue, ME, [CHANNEL])
+    for box in boxes:
+        box.pts, box.behind = pts, behind
+    return boxes
 
 
 @dataclasses.dataclass

@@ -9,8 +9,8 @@ import pytest
 from pyrogram import raw
 
 from bot.models import ChatId, Reached
-from bot.telegram.boxes import Box, Boxes, StandsStill
-from tests.boxes import CHANNEL, ME, NOW, Said, container
+from bot.telegram.boxes import Box, StandsStill
+from tests.boxes import CHANNEL, ME, NOW, Said, container, standing_at
 from tests.catching_up import Queue
 from tests.loopback.tl import make
 
@@ -27,10 +27,7 @@ def queue():
 @pytest.fixture
 def boxes(queue):
     """Both stand at 5, and nothing is missing."""
-    made = Boxes(queue, ME, [CHANNEL])
-    for box in made:
-        box.pts, box.behind = 5, False
-    return made
+    return standing_at(5, queue, behind=False)
 
 
 def said(number, pts):

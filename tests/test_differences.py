@@ -10,10 +10,9 @@ from pyrogram.errors import ChannelPrivate, PersistentTimestampInvalid
 
 from bot.errors import Unparsable
 from bot.models import Reached, UnreadableMessage
-from bot.telegram.boxes import Boxes
 from bot.telegram.differences import Differences
 from bot.telegram.parsing import Unreadable
-from tests.boxes import CHANNEL, ME, NOW, Said
+from tests.boxes import CHANNEL, ME, NOW, Said, standing_at
 from tests.catching_up import Queue
 from tests.loopback.tl import make
 
@@ -77,10 +76,7 @@ def queue():
 @pytest.fixture
 def boxes(queue):
     """Both stand at 5, and are behind."""
-    made = Boxes(queue, ME, [CHANNEL])
-    for box in made:
-        box.pts = 5
-    return made
+    return standing_at(5, queue, behind=True)
 
 
 @pytest.fixture
